@@ -1,0 +1,62 @@
+"""Bicerin runs, trains and saves Caffe networks whose layers are installed as plugins.
+
+    import bicerin
+
+    net = bicerin.Net("deploy.prototxt", weights="net.caffemodel", phase="TEST")
+    outputs = net.forward(data=images)
+
+Everything here is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ArrayLayer": "layer",
+    "BicerinError": "errors",
+    "Blob": "blob",
+    "BlobCounts": "layer",
+    "Context": "context",
+    "DataError": "errors",
+    "Device": "device",
+    "Layer": "layer",
+    "LayerError": "errors",
+    "LossLayer": "loss_layer",
+    "Net": "net",
+    "Phase": "phase",
+    "ShapeError": "errors",
+    "Solver": "solver",
+    "TEST": "phase",
+    "TRAIN": "phase",
+    "any_number": "layer",
+    "at_least": "layer",
+    "at_most": "layer",
+    "between": "layer",
+    "create_layer": "layer",
+    "fill": "filler",
+    "get_device": "device",
+    "hook": "hooks",
+    "kernel": "kernels",
+    "normalization_mode": "loss_layer",
+    "normalizer": "loss_layer",
+    "prange": "kernels",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'bicerin' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bicerin.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,256 @@
+"""Blob: the data and the diff (gradient) of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+import bicerin_proto
+from bicerin.device import CPU, Device
+from bicerin.errors import DeviceError, ShapeError
+from bicerin.memory import Memory
+
+MAX_AXES = 32
+MAX_COUNT = 2**31 - 1
+
+
+class Blob:
+    """An N-d array with its gradient, row-major, as Caffe's `Blob`.
+
+    `data` and `diff` are NumPy views that can be written to. Both are zeros until someone writes, and neither takes
+    memory until it is touched. A view stays valid until `reshape` needs more room than the blob has ever had.
+
+    Args:
+        shape: any number of axes up to 32, each 0 or more; `()` is a scalar.
+        dtype: float32 (Caffe's) or float64.
+        device: where `gpu_data` and `gpu_diff` live.
+        name: what errors call it.
+    """
+
+    __slots__ = ("_data", "_diff", "_views", "count", "device", "dtype", "name", "shape")
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (),
+        dtype: Any = np.float32,
+        device: Device = CPU,
+        name: str = "",
+    ) -> None:
+        self.dtype = np.dtype(dtype)
+        self.device = device
+        self.name = name
+        self.shape: tuple[int, ...] = ()
+        self.count = 1
+        self._data = Memory(1, self.dtype, device)
+        self._diff = Memory(1, self.dtype, device)
+        # One view for each (side, kind), remade when the memory or the shape under it changes.
+        self._views: dict[str, tuple[Any, Any]] = {}
+        self.reshape(*shape)
+
+    def __repr__(self) -> str:
+        return f"Blob({self.name!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def __deepcopy__(self, memo: dict) -> Blob:
+        twin = Blob(self.shape, self.dtype, self.device, self.name)
+        twin.copy_from(self, copy_diff=True)
+        return twin
+
+    # Shape
+
+    def reshape(self, *shape: int) -> None:
+        """Change the shape. Memory is kept where it is large enough; otherwise both arrays start anew as zeros.
+
+        Args:
+            shape: the axes, as separate integers or as one sequence.
+
+        Raises:
+            ShapeError: an axis is negative, there are more than 32, or the count passes 2**31 - 1.
+        """
+        if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+            shape = tuple(shape[0])
+        if shape == self.shape:
+            return
+        shape = tuple(int(axis) for axis in shape)
+        count = prod(shape)
+        if len(shape) > MAX_AXES or count > MAX_COUNT or any(axis < 0 for axis in shape):
+            raise ShapeError(
+                f"a blob cannot have the shape {shape}.",
+                f"A blob has at most {MAX_AXES} axes, none negative, and at most {MAX_COUNT} elements.",
+            )
+        if count > self._data.size:
+            self._data = Memory(count, self.dtype, self.device)
+        if count > self._diff.size:
+            self._diff = Memory(count, self.dtype, self.device)
+        self.shape = shape
+        self.count = count
+        self._views.clear()
+
+    def reshape_like(self, other: Blob) -> None:
+        self.reshape(*other.shape)
+
+    @property
+    def num_axes(self) -> int:
+        return len(self.shape)
+
+    def canonical_axis(self, axis: int) -> int:
+        """`axis` counted from the front: -1 is the last.
+
+        Raises:
+            ShapeError: the blob has no such axis.
+        """
+        axes = len(self.shape)
+        if not -axes <= axis < axes:
+            raise ShapeError(
+                f"axis {axis} is out of range for {self.name or 'a blob'} of shape {self.shape}.",
+                f"It has {axes} axes: {-axes} to {axes - 1}.",
+            )
+        return axis % axes if axes else 0
+
+    def count_between(self, start: int, stop: int | None = None) -> int:
+        """The product of the axes from `start` up to, not including, `stop`."""
+        return prod(self.shape[start:stop])
+
+    def _legacy_axis(self, index: int) -> int:
+        if len(self.shape) > 4:
+            raise ShapeError(f"num, channels, height and width are for blobs of up to 4 axes, not {self.shape}.")
+        return self.shape[index] if index < len(self.shape) else 1
+
+    @property
+    def num(self) -> int:
+        return self._legacy_axis(0)
+
+    @property
+    def channels(self) -> int:
+        return self._legacy_axis(1)
+
+    @property
+    def height(self) -> int:
+        return self._legacy_axis(2)
+
+    @property
+    def width(self) -> int:
+        return self._legacy_axis(3)
+
+    # Arrays
+
+    def _view(self, key: str, buffer: Any) -> Any:
+        cached = self._views.get(key)
+        if cached is not None and cached[0] is buffer:
+            return cached[1]
+        view = buffer[: self.count].reshape(self.shape)
+        self._views[key] = (buffer, view)
+        return view
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values on the host, to read and write."""
+        return self._view("data", self._data.host_array())
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The gradient on the host, to read and write."""
+        return self._view("diff", self._diff.host_array())
+
+    @property
+    def cpu_data(self) -> np.ndarray:
+        """The values on the host, to read only: the device's copy stays valid."""
+        return self._view("data", self._data.host_array(write=False))
+
+    @property
+    def cpu_diff(self) -> np.ndarray:
+        """The gradient on the host, to read only: the device's copy stays valid."""
+        return self._view("diff", self._diff.host_array(write=False))
+
+    @property
+    def gpu_data(self) -> Any:
+        """The values on the device, to read and write."""
+        self._require_device()
+        return self._view("gpu_data", self._data.device_array())
+
+    @property
+    def gpu_diff(self) -> Any:
+        """The gradient on the device, to read and write."""
+        self._require_device()
+        return self._view("gpu_diff", self._diff.device_array())
+
+    def _require_device(self) -> None:
+        if self.device.is_host:
+            raise DeviceError(
+                f'blob "{self.name}" is bound to the device "{self.device}", which has no arrays of its own; '
+                'use data and diff, or build the net with device="gpu".'
+            )
+
+    def share_data(self, other: Blob) -> None:
+        """Use the other blob's values as this blob's own, without a copy; the counts must be equal."""
+        self._require_same_count(other)
+        if self._data is not other._data:
+            self._data = other._data
+            self._views.pop("data", None)
+            self._views.pop("gpu_data", None)
+
+    def share_diff(self, other: Blob) -> None:
+        """Use the other blob's gradient as this blob's own, without a copy; the counts must be equal."""
+        self._require_same_count(other)
+        if self._diff is not other._diff:
+            self._diff = other._diff
+            self._views.pop("diff", None)
+            self._views.pop("gpu_diff", None)
+
+    def shares_data_with(self, other: Blob) -> bool:
+        return self._data is other._data
+
+    def _require_same_count(self, other: Blob) -> None:
+        if self.count != other.count:
+            raise ShapeError(f"blobs of shapes {self.shape} and {other.shape} cannot share memory.")
+
+    def copy_from(self, other: Blob, copy_diff: bool = False, reshape: bool = False) -> None:
+        """Copy the other blob's values, and with `copy_diff` its gradient.
+
+        Raises:
+            ShapeError: the shapes differ and `reshape` is False.
+        """
+        if self.shape != other.shape:
+            if not reshape:
+                raise ShapeError(f"cannot copy a blob of shape {other.shape} into one of shape {self.shape}.")
+            self.reshape(*other.shape)
+        self.data[...] = other.cpu_data
+        if copy_diff:
+            self.diff[...] = other.cpu_diff
+
+    @property
+    def memory(self) -> tuple[Memory, Memory]:
+        """The memories under data and diff, for accounting."""
+        return self._data, self._diff
+
+    # Protobuf
+
+    def to_proto(self, write_diff: bool = False) -> Any:
+        """A `BlobProto` with the shape, the data and, with `write_diff`, the diff."""
+        return bicerin_proto.array_blob(self.cpu_data, self.cpu_diff if write_diff else None)
+
+    def from_proto(self, proto: Any, reshape: bool = True) -> None:
+        """Take the values, and the gradient where there is one, of a `BlobProto`.
+
+        Raises:
+            ShapeError: the shapes differ and `reshape` is False.
+        """
+        shape = bicerin_proto.blob_shape(proto)
+        if reshape:
+            self.reshape(*shape)
+        elif not same_shape(proto, self.shape):
+            raise ShapeError(f"cannot take a blob of shape {shape} into one of shape {self.shape}.")
+        self.data.reshape(-1)[...] = bicerin_proto.blob_array(proto).reshape(-1)
+        if len(proto.diff) or len(proto.double_diff):
+            self.diff.reshape(-1)[...] = bicerin_proto.blob_array(proto, diff=True).reshape(-1)
+
+
+def same_shape(proto: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a `BlobProto` has this shape. Legacy 4-d protos match shapes with leading axes of 1 left away."""
+    theirs = bicerin_proto.blob_shape(proto)
+    if theirs == tuple(shape):
+        return True
+    legacy = any(proto.HasField(field) for field in ("num", "channels", "height", "width"))
+    return legacy and len(shape) <= 4 and theirs == (1,) * (4 - len(shape)) + tuple(shape)

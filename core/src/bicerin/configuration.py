@@ -1,0 +1,50 @@
+"""The user's configuration file: `config.toml` in the platform's configuration folder, or where `BICERIN_CONFIG` points.
+
+[layer_providers]
+ROIPooling = "bicerin-rcnn"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bicerin.errors import BicerinError
+
+
+def path() -> Path:
+    """Where the configuration file is, whether or not it exists."""
+    named = os.environ.get("BICERIN_CONFIG")
+    if named:
+        return Path(named)
+    from platformdirs import user_config_path
+
+    return user_config_path("bicerin") / "config.toml"
+
+
+@lru_cache(maxsize=1)
+def _contents(file: Path, modified: float | None) -> Mapping[str, Any]:
+    if modified is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BicerinError(f"{file}: not a TOML file: {error}") from error
+
+
+def layer_providers() -> Mapping[str, str]:
+    """Layer type -> the distribution to take it from, as the user chose.
+
+    Raises:
+        BicerinError: the file is not TOML, or the table does not map names to names.
+    """
+    file = path()
+    modified = file.stat().st_mtime if file.is_file() else None
+    chosen = _contents(file, modified).get("layer_providers", {})
+    if not isinstance(chosen, dict) or not all(isinstance(name, str) for name in chosen.values()):
+        raise BicerinError(f'{file}: [layer_providers] maps layer types to distributions: ROIPooling = "bicerin-rcnn".')
+    return chosen

@@ -1,0 +1,112 @@
+"""Devices: where blobs live and layers run.
+
+A device is found by name through the entry-point group `bicerin.devices`; `gpu:1` is the device `gpu` with index 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bicerin.errors import DeviceError
+from bicerin.registry import devices
+
+
+@dataclass
+class Transfers:
+    """How often, and how many bytes, a device has moved to and from the host."""
+
+    to_host: int = 0
+    to_device: int = 0
+    bytes_to_host: int = 0
+    bytes_to_device: int = 0
+
+
+class Device(ABC):
+    """One place where arrays live.
+
+    Args:
+        index: which one of several devices of a kind, from 0.
+    """
+
+    name: ClassVar[str]
+    #: True where the device's arrays are the host's own, so that nothing ever moves.
+    is_host: ClassVar[bool] = False
+
+    def __init__(self, index: int = 0) -> None:
+        self.index = index
+        self.transfers = Transfers()
+
+    @property
+    @abstractmethod
+    def xp(self) -> ModuleType:
+        """The array module: NumPy, CuPy or one with CuPy's interface."""
+
+    def zeros(self, size: int, dtype: np.dtype) -> Any:
+        return self.xp.zeros(size, dtype)
+
+    def empty(self, size: int, dtype: np.dtype) -> Any:
+        return self.xp.empty(size, dtype)
+
+    def to_host(self, source: Any, target: np.ndarray) -> None:
+        """Copy a device array into a host array of the same size and dtype, and count it."""
+        self.transfers.to_host += 1
+        self.transfers.bytes_to_host += target.nbytes
+        self._copy_to_host(source, target)
+
+    def from_host(self, source: np.ndarray, target: Any) -> None:
+        """Copy a host array into a device array of the same size and dtype, and count it."""
+        self.transfers.to_device += 1
+        self.transfers.bytes_to_device += source.nbytes
+        self._copy_from_host(source, target)
+
+    @abstractmethod
+    def _copy_to_host(self, source: Any, target: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _copy_from_host(self, source: np.ndarray, target: Any) -> None: ...
+
+    def __repr__(self) -> str:
+        return self.name if self.index == 0 else f"{self.name}:{self.index}"
+
+
+class CpuDevice(Device):
+    """The host itself; NumPy."""
+
+    name = "cpu"
+    is_host = True
+
+    @property
+    def xp(self) -> ModuleType:
+        return np
+
+    def _copy_to_host(self, source: Any, target: np.ndarray) -> None:
+        target[...] = source
+
+    def _copy_from_host(self, source: np.ndarray, target: Any) -> None:
+        target[...] = source
+
+
+CPU = CpuDevice()
+
+
+def get_device(spec: str | Device = "cpu") -> Device:
+    """The device that `spec` names: "cpu", "gpu", "gpu:1", or a `Device` as it is.
+
+    Raises:
+        UnknownNameError: no installed distribution brings such a device.
+        DeviceError: the index is not a number, or the device cannot be used here.
+    """
+    if isinstance(spec, Device):
+        return spec
+    name, _, index = spec.partition(":")
+    if name == "cpu" and not index:
+        return CPU
+    if index and not index.isdecimal():
+        raise DeviceError(f'device "{spec}": the index after the colon must be a number, as in "gpu:1".')
+    device: Device = devices.load(name)(int(index or 0))
+    return device

@@ -1,0 +1,105 @@
+"""Fillers: the values that weights start from.
+
+A filler is a function `(shape, param, random) -> array of that shape`, found by name through the entry-point group
+`bicerin.fillers`. `param` is a `FillerParameter`, `random` a NumPy `Generator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bicerin.errors import BicerinError, ShapeError
+from bicerin.registry import fillers
+
+if TYPE_CHECKING:
+    from bicerin.blob import Blob
+
+
+def fill(blob: Blob, param: Any, random: np.random.Generator) -> None:
+    """Fill a blob's data as `param.type` says.
+
+    Raises:
+        UnknownNameError: no installed distribution brings that filler.
+        ShapeError: the filler cannot fill this shape.
+    """
+    blob.data[...] = fillers.load(param.type)(blob.shape, param, random)
+
+
+def constant(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """`value` everywhere."""
+    _refuse_sparse(param)
+    return np.full(shape, param.value)
+
+
+def uniform(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """Uniform in [min, max)."""
+    _refuse_sparse(param)
+    return random.uniform(param.min, param.max, shape)
+
+
+def gaussian(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """Normal with `mean` and `std`.
+
+    With `sparse` = s of at least 0, each weight is kept with probability s / (number of outputs, the first axis), so
+    that an input has s non-zero weights on average.
+    """
+    values = random.normal(param.mean, param.std, shape)
+    if param.sparse >= 0:
+        if not shape:
+            raise ShapeError("a sparse gaussian filler needs a blob of at least one axis.")
+        keep = random.random(shape) < min(1.0, param.sparse / max(1, shape[0]))
+        values *= keep
+    return values
+
+
+def positive_unitball(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """Uniform positive values, scaled so that each slice along the first axis sums to 1."""
+    _refuse_sparse(param)
+    values = random.random(shape)
+    if values.size:
+        rows = values.reshape(shape[0] if shape else 1, -1)
+        rows /= rows.sum(axis=1, keepdims=True)
+    return values
+
+
+def xavier(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """Uniform in ±sqrt(3 / n); Glorot and Bengio, 2010. n is fan-in, fan-out or their mean, as `variance_norm` says."""
+    _refuse_sparse(param)
+    scale = sqrt(3.0 / _fan(shape, param))
+    return random.uniform(-scale, scale, shape)
+
+
+def msra(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """Normal with standard deviation sqrt(2 / n); He et al., 2015. n as in `xavier`."""
+    _refuse_sparse(param)
+    return random.normal(0.0, sqrt(2.0 / _fan(shape, param)), shape)
+
+
+def bilinear(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+    """The kernel of bilinear upsampling, for a Deconvolution of shape `(C, 1, k, k)` that enlarges by ceil(k / 2)."""
+    _refuse_sparse(param)
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise ShapeError(f"the bilinear filler needs a blob of shape (C, M, k, k), not {tuple(shape)}.")
+    size = shape[3]
+    factor = (size + 1) // 2
+    center = (size - 1) / (2.0 * factor)
+    line = 1 - np.abs(np.arange(size) / factor - center)
+    return np.broadcast_to(np.outer(line, line), tuple(shape)).copy()
+
+
+def _fan(shape: Sequence[int], param: Any) -> float:
+    """The number of connections that a variance is divided by; as Caffe, of the first two axes and the rest."""
+    count = prod(shape)
+    fan_in = count / max(1, shape[0] if shape else 1)
+    fan_out = count / max(1, shape[1] if len(shape) > 1 else 1)
+    number = int(param.variance_norm)
+    return max(1.0, {0: fan_in, 1: fan_out, 2: (fan_in + fan_out) / 2}[number])
+
+
+def _refuse_sparse(param: Any) -> None:
+    if param.sparse != -1:
+        raise BicerinError(f'the filler "{param.type}" does not support sparse; only "gaussian" does.')

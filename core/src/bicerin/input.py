@@ -1,0 +1,39 @@
+"""Input: tops of given shapes, which the user fills. Source: Caffe's `InputLayer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import BlobCounts, Layer, at_least
+
+
+class InputLayer(Layer):
+    """Its tops take the shapes of `input_param.shape`: one for all, or one for each; none leaves them to the user."""
+
+    type = "Input"
+    counts = BlobCounts(bottom=0, top=at_least(1))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        shapes = self.param.input_param.shape
+        if len(shapes) not in (0, 1, len(top)):
+            raise ShapeError(
+                f"input_param gives {len(shapes)} shapes for {len(top)} tops.",
+                "Must specify 'shape' once, once per top blob, or not at all.",
+            )
+        for index, blob in enumerate(top if shapes else ()):
+            blob.reshape(*shapes[index if len(shapes) > 1 else 0].dim)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """The user's own reshape of a top is kept."""
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """The data is already there."""
+
+    forward_gpu = forward_cpu
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """There is nothing below."""
+
+    backward_gpu = backward_cpu

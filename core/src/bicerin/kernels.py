@@ -1,0 +1,93 @@
+"""Hot loops: functions that Numba compiles when they are first called, each with a NumPy reference of the same result.
+
+    def clamp_reference(x, y):
+        np.maximum(x, 0, out=y)
+
+    @kernel(reference=clamp_reference, parallel=True)
+    def clamp(x, y):
+        for i in prange(x.size):
+            y[i] = max(x[i], 0)
+
+Kernels stand in a module of their own beside the layer (`pooling.py`, `pooling_kernels.py`), since importing this one
+imports Numba. They are compiled for the argument types of a call and kept on disk, so that the next process starts at
+once. Where Numba is not installed, or `BICERIN_KERNELS=reference` asks for it, the references run: slower, with the
+same result.
+
+`BICERIN_NUM_THREADS` says how many threads kernels and BLAS use; by default, the processors that the process may run on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["COMPILED", "kernel", "num_threads", "prange"]
+
+_log = logging.getLogger("bicerin.kernels")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def num_threads() -> int:
+    """How many threads kernels and BLAS may use, 1 or more."""
+    setting = os.environ.get("BICERIN_NUM_THREADS", "")
+    if setting.isdecimal() and int(setting) > 0:
+        return int(setting)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+numba: Any = None
+prange: Any = range
+if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(num_threads()))
+    try:
+        import numba
+    except ImportError:
+        _log.info("numba is not installed: NumPy runs in place of the compiled kernels, slower")
+    else:
+        prange = numba.prange
+
+#: Whether kernels run compiled; False where their references do.
+COMPILED: bool = numba is not None
+
+
+def kernel(
+    reference: Callable[..., Any] | None = None, *, parallel: bool = False, fastmath: Any = False
+) -> Callable[[_Function], _Function]:
+    """Compile the decorated function when it is first called.
+
+    Args:
+        reference: a function of the same arguments, effect and result in NumPy, for where Numba is not. A kernel that
+            only other kernels call needs none.
+        parallel: whether its `prange` loops are spread over the threads.
+        fastmath: True or Numba's set of flags, where a reordered sum is as good.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        if not COMPILED:
+            return reference or function  # type: ignore[return-value]
+        return numba.njit(  # type: ignore[no-any-return]
+            parallel=parallel and num_threads() > 1, cache=True, nogil=True, error_model="numpy", fastmath=fastmath
+        )(function)
+
+    return decorate
+
+
+def _report_compilation() -> None:
+    """Say in the log which kernel is being compiled, since the first run waits for it."""
+    from numba.core import event
+
+    class Reporter(event.Listener):
+        def on_start(self, compilation: Any) -> None:
+            name = getattr(compilation.data.get("dispatcher"), "__name__", "a kernel")
+            _log.info("compiling %s (once; kept on disk)", name)
+
+        def on_end(self, compilation: Any) -> None:
+            pass
+
+    event.register("numba:compile", Reporter())
+
+
+if COMPILED:
+    _report_compilation()

@@ -1,0 +1,456 @@
+"""The contract that every layer implements.
+
+A layer is a class with a `type`, equal to the name of its entry point in the group `bicerin.layers`, and `counts`, the
+numbers of blobs that it takes and gives. The net makes one from its `LayerParameter` and then calls, in this order:
+
+1. `set_up(bottom, top)` once. It checks the blob counts, calls `layer_set_up` (read the parameters, declare the
+   learnable blobs), `reshape` (give the tops their shapes, allocate buffers), and sets the loss weights.
+2. `forward(bottom, top)` any number of times. It calls `reshape` again, since a bottom may have another shape now, then
+   `forward_cpu` or `forward_gpu`, and returns the weighted loss.
+3. `backward(top, propagate_down, bottom)` after a forward. It calls `backward_cpu` or `backward_gpu`, which write
+   `bottom[i].diff` for each i with `propagate_down[i]`, and *add* to `blobs[i].diff` for each i with
+   `param_propagate_down(i)`; the solver clears those.
+
+A subclass implements `reshape`, `forward_cpu` and `backward_cpu`, or, where its arithmetic is whole-array code,
+subclasses `ArrayLayer` and writes it once for every device. It does not override what is marked final.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from bicerin.blob import Blob, same_shape
+from bicerin.context import Context
+from bicerin.errors import BicerinError, BlobCountError, DeviceError, LayerError, ShapeError
+from bicerin.filler import fill
+
+_log = logging.getLogger("bicerin.layer")
+
+
+@dataclass(frozen=True)
+class Range:
+    """How many blobs: from `least` to `most`, both included; None means no limit."""
+
+    least: int = 0
+    most: int | None = None
+
+    def __contains__(self, number: int) -> bool:
+        return self.least <= number and (self.most is None or number <= self.most)
+
+    @property
+    def exact(self) -> int | None:
+        return self.least if self.least == self.most else None
+
+    def __str__(self) -> str:
+        if self.exact is not None:
+            return str(self.exact)
+        if self.most is None:
+            return f"{self.least}+" if self.least else "any"
+        return f"{self.least} to {self.most}"
+
+
+def at_least(number: int) -> Range:
+    return Range(number, None)
+
+
+def at_most(number: int) -> Range:
+    return Range(0, number)
+
+
+def between(least: int, most: int) -> Range:
+    return Range(least, most)
+
+
+any_number = Range()
+
+
+@dataclass(frozen=True)
+class BlobCounts:
+    """How many blobs a layer takes and gives.
+
+    Args:
+        bottom, top: an int is exact; else `at_least(n)`, `at_most(n)`, `between(a, b)`, `any_number`.
+        equal: there must be as many tops as bottoms.
+        auto_top: tops that the prototxt leaves out are made, up to the least number (as the losses' are).
+    """
+
+    bottom: int | Range = any_number
+    top: int | Range = any_number
+    equal: bool = False
+    auto_top: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("bottom", "top"):
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+                object.__setattr__(self, name, Range(value, value))
+            elif not isinstance(value, Range):
+                raise TypeError(f"{name}={value!r}: a number of blobs is an int of at least 0, or a Range.")
+
+    def check(self, type_name: str, bottom: int, top: int) -> None:
+        """Raise a `BlobCountError`, in Caffe's words, unless the numbers fit."""
+        for kind, number, allowed in (("bottom", bottom, self.bottom), ("top", top, self.top)):
+            if number in allowed:  # type: ignore[operator]
+                continue
+            verb = "takes" if kind == "bottom" else "produces"
+            if allowed.exact is not None:  # type: ignore[union-attr]
+                rule, limit = "", allowed.exact  # type: ignore[union-attr]
+            elif number < allowed.least:  # type: ignore[union-attr]
+                rule, limit = "at least ", allowed.least  # type: ignore[union-attr]
+            else:
+                rule, limit = "at most ", allowed.most  # type: ignore[union-attr]
+            raise BlobCountError(
+                f"{type_name} Layer {verb} {rule}{limit} {kind} blob(s) as {'input' if kind == 'bottom' else 'output'}."
+                f" It was given {number}."
+            )
+        if self.equal and bottom != top:
+            raise BlobCountError(
+                f"{type_name} Layer produces one top blob as output for each bottom blob input. "
+                f"It was given {bottom} bottom and {top} top blob(s)."
+            )
+
+
+class Layer(ABC):
+    """Base of all layers; see the module's text for who calls what.
+
+    Args:
+        param: a `LayerParameter`. Blobs in it become the layer's `blobs`.
+        context: phase, device, dtype, generator; by default TRAIN on the CPU in float32.
+
+    Attributes:
+        param: the message, `name`, `context`, `phase`, `device`, `dtype` for short.
+        blobs: the learnable blobs.
+    """
+
+    type: ClassVar[str]
+    counts: ClassVar[BlobCounts]
+    #: The weight of the first top in the net's loss where the prototxt gives none; a loss layer's is 1.
+    default_loss_weight: ClassVar[float] = 0.0
+
+    _final = ("set_up", "forward", "backward")
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if cls.__module__ == __name__:
+            return
+        for name in Layer._final:
+            if name in cls.__dict__:
+                raise TypeError(f"{cls.__qualname__}.{name}: Layer.{name} is final; implement {name}_cpu instead.")
+        if "counts" in cls.__dict__ and not isinstance(cls.counts, BlobCounts):
+            raise TypeError(f"{cls.__qualname__}.counts must be a BlobCounts, not {cls.counts!r}.")
+
+    def __init__(self, param: Any, context: Context | None = None) -> None:
+        for name in ("type", "counts"):
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__qualname__} declares no `{name}`.")
+        self.param = param
+        self.context = context if context is not None else Context()
+        self.name: str = param.name
+        self.phase = self.context.phase
+        self.device = self.context.device
+        self.dtype = self.context.dtype
+        self.blobs: list[Blob] = []
+        for proto in param.blobs:
+            blob = self.new_blob()
+            blob.from_proto(proto)
+            self.blobs.append(blob)
+        self._loss: list[float] = []
+        self._weighted: tuple[tuple[int, float], ...] = ()
+        self._param_propagate_down: list[bool] = [True] * len(self.blobs)
+        self._shared = False
+        self._lock = threading.Lock()
+        self._run_forward, self._run_backward = self._implementations()
+
+    # What a layer implements
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Read the parameters and declare the learnable blobs (`declare_blobs`). Called once, before `reshape`."""
+
+    @abstractmethod
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Give each top its shape and allocate buffers, from the bottoms' shapes. Called before every forward."""
+
+    @abstractmethod
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Write `top[i].data` from `bottom[i].data`, which are NumPy arrays."""
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """Write `bottom[i].diff` where `propagate_down[i]`, and add to the diffs of `blobs`."""
+        if any(propagate_down):
+            raise LayerError("this layer has no gradient, but one of its bottoms needs one.")
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """As `forward_cpu`, on `gpu_data` and `gpu_diff`. Where not overridden, the CPU's is used."""
+        self.forward_cpu(bottom, top)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """As `backward_cpu`, on `gpu_data` and `gpu_diff`. Where not overridden, the CPU's is used."""
+        self.backward_cpu(top, propagate_down, bottom)
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        """Whether `force_backward` and a loss's gradient may reach this bottom; False for labels."""
+        return True
+
+    def share_in_parallel(self) -> bool:
+        """Whether one instance serves all nets of a data-parallel run."""
+        return False
+
+    def state(self) -> Mapping[str, Any] | None:
+        """What a snapshot must hold, besides `blobs`, for a run to go on exactly: JSON values; None for nothing.
+
+        By default the state of the layer's generator, if the layer has drawn from it.
+        """
+        state = self.context.random.bit_generator.state
+        return None if state == self._initial_random else {"random": state}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        if "random" in state:
+            self.context.random.bit_generator.state = state["random"]
+
+    # For the use of layers
+
+    def new_blob(self, shape: Sequence[int] = (), name: str = "") -> Blob:
+        """A blob of the layer's dtype on its device, for weights and buffers."""
+        return Blob(shape, self.dtype, self.device, name)
+
+    def declare_blobs(self, *declared: tuple[Sequence[int], Any]) -> None:
+        """The learnable blobs: one (shape, FillerParameter or None for zeros) each.
+
+        Blobs that came with the parameters are kept if their shapes fit; otherwise new ones are made and filled.
+
+        Raises:
+            ShapeError: the parameters brought another number of blobs, or other shapes.
+        """
+        if self.blobs:
+            if len(self.blobs) != len(declared):
+                raise ShapeError(f"it has {len(declared)} parameter blob(s), but was given {len(self.blobs)}.")
+            for index, (blob, (shape, _)) in enumerate(zip(self.blobs, declared, strict=True)):
+                shape = tuple(shape)
+                if blob.shape != shape:
+                    if not same_shape(self.param.blobs[index], shape):
+                        raise ShapeError(f"parameter blob {index} must have the shape {shape}, not {blob.shape}.")
+                    blob.reshape(*shape)
+        else:
+            for shape, filler in declared:
+                blob = self.new_blob(shape)
+                if filler is not None:
+                    fill(blob, filler, self.context.random)
+                self.blobs.append(blob)
+        self._param_propagate_down = [True] * len(self.blobs)
+
+    # The rest is final
+
+    @final
+    def set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Check counts, set up, reshape, set loss weights.
+
+        Raises:
+            BlobCountError, ShapeError, LayerError: with the layer, its place and its blobs.
+        """
+        try:
+            self._initial_random = self.context.random.bit_generator.state
+            self.counts.check(self.type, len(bottom), len(top))
+            self.layer_set_up(bottom, top)
+            self.reshape(bottom, top)
+            self._set_loss_weights(top)
+        except BicerinError as error:
+            raise self._located(error, bottom, top) from error.__cause__
+
+    @final
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
+        """Compute the tops; returns the sum of this layer's tops, each times its loss weight."""
+        try:
+            if self._shared:
+                with self._lock:
+                    self.reshape(bottom, top)
+                    self._run_forward(bottom, top)
+            else:
+                self.reshape(bottom, top)
+                self._run_forward(bottom, top)
+            loss = 0.0
+            for index, weight in self._weighted:
+                blob = top[index]
+                if blob.count == 1:
+                    loss += weight * float(blob.cpu_data.reshape(-1)[0])
+                else:
+                    blob.diff.fill(weight)
+                    loss += float(np.dot(blob.cpu_data.reshape(-1), blob.cpu_diff.reshape(-1)))
+            return loss
+        except BicerinError as error:
+            raise self._located(error, bottom, top) from error.__cause__
+
+    @final
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """Compute the gradients of the bottoms with `propagate_down`, and add those of the learnable blobs."""
+        try:
+            self._run_backward(top, propagate_down, bottom)
+        except BicerinError as error:
+            raise self._located(error, bottom, top) from error.__cause__
+
+    def _located(self, error: BicerinError, bottom: Sequence[Blob], top: Sequence[Blob]) -> BicerinError:
+        if isinstance(error, LayerError):
+            error.locate(self, bottom, top)
+            return error
+        located = LayerError(str(error))
+        located.locate(self, bottom, top)
+        located.__cause__ = error
+        return located
+
+    def _implementations(self) -> tuple[Any, Any]:
+        if self.device.is_host:
+            return self.forward_cpu, self.backward_cpu
+        cls = type(self)
+        if cls.forward_gpu is Layer.forward_gpu:
+            reason = f'{cls.type} has no implementation for the device "{self.device}"'
+            if self.context.strict_device:
+                raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
+            _log.warning('layer "%s": %s; it runs on the CPU, with the copies that this needs.', self.name, reason)
+        return self.forward_gpu, self.backward_gpu
+
+    def loss(self, top_index: int) -> float:
+        """The loss weight of a top; 0 for one that is no loss."""
+        return self._loss[top_index] if top_index < len(self._loss) else 0.0
+
+    def set_loss(self, top_index: int, value: float) -> None:
+        if top_index >= len(self._loss):
+            self._loss += [0.0] * (top_index + 1 - len(self._loss))
+        self._loss[top_index] = value
+        self._weighted = tuple((index, weight) for index, weight in enumerate(self._loss) if weight)
+
+    def param_propagate_down(self, blob_index: int) -> bool:
+        """Whether the gradient of a learnable blob is wanted."""
+        return blob_index < len(self._param_propagate_down) and self._param_propagate_down[blob_index]
+
+    def set_param_propagate_down(self, blob_index: int, value: bool) -> None:
+        if blob_index >= len(self._param_propagate_down):
+            self._param_propagate_down += [True] * (blob_index + 1 - len(self._param_propagate_down))
+        self._param_propagate_down[blob_index] = value
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several nets run this instance; its forward is then serialised."""
+        return self._shared
+
+    def set_shared(self, shared: bool) -> None:
+        if shared and not self.share_in_parallel():
+            raise LayerError(f"{self.type} layers are not shared between nets.")
+        self._shared = shared
+
+    def to_proto(self, write_diff: bool = False) -> Any:
+        """The `LayerParameter` with the present values of the blobs."""
+        message = type(self.param)()
+        message.CopyFrom(self.param)
+        del message.blobs[:]
+        for blob in self.blobs:
+            message.blobs.add().MergeFromString(blob.to_proto(write_diff).SerializeToString())
+        return message
+
+    def _set_loss_weights(self, top: Sequence[Blob]) -> None:
+        weights = list(self.param.loss_weight)
+        if not weights and self.default_loss_weight and top:
+            weights = [self.default_loss_weight] + [0.0] * (len(top) - 1)
+        if not weights:
+            return
+        if len(weights) != len(top):
+            raise LayerError(
+                f"loss_weight is given {len(weights)} time(s) for {len(top)} top blob(s).",
+                "Give it once for each top, or not at all.",
+            )
+        for index, weight in enumerate(weights):
+            if weight:
+                self.set_loss(index, weight)
+                top[index].diff.fill(weight)
+
+
+class DeviceBlob:
+    """A blob whose `data` and `diff` are the device's arrays: what `ArrayLayer` sees where the device is no host."""
+
+    __slots__ = ("blob",)
+
+    def __init__(self, blob: Blob) -> None:
+        self.blob = blob
+
+    @property
+    def data(self) -> Any:
+        return self.blob.gpu_data
+
+    @property
+    def diff(self) -> Any:
+        return self.blob.gpu_diff
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.blob.shape
+
+    @property
+    def count(self) -> int:
+        return self.blob.count
+
+
+class ArrayLayer(Layer):
+    """A layer whose arithmetic is whole-array code, the same for NumPy and CuPy.
+
+    A subclass implements `forward_array(xp, bottom, top)` and `backward_array(xp, top, propagate_down, bottom)`, where
+    `xp` is the array module and `data`, `diff`, `shape` and `count` of each blob are of that module. Learnable blobs
+    are in `self.weights(xp)` in the same form.
+    """
+
+    @abstractmethod
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """Write `top[i].data` from `bottom[i].data`, with functions of `xp`."""
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        """Write `bottom[i].diff` where `propagate_down[i]`, and add to the diffs of the weights."""
+        Layer.backward_cpu(self, top, propagate_down, bottom)
+
+    def weights(self, xp: Any) -> Sequence[Any]:
+        return self.blobs if xp is np else [DeviceBlob(blob) for blob in self.blobs]
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.forward_array(np, bottom, top)
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        self.backward_array(np, top, propagate_down, bottom)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.forward_array(self.device.xp, [DeviceBlob(b) for b in bottom], [DeviceBlob(t) for t in top])
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        tops, bottoms = [DeviceBlob(t) for t in top], [DeviceBlob(b) for b in bottom]
+        self.backward_array(self.device.xp, tops, propagate_down, bottoms)
+
+
+def create_layer(
+    definition: Any,
+    *,
+    phase: Any = "TRAIN",
+    device: Any = "cpu",
+    dtype: Any = np.float32,
+    seed: int | None = None,
+    layer_providers: Mapping[str, str] | None = None,
+) -> Layer:
+    """One layer on its own, from the text of a `layer { ... }` block (with or without the braces) or a message.
+
+    Raises:
+        ParseError: the text is not a layer.
+        PluginError: nobody brings the type, or who does is broken.
+    """
+    from bicerin.device import get_device
+    from bicerin.phase import Phase
+    from bicerin.registry import layers
+    from bicerin.schema import read_layer
+
+    param = read_layer(definition, layer_providers)
+    context = Context(Phase.of(phase), get_device(device), np.dtype(dtype), np.random.default_rng(seed))
+    layer: Layer = layers.load(param.type, layer_providers)(param, context)
+    return layer

@@ -1,0 +1,59 @@
+"""What loss layers have in common: a weight of 1, a label that takes no gradient, and Caffe's normalization modes.
+
+Source: Caffe's `LossLayer` and `LossParameter`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import BlobCounts, Layer
+
+
+class LossLayer(Layer):
+    """A layer whose first top is a scalar loss of predictions (bottom 0) against labels (bottom 1).
+
+    Its top is made where the prototxt names none, and its loss weight is 1 where the prototxt gives none.
+    """
+
+    counts = BlobCounts(bottom=2, top=1, auto_top=True)
+    default_loss_weight: ClassVar[float] = 1.0
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index != 1
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """The loss is a scalar, shape `()`; predictions and labels must agree in their first axis."""
+        self.require_same_batch(bottom)
+        top[0].reshape()
+
+    @staticmethod
+    def require_same_batch(bottom: Sequence[Blob]) -> None:
+        if bottom[0].shape[:1] != bottom[1].shape[:1]:
+            raise ShapeError(
+                "The data and label should have the same first dimension: "
+                f"{bottom[0].shape[:1]} against {bottom[1].shape[:1]}."
+            )
+
+
+def normalization_mode(loss_param: Any, default: str = "VALID") -> str:
+    """The name of the mode: FULL, VALID, BATCH_SIZE or NONE. The deprecated `normalize` counts where it stands alone."""
+    if loss_param.HasField("normalization"):
+        field = loss_param.DESCRIPTOR.fields_by_name["normalization"]
+        name: str = field.enum_type.values_by_number[loss_param.normalization].name
+        return name
+    if loss_param.HasField("normalize"):
+        return "VALID" if loss_param.normalize else "BATCH_SIZE"
+    return default
+
+
+def normalizer(mode: str, outer: int, inner: int, valid: int) -> float:
+    """What a summed loss is divided by; never less than 1, so that a batch without valid labels is no division by 0.
+
+    Args:
+        mode: FULL (all `outer * inner` labels), VALID (`valid` of them), BATCH_SIZE (`outer`) or NONE (1).
+    """
+    return float(max(1, {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}[mode]))

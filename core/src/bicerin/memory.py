@@ -1,0 +1,91 @@
+"""An array that lives on the host, on a device, or on both, and moves only when someone asks for the other side."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bicerin.device import Device
+
+
+class State(Enum):
+    """Where the valid copy of a `Memory` is."""
+
+    UNINITIALIZED = "uninitialized"
+    HOST = "host"
+    DEVICE = "device"
+    SYNCED = "synced"
+
+
+class Memory:
+    """`size` elements of `dtype`, allocated (as zeros) when first touched.
+
+    A blob's data is one Memory and its diff another; blobs that share data share the Memory.
+
+    Args:
+        size: number of elements, 0 or more.
+        dtype: float32 or float64 for blobs; any NumPy dtype works.
+        device: the device that `device_array` allocates on.
+    """
+
+    __slots__ = ("_device_array", "_host_array", "device", "dtype", "size", "state")
+
+    def __init__(self, size: int, dtype: np.dtype, device: Device) -> None:
+        self.size = size
+        self.dtype = dtype
+        self.device = device
+        self.state = State.UNINITIALIZED
+        self._host_array: np.ndarray | None = None
+        self._device_array: Any = None
+
+    def host_array(self, write: bool = True) -> np.ndarray:
+        """The host copy, shape `(size,)`. With `write`, the device's copy is out of date from now on."""
+        state = self.state
+        if state is State.HOST:
+            return self._host_array  # type: ignore[return-value]
+        if state is State.UNINITIALIZED:
+            if self._host_array is None:
+                self._host_array = np.zeros(self.size, self.dtype)
+            self.state = State.HOST
+            return self._host_array
+        if self._host_array is None:
+            self._host_array = np.empty(self.size, self.dtype)
+        if state is State.DEVICE:
+            self.device.to_host(self._device_array, self._host_array)
+            self.state = State.SYNCED
+        if write:
+            self.state = State.HOST
+        return self._host_array
+
+    def device_array(self, write: bool = True) -> Any:
+        """The device's copy, shape `(size,)`. With `write`, the host copy is out of date from now on."""
+        state = self.state
+        if state is State.DEVICE:
+            return self._device_array
+        if state is State.UNINITIALIZED:
+            if self._device_array is None:
+                self._device_array = self.device.zeros(self.size, self.dtype)
+            self.state = State.DEVICE
+            return self._device_array
+        if state is State.HOST:
+            if self._device_array is None:
+                self._device_array = self.device.empty(self.size, self.dtype)
+            self.device.from_host(self._host_array, self._device_array)
+            self.state = State.SYNCED
+        if write:
+            self.state = State.DEVICE
+        return self._device_array
+
+    def use_host_array(self, array: np.ndarray) -> None:
+        """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""
+        self._host_array = array
+        self.state = State.HOST
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated on the host and on the device together."""
+        sides = (self._host_array is not None) + (self._device_array is not None)
+        return sides * self.size * self.dtype.itemsize

@@ -1,0 +1,26 @@
+"""Phase: whether a net is built to train or to test."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from bicerin.errors import NetError
+
+
+class Phase(IntEnum):
+    """Equal to Caffe's enum, so `phase=0` and `caffe_pb2.TRAIN` work as well."""
+
+    TRAIN = 0
+    TEST = 1
+
+    @classmethod
+    def of(cls, value: Phase | int | str) -> Phase:
+        """The phase that a member, Caffe's number, or the name in any case stands for."""
+        try:
+            return cls[value.upper()] if isinstance(value, str) else cls(value)
+        except (KeyError, ValueError):
+            raise NetError(f"phase {value!r} is neither TRAIN (0) nor TEST (1).") from None
+
+
+TRAIN = Phase.TRAIN
+TEST = Phase.TEST

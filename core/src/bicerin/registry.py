@@ -1,0 +1,225 @@
+"""Registries: from a name in a prototxt to the class or function that an installed distribution brings for it.
+
+All of them read one index, made once a process from the metadata of the installed distributions. Making it imports no
+plugin; a plugin is imported when one of its names is first used. A name that two distributions bring, a plugin that
+cannot be imported and one that was written for another layer API are errors when that name is used, not before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from bicerin.errors import BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
+
+#: The version of the contract in `bicerin.layer`. A plugin states the one it was written for with an entry point
+#: named after the number in the group `bicerin.layer_api`.
+LAYER_API = 1
+
+_GROUP_PREFIX = "bicerin."
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One entry point: a name that one distribution brings."""
+
+    group: str
+    name: str
+    value: str
+    distribution: str
+    version: str
+    layer_api: int = LAYER_API
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version} ({self.value})"
+
+    def load(self) -> Any:
+        """Import what the entry point names.
+
+        Raises:
+            IncompatiblePluginError: the distribution states another layer API; nothing is imported.
+            BrokenPluginError: the import failed; the original exception is chained.
+        """
+        if self.layer_api != LAYER_API:
+            newer = self.layer_api > LAYER_API
+            raise IncompatiblePluginError(
+                f'{self.distribution} {self.version}, which brings "{self.name}", was written for layer API '
+                f"{self.layer_api}; this core has {LAYER_API}. "
+                + ("Upgrade bicerin." if newer else f"Upgrade {self.distribution}.")
+            )
+        module, _, attribute = self.value.partition(":")
+        try:
+            target = __import__(module, fromlist=["_"])
+            for part in filter(None, attribute.split(".")):
+                target = getattr(target, part)
+        except Exception as error:
+            raise BrokenPluginError(
+                f'{self.distribution} {self.version} cannot be imported, so its "{self.name}" '
+                f"(entry point {self.value}) is not usable: {type(error).__name__}: {error}"
+            ) from error
+        return target
+
+
+def disabled_distributions() -> frozenset[str]:
+    """The distributions that `BICERIN_DISABLE_PLUGINS` (comma-separated names) hides, normalised."""
+    return frozenset(
+        _normalized(name) for name in os.environ.get("BICERIN_DISABLE_PLUGINS", "").split(",") if name.strip()
+    )
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+Index = Mapping[str, Mapping[str, tuple[Provider, ...]]]
+
+
+@lru_cache(maxsize=1)
+def plugin_index() -> Index:
+    """Group -> name -> providers, of every group that starts with `bicerin.`; read from metadata alone."""
+    from importlib_metadata import distributions
+
+    hidden = disabled_distributions()
+    index: dict[str, dict[str, list[Provider]]] = {}
+    seen: set[str] = set()
+    for distribution in distributions():
+        text = distribution.read_text("entry_points.txt")
+        if not text or _GROUP_PREFIX not in text:
+            continue
+        name = distribution.name
+        if not name or _normalized(name) in seen or _normalized(name) in hidden:
+            continue
+        seen.add(_normalized(name))
+        groups = dict(_entry_points(text))
+        if not groups:
+            continue
+        version = distribution.version
+        stated = groups.pop("bicerin.layer_api", {})
+        layer_api = max((int(number) for number in stated if number.isdecimal()), default=LAYER_API)
+        for group, entries in groups.items():
+            for entry, value in entries.items():
+                provider = Provider(group, entry, value, name, version, layer_api)
+                index.setdefault(group, {}).setdefault(entry, []).append(provider)
+    return {group: {name: tuple(found) for name, found in names.items()} for group, names in index.items()}
+
+
+def _entry_points(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The groups of an entry_points.txt that concern Bicerin. (configparser is ten times slower.)"""
+    group: str | None = None
+    entries: dict[str, str] = {}
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            if group and group.startswith(_GROUP_PREFIX):
+                yield group, entries
+            group, entries = line[1:-1].strip(), {}
+        elif "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            entries[name.strip()] = value.strip()
+    if group and group.startswith(_GROUP_PREFIX):
+        yield group, entries
+
+
+def forget_plugins() -> None:
+    """Read the installed distributions anew at the next use: for tests, and after an install in a live process."""
+    plugin_index.cache_clear()
+    for registry in Registry.all:
+        registry._loaded.clear()
+
+
+class Registry:
+    """The names of one entry-point group.
+
+    Args:
+        group: such as `bicerin.layers`.
+        kind: what errors call an entry, such as "layer type".
+        known: which distribution, installed or not, is known to bring a name; None where nobody knows.
+    """
+
+    all: ClassVar[list[Registry]] = []
+
+    def __init__(self, group: str, kind: str, known: Callable[[str], str | None] = lambda name: None) -> None:
+        self.group = group
+        self.kind = kind
+        self._known = known
+        self._loaded: dict[Provider, Any] = {}
+        Registry.all.append(self)
+
+    def providers(self) -> Mapping[str, tuple[Provider, ...]]:
+        """Every name with the distributions that bring it, sorted by name."""
+        return dict(sorted(plugin_index().get(self.group, {}).items()))
+
+    def __contains__(self, name: str) -> bool:
+        return name in plugin_index().get(self.group, {})
+
+    def provider(self, name: str, choices: Mapping[str, str] | None = None) -> Provider:
+        """Who brings `name`. `choices` maps names to distributions and decides where there are several.
+
+        Raises:
+            UnknownNameError: nobody does.
+            ConflictError: several do, and `choices` and the user's configuration name none of them.
+        """
+        found = plugin_index().get(self.group, {}).get(name, ())
+        if not found:
+            raise UnknownNameError(self._unknown(name))
+        choice = (choices or {}).get(name)
+        if choice is None and len(found) > 1:
+            from bicerin.configuration import layer_providers
+
+            choice = layer_providers().get(name)
+        if choice is not None:
+            for provider in found:
+                if _normalized(provider.distribution) == _normalized(choice):
+                    return provider
+            raise UnknownNameError(
+                f'{self.kind} "{name}" was asked of {choice}, which does not bring it; installed: '
+                + ", ".join(map(str, found))
+            )
+        if len(found) > 1:
+            raise ConflictError(
+                f'{self.kind} "{name}" is provided by {len(found)} installed distributions: '
+                + " and ".join(map(str, found))
+                + f'. Choose one with layer_providers = {{"{name}": "{found[0].distribution}"}} for a net or in '
+                "the configuration file, or uninstall the other."
+            )
+        return found[0]
+
+    def load(self, name: str, choices: Mapping[str, str] | None = None) -> Any:
+        """Import and return what `name` stands for; see `provider` and `Provider.load` for the errors."""
+        provider = self.provider(name, choices)
+        if provider not in self._loaded:
+            self._loaded[provider] = provider.load()
+        return self._loaded[provider]
+
+    def _unknown(self, name: str) -> str:
+        names = list(plugin_index().get(self.group, {}))
+        message = f'unknown {self.kind} "{name}"'
+        known = self._known(name)
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+        lower = [other for other in names if other.lower() == name.lower()]
+        if close or lower:
+            wanted = list(dict.fromkeys(lower + close))
+            message += "; did you mean " + " or ".join(f'"{other}"' for other in wanted) + "?"
+        else:
+            message += "."
+        if known:
+            message += f" {known} brings it: pip install {known}"
+        looked_at = sorted({p.distribution for found in plugin_index().get(self.group, {}).values() for p in found})
+        return f"{message}\n  Installed plugins that were looked at: {', '.join(looked_at) or 'none'}."
+
+
+def _known_layer(name: str) -> str | None:
+    from bicerin_proto.known import layer_distribution
+
+    return layer_distribution(name)
+
+
+layers = Registry("bicerin.layers", "layer type", _known_layer)
+devices = Registry("bicerin.devices", "device", {"gpu": "bicerin-gpu", "emulated": "bicerin-emulated"}.get)
+fillers = Registry("bicerin.fillers", "filler type")
+solvers = Registry("bicerin.solvers", "solver type")

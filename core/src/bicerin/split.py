@@ -1,0 +1,42 @@
+"""Split: one bottom given to several tops. The net inserts it where two layers read one blob.
+
+Source: Caffe's `SplitLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError
+from bicerin.layer import ArrayLayer, BlobCounts, at_least
+
+
+class SplitLayer(ArrayLayer):
+    """Tops share the bottom's data; the bottom's gradient is the sum of theirs."""
+
+    type = "Split"
+    counts = BlobCounts(bottom=1, top=at_least(1))
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        for blob in top:
+            if blob is bottom[0]:
+                raise LayerError("Split Layer does not allow in-place computation.")
+            blob.reshape_like(bottom[0])
+            blob.share_data(bottom[0])
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """The data is shared."""
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if not propagate_down[0]:
+            return
+        if len(top) == 1:
+            bottom[0].diff[...] = top[0].diff
+            return
+        xp.add(top[0].diff, top[1].diff, out=bottom[0].diff)
+        for blob in top[2:]:
+            xp.add(bottom[0].diff, blob.diff, out=bottom[0].diff)

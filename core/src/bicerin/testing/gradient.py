@@ -1,0 +1,127 @@
+"""Analytic gradients against numeric ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.testing.run import LayerRun, run_layer
+
+
+def check_gradient(
+    definition: Any,
+    inputs: Sequence[np.ndarray],
+    *,
+    tops: int | None = None,
+    parameters: Sequence[np.ndarray] = (),
+    phase: Any = "TRAIN",
+    device: Any = "cpu",
+    check_bottom: Sequence[int] | None = None,
+    step: float = 1e-5,
+    tolerance: float = 1e-5,
+    kink: Callable[[np.ndarray], np.ndarray] | None = None,
+    reseed: bool = False,
+) -> None:
+    """Check every gradient of a layer, in float64, against central differences of a random sum of its tops.
+
+    Also checks that forward leaves its bottoms as they were, that parameter gradients are added rather than written, and
+    that a bottom without `propagate_down` is left alone.
+
+    Args:
+        definition: the text of a layer or a `LayerParameter`.
+        inputs: one array a bottom.
+        check_bottom: which bottoms have a gradient; by default those that the layer allows.
+        step: the difference taken, in the units of the input.
+        tolerance: how far the gradients may be apart, relative to the larger and at least 1.
+        kink: given a bottom's values, the distance of each to the next point where the function has no derivative;
+            elements closer than 2 * `step` are not compared.
+        reseed: start the layer's generator anew before each pass, for layers that draw random numbers.
+
+    Raises:
+        AssertionError: says which blob, element, and both gradients.
+    """
+    inputs = [np.asarray(array, np.float64) for array in inputs]
+    run = run_layer(definition, inputs, tops=tops, parameters=parameters, phase=phase, device=device, dtype=np.float64)
+    generator = run.layer.context.random.bit_generator
+    start = generator.state
+
+    def forward() -> float:
+        if reseed:
+            generator.state = start
+        return run.forward()
+
+    forward()
+    for blob, array in zip(run.bottom, inputs, strict=True):
+        assert np.array_equal(blob.data, array), f"forward changed {blob.name}"
+    random = np.random.default_rng(1)
+    is_loss = any(run.layer.loss(index) for index in range(len(run.top)))
+    seeds = [] if is_loss else [random.uniform(-1, 1, blob.shape) for blob in run.top]
+
+    def objective() -> float:
+        loss = forward()
+        return loss if is_loss else float(sum((s * b.data).sum() for s, b in zip(seeds, run.top, strict=True)))
+
+    if check_bottom is None:
+        check_bottom = [index for index, allowed in enumerate(run.propagate_down) if allowed]
+    propagate_down = [index in check_bottom for index in range(len(run.bottom))]
+
+    def seed_tops() -> None:
+        for seed, blob in zip(seeds, run.top, strict=False):
+            blob.diff[...] = seed
+
+    forward()
+    seed_tops()
+    run.backward(propagate_down)
+    checked: list[tuple[str, Blob, np.ndarray]] = []
+    checked += [(f"bottom {index}", run.bottom[index], run.bottom[index].diff.copy()) for index in check_bottom]
+    checked += [
+        (f"parameter {index}", blob, blob.diff.copy())
+        for index, blob in enumerate(run.layer.blobs)
+        if run.layer.param_propagate_down(index)
+    ]
+    _check_accumulation(run, propagate_down, seed_tops)
+    _check_propagate_down(run, check_bottom, seed_tops)
+    for name, blob, analytic in checked:
+        far = np.full(blob.shape, True) if kink is None else kink(blob.data) > 2 * step
+        for position in np.ndindex(blob.shape):
+            if not far[position]:
+                continue
+            value = blob.data[position]
+            blob.data[position] = value + step
+            above = objective()
+            blob.data[position] = value - step
+            below = objective()
+            blob.data[position] = value
+            numeric = (above - below) / (2 * step)
+            scale = max(1.0, abs(numeric), abs(analytic[position]))
+            assert abs(numeric - analytic[position]) <= tolerance * scale, (
+                f"{run.layer.type}: gradient of {name} at {position}: {analytic[position]!r} by backward, "
+                f"{numeric!r} by differences"
+            )
+
+
+def _check_accumulation(run: LayerRun, propagate_down: Sequence[bool], seed_tops: Callable[[], None]) -> None:
+    """A second backward pass without clearing doubles the parameters' gradients."""
+    before = [blob.diff.copy() for blob in run.layer.blobs]
+    seed_tops()
+    run.layer.backward(run.top, propagate_down, run.bottom)
+    for index, (blob, once) in enumerate(zip(run.layer.blobs, before, strict=True)):
+        if run.layer.param_propagate_down(index):
+            assert np.allclose(blob.diff, 2 * once, rtol=1e-9, atol=1e-12), (
+                f"{run.layer.type}: the gradient of parameter {index} is written, not added, by backward"
+            )
+
+
+def _check_propagate_down(run: LayerRun, checked: Sequence[int], seed_tops: Callable[[], None]) -> None:
+    """A bottom whose flag is False keeps its diff."""
+    for index in checked:
+        flags = [i in checked and i != index for i in range(len(run.bottom))]
+        run.bottom[index].diff.fill(7.0)
+        seed_tops()
+        run.backward(flags)
+        assert (run.bottom[index].diff == 7.0).all(), (
+            f"{run.layer.type}: bottom {index} has propagate_down False, but its diff was changed"
+        )

@@ -1,0 +1,1 @@
+"""Convolution, deconvolution and im2col."""

@@ -1,0 +1,1 @@
+"""Layers that read data: LMDB, LevelDB, HDF5, images, memory."""

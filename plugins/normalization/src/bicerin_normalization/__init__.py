@@ -1,0 +1,1 @@
+"""LRN, MVN, batch normalization, scale and bias."""

@@ -1,0 +1,1 @@
+"""Pooling and spatial pyramid pooling."""

@@ -1,0 +1,1 @@
+"""Layers written in Python by the user, found by module name."""

@@ -1,0 +1,1 @@
+"""Layers that arrange, join, cut and reduce blobs."""
