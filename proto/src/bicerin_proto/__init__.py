@@ -1,0 +1,99 @@
+"""Caffe's protobuf schema, prototxt and caffemodel files, and how plugins add fields of their own.
+
+    read_net, read_solver       -> Document: the message, and where its layers stood in the file
+    read_weights                -> Weights: of any fork of Caffe
+    write_text, write_binary, atomic_write
+    blob_array, array_blob, blob_shape
+    upgrade_net, upgrade_solver
+    Schema, default_schema
+    NetParameter, LayerParameter, Phase, ...        the messages and enums of Caffe's own schema
+
+Importing this module imports neither protobuf nor NumPy; each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from bicerin_proto.errors import BicerinError, DecodeError, ParseError, ProtoError, SchemaError
+
+if TYPE_CHECKING:
+    from bicerin_proto.atomic import atomic_write
+    from bicerin_proto.blob import array_blob, blob_array, blob_shape
+    from bicerin_proto.compile import check_current, compile_proto
+    from bicerin_proto.document import Document, read_net, read_solver
+    from bicerin_proto.schema import Schema, default_schema
+    from bicerin_proto.text import parse_text
+    from bicerin_proto.upgrade import upgrade_net, upgrade_solver
+    from bicerin_proto.weights import LayerWeights, Weights, read_weights
+    from bicerin_proto.writer import write_binary, write_text
+
+__all__ = [
+    "BicerinError",
+    "DecodeError",
+    "Document",
+    "LayerWeights",
+    "ParseError",
+    "ProtoError",
+    "Schema",
+    "SchemaError",
+    "Weights",
+    "array_blob",
+    "atomic_write",
+    "blob_array",
+    "blob_shape",
+    "check_current",
+    "compile_proto",
+    "default_schema",
+    "parse_text",
+    "read_net",
+    "read_solver",
+    "read_weights",
+    "upgrade_net",
+    "upgrade_solver",
+    "write_binary",
+    "write_text",
+]
+
+_MODULES = {
+    "Document": "document",
+    "LayerWeights": "weights",
+    "Schema": "schema",
+    "Weights": "weights",
+    "array_blob": "blob",
+    "atomic_write": "atomic",
+    "blob_array": "blob",
+    "blob_shape": "blob",
+    "check_current": "compile",
+    "compile_proto": "compile",
+    "default_schema": "schema",
+    "parse_text": "text",
+    "read_net": "document",
+    "read_solver": "document",
+    "read_weights": "weights",
+    "upgrade_net": "upgrade",
+    "upgrade_solver": "upgrade",
+    "write_binary": "writer",
+    "write_text": "writer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _MODULES:
+        found = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    else:
+        from bicerin_proto.schema import default_schema
+
+        try:
+            found = getattr(default_schema(), name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

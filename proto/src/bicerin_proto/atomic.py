@@ -1,0 +1,52 @@
+"""Write a file so that a kill at any moment leaves the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+from bicerin_proto.errors import ProtoError
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` for writing (and reading); it replaces `path` when the block succeeds.
+
+    The file has a `name`, for libraries that want to open it by themselves. A link is followed: the file that it
+    points to is replaced. The mode of an existing file is kept.
+
+    Raises:
+        ProtoError: the folder is missing or not writable, or the disk is full.
+    """
+    final = Path(os.path.realpath(path))
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb+") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, final.stat().st_mode & 0o7777)
+        os.replace(temporary, final)
+        _sync_folder(final.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise ProtoError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    # The new name is on the disk only when the folder is; some file systems and Windows cannot sync one.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,99 @@
+"""Between BlobProto and NumPy arrays, without a Python object for each number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+
+from bicerin_proto import wire
+from bicerin_proto.errors import DecodeError
+from bicerin_proto.schema import default_schema
+
+Array = np.ndarray[Any, Any]
+
+_LEGACY_AXES = ("num", "channels", "height", "width")
+_FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
+_DATA = {5: _FLOAT, 8: _DOUBLE}
+_DIFF = {6: _FLOAT, 9: _DOUBLE}
+
+
+def blob_shape(blob: Message) -> tuple[int, ...]:
+    """Return the shape of a BlobProto: that of `shape`, or `(num, channels, height, width)` of older files.
+
+    A blob that states neither has one axis, as long as its data.
+    """
+    if blob.HasField("shape"):
+        return tuple(blob.shape.dim)
+    if any(blob.HasField(axis) for axis in _LEGACY_AXES):
+        return tuple(getattr(blob, axis) for axis in _LEGACY_AXES)
+    return (len(blob.data) or len(blob.double_data),)
+
+
+def blob_array(blob: Message, diff: bool = False) -> Array:
+    """Return a BlobProto's data as a read-only array of its shape: float64 if it holds doubles, else float32.
+
+    Args:
+        blob: a BlobProto of any schema.
+        diff: return the gradient instead.
+
+    Raises:
+        DecodeError: the blob does not hold as many numbers as its shape says.
+    """
+    shape = blob_shape(blob)
+    numbers = _numbers(blob, _DIFF if diff else _DATA)
+    if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
+        what = "gradients" if diff else "numbers"
+        raise DecodeError(f"a blob of shape {shape} holds {numbers.size} {what}, expected {math.prod(shape)}")
+    return numbers.reshape(shape)
+
+
+def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]]) -> Array:
+    # Python's protobuf gives no buffer of a repeated field, but the bytes of the whole message have one inside.
+    packed = blob.SerializePartialToString()
+    parts: list[Array] = []
+    for field in wire.fields(packed):
+        dtype = dtypes.get(field.number)
+        if dtype is not None:
+            parts.append(np.frombuffer(packed, dtype, (field.end - field.begin) // dtype.itemsize, field.begin))
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def array_blob(
+    array: Array, diff: Array | None = None, *, into: Message | None = None, dtype: np.dtype[Any] | type | None = None
+) -> Any:
+    """Return a BlobProto that holds an array: float64 in `double_data`, everything else as float32 in `data`.
+
+    Args:
+        array: the data; its shape becomes the blob's.
+        diff: the gradient, of the same shape.
+        into: the BlobProto to fill and return, such as `layer.blobs.add()`; by default a new one of Caffe's schema.
+        dtype: float32 or float64, to store another type than the array's.
+
+    Raises:
+        ValueError: `diff` has another shape than `array`, or `dtype` is neither float32 nor float64.
+    """
+    kind = np.dtype(dtype) if dtype is not None else np.asarray(array).dtype
+    if dtype is not None and kind not in (_FLOAT, _DOUBLE):
+        raise ValueError(f"a blob holds float32 or float64, not {kind}")
+    double = kind == _DOUBLE
+    blob = default_schema().BlobProto() if into is None else into
+    blob.Clear()
+    blob.shape.SetInParent()
+    blob.shape.dim.extend(np.shape(array))
+    packed = _packed(array, 8 if double else 5)
+    if diff is not None:
+        if np.shape(diff) != np.shape(array):
+            raise ValueError(f"the gradient has the shape {np.shape(diff)}, the data {np.shape(array)}")
+        packed += _packed(diff, 9 if double else 6)
+    blob.MergeFromString(packed)
+    return blob
+
+
+def _packed(array: Array, number: int) -> bytes:
+    data = np.ascontiguousarray(array, (_DATA | _DIFF)[number])
+    return wire.tag(number, wire.LENGTH) + wire.encoded_varint(data.nbytes) + data.tobytes()

@@ -1,0 +1,36 @@
+"""Parse binary messages, and say what is wrong with those that are not."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError as GoogleDecodeError
+from google.protobuf.message import Message
+
+from bicerin_proto import wire
+from bicerin_proto.errors import DecodeError
+
+
+def decode(data: bytes, message: Message, name: str, expected: str) -> None:
+    """Parse `data` into `message`.
+
+    Args:
+        name: what an error calls the data: its file.
+        expected: what the data should be, such as "NetParameter".
+
+    Raises:
+        DecodeError: the data is truncated or not such a message. It names file, size and what was expected.
+    """
+    if not data:
+        raise DecodeError(f"{name}: is empty, expected a binary {expected}")
+    try:
+        message.MergeFromString(data)
+    except (GoogleDecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"{name}: not a binary {expected} ({len(data)} bytes): {_defect(data, error)}") from None
+
+
+def _defect(data: bytes, error: Exception) -> str:
+    try:
+        for _ in wire.fields(data):
+            pass
+    except wire.WireError as defect:
+        return str(defect)
+    return f"{error}"

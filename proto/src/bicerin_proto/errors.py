@@ -1,0 +1,58 @@
+"""The exceptions of the whole project start here, in its lowest package.
+
+BicerinError            everything that Bicerin and its plugins raise on purpose
+└── ProtoError          a message, file or schema that cannot be used
+    ├── ParseError      text: where it goes wrong, and what would be right
+    ├── DecodeError     binary: truncated, or something else than it was taken for
+    └── SchemaError     a .proto or a plugin's fields that do not fit
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class BicerinError(Exception):
+    """The root of every exception that Bicerin and its plugins raise on purpose."""
+
+
+class ProtoError(BicerinError):
+    """A message, a file of messages or a schema cannot be used."""
+
+
+class ParseError(ProtoError):
+    """Text that is not a message of the schema.
+
+    Attributes:
+        path: the file, or None for text that came from no file.
+        line: the line, counted from 1; None where the text has none to blame.
+        column: the column, counted from 1.
+        reason: what is wrong, without the place.
+        hint: what would be right, or "".
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str = "",
+    ) -> None:
+        self.reason = reason
+        self.path = path
+        self.line = line
+        self.column = column
+        self.hint = hint
+        place = [str(path) if path is not None else "<text>"]
+        place += [str(number) for number in (line, column) if number is not None]
+        super().__init__(f"{':'.join(place)}: {reason}" + (f" {hint}" if hint else ""))
+
+
+class DecodeError(ProtoError):
+    """Binary data that is truncated, or is not the message it was taken for."""
+
+
+class SchemaError(ProtoError):
+    """A .proto does not compile, or a plugin's fields do not fit into Caffe's schema."""

@@ -1,0 +1,49 @@
+"""What an error about a name adds: what is close, where the name belongs, which distribution brings it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
+
+from bicerin_proto import known
+from bicerin_proto.schema import Schema
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return `Did you mean "x"?` for the closest of `names`, or "" where none is close."""
+    by_case = {one.lower(): one for one in names}
+    close = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.75)
+    return f'Did you mean "{by_case[close[0]]}"?' if close else ""
+
+
+def unknown_field(schema: Schema, descriptor: Descriptor, name: str) -> str:
+    """Return what would be right where a message has no field `name`."""
+    distribution = known.field_distribution(name)
+    if distribution:
+        return f"It comes with {distribution}: pip install {distribution}"
+    inner = [
+        one.name
+        for one in descriptor.fields
+        if one.message_type is not None and name in one.message_type.fields_by_name and one.name.endswith("_param")
+    ]
+    outer = [
+        message
+        for message in ("NetParameter", "SolverParameter", "LayerParameter")
+        if name in schema.pool.FindMessageTypeByName(f"caffe.{message}").fields_by_name
+    ]
+    close = did_you_mean(name, descriptor.fields_by_name)
+    if close:
+        return close
+    if inner and len(inner) <= 3:
+        return f"It belongs inside {' or '.join(inner)} {{ }}."
+    if outer:
+        return f"It is a field of {' and of '.join(outer)}."
+    return ""
+
+
+def unknown_value(schema: Schema, enum: EnumDescriptor, name: str) -> str:
+    """Return what would be right where an enum has no value `name`."""
+    names = list(enum.values_by_name)
+    return f"{did_you_mean(name, names)} Valid: {', '.join(names)}.".strip()

@@ -1,0 +1,97 @@
+"""The tokens of protobuf's text format, each with its place."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from os import PathLike
+from typing import NamedTuple
+
+from bicerin_proto.errors import ParseError
+
+_TOKEN = re.compile(
+    r"""(?:[ \t\r\n\f\v]+|\#[^\n]*)*
+    (?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+     |(?P<number>(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?)(?![A-Za-z0-9_.]))
+     |(?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
+     |(?P<mark>[{}<>\[\]:,;\-])
+     |(?P<end>\Z)
+     |(?P<bad>.))""",
+    re.VERBOSE,
+)
+
+
+class Token(NamedTuple):
+    """A piece of text: `kind` is name, number, string, mark or end."""
+
+    kind: str
+    text: str
+    offset: int
+
+    def __str__(self) -> str:
+        return "the end of the text" if self.kind == "end" else self.text
+
+
+class Place(NamedTuple):
+    """A line and a column, both counted from 1."""
+
+    line: int
+    column: int
+
+
+class Tokens:
+    """The tokens of a text, read one after the other.
+
+    Raises:
+        ParseError: a character or string that no token begins with, when it is reached.
+    """
+
+    def __init__(self, text: str, path: str | PathLike[str] | None = None) -> None:
+        self.path = path
+        self._text = text
+        self._position = 0
+        self._line_starts = [0] + [match.end() for match in re.finditer("\n", text)]
+        self.current = self._scan()
+
+    def _scan(self) -> Token:
+        match = _TOKEN.match(self._text, self._position)
+        assert match is not None and match.lastgroup is not None  # the last two alternatives match anything
+        self._position = match.end()
+        token = Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup))
+        if token.kind != "bad":
+            return token
+        if token.text in "\"'":
+            raise self.error("String is not closed on its line.", token)
+        if token.text.isdigit() or token.text == ".":
+            raise self.error(f'Not a number: "{re.split(r"[^A-Za-z0-9_.]", self._text[token.offset :], 1)[0]}".', token)
+        raise self.error(f"Unexpected character {token.text!r}.", token)
+
+    def next(self) -> Token:
+        """Return the current token and step to the one after it."""
+        token = self.current
+        if token.kind != "end":
+            self.current = self._scan()
+        return token
+
+    def accept(self, *marks: str) -> Token | None:
+        """Step over the current token if it is one of `marks`, and return it."""
+        if self.current.kind == "mark" and self.current.text in marks:
+            return self.next()
+        return None
+
+    def expect(self, mark: str) -> Token:
+        """Step over `mark`, or raise."""
+        token = self.accept(mark)
+        if token is None:
+            raise self.error(f'Expected "{mark}", got: {self.current}.', self.current)
+        return token
+
+    def place(self, token: Token) -> Place:
+        """Return the line and column of a token."""
+        line = bisect.bisect_right(self._line_starts, token.offset)
+        return Place(line, token.offset - self._line_starts[line - 1] + 1)
+
+    def error(self, reason: str, token: Token, hint: str = "") -> ParseError:
+        """Return an error about `token`, to be raised."""
+        line, column = self.place(token)
+        return ParseError(reason, path=self.path, line=line, column=column, hint=hint)

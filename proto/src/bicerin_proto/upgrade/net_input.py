@@ -1,0 +1,59 @@
+"""From `input: "data" input_dim: 1 ...` at the head of a net to an Input layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bicerin_proto.errors import ProtoError
+from bicerin_proto.places import NetPlaces
+
+_LEGACY_AXES = 4
+
+
+def needs_upgrade(net: Any) -> bool:
+    """Tell whether a net has input fields."""
+    return bool(net.input or net.input_dim or net.input_shape)
+
+
+def upgrade(net: Any, places: NetPlaces) -> list[str]:
+    """Put one Input layer with a top for each input before all other layers, in place. Return what was done.
+
+    Raises:
+        ProtoError: an input has no shape, or there are more shapes than inputs.
+    """
+    shapes = _shapes(net)
+    if shapes:
+        layer = type(net)().layer.add()
+        layer.name, layer.type = "input", "Input"
+        layer.top.extend(net.input)
+        for dims in shapes:
+            layer.input_param.shape.add().dim.extend(dims)
+        following = list(net.layer)
+        net.ClearField("layer")
+        net.layer.append(layer)
+        net.layer.extend(following)
+        places.layer.insert(0, places.input[0])
+    done = [f"{len(net.input)} input fields to an Input layer"]
+    for name in ("input", "input_dim", "input_shape"):
+        net.ClearField(name)
+    places.input = []
+    return done
+
+
+def _shapes(net: Any) -> list[list[int]]:
+    names = ", ".join(net.input)
+    if net.input_shape and net.input_dim:
+        raise ProtoError("the net gives both input_shape and input_dim for its inputs; leave one of them out")
+    if net.input_shape:
+        if len(net.input_shape) != len(net.input):
+            raise ProtoError(
+                f"the net has {len(net.input)} input ({names}) but {len(net.input_shape)} input_shape; "
+                "each input needs one"
+            )
+        return [list(shape.dim) for shape in net.input_shape]
+    if len(net.input_dim) != _LEGACY_AXES * len(net.input):
+        raise ProtoError(
+            f"the net has {len(net.input)} input ({names}) but {len(net.input_dim)} input_dim; "
+            f"each input needs {_LEGACY_AXES} input_dim, or one input_shape"
+        )
+    return [list(net.input_dim[at : at + _LEGACY_AXES]) for at in range(0, len(net.input_dim), _LEGACY_AXES)]

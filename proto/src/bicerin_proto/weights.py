@@ -1,0 +1,108 @@
+"""Read the weights of a net, whichever fork of Caffe wrote them.
+
+A binary file is read with the few fields that all forks share (weights.proto); text is read with Caffe's schema,
+leaving out what that does not know.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from bicerin_proto.content import Content, read_content
+from bicerin_proto.decode import decode
+from bicerin_proto.errors import DecodeError
+from bicerin_proto.schema import Schema, default_schema
+from bicerin_proto.text import parse_text
+from bicerin_proto.upgrade.layer_types import V0_TYPES, V1_TYPES
+
+
+class LayerWeights(NamedTuple):
+    """The weights of a layer. `type` is today's name; for a V1 type that only a fork has, it is the enum's number."""
+
+    name: str
+    type: str
+    blobs: list[Any]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a net, layer by layer in the order of the file: iterate over it.
+
+    Attributes:
+        name: the net's name.
+        path: the file, or None.
+        layers: every layer of the net, with its name, its type and its BlobProtos (of Caffe's own schema).
+    """
+
+    name: str
+    path: Path | None
+    layers: list[LayerWeights]
+
+    def __iter__(self) -> Iterator[LayerWeights]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+def read_weights(source: str | bytes | PathLike[str] | Message) -> Weights:
+    """Read the weights in a file, in bytes, in text or in a NetParameter.
+
+    Raises:
+        ProtoError: there is no such file.
+        DecodeError: the data is truncated, or holds no layer.
+        ParseError: the text does not parse.
+    """
+    if isinstance(source, Message):
+        source = source.SerializePartialToString()
+        if not source:
+            return Weights("", None, [])
+    content = read_content(source)
+    if content.text is not None:
+        return _from_text(content)
+    assert content.binary is not None
+    net = _minimal("Net")()
+    decode(content.binary, net, content.name, "NetParameter")
+    if not net.layer and not net.layers:
+        raise DecodeError(
+            f"{content.name}: {len(content.binary)} bytes without a single layer; expected the weights of a net "
+            "(a caffemodel: a binary NetParameter)"
+        )
+    return Weights(_text(net.name), content.path, [_v1(layer) for layer in net.layers] + [_layer(x) for x in net.layer])
+
+
+@functools.cache
+def _minimal(name: str) -> type[Message]:
+    return Schema.message_class(default_schema().pool.FindMessageTypeByName(f"bicerin.weights.{name}"))
+
+
+def _from_text(content: Content) -> Weights:
+    schema = default_schema()
+    net = schema.NetParameter()
+    parse_text(content.text or "", net, schema, path=content.path, skip_unknown=True)
+    minimal = _minimal("Net").FromString(net.SerializePartialToString())
+    return Weights(net.name, content.path, [_v1(one) for one in minimal.layers] + [_layer(x) for x in minimal.layer])
+
+
+def _layer(layer: Any) -> LayerWeights:
+    return LayerWeights(_text(layer.name), _text(layer.type), list(layer.blobs))
+
+
+def _v1(layer: Any) -> LayerWeights:
+    if layer.HasField("layer"):
+        name, blobs = layer.layer.name, layer.layer.blobs
+        v0_type = _text(layer.layer.type)
+        return LayerWeights(_text(name), V1_TYPES.get(V0_TYPES.get(v0_type, ""), v0_type), list(blobs))
+    enum = default_schema().V1LayerParameter.LayerType.DESCRIPTOR.values_by_number.get(layer.type)
+    return LayerWeights(_text(layer.name), V1_TYPES[enum.name] if enum else str(layer.type), list(layer.blobs))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
