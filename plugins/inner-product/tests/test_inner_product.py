@@ -1,0 +1,133 @@
+"""InnerProduct: gradients, options, shapes, errors."""
+
+from math import prod
+
+import numpy as np
+import pytest
+
+import bicerin_inner_product.inner_product as inner_product
+from bicerin.errors import BlobCountError, ShapeError
+from bicerin.testing import check_gradient, run_layer
+
+FILLED = 'weight_filler { type: "xavier" } bias_filler { type: "uniform" min: -1 max: 1 }'
+
+
+def layer(options: str = "num_output: 4") -> str:
+    return f'name: "ip" type: "InnerProduct" inner_product_param {{ {options} {FILLED} }}'
+
+
+def expected(x: np.ndarray, run, axis: int, transpose: bool = False) -> np.ndarray:
+    weight = run.layer.blobs[0].data
+    inputs = x.reshape(*x.shape[:axis], prod(x.shape[axis:]))
+    y = np.einsum("...k,kn->...n", inputs, weight if transpose else weight.T)
+    return y + run.layer.blobs[1].data if len(run.layer.blobs) > 1 else y
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ("num_output: 4", (3, 2, 3)),
+        ("num_output: 4", (1, 5)),
+        ("num_output: 1", (3, 1)),
+        ("num_output: 4 bias_term: false", (3, 2, 3)),
+        ("num_output: 4 transpose: true", (3, 2, 3)),
+        ("num_output: 4 transpose: true bias_term: false axis: 2", (2, 2, 3)),
+        ("num_output: 3 axis: 0", (2, 3)),
+        ("num_output: 3 axis: -1", (2, 3, 4)),
+    ],
+)
+def test_gradient(options, shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    check_gradient(layer(options), [x])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize(
+    ("axis", "shape", "top_shape"),
+    [
+        (0, (2, 3), (4,)),
+        (1, (2, 3, 5), (2, 4)),
+        (2, (2, 3, 5), (2, 3, 4)),
+        (1, (0, 3, 5), (0, 4)),
+        (1, (1, 3, 5), (1, 4)),
+    ],
+)
+def test_forward(axis, shape, top_shape, transpose, dtype):
+    x = np.random.default_rng(1).normal(size=shape).astype(dtype)
+    run = run_layer(layer(f"num_output: 4 axis: {axis} transpose: {str(transpose).lower()}"), [x], dtype=dtype)
+    run.forward()
+    assert run.top[0].shape == top_shape
+    assert run.top[0].data.dtype == dtype
+    np.testing.assert_allclose(run.top[0].data, expected(x, run, axis, transpose), rtol=1e-5, atol=1e-5)
+
+
+def test_negative_axis_counts_from_the_end():
+    x = np.random.default_rng(2).normal(size=(2, 3, 5))
+    run = run_layer(layer("num_output: 4 axis: -2"), [x], dtype=np.float64)
+    run.forward()
+    np.testing.assert_allclose(run.top[0].data, expected(x, run, 1))
+
+
+def test_batch_may_grow_and_shrink():
+    run = run_layer(layer(), [np.zeros((2, 3))])
+    random = np.random.default_rng(3)
+    for batch in (5, 0, 1, 2):
+        x = random.normal(size=(batch, 3)).astype(np.float32)
+        run.bottom[0].reshape(*x.shape)
+        run.bottom[0].data[...] = x
+        run.forward()
+        np.testing.assert_allclose(run.top[0].data, expected(x, run, 1), rtol=1e-5, atol=1e-6)
+        run.top[0].diff[...] = 1
+        run.backward()
+        np.testing.assert_allclose(run.layer.blobs[0].diff, np.tile(x.sum(0), (4, 1)), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(run.layer.blobs[1].diff, np.full(4, batch))
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_gradient_in_blocks(monkeypatch, block):
+    monkeypatch.setattr(inner_product, "_GRADIENT_BLOCK", block)
+    check_gradient(layer("num_output: 5"), [np.random.default_rng(4).normal(size=(3, 6))])
+    check_gradient(layer("num_output: 5 transpose: true"), [np.random.default_rng(4).normal(size=(3, 6))])
+
+
+def test_frozen_parameters_keep_their_diff():
+    run = run_layer(layer(), [np.ones((2, 3))])
+    run.layer.set_param_propagate_down(0, False)
+    run.forward()
+    run.top[0].diff[...] = 1
+    run.layer.blobs[0].diff[...] = 9
+    run.layer.backward(run.top, [True], run.bottom)
+    assert (run.layer.blobs[0].diff == 9).all()
+    assert (run.layer.blobs[1].diff == 2).all()
+
+
+def test_blobs_are_weight_and_bias():
+    assert [b.shape for b in run_layer(layer(), [np.zeros((2, 3, 5))]).layer.blobs] == [(4, 15), (4,)]
+    transposed = run_layer(layer("num_output: 4 transpose: true bias_term: false"), [np.zeros((2, 3, 5))])
+    assert [b.shape for b in transposed.layer.blobs] == [(15, 4)]
+
+
+def test_blobs_of_a_saved_layer_in_the_legacy_shape():
+    message = run_layer(layer(), [np.zeros((2, 3))]).layer.to_proto()
+    for blob, shape in zip(message.blobs, [(1, 1, 4, 3), (1, 1, 1, 4)], strict=True):
+        blob.ClearField("shape")
+        blob.num, blob.channels, blob.height, blob.width = shape
+    run = run_layer(message, [np.zeros((2, 3))])
+    assert [b.shape for b in run.layer.blobs] == [(4, 3), (4,)]
+
+
+def test_errors():
+    with pytest.raises(ShapeError, match="num_output must be positive"):
+        run_layer(layer(""), [np.zeros((2, 3))])
+    with pytest.raises(ShapeError, match="axis 2 is out of range"):
+        run_layer(layer("num_output: 4 axis: 2"), [np.zeros((2, 3))])
+    with pytest.raises(BlobCountError, match="InnerProduct Layer takes 1 bottom blob"):
+        run_layer(layer(), [np.zeros((2, 3))] * 2)
+    run = run_layer(layer(), [np.zeros((2, 3))])
+    run.bottom[0].reshape(2, 5)
+    with pytest.raises(ShapeError, match=r"Input size incompatible with inner product parameters: 5 .* for 3"):
+        run.forward()
+    message = run.layer.to_proto()
+    with pytest.raises(ShapeError, match=r"parameter blob 0 must have the shape \(4, 7\), not \(4, 3\)"):
+        run_layer(message, [np.zeros((2, 7))])
