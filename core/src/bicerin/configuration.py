@@ -1,4 +1,4 @@
-"""The user's configuration file: `config.toml` in the platform's configuration folder, or where `BICERIN_CONFIG` points.
+"""The user's configuration: `config.toml` in the platform's folder for it, or the file that `BICERIN_CONFIG` names.
 
 [layer_providers]
 ROIPooling = "bicerin-rcnn"

@@ -13,7 +13,7 @@ imports Numba. They are compiled for the argument types of a call and kept on di
 once. Where Numba is not installed, or `BICERIN_KERNELS=reference` asks for it, the references run: slower, with the
 same result.
 
-`BICERIN_NUM_THREADS` says how many threads kernels and BLAS use; by default, the processors that the process may run on.
+`BICERIN_NUM_THREADS` says how many threads kernels and BLAS use; by default, the processors the process may run on.
 """
 
 from __future__ import annotations

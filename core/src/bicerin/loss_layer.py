@@ -40,7 +40,7 @@ class LossLayer(Layer):
 
 
 def normalization_mode(loss_param: Any, default: str = "VALID") -> str:
-    """The name of the mode: FULL, VALID, BATCH_SIZE or NONE. The deprecated `normalize` counts where it stands alone."""
+    """The mode: FULL, VALID, BATCH_SIZE or NONE. The deprecated `normalize` counts where it stands alone."""
     if loss_param.HasField("normalization"):
         field = loss_param.DESCRIPTOR.fields_by_name["normalization"]
         name: str = field.enum_type.values_by_number[loss_param.normalization].name

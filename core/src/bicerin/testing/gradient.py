@@ -27,8 +27,8 @@ def check_gradient(
 ) -> None:
     """Check every gradient of a layer, in float64, against central differences of a random sum of its tops.
 
-    Also checks that forward leaves its bottoms as they were, that parameter gradients are added rather than written, and
-    that a bottom without `propagate_down` is left alone.
+    Also checks that forward leaves its bottoms as they were, that parameter gradients are added rather than written,
+    and that a bottom without `propagate_down` is left alone.
 
     Args:
         definition: the text of a layer or a `LayerParameter`.

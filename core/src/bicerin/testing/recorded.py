@@ -31,8 +31,8 @@ def recorded_cases(folder: Path | str) -> list[Path]:
 def check_recorded(case: Path | str, *, rtol: float = 1e-4, device: Any = "cpu", dtype: Any = np.float32) -> None:
     """Run a recorded case and compare every result that it holds.
 
-    An element may differ by `rtol` times the larger of its own size and the array's root mean square, so that sums which
-    cancel to almost nothing are not held to a precision that their terms do not have.
+    An element may differ by `rtol` times the larger of its own size and the array's root mean square, so that sums
+    which cancel to almost nothing are not held to a precision that their terms do not have.
 
     Raises:
         AssertionError: a result differs; says which, where and by how much.

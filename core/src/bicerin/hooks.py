@@ -1,0 +1,92 @@
+"""Hooks: what a plugin may do besides bringing layers. Implementations are found through the entry-point group
+`bicerin.plugins`, each naming a module (or object) whose functions are marked with `hookimpl`.
+
+    from bicerin.hooks import hookimpl
+
+    @hookimpl
+    def bicerin_solver_step(solver, loss):
+        print(solver.iteration, loss)
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from bicerin.errors import PluginError
+from bicerin.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bicerin.layer import Layer
+    from bicerin.net import Net
+
+_log = logging.getLogger("bicerin.hooks")
+
+hookspec = pluggy.HookspecMarker("bicerin")
+hookimpl = pluggy.HookimplMarker("bicerin")
+
+hook_plugins = Registry("bicerin.plugins", "hook plugin")
+
+
+class Hooks:
+    """The hooks that there are."""
+
+    @hookspec
+    def bicerin_add_commands(self, group: Any) -> None:
+        """Add Click commands to the command line's group: `group.add_command(command)`."""
+
+    @hookspec
+    def bicerin_net_built(self, net: Net) -> None:
+        """A net has been built and its layers set up."""
+
+    @hookspec
+    def bicerin_before_layer(self, net: Net, index: int, layer: Layer) -> None:
+        """A layer is about to run forward."""
+
+    @hookspec
+    def bicerin_after_layer(self, net: Net, index: int, layer: Layer) -> None:
+        """A layer has run forward; its tops hold the results."""
+
+    @hookspec
+    def bicerin_solver_start(self, solver: Any) -> None:
+        """`solve` or `step` begins."""
+
+    @hookspec
+    def bicerin_solver_step(self, solver: Any, loss: float) -> None:
+        """One iteration is done and the weights are updated; `loss` is this iteration's own."""
+
+    @hookspec
+    def bicerin_solver_stop(self, solver: Any) -> None:
+        """`solve` or `step` ends, also through an error."""
+
+    @hookspec
+    def bicerin_test_result(self, solver: Any, net_index: int, results: dict[str, Any]) -> None:
+        """A test net has run: output name -> mean over the test iterations."""
+
+    @hookspec
+    def bicerin_snapshot(self, solver: Any, path: Path) -> None:
+        """A snapshot has been written; `path` is the solver state's."""
+
+
+@lru_cache(maxsize=1)
+def plugins() -> pluggy.PluginManager:
+    """The plugin manager with every installed hook implementation; a broken one is logged and left out."""
+    manager = pluggy.PluginManager("bicerin")
+    manager.add_hookspecs(Hooks)
+    for name, providers in hook_plugins.providers().items():
+        for provider in providers:
+            try:
+                manager.register(provider.load(), name=f"{provider.distribution}:{name}")
+            except PluginError as error:
+                _log.warning("%s", error)
+    return manager
+
+
+def implemented(hook: str) -> bool:
+    """Whether anyone implements a hook, so that hot paths need not call it."""
+    return bool(getattr(plugins().hook, hook).get_hookimpls())

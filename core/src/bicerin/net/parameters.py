@@ -1,0 +1,111 @@
+"""The learnable blobs of a net: who owns each, who shares it, and their multipliers.
+
+Source: Caffe's `ParamSpec` and `Net::AppendParam`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import NetError
+from bicerin.layer import Layer
+
+
+@dataclass
+class Parameter:
+    """One learnable blob.
+
+    Attributes:
+        blob: the owner's.
+        layer_name, index: the owner, and the blob's place in it.
+        name: the `ParamSpec`'s name, by which others share it; empty for none.
+        lr_mult, decay_mult: what the learning rate and the weight decay are multiplied with; None where not given.
+        sharers: the other blobs that use its memory.
+    """
+
+    blob: Blob
+    layer_name: str
+    index: int
+    name: str = ""
+    lr_mult: float | None = None
+    decay_mult: float | None = None
+    sharers: int = 0
+
+
+class Parameters:
+    """All learnable blobs of a net, collected layer by layer."""
+
+    def __init__(self) -> None:
+        self.learnable: list[Parameter] = []
+        self._by_name: dict[str, Parameter] = {}
+        #: id of every layer's blob -> the parameter that it is or shares.
+        self.of_blob: dict[int, Parameter] = {}
+
+    def add_layer(self, layer: Layer, param: Any, location: str) -> bool:
+        """Take in a layer's blobs; True if one of them is to be learned.
+
+        Raises:
+            NetError: more ParamSpecs than blobs, or a shared blob that does not fit its owner.
+        """
+        specs = param.param
+        if len(specs) > len(layer.blobs):
+            raise NetError(
+                f'{location}: Too many params specified for layer "{layer.name}" ({layer.type}): '
+                f"{len(specs)} for {len(layer.blobs)} blob(s)."
+            )
+        learns = False
+        for index, blob in enumerate(layer.blobs):
+            spec = specs[index] if index < len(specs) else None
+            wanted = spec is None or spec.lr_mult != 0
+            learns = learns or wanted
+            layer.set_param_propagate_down(index, wanted)
+            self._add(layer, index, blob, spec, location)
+        return learns
+
+    def _add(self, layer: Layer, index: int, blob: Blob, spec: Any, location: str) -> None:
+        name = spec.name if spec is not None else ""
+        lr_mult = spec.lr_mult if spec is not None and spec.HasField("lr_mult") else None
+        decay_mult = spec.decay_mult if spec is not None and spec.HasField("decay_mult") else None
+        owner = self._by_name.get(name) if name else None
+        if owner is None:
+            parameter = Parameter(blob, layer.name, index, name, lr_mult, decay_mult)
+            blob.name = blob.name or f"{layer.name}[{index}]"
+            self.learnable.append(parameter)
+            self.of_blob[id(blob)] = parameter
+            if name:
+                self._by_name[name] = parameter
+            return
+        self._check_shape(owner, layer, index, blob, spec, location)
+        for field, value in (("lr_mult", lr_mult), ("decay_mult", decay_mult)):
+            if value is None:
+                continue
+            if getattr(owner, field) is None:
+                setattr(owner, field, value)
+            elif getattr(owner, field) != value:
+                raise NetError(
+                    f"{location}: Shared param '{name}' has mismatched {field}: {getattr(owner, field)} in layer "
+                    f"'{owner.layer_name}', {value} in layer '{layer.name}'."
+                )
+        blob.share_data(owner.blob)
+        blob.share_diff(owner.blob)
+        owner.sharers += 1
+        self.of_blob[id(blob)] = owner
+
+    @staticmethod
+    def _check_shape(owner: Parameter, layer: Layer, index: int, blob: Blob, spec: Any, location: str) -> None:
+        permissive = (
+            spec.share_mode == spec.DESCRIPTOR.enum_types_by_name["DimCheckMode"].values_by_name["PERMISSIVE"].number
+        )
+        if permissive:
+            fits, what = owner.blob.count == blob.count, "count"
+        else:
+            fits, what = owner.blob.shape == blob.shape, "shape"
+        if not fits:
+            raise NetError(
+                f"{location}: Cannot share param '{spec.name}' owned by layer '{owner.layer_name}' with layer "
+                f"'{layer.name}'; {what} mismatch. Owner layer param shape is {owner.blob.shape}; "
+                f"sharing layer expects {'count' if permissive else 'shape'} "
+                f"{blob.count if permissive else blob.shape}."
+            )

@@ -1,0 +1,209 @@
+"""Weights in and out of a net: `.caffemodel` (binary NetParameter) and HDF5, Caffe's layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import bicerin_proto
+from bicerin.blob import Blob, same_shape
+from bicerin.errors import WeightsError
+
+if TYPE_CHECKING:
+    from bicerin.net.net import Net
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of the weights in a file, layer by layer, by layer name.
+
+    Attributes:
+        source: the file.
+        copied: layers whose blobs were all taken.
+        missing: layers of the net that have blobs, and that the file does not name.
+        mismatched: layers whose shapes differ, with both; empty unless mismatches were allowed.
+        unused: layers of the file that have blobs, and that the net does not name.
+    """
+
+    source: str
+    copied: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{self.source}: weights of {len(self.copied)} layer(s) copied"]
+        for name in ("missing", "mismatched", "unused"):
+            layers = getattr(self, name)
+            if layers:
+                parts.append(f"{name}: {', '.join(layers)}")
+        return "; ".join(parts)
+
+
+class _Source(NamedTuple):
+    """A blob in a file: its shape, whether it fits a target shape, and how to read it."""
+
+    shape: tuple[int, ...]
+    fits: Callable[[tuple[int, ...]], bool]
+    read: Callable[[], np.ndarray]
+
+
+def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> LoadReport:
+    """Copy the weights of a file, or of a NetParameter, into the layers of the same names.
+
+    Everything is compared before anything is copied, so that after an error the net is as it was.
+
+    Args:
+        source: a path (HDF5 is told by its first bytes), bytes, or a message.
+        ignore_mismatched: leave layers whose shapes differ as they are and report them.
+
+    Raises:
+        ProtoError, DecodeError: the file is missing, truncated or no weights.
+        WeightsError: the shapes or numbers of blobs differ.
+    """
+    if isinstance(source, (str, PathLike)) and _is_hdf5(Path(source)):
+        import h5py
+
+        with h5py.File(source, "r") as file:
+            return _load(net, str(source), _from_hdf5(net, file, str(source)), ignore_mismatched)
+    weights = bicerin_proto.read_weights(Path(source) if isinstance(source, str) else source)
+    name = str(weights.path) if weights.path is not None else "<weights>"
+    return _load(net, name, _from_proto(weights), ignore_mismatched)
+
+
+def _load(
+    net: Net, name: str, layers: Iterator[tuple[str, Sequence[_Source | None]]], ignore_mismatched: bool
+) -> LoadReport:
+    report = LoadReport(name)
+    by_name = dict(zip(net.layer_names, net.layers, strict=True))
+    todo: list[tuple[Blob, _Source]] = []
+    for layer_name, sources in layers:
+        layer = by_name.get(layer_name)
+        if layer is None or not layer.blobs:
+            if sources:
+                report.unused.append(layer_name)
+            continue
+        if not sources:
+            continue
+        problem = _mismatch(layer_name, layer.blobs, sources)
+        if problem is None:
+            todo += [(blob, found) for blob, found in zip(layer.blobs, sources, strict=True) if found is not None]
+            report.copied.append(layer_name)
+        elif ignore_mismatched:
+            report.mismatched.append(layer_name)
+        else:
+            raise WeightsError(
+                f"{name}: {problem} To learn this layer's parameters from scratch rather than copying from a saved "
+                "net, rename the layer."
+            )
+    for blob, found in todo:
+        blob.data.reshape(-1)[...] = found.read().reshape(-1)
+    named = {*report.copied, *report.mismatched}
+    report.missing.extend(
+        layer_name for layer_name, layer in by_name.items() if layer.blobs and layer_name not in named
+    )
+    return report
+
+
+def _mismatch(layer_name: str, blobs: Sequence[Blob], sources: Sequence[_Source | None]) -> str | None:
+    if len(blobs) != len(sources):
+        return (
+            f"Incompatible number of blobs for layer {layer_name}: the file has {len(sources)}, "
+            f"the net's layer {len(blobs)}."
+        )
+    for index, (blob, source) in enumerate(zip(blobs, sources, strict=True)):
+        if source is not None and not source.fits(blob.shape):
+            return (
+                f"Cannot copy param {index} weights from layer '{layer_name}'; shape mismatch. "
+                f"Source param shape is {source.shape}; target param shape is {blob.shape}."
+            )
+    return None
+
+
+def _from_proto(weights: Any) -> Iterator[tuple[str, Sequence[_Source | None]]]:
+    for name, _, blobs in weights:
+        yield name, [_proto_source(proto) for proto in blobs]
+
+
+def _proto_source(proto: Any) -> _Source:
+    return _Source(
+        bicerin_proto.blob_shape(proto),
+        lambda shape: same_shape(proto, shape),
+        lambda: bicerin_proto.blob_array(proto),
+    )
+
+
+def _is_hdf5(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
+    except OSError:
+        return False  # bicerin_proto says what is wrong with the file
+
+
+def _from_hdf5(net: Net, file: Any, name: str) -> Iterator[tuple[str, Sequence[_Source | None]]]:
+    """Caffe's layout: a dataset `data/<layer>/<index>` for each blob that is not shared with an earlier layer."""
+    if "data" not in file:
+        raise WeightsError(f'{name}: an HDF5 file without the group "data" holds no weights of a net.')
+    data = file["data"]
+    known = set()
+    for layer_name, layer in zip(net.layer_names, net.layers, strict=True):
+        if layer_name in known or not layer_name or layer_name not in data:
+            continue
+        known.add(layer_name)
+        group = data[layer_name]
+        sources: list[_Source | None] = []
+        for index, blob in enumerate(layer.blobs):
+            if str(index) in group:
+                sources.append(_hdf5_source(group[str(index)]))
+            elif net.owns(blob):
+                raise WeightsError(f"{name}: Incompatible number of blobs for layer {layer_name}: no {index}.")
+            else:
+                sources.append(None)
+        sources += [_hdf5_source(group[key]) for key in sorted(set(group) - {str(i) for i in range(len(sources))})]
+        yield layer_name, sources
+    for layer_name in data:
+        if not any(other == layer_name or other.startswith(f"{layer_name}/") for other in known):
+            yield (
+                layer_name,
+                [_hdf5_source(dataset) for dataset in data[layer_name].values() if hasattr(dataset, "shape")],
+            )
+
+
+def _hdf5_source(dataset: Any) -> _Source:
+    return _Source(tuple(dataset.shape), lambda shape: tuple(dataset.shape) == tuple(shape), lambda: dataset[...])
+
+
+def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False) -> Path:
+    """Write the net with its weights, atomically: HDF5 where the name ends in `.h5`, else a binary NetParameter."""
+    path = Path(path)
+    if path.suffix == ".h5":
+        import h5py
+
+        with bicerin_proto.atomic_write(path) as stream, h5py.File(stream, "w") as file:
+            _write_hdf5(net, file, write_diff)
+    else:
+        bicerin_proto.write_binary(net.to_proto(write_diff), path)
+    return path
+
+
+def _write_hdf5(net: Net, file: Any, write_diff: bool) -> None:
+    data = file.create_group("data")
+    diff = file.create_group("diff") if write_diff else None
+    for name, layer in zip(net.layer_names, net.layers, strict=True):
+        if not layer.blobs:
+            continue
+        data_group = data.require_group(name)
+        diff_group = diff.require_group(name) if diff is not None else None
+        for index, blob in enumerate(layer.blobs):
+            if net.owns(blob):
+                data_group.create_dataset(str(index), data=blob.cpu_data)
+            if diff_group is not None:
+                diff_group.create_dataset(str(index), data=blob.cpu_diff)
