@@ -5,7 +5,7 @@
     write_text, write_binary, atomic_write
     blob_array, array_blob, blob_shape
     upgrade_net, upgrade_solver
-    Schema, default_schema
+    Schema, default_schema      Schema.merged([Fragment(distribution, compiled .proto), ...])
     NetParameter, LayerParameter, Phase, ...        the messages and enums of Caffe's own schema
 
 Importing this module imports neither protobuf nor NumPy; each name loads what it needs when it is first used.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bicerin_proto.blob import array_blob, blob_array, blob_shape
     from bicerin_proto.compile import check_current, compile_proto
     from bicerin_proto.document import Document, read_net, read_solver
+    from bicerin_proto.fragment import Fragment
     from bicerin_proto.schema import Schema, default_schema
     from bicerin_proto.text import parse_text
     from bicerin_proto.upgrade import upgrade_net, upgrade_solver
@@ -33,6 +34,7 @@ __all__ = [
     "BicerinError",
     "DecodeError",
     "Document",
+    "Fragment",
     "LayerWeights",
     "ParseError",
     "ProtoError",
@@ -58,6 +60,7 @@ __all__ = [
 
 _MODULES = {
     "Document": "document",
+    "Fragment": "fragment",
     "LayerWeights": "weights",
     "Schema": "schema",
     "Weights": "weights",
@@ -80,7 +83,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
+    # Messages and enums begin with a capital; everything else is no business of the schema's.
+    if name not in _MODULES and not name[0].isupper():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _MODULES:
         found = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

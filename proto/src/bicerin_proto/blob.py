@@ -16,8 +16,8 @@ Array = np.ndarray[Any, Any]
 
 _LEGACY_AXES = ("num", "channels", "height", "width")
 _FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
-_DATA = {5: _FLOAT, 8: _DOUBLE}
-_DIFF = {6: _FLOAT, 9: _DOUBLE}
+_DATA: dict[int, np.dtype[Any]] = {5: _FLOAT, 8: _DOUBLE}
+_DIFF: dict[int, np.dtype[Any]] = {6: _FLOAT, 9: _DOUBLE}
 
 
 def blob_shape(blob: Message) -> tuple[int, ...]:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError as GoogleDecodeError
 from google.protobuf.message import Message
 
 from bicerin_proto import wire
 from bicerin_proto.errors import DecodeError
+from bicerin_proto.schema import Schema
 
 
-def decode(data: bytes, message: Message, name: str, expected: str) -> None:
+def decode(
+    data: bytes,
+    message: Message,
+    name: str,
+    expected: str,
+    schema: Schema | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> None:
     """Parse `data` into `message`.
 
     Args:
         name: what an error calls the data: its file.
         expected: what the data should be, such as "NetParameter".
+        schema: the schema of `message`, where plugins may have added to it.
+        owners: the distribution that owns each layer type, for numbers that mean different things in different forks.
 
     Raises:
         DecodeError: the data is truncated or not such a message. It names file, size and what was expected.
@@ -22,8 +34,10 @@ def decode(data: bytes, message: Message, name: str, expected: str) -> None:
     if not data:
         raise DecodeError(f"{name}: is empty, expected a binary {expected}")
     try:
-        message.MergeFromString(data)
-    except (GoogleDecodeError, UnicodeDecodeError) as error:
+        message.MergeFromString(schema.renumbered(data, message.DESCRIPTOR, owners or {}) if schema else data)
+    except DecodeError as error:
+        raise DecodeError(f"{name}: {error}") from None
+    except (wire.WireError, GoogleDecodeError, UnicodeDecodeError) as error:
         raise DecodeError(f"{name}: not a binary {expected} ({len(data)} bytes): {_defect(data, error)}") from None
 
 

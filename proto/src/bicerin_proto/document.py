@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -21,7 +22,7 @@ from bicerin_proto.upgrade import transformation, upgrade_net, upgrade_solver
 
 _log = logging.getLogger("bicerin.proto")
 
-Source = str | bytes | PathLike[str] | Message
+Source: TypeAlias = str | bytes | PathLike[str] | Message
 """What a net or solver can be read from: a path, text, binary, or a message, which is copied."""
 
 
@@ -56,7 +57,9 @@ class Document:
         return self.name if line is None else f"{self.name}:{line}"
 
 
-def read_net(source: Source, schema: Schema | None = None, upgrade: bool = True) -> Document:
+def read_net(
+    source: Source, schema: Schema | None = None, upgrade: bool = True, owners: Mapping[str, str] | None = None
+) -> Document:
     """Read a NetParameter.
 
     Args:
@@ -64,6 +67,8 @@ def read_net(source: Source, schema: Schema | None = None, upgrade: bool = True)
             bytes, which are binary; or a message. Files are text or binary by what is in them.
         schema: whose fields the net may use; Caffe's own by default.
         upgrade: bring older formats up to date; one log line says what was done.
+        owners: the distribution that owns each layer type; in binary, it decides what a number means that forks used
+            for different things.
 
     Raises:
         ProtoError: there is no such file, or the net cannot be upgraded.
@@ -71,7 +76,7 @@ def read_net(source: Source, schema: Schema | None = None, upgrade: bool = True)
         DecodeError: the binary is truncated or no net.
     """
     schema = schema or default_schema()
-    net, content, places = _read(source, schema, "NetParameter")
+    net, content, places = _read(source, schema, "NetParameter", owners)
     net_places = _net_places(net, places)
     upgrades: list[str] = []
     if upgrade:
@@ -85,14 +90,16 @@ def read_net(source: Source, schema: Schema | None = None, upgrade: bool = True)
     return _document(net, content, upgrades, tuple(net_places.layer))
 
 
-def read_solver(source: Source, schema: Schema | None = None, upgrade: bool = True) -> Document:
+def read_solver(
+    source: Source, schema: Schema | None = None, upgrade: bool = True, owners: Mapping[str, str] | None = None
+) -> Document:
     """Read a SolverParameter; see `read_net`, whose arguments and errors are the same.
 
     Upgrading also sets `snapshot_prefix` as Caffe does: to the solver's own file name without its suffix where it is
     not given, and to that name inside of it where it is a folder.
     """
     schema = schema or default_schema()
-    solver, content, _ = _read(source, schema, "SolverParameter")
+    solver, content, _ = _read(source, schema, "SolverParameter", owners)
     upgrades: list[str] = []
     if upgrade:
         try:
@@ -105,7 +112,9 @@ def read_solver(source: Source, schema: Schema | None = None, upgrade: bool = Tr
     return _document(solver, content, upgrades, ())
 
 
-def _read(source: Source, schema: Schema, type_name: str) -> tuple[Any, Content | None, Places]:
+def _read(
+    source: Source, schema: Schema, type_name: str, owners: Mapping[str, str] | None
+) -> tuple[Any, Content | None, Places]:
     if isinstance(source, Message):
         if source.DESCRIPTOR.name != type_name:
             raise TypeError(f"expected a {type_name}, got a {source.DESCRIPTOR.full_name}")
@@ -115,7 +124,7 @@ def _read(source: Source, schema: Schema, type_name: str) -> tuple[Any, Content 
     if content.text is not None:
         return message, content, parse_text(content.text, message, schema, path=content.path)
     assert content.binary is not None
-    decode(content.binary, message, content.name, type_name)
+    decode(content.binary, message, content.name, type_name, schema, owners)
     return message, content, {}
 
 

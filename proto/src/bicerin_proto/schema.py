@@ -7,6 +7,7 @@ import someone else's `caffe_pb2`, which claims the same names.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +16,103 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 
-PACKAGE = "caffe"
+from bicerin_proto.claim import Conflict
+from bicerin_proto.errors import SchemaError
+from bicerin_proto.fragment import PACKAGE, Fragment
+from bicerin_proto.merge import Merged, merge
+from bicerin_proto.renumber import Renumberer
 
 
 class Schema:
     """Message classes and enums by attribute: `schema.LayerParameter()`, `schema.Phase.Value("TRAIN")`.
 
+    A message that only a plugin has is found by its own name too, unless two plugins mean different things by it; then
+    `plugin_type` tells them apart.
+
     Args:
-        files: the descriptors of the schema's files, each after what it imports.
+        merged: the descriptors of the schema's files, and what plugins added to them.
+
+    Attributes:
+        pool: the schema's own descriptor pool.
+        added: the fields that plugins add (`AddedField`), by message and name.
+        conflicts: the names that mean different things to different providers (`Conflict`).
+
+    Raises:
+        SchemaError: the descriptors do not fit together.
     """
 
-    def __init__(self, files: descriptor_pb2.FileDescriptorSet) -> None:
+    def __init__(self, merged: Merged) -> None:
         self.pool = descriptor_pool.DescriptorPool()
-        for file in files.file:
-            self.pool.AddSerializedFile(file.SerializeToString())
-        self.message_names = frozenset(
-            message.name for file in files.file if file.package == PACKAGE for message in file.message_type
-        )
+        for file in merged.files.file:
+            try:
+                self.pool.AddSerializedFile(file.SerializeToString())
+            except TypeError as error:
+                raise SchemaError(f"{file.name} does not fit together with what plugins add to it: {error}") from error
+        self.added = {(field.message, field.name): field for field in merged.added}
+        self.conflicts = merged.conflicts
+        self._meanings = merged.meanings
+        self._own_types = merged.own_types
+
+    @classmethod
+    def merged(cls, fragments: Iterable[Fragment] = (), providers: Mapping[str, str] | None = None) -> Schema:
+        """Return Caffe's schema with what plugins add to it. The order of the fragments does not matter.
+
+        Args:
+            fragments: the plugins' compiled .proto files.
+            providers: which distribution's meaning of a field holds where they disagree, such as
+                {"roi_pooling_param": "bicerin-rcnn"} or {"LayerParameter.roi_pooling_param": "bicerin-rcnn"}.
+
+        Raises:
+            SchemaError: a fragment is broken by itself. A disagreement between them is no error until it matters.
+        """
+        found = frozenset(fragments)
+        return _merged(found, frozenset((providers or {}).items())) if found else default_schema()
 
     def __getattr__(self, name: str) -> Any:
         """Return the message class or the enum `name`, which stays as an attribute."""
         if name.startswith("_"):
             raise AttributeError(name)
-        try:
-            found = self._find(name)
-        except KeyError:
-            raise AttributeError(f'the schema has no message or enum "{name}"') from None
+        found = self._find([f"{PACKAGE}.{name}"]) or self._find(self._own_types.get(name, []))
+        if found is None:
+            raise AttributeError(f'the schema has no message or enum "{name}"')
         setattr(self, name, found)
         return found
 
-    def _find(self, name: str) -> type[Message] | EnumTypeWrapper:
-        full_name = f"{PACKAGE}.{name}"
-        try:
-            return self.message_class(self.pool.FindMessageTypeByName(full_name))
-        except KeyError:
-            return self.enum(self.pool.FindEnumTypeByName(full_name))
+    def plugin_type(self, distribution: str, name: str) -> Any:
+        """Return a plugin's own message class or enum.
+
+        Raises:
+            AttributeError: the plugin has no message or enum of that name.
+        """
+        found = self._find([f"{PACKAGE}.{Fragment(distribution, b'').namespace}.{name}"])
+        if found is None:
+            raise AttributeError(f'{distribution} has no message or enum "{name}"')
+        return found
+
+    def _find(self, full_names: list[str]) -> type[Message] | EnumTypeWrapper | None:
+        if len(full_names) > 1:
+            raise AttributeError(f"several plugins have it ({', '.join(full_names)}); use plugin_type")
+        for full_name in full_names:
+            try:
+                return self.message_class(self.pool.FindMessageTypeByName(full_name))
+            except KeyError:
+                pass
+            try:
+                return self.enum(self.pool.FindEnumTypeByName(full_name))
+            except KeyError:
+                pass
+        return None
+
+    def conflict(self, message: str, name: str) -> Conflict | None:
+        """Return the undecided conflict about a field of a message ("LayerParameter"), or None."""
+        for conflict in self.conflicts:
+            if (conflict.message, conflict.name, conflict.winner) == (message, name, None):
+                return conflict
+        return None
+
+    def renumbered(self, data: bytes, descriptor: Descriptor, owners: Mapping[str, str]) -> bytes:
+        """Return a binary message of any fork with the numbers of this schema; see `Renumberer`."""
+        return Renumberer(self._meanings, owners).renumbered(data, descriptor) if self._meanings else data
 
     @staticmethod
     def message_class(descriptor: Descriptor) -> type[Message]:
@@ -84,4 +147,9 @@ def own_files() -> descriptor_pb2.FileDescriptorSet:
 @functools.cache
 def default_schema() -> Schema:
     """Return Caffe's own schema, without any plugin."""
-    return Schema(own_files())
+    return Schema(Merged(own_files()))
+
+
+@functools.lru_cache(maxsize=32)
+def _merged(fragments: frozenset[Fragment], providers: frozenset[tuple[str, str]]) -> Schema:
+    return Schema(merge(own_files(), fragments, dict(providers)))

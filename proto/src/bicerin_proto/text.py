@@ -109,6 +109,9 @@ class _Parser:
         self.tokens.accept(",", ";")
 
     def _unknown(self, descriptor: Descriptor, name: Token) -> Exception:
+        conflict = self.schema.conflict(descriptor.name, name.text)
+        if conflict is not None:
+            return self.tokens.error(conflict.reason, name, conflict.hint)
         reason = f'Message type "{descriptor.full_name}" has no field named "{name.text}".'
         return self.tokens.error(reason, name, hints.unknown_field(self.schema, descriptor, name.text))
 

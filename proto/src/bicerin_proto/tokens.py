@@ -63,7 +63,8 @@ class Tokens:
         if token.text in "\"'":
             raise self.error("String is not closed on its line.", token)
         if token.text.isdigit() or token.text == ".":
-            raise self.error(f'Not a number: "{re.split(r"[^A-Za-z0-9_.]", self._text[token.offset :], 1)[0]}".', token)
+            word = re.compile(r"[A-Za-z0-9_.]*").match(self._text, token.offset)
+            raise self.error(f'Not a number: "{word and word[0]}".', token)
         raise self.error(f"Unexpected character {token.text!r}.", token)
 
     def next(self) -> Token:

@@ -18,9 +18,9 @@ from google.protobuf.message import Message
 from bicerin_proto.content import Content, read_content
 from bicerin_proto.decode import decode
 from bicerin_proto.errors import DecodeError
+from bicerin_proto.layer_types import V0_TYPES, V1_TYPES
 from bicerin_proto.schema import Schema, default_schema
 from bicerin_proto.text import parse_text
-from bicerin_proto.upgrade.layer_types import V0_TYPES, V1_TYPES
 
 
 class LayerWeights(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bicerin_proto.errors import ProtoError
-from bicerin_proto.upgrade.layer_types import SOLVER_TYPES
+from bicerin_proto.layer_types import SOLVER_TYPES
 
 
 def upgrade(solver: Any) -> list[str]:

@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 
 from bicerin_proto import hints
 from bicerin_proto.errors import ProtoError
+from bicerin_proto.layer_types import V0_TYPES
 from bicerin_proto.places import NetPlaces
-from bicerin_proto.upgrade.layer_types import V0_TYPES
 
 _KEPT = ("name", "blobs", "blobs_lr", "weight_decay")
 _TRANSFORMED = ("data", "images", "window_data")

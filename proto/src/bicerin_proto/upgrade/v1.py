@@ -11,8 +11,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from bicerin_proto.errors import ProtoError
+from bicerin_proto.layer_types import v1_layer_type
 from bicerin_proto.places import NetPlaces
-from bicerin_proto.upgrade.layer_types import V1_TYPES
 
 
 def needs_upgrade(net: Any) -> bool:
@@ -65,17 +65,7 @@ def _spec(new: Any, index: int) -> Any:
 
 
 def _set_type(old: Any, new: Any) -> None:
-    name = type(old).LayerType.Name(old.type)
-    new.type = V1_TYPES.get(name) or _added_type(old, name)
-
-
-def _added_type(old: Any, name: str) -> str:
-    if name == "NONE":
-        return ""
-    # A plugin's enum value says which type it means, or follows Caffe's habit: ROI_POOLING for RoiPooling.
-    options = type(old).LayerType.DESCRIPTOR.values_by_name[name].GetOptions()
-    del options
-    return "".join(part.capitalize() for part in name.split("_"))
+    new.type = v1_layer_type(type(old).LayerType.DESCRIPTOR.values_by_number[old.type])
 
 
 def _set_names(old: Any, new: Any) -> None:

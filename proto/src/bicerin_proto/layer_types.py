@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from google.protobuf.descriptor import EnumValueDescriptor
+
+from bicerin_proto.fragment import layer_type
+
 V1_TYPES = {
     "NONE": "",
     "ABSVAL": "AbsVal",
@@ -83,3 +87,13 @@ SOLVER_TYPES = {
     "ADAM": "Adam",
 }
 """SolverParameter.SolverType -> today's type."""
+
+
+def v1_layer_type(value: EnumValueDescriptor) -> str:
+    """Return today's type for a value of V1LayerParameter.LayerType, be it Caffe's or a plugin's.
+
+    A plugin's value says it with the option `(bicerin.layer_type)`, or follows Caffe's habit: CROP for Crop.
+    """
+    if value.name in V1_TYPES:
+        return V1_TYPES[value.name]
+    return layer_type(value.GetOptions()) or "".join(part.capitalize() for part in value.name.split("_"))

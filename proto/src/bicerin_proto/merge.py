@@ -1,0 +1,321 @@
+"""Merge what plugins add into Caffe's schema.
+
+    same name, same type        one field, whatever its numbers: each of them is understood
+    same number, other names    both parse in text; the later one gets another number inside
+    same name, other type       a Conflict, raised when the name is used, unless a provider is chosen
+
+Caffe's own fields come first and win; then distributions count in the order of their names, never in the order in
+which they were found. A number that is given inside depends on the names of message and field alone, so that a file
+that holds it is understood whatever else is installed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumValueDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+
+from bicerin_proto import wire
+from bicerin_proto.claim import CAFFE, AddedField, Conflict, Meaning, Meanings
+from bicerin_proto.errors import SchemaError
+from bicerin_proto.fragment import PACKAGE, Fragment, Parts, also_known_as, parts
+
+_FIELD_NUMBERS = (400_000_000, 100_000_000)
+_VALUE_NUMBERS = (1_000_000_000, 1_000_000_000)
+"""First number and count of those that are given inside: to fields, and to enum values."""
+
+_TYPE_NAMES = {number: name[5:].lower() for name, number in FieldDescriptorProto.Type.items()}
+_LABEL_NAMES = {number: name[6:].lower() for name, number in FieldDescriptorProto.Label.items()}
+_FIXED32 = (FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_FIXED32, FieldDescriptorProto.TYPE_SFIXED32)
+_FIXED64 = (FieldDescriptorProto.TYPE_DOUBLE, FieldDescriptorProto.TYPE_FIXED64, FieldDescriptorProto.TYPE_SFIXED64)
+_LENGTH = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_MESSAGE)
+
+
+@dataclass
+class Merged:
+    """The outcome of merging.
+
+    Attributes:
+        files: the descriptors of the merged schema.
+        added: the fields that plugins add.
+        conflicts: the names that mean different things, decided or not.
+        meanings: what numbers in binary files may stand for, where that is not plain from the descriptors.
+        own_types: for each name of a plugin's own message or enum, its full names: one, or one for each meaning.
+    """
+
+    files: FileDescriptorSet
+    added: tuple[AddedField, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    meanings: Meanings = field(default_factory=dict)
+    own_types: dict[str, list[str]] = field(default_factory=dict)
+
+
+def merge(base: FileDescriptorSet, fragments: Iterable[Fragment], providers: Mapping[str, str]) -> Merged:
+    """Merge fragments into the descriptors of Caffe's schema.
+
+    Args:
+        base: the files of Caffe's schema; those that belong to its package are merged into.
+        providers: for a field that means different things ("roi_pooling_param", or "LayerParameter.roi_pooling_param"),
+            the distribution whose meaning holds.
+
+    Raises:
+        SchemaError: a fragment is broken by itself.
+    """
+    files = FileDescriptorSet()
+    files.CopyFrom(base)
+    caffe = next(file for file in files.file if file.package == PACKAGE)
+    return _Merger(caffe, providers).merge(files, sorted(set(fragments)))
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What one distribution says about a field."""
+
+    distribution: str
+    field: FieldDescriptorProto
+    signature: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        one = self.field
+        kind = one.type_name.rpartition(".")[2] or _TYPE_NAMES[one.type]
+        default = f" [default = {one.default_value}]" if one.HasField("default_value") else ""
+        return f"{_LABEL_NAMES[one.label]} {kind} {one.name} = {one.number}{default}"
+
+
+class _Merger:
+    def __init__(self, caffe: FileDescriptorProto, providers: Mapping[str, str]) -> None:
+        self.caffe = caffe
+        self.providers = providers
+        self.messages = {message.name: message for message in caffe.message_type}
+        self.own: dict[str, Any] = {}
+        self.signatures: dict[str, tuple[Any, ...]] = {}
+        self.added: list[AddedField] = []
+        self.conflicts: list[Conflict] = []
+        self.meanings: Meanings = defaultdict(lambda: defaultdict(list))
+
+    def merge(self, files: FileDescriptorSet, fragments: list[Fragment]) -> Merged:
+        base = FileDescriptorProto()
+        base.CopyFrom(self.caffe)
+        sorted_out = [(fragment, parts(fragment, base)) for fragment in fragments]
+        own_types = self._take_own(sorted_out)
+        claims: dict[str, dict[str, list[_Claim]]] = defaultdict(lambda: defaultdict(list))
+        for fragment, part in sorted_out:
+            for message, added in part.fields.items():
+                for one in added:
+                    claims[message][one.name].append(_Claim(fragment.distribution, one, self._field_signature(one)))
+        for message in sorted(claims):
+            self._merge_fields(self.messages[message], claims[message])
+        self._merge_values(sorted_out)
+        meanings = {name: dict(numbers) for name, numbers in self.meanings.items()}
+        return Merged(files, tuple(self.added), tuple(self.conflicts), meanings, own_types)
+
+    # The plugins' own messages and enums.
+
+    def _take_own(self, sorted_out: list[tuple[Fragment, Parts]]) -> dict[str, list[str]]:
+        spaces: dict[str, DescriptorProto] = {}
+        for fragment, part in sorted_out:
+            space = spaces.setdefault(fragment.namespace, DescriptorProto(name=fragment.namespace))
+            for kind in ("nested_type", "enum_type"):
+                known = {one.name: one for one in getattr(space, kind)}
+                for one in getattr(part.own, kind):
+                    if known.get(one.name, one) != one:
+                        raise SchemaError(f"{fragment.distribution}: defines {one.name} twice, in different ways")
+                    if one.name not in known:
+                        getattr(space, kind).add().CopyFrom(one)
+        for name in sorted(spaces):
+            if spaces[name].nested_type or spaces[name].enum_type:
+                self.caffe.message_type.add().CopyFrom(spaces[name])
+                self._index(spaces[name], f".{PACKAGE}.{name}")
+        found: dict[str, dict[tuple[Any, ...], str]] = defaultdict(dict)
+        for name in sorted(spaces):
+            for one in (*spaces[name].nested_type, *spaces[name].enum_type):
+                full_name = f".{PACKAGE}.{name}.{one.name}"
+                found[one.name].setdefault(self._type_signature(full_name), full_name[1:])
+        return {name: list(full_names.values()) for name, full_names in found.items()}
+
+    def _index(self, message: DescriptorProto, full_name: str) -> None:
+        self.own[full_name] = message
+        for enum in message.enum_type:
+            self.own[f"{full_name}.{enum.name}"] = enum
+        for nested in message.nested_type:
+            self._index(nested, f"{full_name}.{nested.name}")
+
+    # Two types are the same if their signatures are: the names of their messages and the plugins they come from differ.
+
+    def _type_signature(self, full_name: str) -> tuple[Any, ...]:
+        definition = self.own.get(full_name)
+        if definition is None:
+            return (full_name,)
+        if full_name not in self.signatures:
+            self.signatures[full_name] = ("recursive", definition.name)
+            if isinstance(definition, DescriptorProto):
+                inner = sorted((one.number, self._field_signature(one)) for one in definition.field)
+            else:
+                inner = sorted((value.number, value.name) for value in definition.value)
+            self.signatures[full_name] = (definition.name, tuple(inner))
+        return self.signatures[full_name]
+
+    def _field_signature(self, one: FieldDescriptorProto) -> tuple[Any, ...]:
+        default = one.default_value if one.HasField("default_value") else None
+        if default is not None and one.type in _FIXED32 + _FIXED64:
+            default = repr(float(default))
+        return (one.name, one.label, one.type, str(default), self._type_signature(one.type_name))
+
+    # Fields.
+
+    def _merge_fields(self, message: DescriptorProto, claims: Mapping[str, list[_Claim]]) -> None:
+        own = {one.name: one for one in message.field}
+        winners: list[list[_Claim]] = []
+        for name in sorted(claims):
+            said = claims[name]
+            if name in own:
+                said = [_Claim(CAFFE, own[name], self._field_signature(own[name])), *said]
+            winner = self._decide(message.name, name, said)
+            if winner and winner[0].distribution == CAFFE:
+                self._know_numbers(message.name, winner, own[name].number)
+            elif winner:
+                winners.append(winner)
+                if name in own:
+                    message.field.remove(own[name])
+        for one in message.field:
+            self._mean(message.name, one.number, one, {CAFFE}, one.number, first=True)
+        self._add_fields(message, winners)
+
+    def _decide(self, message: str, name: str, said: list[_Claim]) -> list[_Claim] | None:
+        """Return the claims that hold, of one meaning; None where providers disagree and none is chosen."""
+        by_meaning: dict[tuple[Any, ...], list[_Claim]] = defaultdict(list)
+        for claim in said:
+            by_meaning[claim.signature].append(claim)
+        if len(by_meaning) == 1:
+            return said
+        choice = self.providers.get(f"{message}.{name}", self.providers.get(name))
+        chosen = next((claims for claims in by_meaning.values() if choice in {c.distribution for c in claims}), None)
+        if chosen is None and said[0].distribution == CAFFE:
+            chosen = by_meaning[said[0].signature]
+        conflict = Conflict(
+            message,
+            name,
+            tuple((claim.distribution, str(claim)) for claim in said),
+            None if chosen is None else choice if choice in {c.distribution for c in chosen} else CAFFE,
+            tuple(sorted({number for claim in said for number in (claim.field.number, *also_known_as(claim.field))})),
+        )
+        self.conflicts.append(conflict)
+        if chosen is None:
+            for claim in said:
+                for number in (claim.field.number, *also_known_as(claim.field)):
+                    who = frozenset({claim.distribution})
+                    meaning = Meaning(who, None, _wire_types(claim.field), number == claim.field.number, conflict)
+                    self.meanings[f"{PACKAGE}.{message}"][number].append(meaning)
+        return chosen
+
+    def _add_fields(self, message: DescriptorProto, winners: list[list[_Claim]]) -> None:
+        taken = {one.number for one in message.field}
+        order = sorted(winners, key=lambda claims: (claims[0].distribution, claims[0].field.number))
+        for claims in order:
+            one = message.field.add()
+            one.CopyFrom(claims[0].field)
+            if one.number in taken:
+                one.number = _inside(f"{message.name}.{one.name}", _FIELD_NUMBERS, taken)
+            taken.add(one.number)
+            numbers = self._know_numbers(message.name, claims, one.number)
+            who = tuple(dict.fromkeys(claim.distribution for claim in claims))
+            self.added.append(AddedField(message.name, one.name, one.number, numbers, who))
+
+    def _know_numbers(self, message: str, claims: list[_Claim], number: int) -> tuple[int, ...]:
+        """Note every number under which files may hold a field, and return them, the declared one first."""
+        said: dict[int, set[str]] = {}
+        for claim in claims:
+            said.setdefault(claim.field.number, set()).add(claim.distribution)
+        declared = set(said)
+        for claim in claims:
+            for other in also_known_as(claim.field):
+                said.setdefault(other, set()).add(claim.distribution)
+        if claims[0].distribution != CAFFE:
+            inside = _inside(f"{message}.{claims[0].field.name}", _FIELD_NUMBERS, set())
+            said.setdefault(number, set()).update(who := {claim.distribution for claim in claims})
+            said.setdefault(inside, set()).update(who)
+        for one, distributions in said.items():
+            if one != number or claims[0].distribution != CAFFE:
+                self._mean(message, one, claims[0].field, distributions, number, declared=one in declared)
+        return tuple(said)
+
+    def _mean(
+        self,
+        message: str,
+        number: int,
+        one: FieldDescriptorProto,
+        distributions: Iterable[str],
+        merged: int,
+        *,
+        first: bool = False,
+        declared: bool = True,
+    ) -> None:
+        meanings = self.meanings[f"{PACKAGE}.{message}"][number]
+        meaning = Meaning(frozenset(distributions), merged, _wire_types(one), declared)
+        meanings.insert(0 if first else len(meanings), meaning)
+        meanings.sort(key=lambda meaning: (CAFFE not in meaning.distributions, not meaning.declared))
+
+    # Enum values.
+
+    def _merge_values(self, sorted_out: list[tuple[Fragment, Parts]]) -> None:
+        added: dict[str, list[tuple[str, EnumValueDescriptorProto]]] = defaultdict(list)
+        for fragment, part in sorted_out:
+            for name, enum in part.values.items():
+                added[name] += [(fragment.distribution, value) for value in enum.value]
+        for name in sorted(added):
+            outer, _, inner = name.rpartition(".")
+            scope: Any = self.messages[outer] if outer else self.caffe
+            enum = next(enum for enum in scope.enum_type if enum.name == inner)
+            siblings = {value.name for other in scope.enum_type if other is not enum for value in other.value}
+            siblings |= {one.name for one in scope.field} if outer else set(self.messages)
+            self._merge_enum(name, enum, added[name], siblings)
+
+    def _merge_enum(
+        self, name: str, enum: Any, added: list[tuple[str, EnumValueDescriptorProto]], siblings: set[str]
+    ) -> None:
+        meanings = self.meanings[f"{PACKAGE}.{name}"]
+        for value in enum.value:
+            meanings[value.number].append(Meaning(frozenset({CAFFE}), value.number))
+        numbers = {value.name: value.number for value in enum.value}
+        for distribution, value in added:
+            if value.name in siblings:
+                # In protobuf an enum's values share one scope with what stands beside the enum.
+                said = (distribution, f"{value.name} = {value.number}"), (CAFFE, f"{value.name} beside {name}")
+                self.conflicts.append(Conflict(name, value.name, said, CAFFE))
+                continue
+            if value.name not in numbers:
+                taken = set(numbers.values())
+                one = enum.value.add()
+                one.CopyFrom(value)
+                if value.number in taken:
+                    one.number = _inside(f"{name}.{value.name}", _VALUE_NUMBERS, taken)
+                numbers[value.name] = one.number
+            for number in {value.number, numbers[value.name], _inside(f"{name}.{value.name}", _VALUE_NUMBERS, set())}:
+                meanings[number].append(Meaning(frozenset({distribution}), numbers[value.name]))
+
+
+def _inside(name: str, numbers: tuple[int, int], taken: set[int]) -> int:
+    """Return the number that is given inside to a field or enum value: it follows from its name."""
+    first, count = numbers
+    number = first + zlib.crc32(name.encode()) % count
+    while number in taken:
+        number = first + (number - first + 1) % count
+    return number
+
+
+def _wire_types(one: FieldDescriptorProto) -> frozenset[int]:
+    if one.type in _LENGTH:
+        return frozenset({wire.LENGTH})
+    single = wire.FIXED32 if one.type in _FIXED32 else wire.FIXED64 if one.type in _FIXED64 else wire.VARINT
+    repeated = one.label == FieldDescriptorProto.LABEL_REPEATED
+    return frozenset({single, wire.LENGTH} if repeated else {single})
