@@ -1,0 +1,48 @@
+"""Im2col: the patches that a kernel sees, as channels: top[c * kernel + offset, position] = what the kernel's element
+`offset` meets in channel c at that position, 0 in the padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import BlobCounts, Layer
+from bicerin_convolution.geometry import Geometry
+from bicerin_convolution.reference import fold, unfold
+
+
+class Im2colLayer(Layer):
+    """Bottom `(N..., C, spatial...)` to top `(N..., C * kernel, output...)`; backward adds overlaps. Source: Caffe's
+    `Im2colLayer`."""
+
+    type = "Im2col"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.convolution_param
+        self.axis = bottom[0].canonical_axis(param.axis)
+        axes = bottom[0].num_axes - self.axis - 1
+        if axes < 1:
+            raise ShapeError(f"there must be at least one spatial axis after the channels, axis {self.axis}.")
+        self.geometry = Geometry.of(param, axes)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        shape = bottom[0].shape
+        if len(shape) != self.axis + 1 + len(self.geometry.kernel):
+            raise ShapeError(f"the bottom has {len(shape)} axes now; the number may not change.")
+        before, channels, spatial = shape[: self.axis], shape[self.axis], shape[self.axis + 1 :]
+        output = self.geometry.output_shape(spatial)
+        top[0].reshape(*before, channels * prod(self.geometry.kernel), *output)
+        self._image_shape = (prod(before), channels, *spatial)
+        self._column_shape = (prod(before), channels, *self.geometry.kernel, *output)
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        columns = unfold(bottom[0].cpu_data.reshape(self._image_shape), self.geometry)
+        top[0].data.reshape(self._column_shape)[...] = columns
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            columns = top[0].cpu_diff.reshape(self._column_shape)
+            fold(columns, self.geometry, bottom[0].diff.reshape(self._image_shape))

@@ -1,0 +1,100 @@
+"""Convolution in NumPy, for any number of spatial axes: what the compiled algorithms are compared to.
+
+Arrays are `x (N, C, spatial...)`, `w (K, C/group, kernel...)`, `y (N, K, output...)`; a deconvolution is the same
+arithmetic with x and y in each other's place. The im2col matrix of an image, `(C * kernel, positions)`, turns each of
+the three products into one of matrices:
+
+    forward           y[n]  =  w . columns(x[n]) + bias
+    weight gradient   dw   +=  sum over n of dy[n] . columns(x[n])^T
+    data gradient     dx[n] =  col2im(w^T . dy[n])
+
+A block of images is unfolded at a time, so that the matrix stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from bicerin_convolution.geometry import Geometry
+
+#: Bytes of im2col matrix to unfold at a time.
+WORKSPACE = 8 << 20
+
+
+def forward(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, y: np.ndarray
+) -> None:
+    """Write y."""
+    matrix = w.reshape(group, w.shape[0] // group, -1)
+    for images in _blocks(x, y, w):
+        columns = unfold(x[images], geometry)
+        part = y[images]
+        np.matmul(
+            matrix,
+            columns.reshape(len(part), group, matrix.shape[2], prod(y.shape[2:])),
+            out=part.reshape(len(part), *matrix.shape[:2], prod(y.shape[2:])),
+        )
+    if bias is not None:
+        y += bias.reshape(-1, *(1,) * (y.ndim - 2))
+
+
+def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
+    """Add to dw."""
+    matrix = dw.reshape(group, dw.shape[0] // group, -1)
+    for images in _blocks(x, dy, dw):
+        columns = unfold(x[images], geometry)
+        part = dy[images]
+        columns = columns.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
+        part = part.reshape(len(part), *matrix.shape[:2], prod(dy.shape[2:]))
+        matrix += np.matmul(part, columns.swapaxes(2, 3)).sum(axis=0)
+
+
+def data_gradient(dy: np.ndarray, w: np.ndarray, geometry: Geometry, group: int, dx: np.ndarray) -> None:
+    """Write dx."""
+    matrix = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
+    for images in _blocks(dx, dy, w):
+        part = dy[images]
+        part = part.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
+        columns = np.matmul(matrix, part).reshape(len(part), dx.shape[1], *geometry.kernel, *dy.shape[2:])
+        fold(columns, geometry, dx[images])
+
+
+def unfold(x: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """im2col without the copy: a view of x (padded, where there is a pad) of shape `(N, C, kernel..., output...)`."""
+    output = geometry.output_shape(x.shape[2:])
+    if any(geometry.pad):
+        x = np.pad(x, ((0, 0), (0, 0), *((pad, pad) for pad in geometry.pad)))
+    steps = x.strides[2:]
+    return as_strided(
+        x,
+        x.shape[:2] + geometry.kernel + output,
+        x.strides[:2]
+        + tuple(step * dilation for step, dilation in zip(steps, geometry.dilation, strict=True))
+        + tuple(step * stride for step, stride in zip(steps, geometry.stride, strict=True)),
+        writeable=False,
+    )
+
+
+def fold(columns: np.ndarray, geometry: Geometry, x: np.ndarray) -> None:
+    """col2im, the transpose of `unfold`: write to each element of x the sum of the columns' elements that it went to."""
+    output = columns.shape[-len(geometry.kernel) :] if geometry.kernel else ()
+    padded = np.zeros(x.shape[:2] + tuple(s + 2 * p for s, p in zip(x.shape[2:], geometry.pad, strict=True)), x.dtype)
+    for offset in product(*map(range, geometry.kernel)):
+        window = tuple(
+            slice(o * dilation, o * dilation + (size - 1) * stride + 1, stride)
+            for o, dilation, stride, size in zip(offset, geometry.dilation, geometry.stride, output, strict=True)
+        )
+        padded[(..., *window)] += columns[(slice(None), slice(None), *offset)]
+    inside = tuple(slice(pad, pad + size) for pad, size in zip(geometry.pad, x.shape[2:], strict=True))
+    x[...] = padded[(..., *inside)]
+
+
+def _blocks(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> Iterator[slice]:
+    image = x.shape[1] * prod(w.shape[2:]) * prod(y.shape[2:]) * x.itemsize
+    images = max(1, WORKSPACE // max(1, image))
+    return (slice(first, first + images) for first in range(0, len(x), images))
