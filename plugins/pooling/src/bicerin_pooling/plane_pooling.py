@@ -1,0 +1,93 @@
+"""Pooling of `(N, C, H, W)` by one window: the arithmetic that Pooling does once and SPP once a level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.context import Context
+from bicerin.phase import Phase
+from bicerin_pooling import pooling_kernels as kernels
+from bicerin_pooling.window import Window
+
+
+class PlanePooling:
+    """One method over one window, with the buffers that its backward pass needs.
+
+    Args:
+        method: "MAX", "AVE" or "STOCHASTIC".
+        context: of the layer; its phase and generator decide what STOCHASTIC does.
+        window: where to pool.
+        shape: of the bottom, `(N, C, H, W)`.
+        ceil: whether the last window may reach over the edge.
+
+    Attributes:
+        shape: of the top, `(N, C, pooled_h, pooled_w)`.
+        mask: int32 in that shape: the place `h * W + w` of each window's choice in its plane, or -1.
+
+    Raises:
+        ShapeError: the window does not fit the shape.
+    """
+
+    def __init__(
+        self, method: str, context: Context, window: Window, shape: tuple[int, ...], ceil: bool = True
+    ) -> None:
+        self.method = method
+        self.window = window
+        self.random = context.random
+        self.training = context.phase is Phase.TRAIN
+        self.dtype = context.dtype
+        self.shape = (*shape[:2], *window.pooled_shape(*shape[2:], ceil=ceil))
+        self.mask = np.empty(0, np.int32)
+        self.draws = np.empty(0, self.dtype)
+        self.sums = np.empty(0, self.dtype)
+        if method == "STOCHASTIC":
+            if self.training:
+                self.draws = np.empty(self.shape, self.dtype)
+                self.mask = np.empty(self.shape, np.int32)
+            else:
+                self.sums = np.empty(self.shape, self.dtype)
+
+    def forward(self, bottom: np.ndarray, top: np.ndarray, masked: bool) -> None:
+        """Write top; `masked` says whether a maximum's places are wanted, by `backward` or by the caller."""
+        x, y = _planes(bottom), _planes(top)
+        if self.method == "AVE":
+            kernels.average_pool(x, y, *self.window)
+        elif self.method == "MAX":
+            if masked:
+                self._masked_max(x, y)
+            else:
+                self.mask = np.empty(0, np.int32)
+                kernels.max_pool(x, y, *self.window)
+        elif self.training:
+            # From [0, 1) to (0, 1]: a draw of 0 would choose a first pixel that is 0.
+            self.random.random(out=self.draws, dtype=self.dtype)
+            np.subtract(1, self.draws, out=self.draws)
+            kernels.sampled_pool(x, y, _planes(self.mask), _planes(self.draws), *self.window[:4])
+        else:
+            kernels.weighted_pool(x, y, _planes(self.sums), *self.window[:4])
+
+    def backward(self, bottom: np.ndarray, bottom_diff: np.ndarray, top: np.ndarray, top_diff: np.ndarray) -> None:
+        """Write bottom_diff."""
+        if self.method == "AVE":
+            kernels.average_pool_backward(_planes(bottom_diff), _planes(top_diff), *self.window)
+        elif self.method == "STOCHASTIC" and not self.training:
+            kernels.weighted_pool_backward(
+                _planes(bottom), _planes(bottom_diff), _planes(top), _planes(top_diff), _planes(self.sums),
+                *self.window[:4],
+            )  # fmt: skip
+        else:
+            if self.mask.shape != self.shape:
+                self._masked_max(_planes(bottom), _planes(np.empty_like(top)))
+            kernels.scatter(_planes(bottom_diff), _planes(top_diff), _planes(self.mask))
+
+    def _masked_max(self, x: np.ndarray, y: np.ndarray) -> None:
+        if self.mask.shape != self.shape:
+            self.mask = np.empty(self.shape, np.int32)
+        kernels.masked_max_pool(x, y, _planes(self.mask), *self.window)
+
+
+def _planes(array: np.ndarray) -> Any:
+    """`(N, C, H, W)` as `(N * C, H, W)`."""
+    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])

@@ -1,0 +1,105 @@
+"""Pooling: each window of a plane becomes one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import BlobCountError, ShapeError
+from bicerin.layer import BlobCounts, Layer, between
+from bicerin.phase import Phase
+from bicerin_pooling.plane_pooling import PlanePooling
+from bicerin_pooling.window import Window
+
+
+class PoolingLayer(Layer):
+    """Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
+
+    - MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
+    - AVE: the sum over the window's area; padding counts as zeros and, up to `H + pad`, in the area.
+    - STOCHASTIC (Zeiler and Fergus, 2013): at TRAIN a value drawn with a probability proportional to itself, at TEST
+      the mean under those probabilities, sum(x^2) / sum(x). The values must not be negative.
+
+    With `global_pooling` the window is the plane. `round_mode` CEIL lets the last window reach over the edge.
+
+    Bottom: `(N, C, H, W)`. Tops: `(N, C, pooled_h, pooled_w)`. Source: Caffe's PoolingLayer.
+    """
+
+    type = "Pooling"
+    counts = BlobCounts(bottom=1, top=between(1, 2))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.pooling_param
+        self.method: str = param.DESCRIPTOR.fields_by_name["pool"].enum_type.values_by_number[param.pool].name
+        self.ceil = param.round_mode == param.CEIL
+        self.window = _window(param)
+        if len(top) > 1 and self.method != "MAX":
+            raise BlobCountError(
+                f"Pooling Layer produces at most 1 top blob(s) as output. It was given {len(top)}.",
+                f"The second top is the mask of pool: MAX; {self.method} has none.",
+            )
+        self.pooling: PlanePooling | None = None
+        self.pooled_from: tuple[int, ...] = ()
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        shape = bottom[0].shape
+        if self.pooling is None or self.pooled_from != shape:
+            if len(shape) != 4:
+                raise ShapeError(
+                    f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
+                )
+            window = self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
+            if min(window[:2]) == 0:
+                raise ShapeError(f"Filter dimensions cannot be zero: {window.kernel_h} x {window.kernel_w}.")
+            self.pooling = PlanePooling(self.method, self.context, window, shape, self.ceil)
+            self.pooled_from = shape
+        for blob in top:
+            blob.reshape(*self.pooling.shape)
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        # At TEST the gradient is the exception, and finds the places itself.
+        masked = len(top) > 1 or self.phase is Phase.TRAIN
+        self.pooling.forward(bottom[0].cpu_data, top[0].data, masked)
+        if len(top) > 1:
+            top[1].data[...] = self.pooling.mask
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            self.pooling.backward(bottom[0].cpu_data, bottom[0].diff, top[0].cpu_data, top[0].cpu_diff)
+
+
+def _window(param: Any) -> Window | None:
+    """The window of a `PoolingParameter`, with Caffe's checks; None for the whole plane."""
+    has = param.HasField
+    if param.global_pooling:
+        if has("kernel_size") or has("kernel_h") or has("kernel_w"):
+            raise ShapeError(
+                "With Global_pooling: true Filter size cannot specified.", "Remove kernel_size, kernel_h and kernel_w."
+            )
+    elif has("kernel_size") == (has("kernel_h") and has("kernel_w")):
+        raise ShapeError(
+            "Filter size is kernel_size OR kernel_h and kernel_w; not both.",
+            None if has("kernel_size") else "For non-square filters both kernel_h and kernel_w are required.",
+        )
+    for name in ("pad", "stride"):
+        down, across = has(f"{name}_h"), has(f"{name}_w")
+        if (down or across) and not (down and across and not has(name)):
+            raise ShapeError(f"{name.capitalize()} is {name} OR {name}_h and {name}_w are required.")
+    pad = (param.pad_h, param.pad_w) if has("pad_h") else (param.pad, param.pad)
+    stride = (param.stride_h, param.stride_w) if has("stride_h") else (param.stride, param.stride)
+    if param.global_pooling:
+        if pad != (0, 0) or stride != (1, 1):
+            raise ShapeError(
+                "With Global_pooling: true; only pad = 0 and stride = 1, "
+                f"not pad {pad[0]} x {pad[1]} and stride {stride[0]} x {stride[1]}."
+            )
+        return None
+    kernel = (param.kernel_size, param.kernel_size) if has("kernel_size") else (param.kernel_h, param.kernel_w)
+    if min(kernel) == 0:
+        raise ShapeError(f"Filter dimensions cannot be zero: {kernel[0]} x {kernel[1]}.")
+    if min(stride) == 0:
+        raise ShapeError(f"Stride dimensions cannot be zero: {stride[0]} x {stride[1]}.")
+    if pad != (0, 0) and param.pool not in (param.MAX, param.AVE):
+        raise ShapeError("Padding implemented only for average and max pooling.")
+    return Window(*kernel, *stride, *pad)

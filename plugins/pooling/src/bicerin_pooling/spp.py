@@ -1,0 +1,94 @@
+"""SPP: spatial pyramid pooling, a vector of fixed length from planes of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import BlobCounts, Layer
+from bicerin.phase import Phase
+from bicerin_pooling.plane_pooling import PlanePooling
+from bicerin_pooling.window import Window
+
+
+class SPPLayer(Layer):
+    """Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and string them together.
+
+    Level l has windows of ceil(H / 2^l) x ceil(W / 2^l) that touch without overlapping, centred by padding.
+
+    Bottom: `(N, C, H, W)`. Top: `(N, C * (4^pyramid_height - 1) / 3)`, level by level, each in the order
+    (channel, bin row, bin column); with a `pyramid_height` of 1, as in Caffe, the pooled planes `(N, C, 1, 1)`.
+    Source: He et al., 2014; Caffe's SPPLayer. As there, a plane too small for its bins is an error.
+    """
+
+    type = "SPP"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.spp_param
+        self.method: str = param.DESCRIPTOR.fields_by_name["pool"].enum_type.values_by_number[param.pool].name
+        self.pyramid_height: int = param.pyramid_height
+        if self.pyramid_height < 1:
+            raise ShapeError("pyramid_height must be at least 1, not 0.")
+        self.levels: list[PlanePooling] = []
+        self.pooled: list[np.ndarray] = []
+        self.pooled_diff: list[np.ndarray] = []
+        self.pooled_from: tuple[int, ...] = ()
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        shape = bottom[0].shape
+        if not self.levels or self.pooled_from != shape:
+            if len(shape) != 4:
+                raise ShapeError(
+                    f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
+                )
+            if min(shape[2:]) == 0:
+                raise ShapeError(f"Input dimensions cannot be zero: {shape[2]} x {shape[3]}.")
+            self.levels = [self._level(2**level, shape) for level in range(self.pyramid_height)]
+            self.pooled = [np.empty(level.shape, self.dtype) for level in self.levels]
+            self.pooled_diff = [np.empty(level.shape, self.dtype) for level in self.levels]
+            self.level_diff = np.empty(shape if self.pyramid_height > 1 else 0, self.dtype)
+            self.pooled_from = shape
+        if self.pyramid_height == 1:
+            top[0].reshape(*self.levels[0].shape)
+        else:
+            top[0].reshape(shape[0], sum(prod(level.shape[1:]) for level in self.levels))
+
+    def _level(self, bins: int, shape: tuple[int, ...]) -> PlanePooling:
+        kernel = [-(-size // bins) for size in shape[2:]]
+        pad = [(length * bins - size + 1) // 2 for length, size in zip(kernel, shape[2:], strict=True)]
+        try:
+            return PlanePooling(self.method, self.context, Window(*kernel, *kernel, *pad), shape)
+        except ShapeError as error:
+            raise ShapeError(
+                f"a plane of {shape[2]} x {shape[3]} does not divide into {bins} x {bins} bins: {error.reason}",
+                "A smaller pyramid_height or a larger bottom is needed.",
+            ) from None
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        rows = top[0].data.reshape(top[0].shape[0], prod(top[0].shape[1:]))
+        start = 0
+        for level, pooled in zip(self.levels, self.pooled, strict=True):
+            level.forward(bottom[0].cpu_data, pooled, masked=self.phase is Phase.TRAIN)
+            flat = pooled.reshape(len(rows), prod(pooled.shape[1:]))
+            rows[:, start : start + flat.shape[1]] = flat
+            start += flat.shape[1]
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0]:
+            return
+        rows = top[0].cpu_diff.reshape(top[0].shape[0], prod(top[0].shape[1:]))
+        diff = bottom[0].diff
+        start = 0
+        for level, pooled, pooled_diff in zip(self.levels, self.pooled, self.pooled_diff, strict=True):
+            flat = pooled_diff.reshape(len(rows), prod(pooled_diff.shape[1:]))
+            flat[...] = rows[:, start : start + flat.shape[1]]
+            target = self.level_diff if start else diff
+            level.backward(bottom[0].cpu_data, target, pooled, pooled_diff)
+            if start:
+                diff += target
+            start += flat.shape[1]
