@@ -86,7 +86,7 @@ def test_batch_may_grow_and_shrink():
 
 @pytest.mark.parametrize("block", [1, 7, 64])
 def test_gradient_in_blocks(monkeypatch, block):
-    monkeypatch.setattr(inner_product, "_GRADIENT_BLOCK", block)
+    monkeypatch.setattr(inner_product, "gradient_block", lambda samples: block)
     check_gradient(layer("num_output: 5"), [np.random.default_rng(4).normal(size=(3, 6))])
     check_gradient(layer("num_output: 5 transpose: true"), [np.random.default_rng(4).normal(size=(3, 6))])
 

@@ -16,8 +16,14 @@ from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob
 
-#: Elements of the weight gradient that are computed at a time: a product that is still in the cache when it is added.
-_GRADIENT_BLOCK = 1 << 18
+
+def gradient_block(samples: int) -> int:
+    """How many elements of the weight gradient to compute at a time.
+
+    Few enough that the product is still in the cache when it is added; more of them where there are many samples, since
+    GEMM is then the larger part of the work and wants large matrices.
+    """
+    return min(1 << 20, max(1 << 16, samples << 12))
 
 
 class InnerProductLayer(ArrayLayer):
@@ -79,7 +85,7 @@ class InnerProductLayer(ArrayLayer):
     def _add_product(self, xp: Any, left: Any, right: Any, total: Any) -> None:
         """total += left right, some rows at a time, so that no second array of the size of the weights is needed."""
         rows, columns = total.shape
-        step = min(rows, max(1, _GRADIENT_BLOCK // max(1, columns)))
+        step = min(rows, max(1, gradient_block(self.samples) // max(1, columns)))
         self._product.reshape(step, columns)
         product = (self._product if self.device.is_host else DeviceBlob(self._product)).data
         for start in range(0, rows, step):

@@ -1,0 +1,82 @@
+"""Embed: a row of a table for each index, y = W[x] + b.
+
+The bottom, of any shape, holds whole numbers of 0 up to `input_dim` - 1; the top has one axis more, of `num_output`.
+The table W is `(input_dim, num_output)`, the bias b `(num_output,)`. It is InnerProduct of one-hot vectors that nobody
+has to write out. float32 or float64.
+
+Source: Caffe's `EmbedLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin_inner_product.embed_kernels import add_rows
+
+
+class EmbedLayer(ArrayLayer):
+    """Looks indices up in a learned table. Top shape: `bottom.shape + (num_output,)`. The indices take no gradient."""
+
+    type = "Embed"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.embed_param
+        for field in ("num_output", "input_dim"):
+            if getattr(param, field) == 0:
+                raise ShapeError(f"EmbedLayer {field} must be positive.", f"Give it in embed_param {{ {field}: ... }}.")
+        self.num_output: int = param.num_output
+        self.input_dim: int = param.input_dim
+        declared = [((self.input_dim, self.num_output), param.weight_filler)]
+        if param.bias_term:
+            declared.append(((self.num_output,), param.bias_filler))
+        self.declare_blobs(*declared)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape(*bottom[0].shape, self.num_output)
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return False
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        table, *bias = self.weights(xp)
+        y = top[0].data.reshape(-1, self.num_output)
+        y[...] = table.data[self._indices(xp, bottom[0])]
+        if bias:
+            xp.add(y, bias[0].data, out=y)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if propagate_down[0]:
+            raise LayerError("Can't backpropagate to EmbedLayer input.", "Indices have no gradient.")
+        table, *bias = self.weights(xp)
+        y_diff = top[0].diff.reshape(-1, self.num_output)
+        if self.param_propagate_down(0):
+            add = add_rows if xp is np else xp.add.at
+            add(table.diff, self._indices(xp, bottom[0]), y_diff)
+        if bias and self.param_propagate_down(1):
+            bias[0].diff[...] += y_diff.sum(axis=0)
+
+    def _indices(self, xp: Any, bottom: Any) -> Any:
+        """The bottom's values as integers, shape `(count,)`.
+
+        Raises:
+            ShapeError: one is no whole number, or no row of the table.
+        """
+        values = bottom.data.reshape(-1)
+        wrong = ~((values >= 0) & (values < self.input_dim) & (values == xp.floor(values)))
+        if wrong.any():
+            position = int(wrong.argmax())
+            place = tuple(map(int, np.unravel_index(position, bottom.shape)))
+            raise ShapeError(
+                f"index {float(values[position]):g} at {place} is not a row of the table.",
+                f"Indices are whole numbers from 0 to input_dim - 1 = {self.input_dim - 1}.",
+            )
+        return values.astype(np.int64)
