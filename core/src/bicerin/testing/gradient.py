@@ -116,8 +116,11 @@ def _check_accumulation(run: LayerRun, propagate_down: Sequence[bool], seed_tops
 
 
 def _check_propagate_down(run: LayerRun, checked: Sequence[int], seed_tops: Callable[[], None]) -> None:
-    """A bottom whose flag is False keeps its diff."""
+    """A bottom whose flag is False keeps its diff, unless it shares it with a top."""
+    shared = {id(blob.memory[1]) for blob in run.top}
     for index in checked:
+        if id(run.bottom[index].memory[1]) in shared:
+            continue
         flags = [i in checked and i != index for i in range(len(run.bottom))]
         run.bottom[index].diff.fill(7.0)
         seed_tops()

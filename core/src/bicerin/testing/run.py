@@ -70,7 +70,8 @@ def run_layer(
         blob.data[...] = array
         bottom.append(blob)
     if tops is None:
-        tops = len(layer.param.top) or max(layer.counts.top.least, 1)  # type: ignore[union-attr]
+        allowed = layer.counts.top
+        tops = len(layer.param.top) or (1 if 1 in allowed else allowed.least)  # type: ignore[operator, union-attr]
     top = [layer.new_blob(name=f"top{index}") for index in range(tops)]
     if in_place:
         top[0] = bottom[0]

@@ -1,0 +1,45 @@
+"""Flatten: the axes from `axis` to `end_axis`, both included, made one.
+
+By default `(N, C, H, W)` becomes `(N, C * H * W)`. Top and bottom share their memory. float32 or float64.
+
+Source: Caffe's `FlattenLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts
+
+
+class FlattenLayer(ArrayLayer):
+    """Takes no time: only the shape is another."""
+
+    type = "Flatten"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if top[0] is bottom[0]:
+            raise LayerError("Flatten Layer does not allow in-place computation.", "Give the top a name of its own.")
+        param = self.param.flatten_param
+        first, last = bottom[0].canonical_axis(param.axis), bottom[0].canonical_axis(param.end_axis)
+        if first > last + 1:
+            raise ShapeError(
+                f"axis {param.axis} comes after end_axis {param.end_axis}.",
+                f"For a bottom of shape {bottom[0].shape} these are {first} and {last}; nothing lies between them.",
+            )
+        shape = bottom[0].shape
+        top[0].reshape(*shape[:first], bottom[0].count_between(first, last + 1), *shape[last + 1 :])
+        top[0].share_data(bottom[0])
+        top[0].share_diff(bottom[0])
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """The data is shared."""
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        """The diff is shared."""

@@ -1,0 +1,32 @@
+"""Silence: takes bottoms that nobody else reads, so that they are no outputs of the net. Their gradient is zero.
+
+Source: Caffe's `SilenceLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer, BlobCounts, at_least
+
+
+class SilenceLayer(ArrayLayer):
+    """Any bottoms of any shapes, no top."""
+
+    type = "Silence"
+    counts = BlobCounts(bottom=at_least(1), top=0)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """There is no top."""
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """There is nothing to compute."""
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        for blob, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                blob.diff.fill(0)
