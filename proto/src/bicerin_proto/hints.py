@@ -20,6 +20,11 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 def unknown_field(schema: Schema, descriptor: Descriptor, name: str) -> str:
     """Return what would be right where a message has no field `name`."""
+    for conflict in schema.conflicts:
+        ours = schema.pool.FindMessageTypeByName(f"caffe.{conflict.message}").fields_by_name.get(conflict.name)
+        if ours is not None and ours.message_type is descriptor:
+            other = next(one for one, _ in conflict.meanings if one != conflict.winner)
+            return f'{other} has another "{conflict.name}": providers={{"{conflict.name}": "{other}"}} chooses it.'
     distribution = known.field_distribution(name)
     if distribution:
         return f"It comes with {distribution}: pip install {distribution}"
