@@ -414,7 +414,11 @@ class ArrayLayer(Layer):
         Layer.backward_cpu(self, top, propagate_down, bottom)
 
     def weights(self, xp: Any) -> Sequence[Any]:
-        return self.blobs if xp is np else [DeviceBlob(blob) for blob in self.blobs]
+        return [self.on(xp, blob) for blob in self.blobs]
+
+    def on(self, xp: Any, blob: Blob) -> Any:
+        """A blob of the layer's own, such as a buffer, in the form that `xp` works on."""
+        return blob if xp is np else DeviceBlob(blob)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.forward_array(np, bottom, top)

@@ -1,0 +1,57 @@
+"""Dropout: in TRAIN, y = x / (1 - dropout_ratio) with probability 1 - dropout_ratio, else 0; in TEST, y = x.
+
+Bottom and top have any shape, the same. Each forward pass draws one key from the layer's generator; the backward pass
+makes the same mask again from that key.
+
+Source: Hinton et al., "Improving neural networks by preventing co-adaptation of feature detectors", 2012; Caffe's
+`DropoutLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError
+from bicerin.phase import Phase
+from bicerin_activation import dropout_kernels
+from bicerin_activation.neuron_layer import NeuronLayer
+
+
+class DropoutLayer(NeuronLayer):
+    """The expectation of y is x in both phases."""
+
+    type = "Dropout"
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        ratio: float = self.param.dropout_param.dropout_ratio
+        if not 0 <= ratio < 1:
+            raise LayerError(
+                f"dropout_ratio is {ratio:g}.", "It is the share of elements to drop: from 0 to less than 1."
+            )
+        self.scale = self.dtype.type(1 / (1 - ratio))
+        self.threshold = int(ratio * 2**32)
+        self.drops = self.phase is Phase.TRAIN and ratio > 0
+        self.key = (0, 0)
+
+    def activate(self, xp: Any, x: Any, y: Any) -> None:
+        if self.drops:
+            first, second = self.context.random.integers(0, 2**32, 2, dtype=np.uint32)
+            self.key = (int(first), int(second))
+        self._drop(xp, x, y)
+
+    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        self._drop(xp, y_diff, x_diff)
+
+    def _drop(self, xp: Any, source: Any, target: Any) -> None:
+        if not self.drops:
+            if target is not source:
+                target[...] = source
+        elif xp is np:
+            dropout_kernels.drop(source.reshape(-1), *self.key, self.threshold, self.scale, target.reshape(-1))
+        else:
+            kept = dropout_kernels.mask(xp, source.size, self.key, self.threshold).reshape(source.shape)
+            xp.multiply(source, kept * self.scale, out=target)

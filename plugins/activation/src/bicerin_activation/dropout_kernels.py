@@ -1,0 +1,48 @@
+"""The mask of Dropout, made where it is used: a function of the element's index and of the pass's key.
+
+An element's random number is a hash of its index, mixed twice with 32 bits of the key, so the mask needs no memory,
+does not depend on the number of threads, and is the same on every device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import kernel, prange
+
+# Multipliers of a 32-bit finalizer with low bias (C. Wellons, "Prospecting for hash functions", 2018).
+_FIRST = np.uint32(0x7FEB352D)
+_SECOND = np.uint32(0x846CA68B)
+_SHIFT_16 = np.uint32(16)
+_SHIFT_15 = np.uint32(15)
+
+
+def mask(xp: Any, count: int, key: tuple[int, int], threshold: int) -> Any:
+    """Which of `count` elements are kept, each with probability 1 - threshold / 2**32; shape `(count,)`, bool."""
+    bits = xp.arange(count, dtype=np.uint32)
+    bits ^= np.uint32(key[0])
+    bits ^= bits >> _SHIFT_16
+    bits *= _FIRST
+    bits ^= (bits >> _SHIFT_15) ^ np.uint32(key[1])
+    bits *= _SECOND
+    bits ^= bits >> _SHIFT_16
+    return bits >= np.uint32(threshold)
+
+
+def drop_reference(x: Any, key_0: int, key_1: int, threshold: int, scale: Any, y: Any) -> None:
+    np.multiply(x, scale, out=y)
+    y *= mask(np, x.size, (key_0, key_1), threshold)
+
+
+@kernel(reference=drop_reference, parallel=True)
+def drop(x, key_0, key_1, threshold, scale, y):  # type: ignore[no-untyped-def]
+    """y = x · scale where the mask keeps the element, else 0; `x` and `y` of shape `(count,)`, maybe the same array."""
+    first, second, least = np.uint32(key_0), np.uint32(key_1), np.uint32(threshold)
+    for i in prange(x.size):
+        bits = np.uint32(i) ^ first
+        bits = (bits ^ (bits >> _SHIFT_16)) * _FIRST
+        bits = (bits ^ (bits >> _SHIFT_15) ^ second) * _SECOND
+        bits ^= bits >> _SHIFT_16
+        y[i] = x[i] * scale if bits >= least else x.dtype.type(0)

@@ -1,0 +1,61 @@
+"""Accuracy: the share of labels whose class is among the `top_k` best scores.
+
+- bottom 0: scores, any shape, C classes along `axis` (by default 1), e.g. (N, C) or (N, C, H, W).
+- bottom 1: labels 0 to C - 1, as many as there are scores of one class, e.g. (N,) or (N, 1, H, W).
+- top 0: the accuracy, shape (); labels equal to `ignore_label` do not count, and 0 where none is left.
+- top 1, optional: the accuracy among the labels of each class, shape (C,); 0 for a class that no label has.
+
+A label is right if fewer than `top_k` other classes score as much or more: a tie counts against it. A NaN score of the
+label's class is wrong, which differs from Caffe, where a comparison with NaN made it right.
+
+Source: Caffe's `AccuracyLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin_loss.labels import class_labels, ignore_label, require_label_count
+from bicerin_loss.softmax import class_columns
+
+
+class AccuracyLayer(ArrayLayer):
+    """It has no gradient."""
+
+    type = "Accuracy"
+    counts = BlobCounts(bottom=2, top=between(1, 2))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.top_k: int = self.param.accuracy_param.top_k
+        self.ignore_label = ignore_label(self.param.accuracy_param)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        axis = bottom[0].canonical_axis(self.param.accuracy_param.axis)
+        require_label_count(bottom[0], bottom[1], axis, "label")
+        self.columns = class_columns(bottom[0], axis)
+        classes = self.columns[1]
+        if self.top_k > classes:
+            raise ShapeError(
+                f"top_k must be less than or equal to the number of classes: {self.top_k} against {classes}."
+            )
+        top[0].reshape()
+        if len(top) > 1:
+            top[1].reshape(classes)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        outer, classes, inner = self.columns
+        labels = class_labels(xp, bottom[1].data, classes, self.ignore_label).reshape(outer, 1, inner)
+        valid = labels != self.ignore_label
+        scores = bottom[0].data.reshape(self.columns)
+        chosen = xp.take_along_axis(scores, xp.where(valid, labels, 0), axis=1)
+        # The label's own class is among those that score as much.
+        others = (scores >= chosen).sum(axis=1, keepdims=True) - 1
+        right = valid & (others < self.top_k) & (chosen == chosen)
+        top[0].data[...] = int(right.sum()) / max(1, int(valid.sum()))
+        if len(top) > 1:
+            seen = xp.bincount(labels[valid], minlength=classes)
+            top[1].data[...] = xp.bincount(labels[right], minlength=classes) / xp.maximum(seen, 1)

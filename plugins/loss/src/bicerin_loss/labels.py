@@ -1,0 +1,56 @@
+"""Labels: the blob's numbers as class indices, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+
+
+def class_labels(xp: Any, values: Any, classes: int, ignore_label: int | None = None) -> Any:
+    """The labels as int64, a fraction cut off as Caffe does; shape as `values`.
+
+    Raises:
+        LayerError: a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
+    """
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.int64)
+    wrong = (labels < 0) | (labels >= classes) | (values != values)
+    if ignore_label is not None:
+        wrong &= labels != ignore_label
+    if wrong.any():
+        position = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        allowed = f"0 to {classes - 1}" if classes else "none, for there are no classes"
+        if ignore_label is not None:
+            allowed += f", or the ignore_label {ignore_label}"
+        raise LayerError(
+            f"label {float(values[position]):g} at {tuple(map(int, position))} is out of range "
+            f"({int(wrong.sum())} of {wrong.size} labels are).",
+            f"Labels are class indices: {allowed}.",
+        )
+    return labels
+
+
+def require_label_count(bottom: Blob, label: Blob, axis: int, axis_name: str) -> None:
+    """Raise a `ShapeError` unless there is one label for each position besides the class axis of `bottom`."""
+    predictions = bottom.count_between(0, axis) * bottom.count_between(axis + 1)
+    if predictions != label.count:
+        raise ShapeError(
+            f"Number of labels must match number of predictions: {label.count} against {predictions}.",
+            f"E.g., if {axis_name} axis == 1 and prediction shape is (N, C, H, W), label count (number of labels) must "
+            "be N*H*W, with integer values in {0, 1, ..., C-1}.",
+        )
+
+
+def ignore_label(param: Any) -> int | None:
+    """The `ignore_label` of a `LossParameter` or an `AccuracyParameter`, where it is given."""
+    return int(param.ignore_label) if param.HasField("ignore_label") else None
+
+
+def refuse_label_gradient(layer_type: str, propagate_down: Any) -> None:
+    """Raise a `LayerError` where a gradient with respect to the labels (bottom 1) is asked for."""
+    if propagate_down[1]:
+        raise LayerError(f"{layer_type} Layer cannot backpropagate to label inputs.")

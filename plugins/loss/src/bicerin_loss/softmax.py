@@ -1,0 +1,52 @@
+"""Softmax: y = exp(x) / Σ exp(x), the sum over the classes along `axis`.
+
+Bottom and top have one shape, any; with `axis` = 1 it is (N, C, H, W) with C classes. The largest x of each sum is
+subtracted first, so that exp cannot overflow. It works in place. `engine` is accepted and changes nothing.
+
+Source: Caffe's `SoftmaxLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer, BlobCounts
+
+
+class SoftmaxLayer(ArrayLayer):
+    """With g = ∂L/∂y, the gradient is ∂L/∂x = y · (g - Σ g · y)."""
+
+    type = "Softmax"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.columns = class_columns(bottom[0], bottom[0].canonical_axis(self.param.softmax_param.axis))
+        top[0].reshape_like(bottom[0])
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        softmax(xp, bottom[0].data.reshape(self.columns), top[0].data.reshape(self.columns))
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if not propagate_down[0]:
+            return
+        y, y_diff = top[0].data.reshape(self.columns), top[0].diff.reshape(self.columns)
+        weighted = (y * y_diff).sum(axis=1, keepdims=True)
+        xp.multiply(y, y_diff - weighted, out=bottom[0].diff.reshape(self.columns))
+
+
+def class_columns(bottom: Blob, axis: int) -> tuple[int, int, int]:
+    """The bottom's shape as (outer, classes, inner), for sums over one axis."""
+    return bottom.count_between(0, axis), bottom.shape[axis], bottom.count_between(axis + 1)
+
+
+def softmax(xp: Any, x: Any, y: Any) -> None:
+    """Write the softmax over axis 1 of `x` into `y`; both (outer, classes, inner), maybe the same array."""
+    if not x.size:
+        return
+    xp.subtract(x, x.max(axis=1, keepdims=True), out=y)
+    xp.exp(y, out=y)
+    y /= y.sum(axis=1, keepdims=True)
