@@ -14,11 +14,11 @@
     ├── LayerError               one layer; says where it stands, and its blobs' shapes
     │   ├── BlobCountError       too few or too many bottoms or tops
     │   ├── ShapeError           shapes, axes or parameters that do not fit
+    │   ├── DataError            a store or record of input data
     │   └── UserCodeError        a Python layer raised; the original exception is the cause
     ├── WeightsError             weights that do not fit the net
-    ├── SolverError              a solver's parameters
-    │   └── SnapshotError        a snapshot that cannot be written or restored
-    └── DataError                a store or record of input data
+    └── SolverError              a solver's parameters
+        └── SnapshotError        a snapshot that cannot be written or restored
 
 Raise a `LayerError` inside a layer with the bare reason: the layer's wrapper adds the rest.
 """
@@ -97,10 +97,6 @@ class SnapshotError(SolverError):
     """A snapshot cannot be written, or does not belong to this solver."""
 
 
-class DataError(BicerinError):
-    """A data store, or a record in it, cannot be read."""
-
-
 class LayerError(BicerinError):
     """One layer cannot do what is asked of it.
 
@@ -146,6 +142,10 @@ class BlobCountError(LayerError):
 
 class ShapeError(LayerError):
     """A layer's bottoms, its axes or its parameters do not fit together."""
+
+
+class DataError(LayerError):
+    """A data store, or a record in it, cannot be read. Commands raise it too, without a layer."""
 
 
 class UserCodeError(LayerError):
