@@ -1,0 +1,89 @@
+"""Images through OpenCV, the library that Caffe used, so that decoding and resizing agree with it to the pixel.
+
+OpenCV is imported when the first image is read: a store of raw records needs none.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import DataError
+
+
+@lru_cache(maxsize=1)
+def opencv() -> Any:
+    """The module `cv2`.
+
+    Raises:
+        DataError: it is not installed; says how to get it.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise DataError(
+            f"images are read with OpenCV, which cannot be imported: {error}.",
+            "pip install opencv-python-headless",
+        ) from error
+    return cv2
+
+
+def decode_image(data: bytes, color: bool | None = None) -> np.ndarray:
+    """Decode the bytes of an image file to uint8 (C, H, W), the channels in OpenCV's order: blue, green, red.
+
+    Args:
+        color: True converts to 3 channels, False to 1; None keeps what the file has.
+
+    Raises:
+        DataError: the bytes are no image, or its samples are wider than 8 bits.
+    """
+    cv2 = opencv()
+    flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+    image = None
+    if len(data):
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        except cv2.error as error:
+            raise DataError(f"Could not decode the image ({len(data)} bytes): {error}") from None
+    if image is None:
+        raise DataError(f"Could not decode the image: its {len(data)} bytes are of no format that OpenCV knows.")
+    return planes(image)
+
+
+def read_image(path: str, color: bool = True, height: int = 0, width: int = 0) -> np.ndarray:
+    """Read an image file to uint8 (C, H, W), and resize it (bilinear) where `height` and `width` are given.
+
+    Raises:
+        DataError: the file is missing or no image.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise DataError(f"Could not open or find file {path}: {error.strerror}") from None
+    try:
+        image = decode_image(data, color)
+    except DataError as error:
+        raise DataError(f"Could not load {path}: {error.reason}", error.hint) from None
+    if height > 0 and width > 0:
+        cv2 = opencv()
+        image = planes(cv2.resize(pixels(image), (width, height), interpolation=cv2.INTER_LINEAR))
+    return image
+
+
+def planes(image: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, C) as OpenCV has it -> (C, H, W), a view.
+
+    Raises:
+        DataError: the samples are not 8 bits wide.
+    """
+    if image.dtype != np.uint8:
+        raise DataError(f"Image data type must be unsigned byte, not {image.dtype}.")
+    return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+
+
+def pixels(image: np.ndarray) -> np.ndarray:
+    """(C, H, W) -> (H, W) for one channel, else (H, W, C), as OpenCV wants it; a view."""
+    return image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)

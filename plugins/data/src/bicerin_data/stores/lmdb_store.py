@@ -1,0 +1,119 @@
+"""LMDB: a folder with `data.mdb`, or that file alone. https://lmdb.readthedocs.io"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from bicerin.errors import DataError
+from bicerin_data.stores import Store, StoreWriter
+from bicerin_data.stores.unfinished import unfinished_folder
+
+#: Readers of one store share its environment: LMDB forbids a process to open a file twice.
+_environments: weakref.WeakValueDictionary[str, _Environment] = weakref.WeakValueDictionary()
+_opening = threading.Lock()
+
+_FIRST_MAP = 1 << 28
+_RECORDS_A_TRANSACTION = 1000
+
+
+class _Environment:
+    def __init__(self, path: Path) -> None:
+        file = path / "data.mdb" if path.is_dir() else path
+        # A store that nobody ever wrote here, one from a read-only disk or a repository, has no lock file and needs none.
+        lock_file = path / "lock.mdb" if path.is_dir() else path.with_name(path.name + "-lock")
+        size = file.stat().st_size
+        if not size:
+            raise DataError(f"source {path}: {file.name} is empty (0 bytes).")
+        options: dict[str, Any] = {"subdir": path.is_dir(), "readonly": True, "create": False, "max_readers": 512}
+        try:
+            try:
+                self.lmdb = lmdb.open(str(path), lock=lock_file.exists() and os.access(lock_file, os.W_OK), **options)
+            except lmdb.LockError:
+                self.lmdb = lmdb.open(str(path), lock=False, **options)
+            pages = self.lmdb.info()["last_pgno"] + 1
+            expected = pages * self.lmdb.stat()["psize"]
+        except lmdb.Error as error:
+            raise DataError(f"source {path} cannot be opened as LMDB: {error}") from None
+        if size < expected:
+            # Reading on would be a bus error, since LMDB maps the file into memory.
+            self.lmdb.close()
+            raise DataError(
+                f"source {path} is truncated: {file.name} has {size} bytes, but {pages} pages need {expected}."
+            )
+
+
+class LmdbStore(Store):
+    backend = "LMDB"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        key = os.path.realpath(path)
+        with _opening:
+            environment = _environments.get(key)
+            if environment is None:
+                environment = _environments[key] = _Environment(path)
+        self._environment = environment
+
+    def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            with self._environment.lmdb.begin() as transaction, transaction.cursor() as cursor:
+                if after is None:
+                    found = cursor.first()
+                else:
+                    found = cursor.set_range(after)
+                    if found and cursor.key() == after:
+                        found = cursor.next()
+                if found:
+                    yield from cursor.iternext()
+        except lmdb.Error as error:
+            raise DataError(f"source {self.path} is damaged: {error}") from None
+
+
+def open_store(path: Path) -> LmdbStore:
+    return LmdbStore(path)
+
+
+class _LmdbWriter(StoreWriter):
+    """Puts in transactions of a thousand records; the map grows as it fills."""
+
+    def __init__(self, environment: Any) -> None:
+        self._environment = environment
+        self._pending: list[tuple[bytes, bytes]] = []
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._pending.append((key, value))
+        if len(self._pending) >= _RECORDS_A_TRANSACTION:
+            self.flush()
+
+    def flush(self) -> None:
+        while True:
+            try:
+                with self._environment.begin(write=True) as transaction:
+                    for key, value in self._pending:
+                        transaction.put(key, value)
+                break
+            except lmdb.MapFullError:
+                self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
+        self._pending.clear()
+
+
+@contextlib.contextmanager
+def create_store(path: Path) -> Iterator[StoreWriter]:
+    with unfinished_folder(path) as folder:
+        try:
+            environment = lmdb.open(str(folder), map_size=_FIRST_MAP, lock=False, sync=False)
+            with environment:
+                writer = _LmdbWriter(environment)
+                yield writer
+                writer.flush()
+                environment.sync(True)
+        except lmdb.Error as error:
+            raise DataError(f"{path} cannot be written: {error}") from None

@@ -1,0 +1,31 @@
+"""A folder that has its name only when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from bicerin.errors import DataError
+
+
+@contextlib.contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`, which is renamed to `path` if the block succeeds, and removed if not.
+
+    Raises:
+        DataError: the folder cannot be made, or another one took the name meanwhile.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.rename(temporary, path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise
