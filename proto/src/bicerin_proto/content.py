@@ -45,6 +45,13 @@ class Content:
             return str(self.path)
         return "<text>" if self.text is not None else "<bytes>"
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        if self.text is not None:
+            return len(self.text.encode(errors="surrogateescape"))
+        return len(self.binary or b"")
+
 
 def read_content(source: str | bytes | PathLike[str]) -> Content:
     """Find out what `source` is, and read it if it is a file.

@@ -10,6 +10,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from bicerin_proto import known
 from bicerin_proto.schema import Schema
 
+_MOST_PLACES = 6
+"""A hint that lists more places than this is none."""
+
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return `Did you mean "x"?` for the closest of `names`, or "" where none is close."""
@@ -41,7 +44,7 @@ def unknown_field(schema: Schema, descriptor: Descriptor, name: str) -> str:
     close = did_you_mean(name, descriptor.fields_by_name)
     if close:
         return close
-    if inner and len(inner) <= 3:
+    if inner and len(inner) <= _MOST_PLACES:
         return f"It belongs inside {' or '.join(inner)} {{ }}."
     if outer:
         return f"It is a field of {' and of '.join(outer)}."

@@ -61,34 +61,37 @@ def read_weights(source: str | bytes | PathLike[str] | Message) -> Weights:
         ParseError: the text does not parse.
     """
     if isinstance(source, Message):
-        source = source.SerializePartialToString()
-        if not source:
-            return Weights("", None, [])
+        return _weights(_minimal("Net").FromString(source.SerializePartialToString()), None)
     content = read_content(source)
-    if content.text is not None:
-        return _from_text(content)
-    assert content.binary is not None
-    net = _minimal("Net")()
-    decode(content.binary, net, content.name, "NetParameter")
+    net = _from_text(content) if content.text is not None else _from_binary(content)
     if not net.layer and not net.layers:
         raise DecodeError(
-            f"{content.name}: {len(content.binary)} bytes without a single layer; expected the weights of a net "
+            f"{content.name}: not a single layer in {content.size} bytes; expected the weights of a net "
             "(a caffemodel: a binary NetParameter)"
         )
-    return Weights(_text(net.name), content.path, [_v1(layer) for layer in net.layers] + [_layer(x) for x in net.layer])
+    return _weights(net, content.path)
 
 
 @functools.cache
-def _minimal(name: str) -> type[Message]:
+def _minimal(name: str) -> Any:
     return Schema.message_class(default_schema().pool.FindMessageTypeByName(f"bicerin.weights.{name}"))
 
 
-def _from_text(content: Content) -> Weights:
+def _from_binary(content: Content) -> Any:
+    net = _minimal("Net")()
+    decode(content.binary or b"", net, content.name, "NetParameter")
+    return net
+
+
+def _from_text(content: Content) -> Any:
     schema = default_schema()
     net = schema.NetParameter()
     parse_text(content.text or "", net, schema, path=content.path, skip_unknown=True)
-    minimal = _minimal("Net").FromString(net.SerializePartialToString())
-    return Weights(net.name, content.path, [_v1(one) for one in minimal.layers] + [_layer(x) for x in minimal.layer])
+    return _minimal("Net").FromString(net.SerializePartialToString())
+
+
+def _weights(net: Any, path: Path | None) -> Weights:
+    return Weights(_text(net.name), path, [_v1(layer) for layer in net.layers] + [_layer(layer) for layer in net.layer])
 
 
 def _layer(layer: Any) -> LayerWeights:

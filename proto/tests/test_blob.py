@@ -1,0 +1,85 @@
+"""Arrays in BlobProtos."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from bicerin_proto import DecodeError, array_blob, blob_array, blob_shape, default_schema
+
+BlobProto = default_schema().BlobProto
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (2, 0, 3), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_there_and_back(shape, dtype):
+    array = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    blob = BlobProto.FromString(array_blob(array, diff=-array).SerializeToString())
+    for expected, got in [(array, blob_array(blob)), (-array, blob_array(blob, diff=True))]:
+        assert got.shape == shape
+        assert np.array_equal(expected, got)
+        assert got.size == 0 or got.dtype == dtype
+    assert len(blob.double_data if dtype == np.float64 else blob.data) == array.size
+
+
+def test_the_fields_are_protobufs_own():
+    blob = array_blob(np.array([[1.5, -2.0]], np.float32), diff=np.array([[3.0, 4.0]]))
+    assert blob == BlobProto(data=[1.5, -2.0], diff=[3, 4], shape={"dim": [1, 2]})
+    assert array_blob(np.array([1, 2])) == BlobProto(data=[1, 2], shape={"dim": [2]})
+    assert array_blob(np.array([1.0, 2.0]), dtype=np.float32) == BlobProto(data=[1, 2], shape={"dim": [2]})
+
+
+def test_into_replaces_what_was_there():
+    layer = default_schema().LayerParameter()
+    blob = array_blob(np.zeros(3, np.float32), into=layer.blobs.add())
+    assert array_blob(np.ones(2, np.float32), into=blob) is blob
+    assert list(layer.blobs[0].data) == [1, 1]
+
+
+def test_non_contiguous():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    assert np.array_equal(blob_array(array_blob(array)), array)
+
+
+@pytest.mark.parametrize(
+    ("blob", "shape"),
+    [
+        (BlobProto(shape={"dim": [2, 3]}, num=9), (2, 3)),
+        (BlobProto(num=1, channels=2, height=3, width=4), (1, 2, 3, 4)),
+        (BlobProto(num=2), (2, 0, 0, 0)),
+        (BlobProto(data=[1, 2, 3]), (3,)),
+        (BlobProto(), (0,)),
+    ],
+)
+def test_shapes(blob, shape):
+    assert blob_shape(blob) == shape
+
+
+def test_data_in_several_pieces_and_unpacked():
+    # Both are allowed on the wire: a list may be cut, and may be written number by number.
+    one, two = BlobProto(data=[1, 2]).SerializeToString(), BlobProto(data=[3]).SerializeToString()
+    unpacked = b"\x2d" + np.float32(4).tobytes()
+    blob = BlobProto.FromString(one + two + unpacked + BlobProto(shape={"dim": [4]}).SerializeToString())
+    assert np.array_equal(blob_array(blob), [1, 2, 3, 4])
+
+
+def test_wrong_counts():
+    with pytest.raises(DecodeError, match=r"shape \(2, 2\) holds 3 numbers, expected 4"):
+        blob_array(BlobProto(shape={"dim": [2, 2]}, data=[1, 2, 3]))
+    with pytest.raises(DecodeError, match=r"shape \(-1, -3\)"):
+        blob_array(BlobProto(shape={"dim": [-1, -3]}, data=[1, 2, 3]))
+    with pytest.raises(DecodeError, match="0 gradients"):
+        blob_array(BlobProto(shape={"dim": [1]}, data=[1]), diff=True)
+    with pytest.raises(ValueError, match="gradient has the shape"):
+        array_blob(np.zeros(2), diff=np.zeros(3))
+    with pytest.raises(ValueError, match="float16"):
+        array_blob(np.zeros(2), dtype=np.float16)
+
+
+def test_ten_million_numbers_take_no_python_loop():
+    array = np.zeros(10_000_000, np.float32)
+    started = time.perf_counter()
+    assert blob_array(array_blob(array)).size == array.size
+    assert time.perf_counter() - started < 1.0  # A loop over the numbers takes several times as long.
