@@ -152,29 +152,36 @@ def _from_hdf5(net: Net, file: Any, name: str) -> Iterator[tuple[str, Sequence[_
     """Caffe's layout: a dataset `data/<layer>/<index>` for each blob that is not shared with an earlier layer."""
     if "data" not in file:
         raise WeightsError(f'{name}: an HDF5 file without the group "data" holds no weights of a net.')
-    data = file["data"]
-    known = set()
-    for layer_name, layer in zip(net.layer_names, net.layers, strict=True):
-        if layer_name in known or not layer_name or layer_name not in data:
+    layers = dict(zip(net.layer_names, net.layers, strict=True))
+    for layer_name, datasets in _hdf5_layers(file["data"]):
+        layer = layers.get(layer_name)
+        if layer is None:
+            yield layer_name, [_hdf5_source(dataset) for dataset in datasets.values()]
             continue
-        known.add(layer_name)
-        group = data[layer_name]
         sources: list[_Source | None] = []
         for index, blob in enumerate(layer.blobs):
-            if str(index) in group:
-                sources.append(_hdf5_source(group[str(index)]))
+            if index in datasets:
+                sources.append(_hdf5_source(datasets.pop(index)))
             elif net.owns(blob):
-                raise WeightsError(f"{name}: Incompatible number of blobs for layer {layer_name}: no {index}.")
+                raise WeightsError(
+                    f"{name}: Incompatible number of blobs for layer {layer_name}: blob {index} is missing."
+                )
             else:
                 sources.append(None)
-        sources += [_hdf5_source(group[key]) for key in sorted(set(group) - {str(i) for i in range(len(sources))})]
-        yield layer_name, sources
-    for layer_name in data:
-        if not any(other == layer_name or other.startswith(f"{layer_name}/") for other in known):
-            yield (
-                layer_name,
-                [_hdf5_source(dataset) for dataset in data[layer_name].values() if hasattr(dataset, "shape")],
-            )
+        yield layer_name, sources + [_hdf5_source(dataset) for dataset in datasets.values()]
+
+
+def _hdf5_layers(data: Any) -> Iterator[tuple[str, dict[int, Any]]]:
+    """Each layer's datasets by index. A layer's name may hold slashes, which HDF5 takes for groups in groups."""
+    groups: list[str] = []
+    data.visit(groups.append)
+    for name in groups:
+        if hasattr(data[name], "keys"):
+            datasets = {
+                int(key): item for key, item in data[name].items() if key.isdecimal() and hasattr(item, "shape")
+            }
+            if datasets or not len(data[name]):
+                yield name, datasets
 
 
 def _hdf5_source(dataset: Any) -> _Source:

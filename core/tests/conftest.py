@@ -1,0 +1,126 @@
+"""Layers for the core's own tests, provided as an installed plugin would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bicerin import registry
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer, BlobCounts, Layer
+from bicerin.loss_layer import LossLayer
+from bicerin.registry import Provider
+
+
+class AffineLayer(ArrayLayer):
+    """top = weight * bottom + offset, with two learnable scalars' worth of blobs: weight (C,), offset (C,)."""
+
+    type = "Affine"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        channels = bottom[0].shape[1]
+        filler = self.param.inner_product_param
+        self.declare_blobs(((channels,), filler.weight_filler), ((channels,), filler.bias_filler))
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape_like(bottom[0])
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        weight, offset = self.weights(xp)
+        top[0].data[...] = bottom[0].data * weight.data + offset.data
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        weight, offset = self.weights(xp)
+        if self.param_propagate_down(0):
+            weight.diff[...] += (top[0].diff * bottom[0].data).sum(0)
+        if self.param_propagate_down(1):
+            offset.diff[...] += top[0].diff.sum(0)
+        if propagate_down[0]:
+            bottom[0].diff[...] = top[0].diff * weight.data
+
+
+class SquareLayer(ArrayLayer):
+    """top = bottom squared; may work in place."""
+
+    type = "Square"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape_like(bottom[0])
+        self.kept = np.empty(bottom[0].shape, self.dtype)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        self.kept[...] = bottom[0].data
+        top[0].data[...] = self.kept**2
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if propagate_down[0]:
+            bottom[0].diff[...] = 2 * self.kept * top[0].diff
+
+
+class HalfSquareLossLayer(LossLayer):
+    """Half the mean over the batch of the squared distance to the label."""
+
+    type = "HalfSquareLoss"
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.distance = bottom[0].data - bottom[1].data
+        top[0].data[...] = (self.distance**2).sum() / (2 * len(self.distance))
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            bottom[0].diff[...] = self.distance * (top[0].diff / len(self.distance))
+
+
+class NoiseLayer(Layer):
+    """Adds standard normal noise."""
+
+    type = "Noise"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape_like(bottom[0])
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].data[...] = bottom[0].data + self.context.random.normal(size=bottom[0].shape)
+
+
+TEST_LAYERS: list[type[Layer]] = [AffineLayer, SquareLayer, HalfSquareLossLayer, NoiseLayer]
+
+
+class Provided:
+    """Adds providers to the index of installed plugins for one test."""
+
+    def __init__(self, index: dict[str, dict[str, tuple[Provider, ...]]]) -> None:
+        self.index = index
+        self.objects: dict[str, Any] = {}
+
+    def add(
+        self, group: str, name: str, value: str, distribution: str = "test-plugin", version: str = "1.0", api: int = 1
+    ) -> Provider:
+        provider = Provider(group, name, value, distribution, version, api)
+        names = self.index.setdefault(group, {})
+        names[name] = (*names.get(name, ()), provider)
+        return provider
+
+
+@pytest.fixture
+def provided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provided]:
+    """The installed plugins, with this folder's layers, and more where the test adds them."""
+    index = {group: dict(names) for group, names in registry.plugin_index().items()}
+    monkeypatch.setattr(registry, "plugin_index", lambda: index)
+    extra = Provided(index)
+    for layer in TEST_LAYERS:
+        provider = extra.add("bicerin.layers", layer.type, f"{__name__}:{layer.__name__}")
+        registry.layers._loaded[provider] = layer
+    yield extra
+    for item in registry.Registry.all:
+        item._loaded.clear()

@@ -1,0 +1,70 @@
+"""Memory moves only when the other side is asked for, and every move is counted."""
+
+from types import ModuleType
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.device import Device
+from bicerin.memory import State
+
+
+class OtherSide(Device):
+    """A device whose arrays are separate NumPy arrays, so that a missing copy shows."""
+
+    name = "other"
+
+    @property
+    def xp(self) -> ModuleType:
+        return np
+
+    def _copy_to_host(self, source: np.ndarray, target: np.ndarray) -> None:
+        target[...] = source
+
+    def _copy_from_host(self, source: np.ndarray, target: np.ndarray) -> None:
+        target[...] = source
+
+
+def moves(blob: Blob) -> tuple[int, int]:
+    return blob.device.transfers.to_device, blob.device.transfers.to_host
+
+
+def test_nothing_is_allocated_or_moved_until_touched() -> None:
+    blob = Blob((1000,), device=OtherSide())
+    assert blob.memory[0].state is State.UNINITIALIZED
+    assert blob.memory[0].nbytes == 0
+    assert not blob.gpu_data.any()
+    assert moves(blob) == (0, 0)
+
+
+def test_writes_on_one_side_are_seen_on_the_other() -> None:
+    blob = Blob((3,), device=OtherSide())
+    blob.data[...] = [1, 2, 3]
+    assert list(blob.gpu_data) == [1, 2, 3]
+    assert moves(blob) == (1, 0)
+    blob.gpu_data[...] += 1
+    assert list(blob.data) == [2, 3, 4]
+    assert moves(blob) == (1, 1)
+    blob.data[0] = 9
+    assert list(blob.gpu_data) == [9, 3, 4]
+    assert moves(blob) == (2, 1)
+
+
+def test_reading_on_the_host_leaves_the_device_valid() -> None:
+    blob = Blob((2,), device=OtherSide())
+    blob.gpu_data[...] = 5
+    for _ in range(3):
+        assert list(blob.cpu_data) == [5, 5]
+        _ = blob.gpu_data
+    # Every write access to the device makes the host's copy stale, and each read of it fetches it once.
+    assert moves(blob) == (0, 3)
+    _ = blob.cpu_data, blob.cpu_data
+    assert moves(blob) == (0, 4)
+    assert blob.memory[0].state is State.SYNCED
+
+
+def test_bytes_are_counted() -> None:
+    blob = Blob((4,), np.float64, OtherSide())
+    blob.data.fill(1)
+    _ = blob.gpu_data
+    assert blob.device.transfers.bytes_to_device == 32

@@ -1,0 +1,393 @@
+"""Nets: rules, splits, shared parameters, the backward plan, partial runs, reshaping, weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bicerin
+import bicerin_proto
+from bicerin.errors import DecodeError, NetError, ParseError, ProtoError, UnknownNameError, WeightsError
+
+INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
+LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }\n'
+
+
+def affine(name: str, bottom: str, top: str = "", more: str = "") -> str:
+    filler = 'inner_product_param { weight_filler { type: "constant" value: 2 } }'
+    return f'layer {{ name: "{name}" type: "Affine" bottom: "{bottom}" top: "{top or name}" {filler} {more} }}\n'
+
+
+def square(name: str, bottom: str, top: str = "", more: str = "") -> str:
+    return f'layer {{ name: "{name}" type: "Square" bottom: "{bottom}" top: "{top or name}" {more} }}\n'
+
+
+def loss(bottom: str, more: str = "") -> str:
+    return f'layer {{ name: "loss" type: "HalfSquareLoss" bottom: "{bottom}" bottom: "label" top: "loss" {more} }}\n'
+
+
+@pytest.fixture(autouse=True)
+def _layers(provided) -> None:
+    """Every test here uses the layers of conftest."""
+
+
+def net(*layers: str, head: str = "", **options) -> bicerin.Net:
+    return bicerin.Net(head + "".join(layers), **options)
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("rule", "state", "belongs"),
+        [
+            ("", {}, True),
+            ("include { phase: TRAIN }", {"phase": "TRAIN"}, True),
+            ("include { phase: TRAIN }", {"phase": "TEST"}, False),
+            ("exclude { phase: TRAIN }", {"phase": "TRAIN"}, False),
+            ("include { phase: TRAIN } include { stage: 'a' }", {"phase": "TEST", "stages": ["a"]}, True),
+            ("include { min_level: 2 }", {"level": 2}, True),
+            ("include { min_level: 2 }", {"level": 1}, False),
+            ("include { max_level: 2 }", {"level": 3}, False),
+            ("include { stage: 'a' stage: 'b' }", {"stages": ["a"]}, False),
+            ("include { stage: 'a' stage: 'b' }", {"stages": ["b", "a", "c"]}, True),
+            ("include { not_stage: 'a' }", {"stages": ["a"]}, False),
+            ("exclude { stage: 'a' } exclude { level_max: 0 }".replace("level_max", "max_level"), {"level": 1}, True),
+        ],
+    )
+    def test_rules(self, rule: str, state: dict, belongs: bool) -> None:
+        built = net(INPUT, square("s", "data", more=rule), **state)
+        assert ("s" in built.layer_names) == belongs
+
+    def test_both_kinds_at_once_are_refused(self) -> None:
+        with pytest.raises(NetError, match=r'2: layer "s" has both include and exclude rules'):
+            net(INPUT, square("s", "data", more="include { } exclude { }"))
+
+    def test_the_state_of_the_file_counts_where_none_is_given(self) -> None:
+        built = net(
+            INPUT, square("s", "data", more="include { stage: 'x' }"), head='state { phase: TRAIN stage: "x" }\n'
+        )
+        assert built.phase == bicerin.TRAIN
+        assert "s" in built.layer_names
+
+    def test_a_phase_that_is_none(self) -> None:
+        with pytest.raises(NetError, match="neither TRAIN"):
+            net(INPUT, phase="DEPLOY")
+
+
+class TestSplits:
+    def test_names_are_caffes(self) -> None:
+        built = net(INPUT, square("a", "data"), square("b", "data"))
+        assert built.layer_names == ["data", "data_data_0_split", "a", "b"]
+        assert list(built.blobs) == ["data", "data_data_0_split_0", "data_data_0_split_1", "a", "b"]
+        assert built.outputs == ["a", "b"]
+
+    def test_gradients_of_all_readers_are_added(self) -> None:
+        built = net(INPUT, square("a", "data"), affine("b", "data"), head="force_backward: true\n")
+        built.forward(data=np.full((4, 3), 5.0))
+        built.backward(a=np.ones((4, 3)), b=np.ones((4, 3)))
+        assert (built.blobs["data"].diff == 2 * 5 + 2).all()
+
+    def test_an_in_place_layer_makes_a_new_version_of_its_blob(self) -> None:
+        built = net(INPUT, affine("a", "data", "x"), square("s", "x", "x"), square("b", "x"), square("c", "x"))
+        assert built.layer_names == ["data", "a", "s", "x_s_0_split", "b", "c"]
+
+    def test_a_loss_that_is_read_keeps_its_weight(self) -> None:
+        built = net(INPUT, affine("a", "data", more="loss_weight: 3"), square("b", "a"))
+        assert built.layer_names == ["data", "a", "a_a_0_split", "b"]
+        assert built.bottom_names[3] == ["a_a_0_split_1"]
+        built.forward(data=np.ones((4, 3)))
+        assert built.run_forward() == pytest.approx(3 * 2 * 12)
+
+    def test_a_bottom_that_nobody_produces(self) -> None:
+        with pytest.raises(
+            NetError, match=r"2: Unknown bottom blob 'dta' \(layer 's', bottom index 0\)\. Did you mean \"data\""
+        ):
+            net(INPUT, square("s", "dta"))
+        with pytest.raises(NetError, match='Layer "t" produces it, but comes later'):
+            net(INPUT, square("s", "t"), square("t", "data"))
+
+    def test_a_top_that_is_produced_twice(self) -> None:
+        with pytest.raises(NetError, match="Top blob 'a' produced by multiple sources"):
+            net(INPUT, square("a", "data"), square("b", "data", "a"))
+
+
+class TestSharedParameters:
+    NAMED = 'param { name: "w" %s } param { name: "b" }'
+
+    def test_blobs_share_memory_and_gradients(self) -> None:
+        built = net(
+            INPUT,
+            LABEL,
+            affine("a", "data", more=self.NAMED % ""),
+            affine("b", "a", more=self.NAMED % ""),
+            loss("b"),
+            phase="TRAIN",
+        )
+        assert len(built.learnable_params) == 2
+        built.params["a"][0].data[...] = 3
+        assert (built.params["b"][0].data == 3).all()
+        built.forward(data=np.ones((4, 3)), label=np.zeros((4, 3)))
+        built.clear_param_diffs()
+        built.run_backward()
+        # loss = w^4 / 2 for each column and its mean over the batch, so d loss / d w = 2 w^3.
+        assert np.allclose(built.learnable_params[0].diff, 2 * 3**3)
+
+    def test_multipliers(self) -> None:
+        built = net(INPUT, affine("a", "data", more="param { lr_mult: 2 } param { decay_mult: 0 }"))
+        assert built.params_lr == [2, 1]
+        assert built.params_weight_decay == [1, 0]
+
+    def test_a_multiplier_given_by_a_later_sharer_counts(self) -> None:
+        built = net(INPUT, affine("a", "data", more=self.NAMED % ""), affine("b", "a", more=self.NAMED % "lr_mult: 5"))
+        assert built.params_lr == [5, 1]
+
+    def test_mismatched_multipliers(self) -> None:
+        with pytest.raises(NetError, match="Shared param 'w' has mismatched lr_mult"):
+            net(
+                INPUT,
+                affine("a", "data", more=self.NAMED % "lr_mult: 1"),
+                affine("b", "a", more=self.NAMED % "lr_mult: 2"),
+            )
+
+    @pytest.mark.parametrize(("mode", "message"), [("STRICT", "shape mismatch"), ("PERMISSIVE", "count mismatch")])
+    def test_shapes_must_fit(self, mode: str, message: str) -> None:
+        other = 'layer { name: "other" type: "Input" top: "other" input_param { shape { dim: 4 dim: 5 } } }\n'
+        spec = f'param {{ name: "w" share_mode: {mode} }}'
+        with pytest.raises(NetError, match=rf"Cannot share param 'w' owned by layer 'a' with layer 'b'; {message}"):
+            net(INPUT, other, affine("a", "data", more=spec), affine("b", "other", more=spec))
+
+    def test_too_many_params(self) -> None:
+        with pytest.raises(NetError, match="Too many params specified for layer"):
+            net(INPUT, square("s", "data", more="param { }"))
+
+
+class TestBackwardPlan:
+    def plan(self, built: bicerin.Net) -> dict[str, tuple[bool, list[bool]]]:
+        return {
+            name: (built.wants_backward(index), built.propagate_down(index))
+            for index, name in enumerate(built.layer_names)
+        }
+
+    def test_nothing_below_the_first_learner_gets_a_gradient(self) -> None:
+        plan = self.plan(
+            net(INPUT, LABEL, square("s", "data"), affine("a", "s"), affine("b", "a"), loss("b"), phase="TRAIN")
+        )
+        assert plan["s"] == (False, [False])
+        assert plan["a"] == (True, [False])
+        assert plan["b"] == (True, [True])
+        assert plan["loss"] == (True, [True, False])
+
+    def test_nothing_that_no_loss_reads_runs_backward(self) -> None:
+        plan = self.plan(
+            net(INPUT, LABEL, affine("a", "data"), affine("off", "a"), affine("b", "a"), loss("b"), phase="TRAIN")
+        )
+        assert plan["off"] == (False, [False])
+        assert plan["a"][0]
+
+    def test_propagate_down_false_stops_there(self) -> None:
+        plan = self.plan(
+            net(
+                INPUT,
+                LABEL,
+                affine("a", "data"),
+                affine("b", "a", more="propagate_down: false"),
+                loss("b"),
+                phase="TRAIN",
+            )
+        )
+        assert plan["b"] == (True, [False])
+        assert plan["a"] == (False, [False])
+
+    def test_lr_mult_zero_freezes(self) -> None:
+        frozen = "param { lr_mult: 0 } param { lr_mult: 0 }"
+        built = net(INPUT, LABEL, affine("a", "data", more=frozen), affine("b", "a"), loss("b"), phase="TRAIN")
+        assert self.plan(built)["a"] == (False, [False])
+        assert not built.layer("a").param_propagate_down(0)
+
+    def test_force_backward(self) -> None:
+        built = net(INPUT, LABEL, square("s", "data"), loss("s"), head="force_backward: true\n", phase="TRAIN")
+        assert self.plan(built)["loss"] == (True, [True, False])
+        built.forward(data=np.full((4, 3), 2.0), label=np.zeros((4, 3)))
+        assert np.allclose(built.backward()["data"], 4 * 2 * 2 / 4)
+
+    def test_propagate_down_must_match_the_bottoms(self) -> None:
+        with pytest.raises(NetError, match="propagate_down param must be specified either 0 or bottom_size times"):
+            net(INPUT, square("s", "data", more="propagate_down: true propagate_down: true"))
+
+
+class TestRunning:
+    def test_forward_returns_copies_of_the_outputs(self) -> None:
+        built = net(INPUT, square("s", "data"))
+        first = built.forward(data=np.full((4, 3), 3.0))["s"]
+        built.forward(data=np.full((4, 3), 4.0))
+        assert (first == 9).all()
+
+    def test_an_input_takes_the_shape_of_its_array(self) -> None:
+        built = net(INPUT, affine("a", "data"), square("s", "a"))
+        for batch in (4, 9, 0, 1, 4):
+            assert built.forward(data=np.ones((batch, 3)))["s"].shape == (batch, 3)
+
+    def test_parts_of_a_net(self) -> None:
+        built = net(INPUT, affine("a", "data"), square("s", "a"), square("t", "s"))
+        built.forward(data=np.ones((4, 3)))
+        built.blobs["a"].data.fill(3)
+        assert set(built.forward(start="s", end="s", blobs=["a"])) == {"s", "a"}
+        assert (built.blobs["s"].data == 9).all()
+        assert (built.blobs["t"].data == 16).all()
+
+    def test_parts_of_a_net_backward(self) -> None:
+        built = net(INPUT, affine("a", "data"), square("s", "a"), square("t", "s"), head="force_backward: true\n")
+        built.forward(data=np.ones((4, 3)))
+        diffs = built.backward(start="s", end="s", s=np.ones((4, 3)))
+        assert list(diffs) == ["a"]
+        assert (diffs["a"] == 4).all()
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_dtype(self, dtype: type) -> None:
+        assert net(INPUT, square("s", "data"), dtype=dtype).forward()["s"].dtype == dtype
+
+    def test_other_dtypes_are_refused(self) -> None:
+        with pytest.raises(NetError, match="float32 or float64"):
+            net(INPUT, dtype=np.float16)
+
+    def test_the_same_seed_gives_the_same_run(self) -> None:
+        noise = 'layer { name: "n" type: "Noise" bottom: "data" top: "n" }'
+        one, two, other = (net(INPUT, noise, seed=seed).forward()["n"] for seed in (1, 1, 2))
+        assert np.array_equal(one, two)
+        assert not np.array_equal(one, other)
+
+    def test_callbacks_see_every_layer(self) -> None:
+        built = net(INPUT, affine("a", "data"), head="force_backward: true\n")
+        seen: list[tuple[str, int]] = []
+        for name in ("before_forward", "after_forward", "before_backward", "after_backward"):
+            getattr(built, name).append(lambda index, name=name: seen.append((name, index)))
+        built.forward()
+        built.backward()
+        assert seen == [
+            ("before_forward", 0), ("after_forward", 0), ("before_forward", 1), ("after_forward", 1),
+            ("before_backward", 1), ("after_backward", 1), ("before_backward", 0), ("after_backward", 0),
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda n: n.forward(nothing=1), 'no blob "nothing"; its inputs: data'),
+            (lambda n: n.forward(start="z"), 'no layer "z"; it has: data, s'),
+            (lambda n: n.backward(s=np.ones(3)), r"must have the shape \(4, 3\), not \(3,\)"),
+            (lambda n: n.blob("q"), 'no blob "q"'),
+        ],
+    )
+    def test_wrong_names_and_shapes(self, call, message: str) -> None:
+        with pytest.raises(NetError, match=message):
+            call(net(INPUT, square("s", "data")))
+
+    def test_update_subtracts_the_gradient(self) -> None:
+        built = net(INPUT, affine("a", "data"))
+        built.params["a"][0].diff.fill(0.5)
+        built.update()
+        assert (built.params["a"][0].data == 1.5).all()
+
+    def test_trained_layers_are_shared(self) -> None:
+        one, other = (net(INPUT, affine("a", "data")) for _ in range(2))
+        other.share_trained_layers_with(one)
+        one.params["a"][0].data.fill(7)
+        assert (other.params["a"][0].data == 7).all()
+
+
+class TestReading:
+    def test_errors_name_file_line_layer_and_the_distribution(self, tmp_path: Path, provided) -> None:
+        provided.index["bicerin.layers"].pop("Convolution", None)
+        path = tmp_path / "net.prototxt"
+        path.write_text(INPUT + '\nlayer { name: "conv1" type: "Convolution" bottom: "data" top: "c" }\n')
+        with pytest.raises(UnknownNameError) as caught:
+            bicerin.Net(path)
+        assert f'{path}:3: layer "conv1": unknown layer type' in str(caught.value)
+        assert "pip install bicerin-convolution" in str(caught.value)
+
+    def test_syntax_errors_have_line_and_column(self, tmp_path: Path) -> None:
+        path = tmp_path / "net.prototxt"
+        path.write_text(INPUT + "layer {\n  nme: 3\n}\n")
+        with pytest.raises(ParseError, match=r"net\.prototxt:3:3: .*nme"):
+            bicerin.Net(path)
+
+    def test_a_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ProtoError, match=r"nowhere\.prototxt"):
+            bicerin.Net(tmp_path / "nowhere.prototxt")
+
+    def test_a_message_is_not_changed(self) -> None:
+        message = bicerin_proto.read_net(INPUT + square("s", "data") + square("t", "data")).message
+        before = message.SerializeToString(deterministic=True)
+        bicerin.Net(message)
+        assert message.SerializeToString(deterministic=True) == before
+
+    def test_input_fields_of_old_nets(self) -> None:
+        old = 'input: "data" input_dim: 4 input_dim: 3 input_dim: 1 input_dim: 1\n' + square("s", "data")
+        built = bicerin.Net(old)
+        assert built.inputs == ["data"]
+        assert built.blobs["s"].shape == (4, 3, 1, 1)
+
+
+class TestWeights:
+    @pytest.fixture
+    def trained(self) -> bicerin.Net:
+        built = net(INPUT, affine("a", "data"), affine("b/c", "a", "b"))
+        for index, blobs in enumerate(built.params.values()):
+            for blob in blobs:
+                blob.data[...] = np.arange(3) + index
+                blob.diff[...] = 1
+        return built
+
+    @pytest.mark.parametrize("name", ["net.caffemodel", "net.caffemodel.h5"])
+    def test_there_and_back(self, trained: bicerin.Net, tmp_path: Path, name: str) -> None:
+        path = trained.save(tmp_path / name, write_diff=True)
+        fresh = net(INPUT, affine("a", "data"), affine("b/c", "a", "b"), affine("d", "b"))
+        report = fresh.load_weights(path)
+        assert report.copied == ["a", "b/c"]
+        assert report.missing == ["d"]
+        assert not report.unused
+        for layer in ("a", "b/c"):
+            for mine, theirs in zip(fresh.params[layer], trained.params[layer], strict=True):
+                assert np.array_equal(mine.data, theirs.data)
+        assert not [file.name for file in tmp_path.iterdir() if file.name != name]
+
+    @pytest.mark.parametrize("name", ["net.caffemodel", "net.caffemodel.h5"])
+    def test_what_does_not_fit(self, trained: bicerin.Net, tmp_path: Path, name: str) -> None:
+        path = trained.save(tmp_path / name)
+        wide = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 5 } } }\n'
+        other = net(wide, affine("a", "data"), affine("z", "a"))
+        with pytest.raises(
+            WeightsError,
+            match=r"layer 'a'; shape mismatch\. Source param shape is \(3,\); target param shape is \(5,\)",
+        ):
+            other.load_weights(path)
+        assert (other.params["a"][0].data == 2).all()
+        report = other.load_weights(path, ignore_mismatched=True)
+        assert (report.copied, report.missing, report.mismatched, report.unused) == ([], ["z"], ["a"], ["b/c"])
+        assert "mismatched: a" in str(report)
+
+    def test_shared_blobs_are_written_once_to_hdf5(self, tmp_path: Path) -> None:
+        import h5py
+
+        named = 'param { name: "w" } param { name: "b" }'
+        built = net(INPUT, affine("a", "data", more=named), affine("b", "a", more=named))
+        built.params["a"][0].data[...] = [4, 5, 6]
+        path = built.save(tmp_path / "shared.h5")
+        with h5py.File(path) as file:
+            assert sorted(file["data/a"]) == ["0", "1"]
+            assert sorted(file["data/b"]) == []
+        fresh = net(INPUT, affine("a", "data", more=named), affine("b", "a", more=named), weights=path)
+        assert list(fresh.params["b"][0].data) == [4, 5, 6]
+
+    def test_a_truncated_file_changes_nothing(self, trained: bicerin.Net, tmp_path: Path) -> None:
+        path = trained.save(tmp_path / "net.caffemodel")
+        path.write_bytes(path.read_bytes()[:-5])
+        fresh = net(INPUT, affine("a", "data"))
+        with pytest.raises(DecodeError, match=r"net\.caffemodel"):
+            fresh.load_weights(path)
+        assert (fresh.params["a"][0].data == 2).all()
+
+    def test_weights_in_the_constructor(self, trained: bicerin.Net, tmp_path: Path) -> None:
+        path = trained.save(tmp_path / "net.caffemodel")
+        assert list(net(INPUT, affine("a", "data"), weights=str(path)).params["a"][0].data) == [0, 1, 2]
+        assert list(net(INPUT, affine("a", "data"), weights=[path]).params["a"][0].data) == [0, 1, 2]
