@@ -61,6 +61,11 @@ class SPPLayer(Layer):
     def _level(self, bins: int, shape: tuple[int, ...]) -> PlanePooling:
         kernel = [-(-size // bins) for size in shape[2:]]
         pad = [(length * bins - size + 1) // 2 for length, size in zip(kernel, shape[2:], strict=True)]
+        if self.method == "STOCHASTIC" and any(pad):
+            raise ShapeError(
+                "Padding implemented only for average and max pooling.",
+                f"Planes of {shape[2]} x {shape[3]} need padding to divide into {bins} x {bins} bins.",
+            )
         try:
             return PlanePooling(self.method, self.context, Window(*kernel, *kernel, *pad), shape)
         except ShapeError as error:
