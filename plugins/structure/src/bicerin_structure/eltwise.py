@@ -1,0 +1,125 @@
+"""Eltwise: the product, the sum with coefficients, or the maximum of bottoms of one shape, element by element.
+
+PROD: y = prod_i x_i. SUM: y = sum_i coeff_i x_i. MAX: y = max_i x_i, whose gradient goes to the bottom that won; of
+equals, the first two take it by the second and later ones by the earlier. float32 or float64.
+
+The gradient of a product is the product of the other factors, or, with `stable_prod_grad: false`, y / x_i: faster for
+many bottoms, and not a number where x_i is 0.
+
+Source: Caffe's `EltwiseLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob, at_least
+
+
+class EltwiseLayer(ArrayLayer):
+    """Bottoms and top have one shape."""
+
+    type = "Eltwise"
+    counts = BlobCounts(bottom=at_least(2), top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.eltwise_param
+        operations = param.DESCRIPTOR.fields_by_name["operation"].enum_type.values_by_number
+        self._operation: str = operations[param.operation].name
+        coefficients = list(param.coeff)
+        if coefficients and len(coefficients) != len(bottom):
+            raise LayerError(
+                f"Eltwise Layer takes one coefficient per bottom blob: {len(coefficients)} for {len(bottom)} blobs."
+            )
+        if coefficients and self._operation == "PROD":
+            raise LayerError("Eltwise layer only takes coefficients for summation.")
+        self._coefficients = coefficients or [1.0] * len(bottom)
+        self._stable: bool = param.stable_prod_grad
+        #: Which bottom gave each element of a MAX.
+        self._winner = Blob((), np.int32, self.device)
+        self._term = self.new_blob()
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if any(blob is top[0] for blob in bottom):
+            raise LayerError("Eltwise Layer does not allow in-place computation.", "Give the top a name of its own.")
+        for index, blob in enumerate(bottom[1:], start=1):
+            if blob.shape != bottom[0].shape:
+                raise ShapeError(
+                    f"all bottoms must have one shape: bottom[0]: {bottom[0].shape}, bottom[{index}]: {blob.shape}."
+                )
+        top[0].reshape_like(bottom[0])
+        if self._operation == "MAX":
+            self._winner.reshape_like(bottom[0])
+        self._term.reshape_like(bottom[0])
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        values = [blob.data for blob in bottom]
+        y = top[0].data
+        if self._operation == "PROD":
+            xp.multiply(values[0], values[1], out=y)
+            for x in values[2:]:
+                xp.multiply(y, x, out=y)
+        elif self._operation == "SUM":
+            self._sum(xp, values, y)
+        else:
+            self._max(xp, values, y)
+
+    def _sum(self, xp: Any, values: Sequence[Any], y: Any) -> None:
+        first, *rest = self._coefficients
+        if (first, rest[0]) == (1, 1):
+            xp.add(values[0], values[1], out=y)
+            done = 2
+        else:
+            xp.multiply(values[0], first, out=y)
+            done = 1
+        for x, coefficient in zip(values[done:], self._coefficients[done:], strict=True):
+            if coefficient == 1:
+                xp.add(y, x, out=y)
+            else:
+                term = self._buffer(self._term)
+                xp.multiply(x, coefficient, out=term)
+                xp.add(y, term, out=y)
+
+    def _max(self, xp: Any, values: Sequence[Any], y: Any) -> None:
+        winner = self._buffer(self._winner)
+        y[...] = values[1]
+        winner.fill(1)
+        for index, x in [(0, values[0]), *enumerate(values[2:], start=2)]:
+            larger = x > y
+            xp.copyto(y, x, where=larger)
+            winner[larger] = index
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        y_diff = top[0].diff
+        for index, blob in enumerate(bottom):
+            if not propagate_down[index]:
+                continue
+            if self._operation == "PROD":
+                self._factor_gradient(xp, top, bottom, index)
+            elif self._operation == "SUM":
+                xp.multiply(y_diff, self._coefficients[index], out=blob.diff)
+            else:
+                blob.diff.fill(0)
+                xp.copyto(blob.diff, y_diff, where=self._buffer(self._winner) == index)
+
+    def _factor_gradient(self, xp: Any, top: Sequence[Any], bottom: Sequence[Any], index: int) -> None:
+        x_diff = bottom[index].diff
+        if self._stable:
+            others = [blob.data for i, blob in enumerate(bottom) if i != index]
+            xp.multiply(others[0], top[0].diff, out=x_diff)
+            for x in others[1:]:
+                xp.multiply(x_diff, x, out=x_diff)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                xp.divide(top[0].data, bottom[index].data, out=x_diff)
+                xp.multiply(x_diff, top[0].diff, out=x_diff)
+
+    def _buffer(self, blob: Blob) -> Any:
+        return (blob if self.device.is_host else DeviceBlob(blob)).data

@@ -1,0 +1,71 @@
+"""Filter: only those items of a batch that a selector keeps.
+
+The last bottom is the selector, `(N,)` or `(N, 1, ...)`: an item passes where it is not 0. The others, `(N, ...)`,
+become tops of `(n, ...)` with the n items that pass, in their order. Until the first forward pass, when the selector is
+not known yet, the tops have the whole batch's shape; where nothing passes they are empty, n = 0. An item that does not
+pass takes a zero gradient; the selector takes none. float32 or float64.
+
+Source: Caffe's `FilterLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import BlobCountError, LayerError, ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts, at_least
+
+
+class FilterLayer(ArrayLayer):
+    """Filters several bottoms at once, one top for each."""
+
+    type = "Filter"
+    counts = BlobCounts(bottom=at_least(2), top=at_least(1))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if len(top) != len(bottom) - 1:
+            raise BlobCountError(
+                f"{len(bottom)} bottoms need {len(bottom) - 1} top(s), not {len(top)}.",
+                "There is one top for each bottom but the last, which is the selector.",
+            )
+        self._selector = len(bottom) - 1
+        self._selector_known = False
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        selector = bottom[-1]
+        if not selector.shape or selector.count_between(1) != 1:
+            raise ShapeError(
+                f"Selector blob dimensions must be singletons (1), except the first; it has the shape {selector.shape}."
+            )
+        for index, blob in enumerate(bottom[:-1]):
+            if blob.shape[:1] != selector.shape[:1]:
+                raise ShapeError(
+                    "Each bottom should have the same 0th dimension as the selector blob: "
+                    f"bottom {index} has the shape {blob.shape}, and there are {selector.shape[0]} selectors."
+                )
+        self._passing = np.flatnonzero(selector.cpu_data)
+        items = len(self._passing) if self._selector_known else selector.shape[0]
+        self._selector_known = True
+        for blob, source in zip(top, bottom, strict=False):
+            blob.reshape(items, *source.shape[1:])
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index != self._selector
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        for blob, source in zip(top, bottom, strict=False):
+            blob.data[...] = source.data[xp.asarray(self._passing)]
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if propagate_down[-1]:
+            raise LayerError("Filter Layer cannot backpropagate to filter index inputs.")
+        for blob, source, wanted in zip(top, bottom, propagate_down, strict=False):
+            if wanted:
+                source.diff.fill(0)
+                source.diff[xp.asarray(self._passing)] = blob.diff

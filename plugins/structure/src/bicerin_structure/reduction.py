@@ -1,0 +1,67 @@
+"""Reduction: all axes from `axis` on (by default 0) reduced to one number, times `coeff`.
+
+Over the D reduced elements x: SUM is their sum, ASUM the sum of |x|, SUMSQ the sum of x^2, MEAN the sum / D. The top
+has the shape `bottom.shape[:axis]`. float32 or float64.
+
+Source: Caffe's `ReductionLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob
+
+
+class ReductionLayer(ArrayLayer):
+    """Only axes at the end can be reduced."""
+
+    type = "Reduction"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.reduction_param
+        operations = param.DESCRIPTOR.fields_by_name["operation"].enum_type.values_by_number
+        self._operation: str = operations[param.operation].name
+        self._magnitude = self.new_blob()
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.reduction_param
+        axis = bottom[0].canonical_axis(param.axis)
+        shape = bottom[0].shape
+        self._kept, self._reduced = prod(shape[:axis]), prod(shape[axis:])
+        self._coefficient = param.coeff / (max(1, self._reduced) if self._operation == "MEAN" else 1)
+        top[0].reshape(*shape[:axis])
+        self._magnitude.reshape(self._kept, self._reduced)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        x, y = bottom[0].data.reshape(self._kept, self._reduced), top[0].data.reshape(self._kept)
+        if self._operation == "SUMSQ":
+            y[...] = xp.matmul(x[:, None, :], x[:, :, None])[:, 0, 0]
+        elif self._operation == "ASUM":
+            magnitude = (self._magnitude if self.device.is_host else DeviceBlob(self._magnitude)).data
+            xp.abs(x, out=magnitude)
+            magnitude.sum(axis=1, out=y)
+        else:
+            x.sum(axis=1, out=y)
+        if self._coefficient != 1:
+            xp.multiply(y, self._coefficient, out=y)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if not propagate_down[0]:
+            return
+        x = bottom[0].data.reshape(self._kept, self._reduced)
+        x_diff = bottom[0].diff.reshape(self._kept, self._reduced)
+        scale = (top[0].diff.reshape(self._kept) * self._coefficient)[:, None]
+        if self._operation == "SUMSQ":
+            xp.multiply(x, 2 * scale, out=x_diff)
+        elif self._operation == "ASUM":
+            xp.sign(x, out=x_diff)
+            xp.multiply(x_diff, scale, out=x_diff)
+        else:
+            x_diff[...] = scale

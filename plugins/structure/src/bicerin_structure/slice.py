@@ -1,0 +1,84 @@
+"""Slice: one bottom cut along one axis into several tops.
+
+`slice_point` gives the ascending places where to cut; without it the tops are of equal size. A single top shares its
+memory with the bottom. float32 or float64.
+
+Source: Caffe's `SliceLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts, at_least
+
+
+class SliceLayer(ArrayLayer):
+    """For shape `(N, C, H, W)`, axis 1 and slice points a, b, the tops have a, b - a and C - b channels."""
+
+    type = "Slice"
+    counts = BlobCounts(bottom=1, top=at_least(1))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.slice_param
+        if param.HasField("axis") and param.HasField("slice_dim"):
+            raise ShapeError("Either axis or slice_dim should be specified; not both.", "slice_dim is deprecated.")
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        axis = self._read_axis(bottom[0])
+        shape = bottom[0].shape
+        ends = self._ends(shape[axis], len(top))
+        before = (slice(None),) * axis
+        self._parts = [(*before, slice(start, end)) for start, end in pairwise([0, *ends])]
+        for blob, (start, end) in zip(top, pairwise([0, *ends]), strict=True):
+            blob.reshape(*shape[:axis], end - start, *shape[axis + 1 :])
+        if len(top) == 1:
+            top[0].share_data(bottom[0])
+            top[0].share_diff(bottom[0])
+
+    def _read_axis(self, blob: Blob) -> int:
+        param = self.param.slice_param
+        if not param.HasField("slice_dim"):
+            return blob.canonical_axis(param.axis)
+        axis: int = param.slice_dim
+        if axis >= blob.num_axes:
+            raise ShapeError(f"slice_dim out of range: {axis} for an input of {blob.num_axes} axes.")
+        return axis
+
+    def _ends(self, size: int, tops: int) -> list[int]:
+        """Where each top's part of an axis of `size` ends."""
+        points = list(self.param.slice_param.slice_point)
+        if not points:
+            if size % tops:
+                raise ShapeError(
+                    f"Number of top blobs ({tops}) should evenly divide input slice axis ({size}).",
+                    "Give slice_point, one fewer than there are tops, for parts of different sizes.",
+                )
+            return [size // tops * (index + 1) for index in range(tops)]
+        if len(points) != tops - 1:
+            raise ShapeError(f"{tops} tops need {tops - 1} slice points, not {len(points)}.")
+        if tops > size:
+            raise ShapeError(f"the slice axis has {size} element(s), too few for {tops} tops.")
+        ends = [*points, size]
+        if points[0] <= 0 or any(end <= start for start, end in pairwise(points)) or points[-1] > size:
+            raise ShapeError(
+                f"slice points {points} do not cut an axis of {size}.",
+                "They must ascend, from 1 to the size of the axis.",
+            )
+        return ends
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        if len(top) > 1:
+            for blob, part in zip(top, self._parts, strict=True):
+                blob.data[...] = bottom[0].data[part]
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if propagate_down[0] and len(top) > 1:
+            for blob, part in zip(top, self._parts, strict=True):
+                bottom[0].diff[part] = blob.diff
