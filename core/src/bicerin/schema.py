@@ -1,29 +1,106 @@
 """The schema that prototxt is read with: Caffe's own, merged with what the installed plugins add.
 
-Plugins name their compiled `.proto` through the entry-point group `bicerin.schemas`.
+A plugin names its compiled `.proto` in the entry-point group `bicerin.schemas`, as `package:file`:
+
+    [project.entry-points."bicerin.schemas"]
+    rcnn = "bicerin_rcnn:rcnn.binpb"
+
+The file is read from the package's folder; nothing is imported for it.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import bicerin_proto
+from bicerin.errors import BrokenPluginError, ProtoError
+from bicerin.registry import Provider, layers, schemas
+
+_log = logging.getLogger("bicerin.schema")
 
 
 def schema(layer_providers: Mapping[str, str] | None = None) -> Any:
-    """The merged schema; `layer_providers` chooses where plugins disagree."""
-    return bicerin_proto.default_schema()
+    """The merged schema.
+
+    Args:
+        layer_providers: layer type -> distribution, as for a net. Where two plugins mean different things by one field,
+            the fields of a distribution that is chosen here win.
+    """
+    return _merged(_fragments(), frozenset((layer_providers or {}).values()))
+
+
+def layer_owners(layer_providers: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Layer type -> the distribution that brings it, so that binary layers are read with the fields of that plugin."""
+    owners = {name: found[0].distribution for name, found in layers.providers().items()}
+    return {**owners, **(layer_providers or {})}
+
+
+def read_fragment(provider: Provider) -> Any:
+    """The `Fragment` that an entry point of the group `bicerin.schemas` names.
+
+    Raises:
+        BrokenPluginError: the package or the file is missing.
+    """
+    from bicerin_proto.fragment import Fragment
+
+    package, _, file = provider.value.partition(":")
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    for folder in folders:
+        path = Path(folder) / file
+        if path.is_file():
+            return Fragment(provider.distribution, path.read_bytes())
+    raise BrokenPluginError(
+        f"{provider.distribution} {provider.version}: the schema {provider.value} is missing; "
+        "its compiled .proto must be shipped in the package."
+    )
+
+
+@lru_cache(maxsize=1)
+def _fragments_of(providers: tuple[Provider, ...]) -> tuple[Any, ...]:
+    found = []
+    for provider in providers:
+        try:
+            fragment = read_fragment(provider)
+            fragment.check()
+        except (BrokenPluginError, ProtoError) as error:
+            _log.warning("the schema of %s is left out: %s", provider.distribution, error)
+        else:
+            found.append(fragment)
+    return tuple(found)
+
+
+def _fragments() -> tuple[Any, ...]:
+    return _fragments_of(tuple(provider for found in schemas.providers().values() for provider in found))
+
+
+@lru_cache(maxsize=16)
+def _merged(fragments: tuple[Any, ...], chosen: frozenset[str]) -> Any:
+    if not fragments:
+        return bicerin_proto.default_schema()
+    fields = {
+        f"{message.name}.{field.name}": fragment.distribution
+        for fragment in fragments
+        if fragment.distribution in chosen
+        for file in fragment.files()
+        for message in file.message_type
+        for field in message.field
+    }
+    return bicerin_proto.Schema.merged(fragments, fields)
 
 
 def read_layer(definition: Any, layer_providers: Mapping[str, str] | None = None) -> Any:
     """A `LayerParameter` from the text of a layer, with or without `layer { }` around it, or from a message.
 
     Raises:
-        ParseError: the text is not exactly one layer.
+        ParseError: the text does not parse.
+        ProtoError: it is not exactly one layer.
     """
-    from bicerin.errors import ProtoError
-
     if not isinstance(definition, str):
         return definition
     text = definition.strip()
