@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
+
+import numpy as np
 
 from bicerin.blob import Blob
 from bicerin.errors import LayerError
@@ -19,11 +21,12 @@ class NeuronLayer(ArrayLayer):
 
     A subclass implements `activate` and `gradient`. In place, x and y are one array and so are their gradients; a layer
     whose gradient cannot do without x sets `keeps_bottom`, and x is then a copy from before it was overwritten.
+    Overflow and undefined values give inf and NaN without a warning, as in Caffe.
     """
 
     counts = BlobCounts(bottom=1, top=1)
     #: Whether `gradient` needs x itself, where y is not enough.
-    keeps_bottom: ClassVar[bool] = False
+    keeps_bottom: bool = False
 
     in_place = False
     _kept: Blob | None = None
@@ -49,13 +52,15 @@ class NeuronLayer(ArrayLayer):
         x = bottom[0].data
         if self.in_place and self._kept is not None:
             self.on(xp, self._kept).data[...] = x
-        self.activate(xp, x, top[0].data)
+        with np.errstate(all="ignore"):
+            self.activate(xp, x, top[0].data)
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
         if propagate_down[0]:
-            self.gradient(xp, self.input(xp, bottom), top[0].data, top[0].diff, bottom[0].diff)
+            with np.errstate(all="ignore"):
+                self.gradient(xp, self.input(xp, bottom), top[0].data, top[0].diff, bottom[0].diff)
 
     def input(self, xp: Any, bottom: Sequence[Any]) -> Any:
         """The x of the last forward pass."""

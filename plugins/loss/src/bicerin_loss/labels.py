@@ -45,6 +45,14 @@ def require_label_count(bottom: Blob, label: Blob, axis: int, axis_name: str) ->
         )
 
 
+def require_one_label_an_image(label: Blob) -> None:
+    """Raise a `ShapeError` unless the labels have the shape (N,), or (N, 1, ...)."""
+    if label.num_axes < 1 or label.count_between(1) != 1:
+        raise ShapeError(
+            f"the labels must have channels, height and width 1, shape (N,) or (N, 1, 1, 1): {label.shape}."
+        )
+
+
 def ignore_label(param: Any) -> int | None:
     """The `ignore_label` of a `LossParameter` or an `AccuracyParameter`, where it is given."""
     return int(param.ignore_label) if param.HasField("ignore_label") else None

@@ -1,0 +1,28 @@
+"""BNLL, the binomial normal log likelihood: y = log(1 + exp(x)), computed so that exp cannot overflow.
+
+Bottom and top have any shape, the same.
+
+Source: Caffe's `BNLLLayer`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bicerin_activation.neuron_layer import NeuronLayer
+
+
+class BNLLLayer(NeuronLayer):
+    """dy/dx = sigmoid(x) = 1 - exp(-y), so it works in place."""
+
+    type = "BNLL"
+
+    def activate(self, xp: Any, x: Any, y: Any) -> None:
+        tail = xp.absolute(x)
+        xp.negative(tail, out=tail)
+        xp.log1p(xp.exp(tail, out=tail), out=tail)
+        xp.maximum(x, 0, out=y)
+        y += tail
+
+    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp.multiply(y_diff, -xp.expm1(-y), out=x_diff)

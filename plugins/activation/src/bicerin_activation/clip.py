@@ -1,0 +1,38 @@
+"""Clip: y = min where x < min, max where x > max, x between them.
+
+Bottom and top have any shape, the same.
+
+Source: Caffe's `ClipLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError
+from bicerin_activation.neuron_layer import NeuronLayer
+
+
+class ClipLayer(NeuronLayer):
+    """dy/dx = 1 where min ≤ x ≤ max, 0 elsewhere."""
+
+    type = "Clip"
+    keeps_bottom = True
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.clip_param
+        for field in ("min", "max"):
+            if not param.HasField(field):
+                raise LayerError(f"clip_param has no {field}.", "It needs both: clip_param { min: 0 max: 6 }.")
+        self.min: float = param.min
+        self.max: float = param.max
+        if self.min > self.max:
+            raise LayerError(f"min is {self.min:g}, more than max, {self.max:g}.")
+
+    def activate(self, xp: Any, x: Any, y: Any) -> None:
+        xp.clip(x, self.min, self.max, out=y)
+
+    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp.multiply(y_diff, (x >= self.min) & (x <= self.max), out=x_diff)

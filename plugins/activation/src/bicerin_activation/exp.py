@@ -1,0 +1,42 @@
+"""Exp: y = base ^ (shift + scale · x); `base` -1, the default, stands for e.
+
+Bottom and top have any shape, the same.
+
+Source: Caffe's `ExpLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin_activation.logarithm import natural_logarithm
+from bicerin_activation.neuron_layer import NeuronLayer
+
+
+class ExpLayer(NeuronLayer):
+    """dy/dx = y · scale · log(base), so it works in place."""
+
+    type = "Exp"
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.exp_param
+        logarithm = natural_logarithm(param.base)
+        self.inner_scale = logarithm * param.scale
+        self.outer_scale = exp(logarithm * param.shift)
+
+    def activate(self, xp: Any, x: Any, y: Any) -> None:
+        if self.inner_scale == 1:
+            xp.exp(x, out=y)
+        else:
+            xp.multiply(x, self.inner_scale, out=y)
+            xp.exp(y, out=y)
+        if self.outer_scale != 1:
+            y *= self.outer_scale
+
+    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp.multiply(y_diff, y, out=x_diff)
+        if self.inner_scale != 1:
+            x_diff *= self.inner_scale

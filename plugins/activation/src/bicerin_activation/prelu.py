@@ -1,0 +1,83 @@
+"""PReLU: y = max(x, 0) + a_c · min(x, 0), with a learned slope a_c for each channel, or one for all of them.
+
+- bottom, top: shape (N, C, ...), at least 2 axes; it works in place, at the price of a copy of the bottom.
+- blob 0: the slopes, shape (C,), or () with `channel_shared`; `filler` is by default the constant 0.25.
+
+Source: He et al., "Delving deep into rectifiers", 2015; Caffe's `PReLULayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin_activation import prelu_kernels
+from bicerin_activation.neuron_layer import NeuronLayer
+
+
+class PReLULayer(NeuronLayer):
+    """∂L/∂a_c is the sum of ∂L/∂y · x over the elements of channel c with x ≤ 0."""
+
+    type = "PReLU"
+    keeps_bottom = True
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.prelu_param
+        self._require_channels(bottom[0])
+        self.channels = bottom[0].shape[1]
+        if param.HasField("filler"):
+            filler = param.filler
+        else:
+            filler = type(param.filler)(type="constant", value=0.25)
+        self.declare_blobs((() if param.channel_shared else (self.channels,), filler))
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._require_channels(bottom[0])
+        if bottom[0].shape[1] != self.channels:
+            raise ShapeError(f"the bottom has {bottom[0].shape[1]} channels, but the layer {self.channels} slopes.")
+        super().reshape(bottom, top)
+        self.rows = (bottom[0].shape[0], self.channels, bottom[0].count_between(2))
+
+    @staticmethod
+    def _require_channels(bottom: Blob) -> None:
+        if bottom.num_axes < 2:
+            raise ShapeError(f"Number of axes of bottom blob must be >=2: it has {bottom.num_axes}.")
+
+    def activate(self, xp: Any, x: Any, y: Any) -> None:
+        x, y, slope = x.reshape(self.rows), y.reshape(self.rows), self._slope(xp)
+        if xp is np:
+            prelu_kernels.forward(x, slope, y)
+        else:
+            prelu_kernels.forward_array(xp, x, slope, y)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        # First, since in place the bottom's gradient overwrites the top's.
+        if self.param_propagate_down(0):
+            x, y_diff = self.input(xp, bottom).reshape(self.rows), top[0].diff.reshape(self.rows)
+            sums = xp.empty(self.rows[:2], self.dtype)
+            if xp is np:
+                prelu_kernels.slope_diff(x, y_diff, sums)
+            else:
+                prelu_kernels.slope_diff_array(xp, x, y_diff, sums)
+            slope_diff = self.weights(xp)[0].diff
+            slope_diff += sums.sum(axis=0 if slope_diff.ndim else None)
+        super().backward_array(xp, top, propagate_down, bottom)
+
+    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        x, y_diff, x_diff = (array.reshape(self.rows) for array in (x, y_diff, x_diff))
+        slope = self._slope(xp)
+        if xp is np:
+            prelu_kernels.backward(x, slope, y_diff, x_diff)
+        else:
+            prelu_kernels.backward_array(xp, x, slope, y_diff, x_diff)
+
+    def _slope(self, xp: Any) -> Any:
+        """The slopes, shape (C,), also where one is shared."""
+        slope = self.weights(xp)[0].data.reshape(-1)
+        return slope if slope.size == self.channels else xp.repeat(slope, self.channels)

@@ -1,0 +1,67 @@
+"""HingeLoss: Σ max(0, 1 - t · x) ^ p / N, where t is 1 for the class of the label and -1 for the others.
+
+- bottom 0: scores x, shape (N, ...), C elements an image, one for each class.
+- bottom 1: labels 0 to C - 1, shape (N,) or (N, 1, 1, 1).
+- top: the loss, shape ().
+
+`norm` L1 is p = 1, L2 is p = 2.
+
+Source: Caffe's `HingeLossLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer
+from bicerin.loss_layer import LossLayer
+from bicerin_loss.labels import class_labels, refuse_label_gradient, require_one_label_an_image
+
+
+class HingeLossLayer(ArrayLayer, LossLayer):
+    """With the margin m = max(0, 1 - t · x), the gradient is -t · (1 where m > 0) / N, or -t · 2 m / N for L2."""
+
+    type = "HingeLoss"
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.hinge_loss_param
+        self.squared: bool = param.norm == param.L2
+        self.margin = self.new_blob(name="margin")
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        require_one_label_an_image(bottom[1])
+        self.margin.reshape(bottom[1].count, bottom[0].count_between(1))
+        self.number = max(1, bottom[1].count)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        margin = self.on(xp, self.margin).data
+        self.labels = class_labels(xp, bottom[1].data, margin.shape[1]).reshape(-1)
+        margin[...] = bottom[0].data.reshape(margin.shape)
+        self._negate_labels(xp, margin)
+        margin += 1
+        xp.maximum(margin, 0, out=margin)
+        total = xp.vdot(margin, margin) if self.squared else margin.sum(dtype=np.float64)
+        top[0].data[...] = total / self.number
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        refuse_label_gradient(self.type, propagate_down)
+        if not propagate_down[0]:
+            return
+        margin = self.on(xp, self.margin).data
+        diff = bottom[0].diff.reshape(margin.shape)
+        scale = float(top[0].diff) / self.number
+        if self.squared:
+            xp.multiply(margin, 2 * scale, out=diff)
+        else:
+            xp.multiply(xp.sign(margin), scale, out=diff)
+        self._negate_labels(xp, diff)
+
+    def _negate_labels(self, xp: Any, rows: Any) -> None:
+        rows[xp.arange(len(self.labels)), self.labels] *= -1

@@ -1,0 +1,54 @@
+"""MultinomialLogisticLoss: the mean over a batch of -log p, p the probability that bottom 0 gives to the label.
+
+- bottom 0: probabilities, shape (N, ...), C elements an image, one for each class.
+- bottom 1: labels 0 to C - 1, shape (N,) or (N, 1, 1, 1).
+- top: the loss, shape ().
+
+p is taken to be at least 1e-20.
+
+Source: Caffe's `MultinomialLogisticLossLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer
+from bicerin.loss_layer import LossLayer
+from bicerin_loss.labels import class_labels, refuse_label_gradient, require_one_label_an_image
+
+LOG_THRESHOLD = 1e-20
+
+
+class MultinomialLogisticLossLayer(ArrayLayer, LossLayer):
+    """The gradient is -1 / (N · p) at the label's class, 0 elsewhere."""
+
+    type = "MultinomialLogisticLoss"
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        require_one_label_an_image(bottom[1])
+        self.rows = (bottom[1].count, bottom[0].count_between(1))
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        number, classes = self.rows
+        self.labels = class_labels(xp, bottom[1].data, classes).reshape(number)
+        top[0].data[...] = -xp.log(self._chosen(xp, bottom)).sum(dtype=np.float64) / max(1, number)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        refuse_label_gradient(self.type, propagate_down)
+        if propagate_down[0]:
+            scale = -float(top[0].diff) / max(1, self.rows[0])
+            diff = bottom[0].diff.reshape(self.rows)
+            diff[...] = 0
+            diff[xp.arange(self.rows[0]), self.labels] = scale / self._chosen(xp, bottom)
+
+    def _chosen(self, xp: Any, bottom: Sequence[Any]) -> Any:
+        """The probability of each label, shape (N,)."""
+        return xp.maximum(bottom[0].data.reshape(self.rows)[xp.arange(self.rows[0]), self.labels], LOG_THRESHOLD)

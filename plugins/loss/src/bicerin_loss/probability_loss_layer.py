@@ -1,0 +1,82 @@
+"""What SoftmaxWithLoss and InfogainLoss have in common: labels against the softmax of scores.
+
+- bottom 0: scores, any shape, C classes along one axis, e.g. (N, C) or (N, C, H, W).
+- bottom 1: labels 0 to C - 1, as many as there are scores of one class, e.g. (N,) or (N, 1, H, W).
+- top 0: the loss, shape (). The sum over all labels that are not `ignore_label` is divided as `normalization` says.
+- top 1, optional: the softmax, shape of bottom 0.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer
+from bicerin.loss_layer import LossLayer, normalization_mode, normalizer
+from bicerin_loss.labels import class_labels, ignore_label, refuse_label_gradient, require_label_count
+from bicerin_loss.softmax import class_columns, softmax
+
+
+class ProbabilityLossLayer(ArrayLayer, LossLayer):
+    """A subclass gives the sum of the losses and the gradient of that sum; shapes are (outer, classes, inner).
+
+    Attributes:
+        labels: int64 of shape (outer, 1, inner), 0 where ignored.
+        valid: which labels are not ignored, bool of the same shape.
+    """
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.ignore_label = ignore_label(self.param.loss_param)
+        self.normalization = normalization_mode(self.param.loss_param)
+        self.probability = self.new_blob(name="probability")
+
+    @property
+    @abstractmethod
+    def class_axis(self) -> int:
+        """The axis that the parameters give; negative from the end."""
+
+    @property
+    @abstractmethod
+    def axis_name(self) -> str:
+        """What an error calls it."""
+
+    @abstractmethod
+    def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
+        """The sum over the valid labels."""
+
+    @abstractmethod
+    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: float, diff: Any) -> None:
+        """Write the gradient of the sum with respect to the scores, times `scale`, into `diff`."""
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        axis = bottom[0].canonical_axis(self.class_axis)
+        require_label_count(bottom[0], bottom[1], axis, self.axis_name)
+        self.columns = class_columns(bottom[0], axis)
+        self.probability.reshape_like(bottom[0])
+        if len(top) > 1:
+            top[1].reshape_like(bottom[0])
+            top[1].share_data(self.probability)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        outer, classes, inner = self.columns
+        labels = class_labels(xp, bottom[1].data, classes, self.ignore_label).reshape(outer, 1, inner)
+        self.valid = labels != self.ignore_label
+        self.labels = xp.where(self.valid, labels, 0)
+        self.divisor = normalizer(self.normalization, outer, inner, int(self.valid.sum()))
+        probability = self._probability(xp)
+        softmax(xp, bottom[0].data.reshape(self.columns), probability)
+        top[0].data[...] = self.total_loss(xp, bottom, probability) / self.divisor
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        refuse_label_gradient(self.type, propagate_down)
+        if propagate_down[0]:
+            scale = float(top[0].diff) / self.divisor
+            self.gradient(xp, bottom, self._probability(xp), scale, bottom[0].diff.reshape(self.columns))
+
+    def _probability(self, xp: Any) -> Any:
+        return self.on(xp, self.probability).data.reshape(self.columns)

@@ -1,0 +1,72 @@
+"""SigmoidCrossEntropyLoss: -Σ (t · log s + (1 - t) · log(1 - s)), with s = sigmoid(x), computed without overflow.
+
+- bottom 0: scores x, shape (N, ...).
+- bottom 1: targets t from 0 to 1, as many, with the same first axis.
+- top: the loss, shape ().
+
+A target whose integer part is `ignore_label` does not count. The sum is divided as `normalization` says; its default is
+BATCH_SIZE here.
+
+Source: Caffe's `SigmoidCrossEntropyLossLayer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import ArrayLayer
+from bicerin.loss_layer import LossLayer, normalization_mode, normalizer
+from bicerin_loss.labels import ignore_label, refuse_label_gradient
+
+
+class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
+    """The gradient with respect to x is s - t, 0 where ignored, divided alike."""
+
+    type = "SigmoidCrossEntropyLoss"
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.ignore_label = ignore_label(self.param.loss_param)
+        self.normalization = normalization_mode(self.param.loss_param, default="BATCH_SIZE")
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        if bottom[0].count != bottom[1].count:
+            raise ShapeError(
+                "SIGMOID_CROSS_ENTROPY_LOSS layer inputs must have the same count: "
+                f"{bottom[0].count} against {bottom[1].count}."
+            )
+        self.outer, self.inner = bottom[0].count_between(0, 1), bottom[0].count_between(1)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        x, target = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
+        losses = x * ((x >= 0) - target) + xp.log1p(xp.exp(-xp.absolute(x)))
+        valid_count = x.size
+        if self.ignore_label is not None:
+            valid = self._valid(xp, target)
+            valid_count = int(valid.sum())
+            losses = xp.where(valid, losses, 0)
+        self.divisor = normalizer(self.normalization, self.outer, self.inner, valid_count)
+        top[0].data[...] = losses.sum(dtype=np.float64) / self.divisor
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        refuse_label_gradient(self.type, propagate_down)
+        if not propagate_down[0]:
+            return
+        x, target, diff = (array.reshape(-1) for array in (bottom[0].data, bottom[1].data, bottom[0].diff))
+        xp.tanh(x * 0.5, out=diff)
+        diff *= 0.5
+        diff += 0.5
+        diff -= target
+        diff *= float(top[0].diff) / self.divisor
+        if self.ignore_label is not None:
+            diff[~self._valid(xp, target)] = 0
+
+    def _valid(self, xp: Any, target: Any) -> Any:
+        return xp.trunc(target) != self.ignore_label
