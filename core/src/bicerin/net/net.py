@@ -25,7 +25,7 @@ from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
 from bicerin.phase import Phase
 from bicerin.registry import layers as layer_registry
-from bicerin.schema import schema
+from bicerin.schema import layer_owners, schema
 
 _log = logging.getLogger("bicerin.net")
 
@@ -34,7 +34,8 @@ class Net:
     """A network in one phase, on one device.
 
     Args:
-        source: a path, the text of a prototxt, or a `NetParameter`. Older formats are upgraded.
+        source: a path, the text of a prototxt, or a `NetParameter`. Older formats are upgraded. A `Document`, as
+            `bicerin_proto.read_net` returns, is taken as it is.
         phase: TRAIN or TEST (a `Phase`, Caffe's number, or the name); by default what the net's `state` says, or TEST.
         weights: a `.caffemodel` or HDF5 file to load, or several.
         device: "cpu", "gpu", "gpu:1", ...
@@ -73,7 +74,10 @@ class Net:
         strict_device: bool = False,
         skip_bad_records: bool = False,
     ) -> None:
-        document = bicerin_proto.read_net(source, schema(layer_providers))
+        if isinstance(source, bicerin_proto.Document):
+            document = source
+        else:
+            document = bicerin_proto.read_net(source, schema(layer_providers), owners=layer_owners(layer_providers))
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise NetError(f"dtype {self.dtype} is not supported: blobs are float32 or float64.")

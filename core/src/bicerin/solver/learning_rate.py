@@ -1,0 +1,113 @@
+"""The learning rate of an iteration, by `lr_policy`.
+
+    fixed       base_lr
+    step        base_lr * gamma ** (iteration // stepsize)
+    exp         base_lr * gamma ** iteration
+    inv         base_lr * (1 + gamma * iteration) ** -power
+    multistep   base_lr * gamma ** step, where `step` goes up by one at each `stepvalue`
+    poly        base_lr * (1 - iteration / max_iter) ** power
+    sigmoid     base_lr / (1 + exp(-gamma * (iteration - stepsize)))
+
+Source: Caffe's `SGDSolver::GetLearningRate`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import SolverError
+
+_log = logging.getLogger("bicerin.solver")
+
+
+def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float, int]:
+    """The rate of an iteration, and the step that the policies `step` and `multistep` have reached with it.
+
+    Args:
+        param: the SolverParameter.
+        current_step: the step before this iteration; a snapshot keeps it.
+    """
+    if param.lr_policy == "step":
+        current_step = iteration // param.stepsize
+    elif param.lr_policy == "multistep":
+        # One step an iteration, as in Caffe: a stepvalue that stands twice counts twice, an iteration apart.
+        steps = param.stepvalue
+        if current_step < len(steps) and iteration >= steps[current_step]:
+            current_step += 1
+    with np.errstate(over="ignore", under="ignore"):
+        factor = _FACTORS[param.lr_policy](param, iteration, current_step)
+    return param.base_lr * float(factor), current_step
+
+
+def check_policy(param: Any) -> None:
+    """Check that the policy exists and that what it needs is given.
+
+    Raises:
+        SolverError: it is unknown, or a field is missing or out of range.
+    """
+    policy = param.lr_policy
+    if policy not in _FACTORS:
+        valid = ", ".join(_FACTORS)
+        if not policy:
+            raise SolverError(f"the solver gives no lr_policy; the policies: {valid}.")
+        close = difflib.get_close_matches(policy, _FACTORS, n=1)
+        hint = f' Did you mean "{close[0]}"?' if close else ""
+        raise SolverError(f"Unknown learning rate policy: {policy}.{hint} The policies: {valid}.")
+    needed = _NEEDED[policy]
+    if "gamma" in needed and param.gamma < 0:
+        raise SolverError(f'lr_policy "{policy}": gamma must be at least 0, not {param.gamma:g}.')
+    for field in ("stepsize", "max_iter"):
+        if field in needed and getattr(param, field) <= 0:
+            raise SolverError(f'lr_policy "{policy}": {field} must be greater than 0, not {getattr(param, field)}.')
+    missing = [field for field in ("gamma", "power") if field in needed and not param.HasField(field)]
+    if not param.HasField("base_lr"):
+        missing.insert(0, "base_lr")
+    if missing:
+        _log.warning('lr_policy "%s": the solver gives no %s, which counts as 0', policy, " and no ".join(missing))
+
+
+def _exponential(param: Any, iteration: int, step: int) -> np.float64:
+    return np.float64(param.gamma) ** iteration
+
+
+def _stepped(param: Any, iteration: int, step: int) -> np.float64:
+    return np.float64(param.gamma) ** step
+
+
+def _inverse(param: Any, iteration: int, step: int) -> np.float64:
+    return np.float64(1 + param.gamma * iteration) ** -param.power
+
+
+def _polynomial(param: Any, iteration: int, step: int) -> np.float64:
+    # Past max_iter the rate stays 0; a power of a negative number would make the weights NaN.
+    return np.float64(max(0.0, 1 - iteration / param.max_iter)) ** param.power
+
+
+def _sigmoid(param: Any, iteration: int, step: int) -> np.float64:
+    return 1 / (1 + np.exp(np.float64(-param.gamma * (iteration - param.stepsize))))
+
+
+_FACTORS: dict[str, Callable[[Any, int, int], Any]] = {
+    "fixed": lambda param, iteration, step: 1.0,
+    "step": _stepped,
+    "exp": _exponential,
+    "inv": _inverse,
+    "multistep": _stepped,
+    "poly": _polynomial,
+    "sigmoid": _sigmoid,
+}
+
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "fixed": (),
+    "step": ("gamma", "stepsize"),
+    "exp": ("gamma",),
+    "inv": ("gamma", "power"),
+    "multistep": ("gamma",),
+    "poly": ("power", "max_iter"),
+    "sigmoid": ("gamma", "stepsize"),
+}

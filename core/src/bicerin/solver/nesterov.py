@@ -1,0 +1,17 @@
+"""Nesterov: the gradient where the momentum leads."""
+
+from __future__ import annotations
+
+from bicerin.solver.solver import Solver, Step
+
+
+class NesterovSolver(Solver):
+    """h' = momentum * h + rate * g; the update is (1 + momentum) * h' - momentum * h.
+
+    Source: Sutskever et al., 2013; Caffe's `NesterovSolver`.
+    """
+
+    type = "Nesterov"
+
+    def update(self, step: Step) -> None:
+        step.run(self.rules.nesterov, self.param.momentum)

@@ -1,0 +1,14 @@
+"""SGD: stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from bicerin.solver.solver import Solver, Step
+
+
+class SGDSolver(Solver):
+    """h = momentum * h + rate * g; the update is h. Source: Caffe's `SGDSolver`."""
+
+    type = "SGD"
+
+    def update(self, step: Step) -> None:
+        step.run(self.rules.sgd, self.param.momentum)

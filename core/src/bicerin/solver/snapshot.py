@@ -1,0 +1,156 @@
+"""What a `.solverstate` file holds, and how it is written and read: as Caffe does, in binary or HDF5.
+
+| Caffe's `SolverState` | HDF5 | |
+| --- | --- | --- |
+| `iter` | `iter` | the number of updates done |
+| `learned_net` | `learned_net` | the path of the weights |
+| `current_step` | `current_step` | of the learning-rate policy |
+| `history` | `history/0`, `history/1`, ... | the solver's history blobs |
+| field 8266700 | `bicerin` | what Caffe's format has no room for, as JSON; Caffe skips it |
+
+The JSON holds the solver's type and what is needed to go on bit for bit: the states of the nets' layers (random
+generators, positions in the data) and the losses that are averaged for display.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bicerin_proto
+from bicerin.errors import SnapshotError
+from bicerin_proto import wire
+from bicerin_proto.decode import decode
+from bicerin_proto.writer import encode
+
+_EXTRA_FIELD = 8266700
+_EXTRA_NAME = "bicerin"
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass
+class SolverState:
+    """The content of a `.solverstate`.
+
+    Attributes:
+        iteration: the number of updates done.
+        learned_net: the path of the weights as it stands in the file; None for none.
+        current_step: of the learning-rate policy.
+        history: the solver's history, in Caffe's order.
+        extra: what Caffe's format has no room for; None in a file that Caffe wrote.
+    """
+
+    iteration: int
+    learned_net: str | None = None
+    current_step: int = 0
+    history: list[np.ndarray] = field(default_factory=list)
+    extra: dict[str, Any] | None = None
+
+
+def write_state(state: SolverState, path: Path) -> None:
+    """Write a state, atomically: HDF5 where the name ends in `.h5`, else binary.
+
+    Raises:
+        ProtoError: the file cannot be written.
+    """
+    extra = json.dumps(state.extra, default=_plain).encode()
+    if path.suffix == ".h5":
+        _write_hdf5(state, extra, path)
+        return
+    message = bicerin_proto.SolverState(iter=state.iteration, current_step=state.current_step)
+    if state.learned_net is not None:
+        message.learned_net = state.learned_net
+    for array in state.history:
+        bicerin_proto.array_blob(array, into=message.history.add())
+    with bicerin_proto.atomic_write(path) as file:
+        file.write(encode(message, path))
+        file.write(wire.tag(_EXTRA_FIELD, wire.LENGTH) + wire.encoded_varint(len(extra)) + extra)
+
+
+def read_state(path: Path) -> SolverState:
+    """Read a state that this program or Caffe wrote.
+
+    Raises:
+        SnapshotError: there is no such file, or it is something else.
+        DecodeError: it is truncated or garbage.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SnapshotError(f"{path}: the solver state cannot be read: {error.strerror or error}.") from error
+    if data.startswith(_HDF5_MAGIC):
+        return _read_hdf5(path)
+    message = bicerin_proto.SolverState()
+    decode(data, message, str(path), "SolverState")
+    if not message.HasField("iter"):
+        raise SnapshotError(f"{path}: not a solver state. To resume takes a .solverstate file, not the weights.")
+    return SolverState(
+        message.iter,
+        message.learned_net if message.HasField("learned_net") else None,
+        message.current_step,
+        [bicerin_proto.blob_array(blob) for blob in message.history],
+        _extra(data, path),
+    )
+
+
+def _extra(data: bytes, path: Path) -> dict[str, Any] | None:
+    found = [entry for entry in wire.fields(data) if entry.number == _EXTRA_FIELD]
+    return _parsed(data[found[-1].begin : found[-1].end], path) if found else None
+
+
+def _parsed(text: bytes, path: Path) -> dict[str, Any]:
+    try:
+        extra = json.loads(text)
+    except ValueError as error:
+        raise SnapshotError(f"{path}: the solver state is damaged: {error}.") from error
+    if not isinstance(extra, dict):
+        raise SnapshotError(f"{path}: the solver state is damaged: not a JSON object.")
+    return extra
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} in a layer's state is not a JSON value")
+
+
+def _write_hdf5(state: SolverState, extra: bytes, path: Path) -> None:
+    import h5py
+
+    with bicerin_proto.atomic_write(path) as stream, h5py.File(stream, "w") as file:
+        file.create_dataset("iter", data=np.array([state.iteration], np.int32))
+        if state.learned_net is not None:
+            _write_string(file, "learned_net", state.learned_net.encode())
+        file.create_dataset("current_step", data=np.array([state.current_step], np.int32))
+        history = file.create_group("history")
+        for index, array in enumerate(state.history):
+            history.create_dataset(str(index), data=array)
+        _write_string(file, _EXTRA_NAME, extra)
+
+
+def _write_string(file: Any, name: str, text: bytes) -> None:
+    # One byte more, since Caffe reads up to a zero byte.
+    file.create_dataset(name, data=np.array(text, f"S{len(text) + 1}"))
+
+
+def _read_hdf5(path: Path) -> SolverState:
+    try:
+        import h5py
+    except ImportError as error:
+        raise SnapshotError(f"{path} is HDF5, and h5py is not installed: pip install bicerin[hdf5]") from error
+    try:
+        with h5py.File(path, "r") as file:
+            history = file["history"]
+            return SolverState(
+                int(file["iter"][0]),
+                file["learned_net"][()].decode() if "learned_net" in file else None,
+                int(file["current_step"][0]),
+                [history[str(index)][...] for index in range(len(history))],
+                _parsed(file[_EXTRA_NAME][()], path) if _EXTRA_NAME in file else None,
+            )
+    except (OSError, KeyError) as error:
+        raise SnapshotError(f"{path}: not a solver state, or a damaged one: {error}.") from error

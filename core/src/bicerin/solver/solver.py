@@ -1,0 +1,587 @@
+"""Solver: trains a net as a `SolverParameter` says. Each update rule is a subclass in a file of its own.
+
+Source: Caffe's `Solver` and `SGDSolver`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import sqrt
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import bicerin_proto
+from bicerin.blob import Blob
+from bicerin.context import Context
+from bicerin.device import Device, get_device
+from bicerin.errors import PluginError, ProtoError, SnapshotError, SolverError
+from bicerin.hooks import implemented, plugins
+from bicerin.net import Net
+from bicerin.registry import devices, solvers
+from bicerin.schema import layer_owners, schema
+from bicerin.solver import debug_info
+from bicerin.solver.learning_rate import check_policy, learning_rate
+from bicerin.solver.nets import NetSources
+from bicerin.solver.snapshot import SolverState, read_state, write_state
+
+_log = logging.getLogger("bicerin.solver")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an update rule gets of one learnable blob: arrays of the device, shape `(count,)`, and scalars.
+
+    Attributes:
+        data, diff: the blob's; the rule writes the update into `diff` and subtracts it from `data`.
+        history: as many arrays as the solver's `histories`, zeros at first.
+        terms: `scale, l2, l1, rate`: the gradient is scale * diff + l2 * data + l1 * sign(data).
+        scalar: makes a number one of the arrays' dtype.
+    """
+
+    data: Any
+    diff: Any
+    history: tuple[Any, ...]
+    terms: tuple[Any, ...]
+    scalar: Callable[[float], Any]
+
+    def run(self, rule: Callable[..., None], *constants: float) -> None:
+        """Call a rule of `update_rules` or `update_kernels` with the arrays, the terms and its own constants."""
+        rule(self.data, self.diff, *self.history, *self.terms, *map(self.scalar, constants))
+
+
+class Solver(ABC):
+    """Trains a net and tests it. `Solver(source)` makes one of the class that the source's `type` names.
+
+    Args:
+        source: a path, the text of a solver's prototxt, or a `SolverParameter`. Files that it names are looked for
+            from the working directory, as Caffe does, and then beside it.
+        device: "cpu", "gpu", ...; by default what `solver_mode` says, or the CPU where it says nothing.
+        dtype: of all blobs.
+        weights: `.caffemodel` or HDF5 files to start from, besides those in the source's `weights`.
+        layer_providers, strict_device, skip_bad_records: for the nets; see `Net`.
+
+    Attributes:
+        param: the `SolverParameter`.
+        net, test_nets: the nets; a test net takes its weights from `net` whenever it is tested.
+        iteration: the number of updates done.
+        stopped: whether the last `step` or `solve` ended because `request_stop` was called.
+
+    Raises:
+        BicerinError: the source or a net cannot be read or built, or the parameters do not make sense.
+    """
+
+    type: ClassVar[str]
+    #: How many history arrays each learnable blob has.
+    histories: ClassVar[int] = 1
+
+    def __new__(cls, source: Any, *args: Any, **keywords: Any) -> Solver:
+        document = bicerin_proto.read_solver(source, schema(keywords.get("layer_providers")))
+        if cls is Solver:
+            try:
+                cls = solvers.load(document.message.type)
+            except PluginError as error:
+                raise type(error)(f"{document.name}: {error}") from error.__cause__
+        elif document.message.HasField("type") and document.message.type != cls.type:
+            _log.warning('%s: type "%s" is run as "%s"', document.name, document.message.type, cls.type)
+        solver = object.__new__(cls)
+        solver._document = document
+        return solver
+
+    def __init__(
+        self,
+        source: Any,
+        device: str | Device | None = None,
+        dtype: Any = np.float32,
+        weights: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+        *,
+        layer_providers: Mapping[str, str] | None = None,
+        strict_device: bool = False,
+        skip_bad_records: bool = False,
+    ) -> None:
+        document = self._document
+        self.param = document.message
+        directory = document.path.parent if document.path is not None else None
+        resolve = Context(directory=directory).resolve
+        self._directory = directory
+        read = partial(bicerin_proto.read_net, schema=schema(layer_providers), owners=layer_owners(layer_providers))
+        sources = NetSources(document, resolve, read)
+        try:
+            self.check_parameters()
+            train_net, test_nets = sources.train_net(), sources.test_nets()
+        except SolverError as error:
+            raise type(error)(f"{document.name}: {error}") from error
+
+        self.device = get_device(device if device is not None else self._own_device())
+        options: dict[str, Any] = {
+            "device": self.device,
+            "dtype": dtype,
+            "layer_providers": layer_providers,
+            "strict_device": strict_device,
+            "skip_bad_records": skip_bad_records,
+        }
+        seed = self.param.random_seed if self.param.random_seed >= 0 else None
+        _log.info("Creating training net from %s", train_net.name)
+        self.net = Net(train_net, seed=seed, **options)
+        self.test_nets: list[Net] = []
+        for index, test_net in enumerate(test_nets):
+            _log.info("Creating test net (#%d) specified by %s", index, test_net.name)
+            self.test_nets.append(Net(test_net, seed=None if seed is None else seed + 1 + index, **options))
+        if self.param.debug_info:
+            for net in self.test_nets:
+                debug_info.attach(net)
+        for path in [*self._own_weights(resolve), *_paths(weights)]:
+            _log.info("Finetuning from %s", path)
+            for net in [self.net, *self.test_nets]:
+                net.load_weights(path)
+
+        self.iteration = 0
+        self.current_step = 0
+        self.stopped = False
+        self._params = self.net.learnable_params
+        self._history = [
+            Blob(blob.shape, self.net.dtype, self.device, f"history {number} of {blob.name}")
+            for number in range(self.histories)
+            for blob in self._params
+        ]
+        self._losses: deque[float] = deque(maxlen=self.param.average_loss)
+        self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
+        self._stop_requested = False
+        self._snapshot_requested = False
+        self._snapshot_iteration = -1
+        self._test_states: list[dict[str, Any]] | None = None
+        self._displayed = (time.perf_counter(), 0)
+
+    # What an update rule implements
+
+    @abstractmethod
+    def update(self, step: Step) -> None:
+        """Update one learnable blob: `step.run(self.rules.<rule>, constants...)`."""
+
+    def check_parameters(self) -> None:
+        """Raise a `SolverError` for parameters that do not make sense; a rule adds its own checks."""
+        param = self.param
+        check_policy(param)
+        if param.average_loss < 1:
+            raise SolverError(f"average_loss should be at least 1, not {param.average_loss}.")
+        if param.iter_size < 1:
+            raise SolverError(f"iter_size should be at least 1, not {param.iter_size}.")
+        if param.weight_decay and param.regularization_type not in ("L1", "L2"):
+            raise SolverError(f'Unknown regularization type: {param.regularization_type}; it is "L1" or "L2".')
+        if param.snapshot > 0:
+            self._check_snapshot_prefix()
+
+    @property
+    def rules(self) -> Any:
+        """The module of the update rules: compiled ones for the host, array arithmetic for a device."""
+        if self.device.is_host:
+            from bicerin.solver import update_kernels
+
+            return update_kernels
+        from bicerin.solver import update_rules
+
+        return update_rules
+
+    # Training
+
+    def step(self, iterations: int = 1) -> None:
+        """Do so many iterations: test and snapshot when due, forward and backward `iter_size` times, update.
+
+        Ends early, with `stopped` True, if `request_stop` is called.
+        """
+        with self._run():
+            self._step(iterations)
+
+    def solve(self, resume_file: str | PathLike[str] | None = None) -> None:
+        """Train up to `max_iter`, then snapshot and test as the parameters say.
+
+        Args:
+            resume_file: a `.solverstate` to go on from.
+        """
+        with self._run():
+            _log.info("Solving %s", self.net.name)
+            _log.info("Learning Rate Policy: %s", self.param.lr_policy)
+            if resume_file is not None:
+                self.restore(resume_file)
+            self._step(self.param.max_iter - self.iteration)
+            self._snapshot_after_training()
+            if self.stopped:
+                _log.info("Optimization stopped early.")
+                return
+            if self._due(self.param.display):
+                self._losses.append(self.net.run_forward())
+                _log.info("Iteration %d, loss = %g", self.iteration, self.loss)
+            if self._due(self.param.test_interval):
+                self.test_all()
+            _log.info("Optimization Done.")
+
+    @contextlib.contextmanager
+    def _run(self) -> Iterator[None]:
+        self.stopped = False
+        self._displayed = (time.perf_counter(), self.iteration)
+        hook = plugins().hook
+        hook.bicerin_solver_start(solver=self)
+        try:
+            yield
+        finally:
+            hook.bicerin_solver_stop(solver=self)
+
+    def _step(self, iterations: int) -> None:
+        observed = implemented("bicerin_solver_step")
+        end = self.iteration + iterations
+        while self.iteration < end:
+            self.net.clear_param_diffs()
+            if self._due(self.param.test_interval) and (self.iteration > 0 or self.param.test_initialization):
+                self.test_all()
+                if self.stopped:
+                    return
+            for on_start, _ in self._callbacks:
+                on_start()
+            display = self._due(self.param.display)
+            loss = self._forward_backward(debug=display and self.param.debug_info)
+            self._losses.append(loss)
+            if display:
+                self._display()
+            for _, on_gradients_ready in self._callbacks:
+                on_gradients_ready()
+            self.apply_update()
+            if display and self.param.debug_info:
+                debug_info.update(self.net)
+            if observed:
+                plugins().hook.bicerin_solver_step(solver=self, loss=loss)
+            stop = self._take_stop_request()
+            if self._take_snapshot_request() or self._due(self.param.snapshot):
+                self.snapshot()
+            if stop:
+                self.stopped = True
+                return
+
+    def _due(self, interval: int) -> bool:
+        return interval > 0 and self.iteration % interval == 0
+
+    def _forward_backward(self, debug: bool) -> float:
+        """The loss of one iteration; the gradients are added up over `iter_size` passes."""
+        with debug_info.attached(self.net) if debug else contextlib.nullcontext():
+            passes = self.param.iter_size
+            return sum(self.net.forward_backward() for _ in range(passes)) / passes
+
+    def apply_update(self) -> None:
+        """Update the weights from the gradients that the net now holds; `iteration` goes up by one."""
+        rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step)
+        if self._due(self.param.display):
+            _log.info("Iteration %d, lr = %g", self.iteration, rate)
+        # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
+        scale = self._clipping() / self.param.iter_size
+        scalar = self.net.dtype.type
+        count = len(self._params)
+        multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
+        for index, (blob, (lr_mult, decay_mult)) in enumerate(zip(self._params, multipliers, strict=True)):
+            decay = self.param.weight_decay * decay_mult
+            l2, l1 = (0.0, decay) if self.param.regularization_type == "L1" else (decay, 0.0)
+            self.update(
+                Step(
+                    self._data(blob),
+                    self._diff(blob),
+                    tuple(self._data(history) for history in self._history[index::count]),
+                    tuple(map(scalar, (scale, l2, l1, rate * lr_mult))),
+                    scalar,
+                )
+            )
+        self.iteration += 1
+
+    def _data(self, blob: Blob) -> Any:
+        return (blob.data if self.device.is_host else blob.gpu_data).reshape(-1)
+
+    def _diff(self, blob: Blob) -> Any:
+        return (blob.diff if self.device.is_host else blob.gpu_diff).reshape(-1)
+
+    def _clipping(self) -> float:
+        """What the gradients are scaled with so that their norm is at most `clip_gradients`."""
+        limit = self.param.clip_gradients
+        if limit < 0:
+            return 1.0
+        norm = sqrt(sum(float(diff @ diff) for diff in map(self._diff, self._params)))
+        if norm <= limit:
+            return 1.0
+        _log.info(
+            "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", norm, limit, limit / norm
+        )
+        return limit / norm
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the coming update."""
+        return learning_rate(self.param, self.iteration, self.current_step)[0]
+
+    @property
+    def loss(self) -> float:
+        """The mean of the last `average_loss` iterations' losses; 0 before the first."""
+        return sum(self._losses) / len(self._losses) if self._losses else 0.0
+
+    @property
+    def history(self) -> list[Blob]:
+        """The history blobs in the order of Caffe's snapshots: the first of every learnable blob, then the second."""
+        return self._history
+
+    def _display(self) -> None:
+        now = time.perf_counter()
+        since, iteration = self._displayed
+        elapsed = now - since
+        per_second = (self.iteration - iteration) / (elapsed or 1)
+        _log.info(
+            "Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
+            self.iteration,
+            per_second,
+            elapsed,
+            self.param.display,
+            self.loss,
+        )
+        self._displayed = (now, self.iteration)
+        results = {name: self.net.blobs[name].cpu_data for name in self.net.outputs}
+        _log_outputs("Train", self.net, results)
+
+    # Testing
+
+    def test_all(self) -> list[dict[str, Any]]:
+        """Test every test net; see `test`. Ends early, with `stopped` True, if `request_stop` is called."""
+        # Should the test be interrupted, a snapshot has to repeat it from its start.
+        self._test_states = [net.state() for net in self.test_nets]
+        results = []
+        for index in range(len(self.test_nets)):
+            result = self.test(index)
+            if result is None:
+                return results
+            results.append(result)
+        self._test_states = None
+        return results
+
+    def test(self, index: int = 0) -> dict[str, Any] | None:
+        """Run a test net `test_iter` times with the present weights.
+
+        Returns:
+            The mean of each output, a float or an array, by name; None if `request_stop` was called.
+        """
+        net = self.test_nets[index]
+        passes = self.param.test_iter[index]
+        _log.info("Iteration %d, Testing net (#%d)", self.iteration, index)
+        net.share_trained_layers_with(self.net)
+        sums: dict[str, np.ndarray] = {}
+        loss = 0.0
+        for _ in range(passes):
+            stop = self._take_stop_request()
+            if self._take_snapshot_request():
+                self.snapshot()
+            if stop:
+                self.stopped = True
+                _log.info("Test interrupted.")
+                return None
+            loss += net.run_forward()
+            for name in net.outputs:
+                output = net.blobs[name].cpu_data
+                sums[name] = sums[name] + output if name in sums else output.astype(np.float64)
+        if self.param.test_compute_loss and passes:
+            _log.info("Test loss: %g", loss / passes)
+        means = {name: total / passes for name, total in sums.items()}
+        _log_outputs("Test", net, means)
+        results = {name: float(mean.reshape(())) if mean.size == 1 else mean for name, mean in means.items()}
+        plugins().hook.bicerin_test_result(solver=self, net_index=index, results=results)
+        return results
+
+    # Requests and callbacks
+
+    def request_stop(self) -> None:
+        """End the running `step` or `solve` after this iteration. Safe in a signal handler and from other threads."""
+        self._stop_requested = True
+
+    def request_snapshot(self) -> None:
+        """Snapshot after this iteration. Safe in a signal handler and from other threads."""
+        self._snapshot_requested = True
+
+    def _take_stop_request(self) -> bool:
+        taken, self._stop_requested = self._stop_requested, False
+        return taken
+
+    def _take_snapshot_request(self) -> bool:
+        taken, self._snapshot_requested = self._snapshot_requested, False
+        return taken
+
+    def add_callback(self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]) -> None:
+        """Call one function before each iteration's passes, and one between them and the update."""
+        self._callbacks.append((on_start, on_gradients_ready))
+
+    def share_weights(self, net: Net) -> None:
+        """Let another net use the weights of the trained one."""
+        net.share_trained_layers_with(self.net)
+
+    # Snapshots
+
+    def snapshot(self) -> Path:
+        """Write `<prefix>_iter_<iteration>.caffemodel` and `.solverstate` (both `.h5` for HDF5); returns the latter.
+
+        Each file appears whole, the weights before the state that names them, so that a kill at any moment leaves
+        every state that there is with its weights.
+
+        Raises:
+            SnapshotError: there is no prefix, or a file cannot be written.
+        """
+        hdf5 = self.param.snapshot_format == self.param.HDF5
+        suffix = ".h5" if hdf5 else ""
+        model = self._snapshot_path(f".caffemodel{suffix}")
+        path = self._snapshot_path(f".solverstate{suffix}")
+        tests = self._test_states if self._test_states is not None else [net.state() for net in self.test_nets]
+        state = SolverState(
+            self.iteration,
+            str(model),
+            self.current_step,
+            [blob.cpu_data for blob in self._history],
+            {
+                "type": self.type,
+                "losses": list(self._losses),
+                "net": self.net.state(),
+                "test_nets": tests,
+            },
+        )
+        kind = "HDF5" if hdf5 else "binary proto"
+        try:
+            _log.info("Snapshotting to %s file %s", kind, model)
+            self.net.save(model, write_diff=self.param.snapshot_diff)
+            _log.info("Snapshotting solver state to %s file %s", kind, path)
+            write_state(state, path)
+        except (ProtoError, OSError, TypeError) as error:
+            raise SnapshotError(f"the snapshot of iteration {self.iteration} was not written: {error}") from error
+        self._snapshot_iteration = self.iteration
+        plugins().hook.bicerin_snapshot(solver=self, path=path)
+        return path
+
+    def restore(self, path: str | PathLike[str]) -> None:
+        """Go on from a snapshot that this program or Caffe wrote.
+
+        Everything is compared before anything is changed.
+
+        Raises:
+            SnapshotError: it is of another solver type or another net, or its weights are missing.
+            WeightsError: its weights do not fit the net.
+        """
+        path = Path(path)
+        state = read_state(path)
+        _log.info("Restoring previous solver status from %s", path)
+        self._check_state(state, path)
+        if state.learned_net:
+            self.net.load_weights(_learned_net(state.learned_net, path))
+        for blob, array in zip(self._history, state.history, strict=True):
+            blob.data.reshape(-1)[...] = array.reshape(-1)
+        self.iteration = state.iteration
+        self.current_step = state.current_step
+        self._losses.clear()
+        self._snapshot_iteration = -1
+        self._test_states = None
+        if state.extra is None:
+            _log.info("%s: written by Caffe; data layers start from where they are", path)
+            return
+        self._losses.extend(state.extra.get("losses", ()))
+        self.net.restore_state(state.extra.get("net", {}))
+        for net, net_state in zip(self.test_nets, state.extra.get("test_nets", ()), strict=False):
+            net.restore_state(net_state)
+
+    def _check_state(self, state: SolverState, path: Path) -> None:
+        their_type = (state.extra or {}).get("type", self.type)
+        if their_type != self.type:
+            raise SnapshotError(f"{path}: a snapshot of the solver {their_type}, and this one is {self.type}.")
+        if len(state.history) != len(self._history):
+            raise SnapshotError(
+                f"{path}: Incorrect length of history blobs: it holds {len(state.history)}, and the solver "
+                f"{self.type} keeps {self.histories} for each of the net's {len(self._params)} learnable blobs. "
+                "It belongs to another solver type or another net."
+            )
+        for blob, array in zip(self._history, state.history, strict=True):
+            # Old files state four axes for every blob.
+            if array.shape != blob.shape and array.shape != (1,) * (4 - len(blob.shape)) + blob.shape:
+                raise SnapshotError(
+                    f"{path}: {blob.name} has the shape {array.shape} there and {blob.shape} here. "
+                    "It belongs to another net."
+                )
+
+    def _snapshot_after_training(self) -> None:
+        if not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:
+            return
+        if self._due(self.param.snapshot):
+            return
+        if not self.param.snapshot_prefix:
+            _log.warning("the solver has no snapshot_prefix: the trained weights are not saved")
+            return
+        self.snapshot()
+
+    def _snapshot_path(self, suffix: str) -> Path:
+        prefix = self._prefix()
+        return prefix.with_name(f"{prefix.name}_iter_{self.iteration}{suffix}")
+
+    def _prefix(self) -> Path:
+        prefix = self.param.snapshot_prefix
+        if not prefix:
+            raise SnapshotError("In solver params, snapshot is specified but snapshot_prefix is not.")
+        path = Path(prefix)
+        if not path.is_absolute() and self._directory is not None and not path.parent.is_dir():
+            beside = self._directory / path
+            if beside.parent.is_dir():
+                return beside
+        return path
+
+    def _check_snapshot_prefix(self) -> None:
+        try:
+            with tempfile.TemporaryFile(dir=self._prefix().parent):
+                pass
+        except OSError as error:
+            raise SnapshotError(
+                f"Cannot write to snapshot prefix '{self.param.snapshot_prefix}'. "
+                f"Make sure that the directory exists and is writable: {error.strerror}."
+            ) from error
+
+    # From the source
+
+    def _own_device(self) -> str:
+        if not self.param.HasField("solver_mode") or self.param.solver_mode != self.param.GPU:
+            return "cpu"
+        if "gpu" in devices:
+            return f"gpu:{self.param.device_id}"
+        _log.warning('solver_mode: GPU, but no installed plugin brings the device "gpu": the solver runs on the CPU')
+        return "cpu"
+
+    def _own_weights(self, resolve: Callable[[str], Path]) -> list[Path]:
+        return [resolve(name.strip()) for names in self.param.weights for name in names.split(",") if name.strip()]
+
+
+def _paths(weights: Any) -> list[Path]:
+    if weights is None:
+        return []
+    return [Path(weights)] if isinstance(weights, (str, PathLike)) else [Path(path) for path in weights]
+
+
+def _learned_net(name: str, state: Path) -> Path:
+    """The weights of a state: beside it, since both may have been moved, or at the path that it names."""
+    for path in (state.parent / Path(name).name, Path(name)):
+        if path.is_file():
+            return path
+    raise SnapshotError(
+        f"{state}: its weights are missing: neither {state.parent / Path(name).name} nor {name} exists."
+    )
+
+
+def _log_outputs(kind: str, net: Net, results: Mapping[str, np.ndarray]) -> None:
+    """One line a number, in Caffe's words, which log parsers know."""
+    number = 0
+    for name, values in results.items():
+        weight = net.loss_weight(name)
+        for value in values.reshape(-1).tolist():
+            loss = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
+            _log.info("    %s net output #%d: %s = %g%s", kind, number, name, value, loss)
+            number += 1

@@ -1,0 +1,116 @@
+"""The update rules of `update_rules`, each as one pass over memory without temporaries.
+
+The scalars are of the arrays' dtype: a Python number would make Numba compute in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import kernel, prange
+from bicerin.solver import update_rules
+
+
+@kernel()
+def _gradient(data: Any, diff: Any, scale: Any, l2: Any, l1: Any) -> Any:
+    gradient = scale * diff
+    if l2 != 0:
+        gradient += l2 * data
+    if l1 != 0:
+        if data > 0:
+            gradient += l1
+        elif data < 0:
+            gradient -= l1
+    return gradient
+
+
+@kernel(update_rules.sgd, parallel=True)
+def sgd(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
+    for i in prange(data.size):
+        update = momentum * history[i] + rate * _gradient(data[i], diff[i], scale, l2, l1)
+        history[i] = update
+        diff[i] = update
+        data[i] -= update
+
+
+@kernel(update_rules.nesterov, parallel=True)
+def nesterov(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
+    for i in prange(data.size):
+        before = history[i]
+        now = momentum * before + rate * _gradient(data[i], diff[i], scale, l2, l1)
+        update = now + momentum * (now - before)
+        history[i] = now
+        diff[i] = update
+        data[i] -= update
+
+
+@kernel(update_rules.adagrad, parallel=True)
+def adagrad(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any) -> None:
+    for i in prange(data.size):
+        gradient = _gradient(data[i], diff[i], scale, l2, l1)
+        history[i] += gradient * gradient
+        update = rate * (gradient / (np.sqrt(history[i]) + delta))
+        diff[i] = update
+        data[i] -= update
+
+
+@kernel(update_rules.rmsprop, parallel=True)
+def rmsprop(
+    data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any, decay: Any, new: Any
+) -> None:
+    for i in prange(data.size):
+        gradient = _gradient(data[i], diff[i], scale, l2, l1)
+        history[i] = decay * history[i] + new * (gradient * gradient)
+        update = rate * (gradient / (np.sqrt(history[i]) + delta))
+        diff[i] = update
+        data[i] -= update
+
+
+@kernel(update_rules.adadelta, parallel=True)
+def adadelta(
+    data: Any,
+    diff: Any,
+    gradients: Any,
+    updates: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    momentum: Any,
+    new: Any,
+) -> None:
+    for i in prange(data.size):
+        gradient = _gradient(data[i], diff[i], scale, l2, l1)
+        gradients[i] = momentum * gradients[i] + new * (gradient * gradient)
+        update = gradient * np.sqrt((updates[i] + delta) / (gradients[i] + delta))
+        updates[i] = momentum * updates[i] + new * (update * update)
+        diff[i] = rate * update
+        data[i] -= rate * update
+
+
+@kernel(update_rules.adam, parallel=True)
+def adam(
+    data: Any,
+    diff: Any,
+    first: Any,
+    second: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    beta1: Any,
+    new1: Any,
+    beta2: Any,
+    new2: Any,
+) -> None:
+    for i in prange(data.size):
+        gradient = _gradient(data[i], diff[i], scale, l2, l1)
+        first[i] = beta1 * first[i] + new1 * gradient
+        second[i] = beta2 * second[i] + new2 * (gradient * gradient)
+        update = rate * (first[i] / (np.sqrt(second[i]) + delta))
+        diff[i] = update
+        data[i] -= update
