@@ -146,7 +146,7 @@ class Registry:
     def __init__(self, group: str, kind: str, known: Callable[[str], str | None] = lambda name: None) -> None:
         self.group = group
         self.kind = kind
-        self._known = known
+        self.known = known
         self._loaded: dict[Provider, Any] = {}
         Registry.all.append(self)
 
@@ -199,7 +199,7 @@ class Registry:
     def _unknown(self, name: str) -> str:
         names = list(plugin_index().get(self.group, {}))
         message = f'unknown {self.kind} "{name}"'
-        known = self._known(name)
+        known = self.known(name)
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         lower = [other for other in names if other.lower() == name.lower()]
         if close or lower:
@@ -223,5 +223,9 @@ layers = Registry("bicerin.layers", "layer type", _known_layer)
 devices = Registry("bicerin.devices", "device", {"gpu": "bicerin-gpu", "emulated": "bicerin-emulated"}.get)
 fillers = Registry("bicerin.fillers", "filler type")
 solvers = Registry("bicerin.solvers", "solver type")
-commands = Registry("bicerin.commands", "command")
+commands = Registry(
+    "bicerin.commands",
+    "command",
+    dict.fromkeys(("convert-imageset", "compute-image-mean", "extract-features"), "bicerin-data").get,
+)
 schemas = Registry("bicerin.schemas", "schema")

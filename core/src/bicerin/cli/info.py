@@ -1,0 +1,80 @@
+"""`bicerin info`: versions, devices and settings, for a bug report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+import click
+from importlib_metadata import PackageNotFoundError, version
+
+from bicerin import configuration
+from bicerin.cli.options import json_option
+from bicerin.errors import BicerinError
+from bicerin.registry import devices, layers, plugin_index
+
+_PACKAGES = (
+    "bicerin", "bicerin-proto", "numpy", "protobuf", "numba", "h5py", "lmdb", "plyvel", "opencv-python-headless",
+    "pydot", "matplotlib",
+)  # fmt: skip
+
+
+@click.command()
+@json_option
+def info(as_json: bool) -> None:
+    """Show versions, devices and settings."""
+    from bicerin.cli.table import console, new_table, print_json
+
+    found = _found()
+    if as_json:
+        print_json(found)
+        return
+    table = new_table("What", "Which")
+    for section in ("versions", "devices", "settings"):
+        for name, value in found[section].items():
+            table.add_row(name, str(value) if value is not None else "not installed")
+        table.add_section()
+    console().print(table)
+
+
+def _found() -> dict[str, Any]:
+    from bicerin.kernels import COMPILED, num_threads
+
+    plugins = {
+        p.distribution: p.version for group in plugin_index().values() for found in group.values() for p in found
+    }
+    file = configuration.path()
+    return {
+        "versions": {
+            "python": f"{platform.python_version()} ({sys.executable})",
+            "platform": platform.platform(),
+            **{name: _version(name) for name in _PACKAGES},
+            **{name: plugins[name] for name in sorted(plugins) if name not in _PACKAGES},
+        },
+        "devices": {name: _device(name) for name in devices.providers()},
+        "settings": {
+            "layer types": len(layers.providers()),
+            "kernels": "compiled" if COMPILED else "NumPy references",
+            "threads": num_threads(),
+            "configuration": f"{file}" if file.is_file() else f"{file} (absent)",
+            **{name: value for name, value in sorted(os.environ.items()) if name.startswith("BICERIN_")},
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _device(name: str) -> str:
+    from bicerin.device import get_device
+
+    try:
+        return f"{get_device(name)!r}: works"
+    except BicerinError as error:
+        return str(error)

@@ -1,0 +1,39 @@
+"""Read a prototxt that may be a net's or a solver's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bicerin_proto
+from bicerin.errors import ParseError
+from bicerin.schema import layer_owners, schema
+
+
+def read_net_or_solver(path: str, layer_providers: dict[str, str] | None = None) -> tuple[bicerin_proto.Document, bool]:
+    """A net's or a solver's document, and whether it is a solver's.
+
+    Raises:
+        ProtoError: it is neither; the error is of the reading that came further.
+    """
+    merged = schema(layer_providers)
+    try:
+        return bicerin_proto.read_net(Path(path), merged, owners=layer_owners(layer_providers)), False
+    except ParseError as not_a_net:
+        try:
+            return bicerin_proto.read_solver(Path(path), merged), True
+        except ParseError as not_a_solver:
+            raise max(not_a_net, not_a_solver, key=_place) from None
+
+
+def train_net(solver: bicerin_proto.Document, layer_providers: dict[str, str] | None = None) -> Any:
+    """The document of the net that a solver trains."""
+    from bicerin.context import Context
+    from bicerin.solver.nets import NetSources
+
+    directory = solver.path.parent if solver.path is not None else None
+    return NetSources(solver, Context(directory=directory).resolve, schema(layer_providers)).train_net()
+
+
+def _place(error: ParseError) -> tuple[int, int]:
+    return (error.line or 0, error.column or 0)

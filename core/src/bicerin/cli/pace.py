@@ -1,0 +1,21 @@
+"""How many images a training step takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def batch_size(net: Any) -> int:
+    """The number of images that a net reads in one pass: the first axis of what its first layer without bottoms makes.
+
+    0 where no layer makes data.
+    """
+    for index, names in enumerate(net.bottom_names):
+        if not names and net.tops(index) and net.tops(index)[0].shape and not net.layers[index].blobs:
+            return int(net.tops(index)[0].shape[0])
+    return 0
+
+
+def images_per_step(solver: Any) -> int:
+    """The number of images between two updates of the weights."""
+    return batch_size(solver.net) * max(1, solver.param.iter_size)

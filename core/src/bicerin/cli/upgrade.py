@@ -1,0 +1,36 @@
+"""`bicerin upgrade`: bring a net or solver of an older format up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import bicerin_proto
+from bicerin.schema import schema
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["net", "solver"]))
+@click.argument("source", metavar="INPUT")
+@click.argument("target", metavar="OUTPUT")
+@click.option("--binary/--text", default=None, help="The form of OUTPUT; by default, that of INPUT.")
+def upgrade(kind: str, source: str, target: str, binary: bool | None) -> None:
+    """Bring a net or solver of an older format up to date.
+
+    Reads INPUT, a prototxt or a binary file such as a .caffemodel, and writes OUTPUT in today's format. OUTPUT may be
+    INPUT; it is replaced as a whole. Comments are not kept.
+    """
+    if kind == "net":
+        document = bicerin_proto.read_net(Path(source), schema(), upgrade=False)
+        done = bicerin_proto.upgrade_net(document.message)
+    else:
+        document = bicerin_proto.read_solver(Path(source), schema(), upgrade=False)
+        done = bicerin_proto.upgrade_solver(document.message)
+    if binary if binary is not None else document.text is None:
+        bicerin_proto.write_binary(document.message, target)
+    else:
+        bicerin_proto.write_text(document.message, target)
+    for line in done:
+        click.echo(f"upgraded {line}")
+    click.echo(f"{target}: written" if done else f"{target}: written; {source} was up to date")
