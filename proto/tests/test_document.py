@@ -130,10 +130,11 @@ def test_solver_snapshot_prefix(tmp_path):
     assert read_solver("base_lr: 1").message.snapshot_prefix == ""
 
 
-def test_an_upgrade_that_fails_names_the_file(tmp_path):
+def test_an_upgrade_that_fails_names_the_file_and_the_line(tmp_path):
     path = tmp_path / "old.prototxt"
-    path.write_text('layers { layer { name: "a" type: "conf" } }')
-    with pytest.raises(
-        ProtoError, match=r'old\.prototxt: layer "a": unknown V0 layer type "conf". Did you mean "conv"\?'
-    ):
+    path.write_text('# old\nlayers { layer { name: "a" type: "conf" } }')
+    with pytest.raises(ParseError) as error:
         read_net(path)
+    assert str(error.value) == f'{path}:2:1: layer "a": unknown V0 layer type "conf". Did you mean "conv"?'
+    with pytest.raises(ProtoError, match=r'^<message>: layer "a": unknown V0 layer type'):
+        read_net(read_net(path, upgrade=False).message)

@@ -141,7 +141,11 @@ def _name(content: Content | None) -> str:
 
 
 def _within(error: ProtoError, content: Content | None) -> ProtoError:
-    return error if isinstance(error, ParseError) else ProtoError(f"{_name(content)}: {error}")
+    """Return an upgrade's error with the name of the file."""
+    if isinstance(error, ParseError):
+        path = content.path if content is not None else None
+        return ParseError(error.reason, path=path, line=error.line, column=error.column)
+    return ProtoError(f"{_name(content)}: {error}")
 
 
 def _report(content: Content | None, upgrades: list[str]) -> None:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
+from bicerin_proto.errors import ParseError, ProtoError
 from bicerin_proto.tokens import Place
+
+
+def error_at(place: Place | None, reason: str) -> ProtoError:
+    """Return an error about what stood at `place`, to be raised; the reader of the file adds the file's name."""
+    if place is None:
+        return ProtoError(reason)
+    return ParseError(reason, line=place.line, column=place.column)
 
 
 @dataclass

@@ -141,7 +141,12 @@ class Schema:
 
 def own_files() -> descriptor_pb2.FileDescriptorSet:
     """Return the descriptors of Caffe's own schema, as shipped."""
-    return descriptor_pb2.FileDescriptorSet.FromString((Path(__file__).parent / "caffe.binpb").read_bytes())
+    return descriptor_pb2.FileDescriptorSet.FromString(_shipped())
+
+
+@functools.cache
+def _shipped() -> bytes:
+    return (Path(__file__).parent / "caffe.binpb").read_bytes()
 
 
 @functools.cache

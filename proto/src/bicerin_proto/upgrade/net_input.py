@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin_proto.errors import ProtoError
-from bicerin_proto.places import NetPlaces
+from bicerin_proto.places import NetPlaces, error_at
+from bicerin_proto.tokens import Place
 
 _LEGACY_AXES = 4
 
@@ -21,7 +21,7 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
     Raises:
         ProtoError: an input has no shape, or there are more shapes than inputs.
     """
-    shapes = _shapes(net)
+    shapes = _shapes(net, places.input[0] if places.input else None)
     if shapes:
         layer = type(net)().layer.add()
         layer.name, layer.type = "input", "Input"
@@ -40,20 +40,22 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
     return done
 
 
-def _shapes(net: Any) -> list[list[int]]:
+def _shapes(net: Any, place: Place | None) -> list[list[int]]:
     names = ", ".join(net.input)
     if net.input_shape and net.input_dim:
-        raise ProtoError("the net gives both input_shape and input_dim for its inputs; leave one of them out")
+        raise error_at(place, "the net gives both input_shape and input_dim for its inputs; leave one of them out")
     if net.input_shape:
         if len(net.input_shape) != len(net.input):
-            raise ProtoError(
+            raise error_at(
+                place,
                 f"the net has {len(net.input)} input ({names}) but {len(net.input_shape)} input_shape; "
-                "each input needs one"
+                "each input needs one",
             )
         return [list(shape.dim) for shape in net.input_shape]
     if len(net.input_dim) != _LEGACY_AXES * len(net.input):
-        raise ProtoError(
+        raise error_at(
+            place,
             f"the net has {len(net.input)} input ({names}) but {len(net.input_dim)} input_dim; "
-            f"each input needs {_LEGACY_AXES} input_dim, or one input_shape"
+            f"each input needs {_LEGACY_AXES} input_dim, or one input_shape",
         )
     return [list(net.input_dim[at : at + _LEGACY_AXES]) for at in range(0, len(net.input_dim), _LEGACY_AXES)]

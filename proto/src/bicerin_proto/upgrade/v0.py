@@ -11,9 +11,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from bicerin_proto import hints
-from bicerin_proto.errors import ProtoError
 from bicerin_proto.layer_types import V0_TYPES
-from bicerin_proto.places import NetPlaces
+from bicerin_proto.places import NetPlaces, error_at
+from bicerin_proto.tokens import Place
 
 _KEPT = ("name", "blobs", "blobs_lr", "weight_decay")
 _TRANSFORMED = ("data", "images", "window_data")
@@ -79,9 +79,9 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
     count = len(net.layers)
     folded = _fold_padding(net, places)
     ignored: list[str] = []
-    for layer in net.layers:
+    for layer, place in zip(net.layers, places.layers, strict=True):
         if layer.HasField("layer"):
-            ignored += _upgrade_layer(layer)
+            ignored += _upgrade_layer(layer, place)
     done = [f"{count} V0 layers to V1"]
     if folded:
         done.append(f"{folded} padding layers to the pad of the layers after them")
@@ -97,7 +97,7 @@ def _fold_padding(net: Any, places: NetPlaces) -> int:
         for at, bottom in enumerate(layer.bottom):
             source = producer.get(bottom)
             if source is not None and source.layer.type == "padding":
-                _check_padding(source, layer)
+                _check_padding(source, layer, places.layers[index])
                 layer.layer.pad = source.layer.pad
                 layer.bottom[at] = source.bottom[0]
         if layer.layer.type == "padding":
@@ -115,18 +115,19 @@ def _fold_padding(net: Any, places: NetPlaces) -> int:
     return len(padding)
 
 
-def _check_padding(padding: Any, layer: Any) -> None:
+def _check_padding(padding: Any, layer: Any, place: Place | None) -> None:
     what = f'padding layer "{padding.layer.name}"'
     if layer.layer.type not in ("conv", "pool"):
-        raise ProtoError(
+        raise error_at(
+            place,
             f'{what} is followed by layer "{layer.layer.name}" of type "{layer.layer.type}"; '
-            'only a "conv" or "pool" can take its padding over'
+            'only a "conv" or "pool" can take its padding over',
         )
     if (len(layer.bottom), len(padding.bottom), len(padding.top)) != (1, 1, 1):
-        raise ProtoError(f'{what} and layer "{layer.layer.name}" after it must have one bottom and one top each')
+        raise error_at(place, f'{what} and layer "{layer.layer.name}" after it must have one bottom and one top each')
 
 
-def _upgrade_layer(layer: Any) -> list[str]:
+def _upgrade_layer(layer: Any, place: Place | None) -> list[str]:
     """Move the options of a layer to where they are now. Return those that belong nowhere."""
     old = type(layer.layer)()
     old.CopyFrom(layer.layer)
@@ -134,7 +135,7 @@ def _upgrade_layer(layer: Any) -> list[str]:
     ignored = []
     for field, value in old.ListFields():
         if field.name == "type":
-            layer.type = _v1_type(layer, old)
+            layer.type = _v1_type(layer, old, place)
         elif field.name in _KEPT:
             _assign(layer, field.name, value)
         elif target := _MOVES.get(field.name, {}).get(old.type):
@@ -144,10 +145,10 @@ def _upgrade_layer(layer: Any) -> list[str]:
     return ignored
 
 
-def _v1_type(layer: Any, old: Any) -> int:
+def _v1_type(layer: Any, old: Any, place: Place | None) -> int:
     if old.type not in V0_TYPES:
         hint = hints.did_you_mean(old.type, V0_TYPES)
-        raise ProtoError(f'layer "{old.name}": unknown V0 layer type "{old.type}". {hint}'.rstrip())
+        raise error_at(place, f'layer "{old.name}": unknown V0 layer type "{old.type}". {hint}'.rstrip())
     number: int = type(layer).LayerType.Value(V0_TYPES[old.type])
     return number
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from bicerin_proto.errors import ProtoError
 from bicerin_proto.layer_types import v1_layer_type
-from bicerin_proto.places import NetPlaces
+from bicerin_proto.places import NetPlaces, error_at
+from bicerin_proto.tokens import Place
 
 
 def needs_upgrade(net: Any) -> bool:
@@ -27,26 +27,28 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
         ProtoError: the net has layers of both formats, or a layer's type is unknown.
     """
     if net.layer:
-        raise ProtoError(
+        raise error_at(
+            places.layers[0],
             f"the net mixes {len(net.layers)} `layers` of the old format with {len(net.layer)} `layer` of today's; "
-            "Caffe reads only one of them: write all in one format"
+            "Caffe reads only one of them: write all in one format",
         )
-    for layer in net.layers:
-        _upgrade_layer(layer, net.layer.add())
+    for layer, place in zip(net.layers, places.layers, strict=True):
+        _upgrade_layer(layer, net.layer.add(), place)
     done = [f"{len(net.layers)} V1 layers to V2"]
     net.ClearField("layers")
     places.layer, places.layers = places.layers, []
     return done
 
 
-def _upgrade_layer(old: Any, new: Any) -> None:
+def _upgrade_layer(old: Any, new: Any, place: Place | None) -> None:
     for field, value in old.ListFields():
         if field.name in _SPECS:
             _SPECS[field.name](old, new)
         elif field.name in new.DESCRIPTOR.fields_by_name:
             _copy(new, field.name, value)
         else:
-            raise ProtoError(f'layer "{old.name}": "{field.name}" is a field of V1 layers only, and cannot be upgraded')
+            reason = f'layer "{old.name}": "{field.name}" is a field of V1 layers only, and cannot be upgraded'
+            raise error_at(place, reason)
 
 
 def _copy(new: Any, name: str, value: Any) -> None:
