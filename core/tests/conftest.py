@@ -10,6 +10,7 @@ import pytest
 
 from bicerin import registry
 from bicerin.blob import Blob
+from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts, Layer
 from bicerin.loss_layer import LossLayer
 from bicerin.registry import Provider
@@ -72,6 +73,8 @@ class HalfSquareLossLayer(LossLayer):
     type = "HalfSquareLoss"
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if not bottom[0].count:
+            raise ShapeError("the mean of no rows is not defined.")
         self.distance = bottom[0].data - bottom[1].data
         top[0].data[...] = (self.distance**2).sum() / (2 * len(self.distance))
 

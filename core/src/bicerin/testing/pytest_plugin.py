@@ -1,0 +1,37 @@
+"""The pytest plugin that comes with Bicerin: the option `--device` and fixtures for layer tests.
+
+A test that takes `device` runs once for each device that was asked for: `pytest --device cpu --device gpu`. A device
+that was asked for and is not there fails its tests with the reason; one that was not asked for is not mentioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("bicerin").addoption(
+        "--device",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run layer tests on this device (cpu, gpu, gpu:1, emulated); may be given several times; default: cpu",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", metafunc.config.getoption("--device") or ["cpu"])
+
+
+@pytest.fixture
+def run_layer(device: str) -> Callable[..., Any]:
+    """`bicerin.testing.run_layer` on the device under test."""
+    from functools import partial
+
+    from bicerin.testing import run_layer as run
+
+    return partial(run, device=device)

@@ -1,0 +1,126 @@
+"""The test kit finds what it is there to find."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bicerin.layer import BlobCounts, at_most
+from bicerin.registry import layers
+from bicerin.testing import CHECKS, LayerConformance, check_gradient, layer_case, run_layer
+from bicerin.testing.recorded import assert_close
+
+AFFINE = 'type: "Affine" inner_product_param { weight_filler { type: "constant" value: 2 } }'
+
+
+@pytest.fixture(autouse=True)
+def _layers(provided) -> None:
+    """Every test here uses the layers of conftest."""
+
+
+class TestAffine(LayerConformance):
+    cases = (
+        layer_case("plain", AFFINE, [(4, 3)], parameters=[np.arange(3), np.ones(3)]),
+        layer_case("known", AFFINE, [np.ones((2, 3))], expected=[np.full((2, 3), 2)]),
+    )
+
+
+class TestSquare(LayerConformance):
+    cases = (layer_case("plain", 'type: "Square"', [(4, 3)]),)
+
+
+class TestHalfSquareLoss(LayerConformance):
+    cases = (layer_case("plain", 'type: "HalfSquareLoss"', [(4, 3), (4, 3)]),)
+    deviations = {"batch_sizes": "the mean of no rows is not defined"}
+
+
+class TestNoise(LayerConformance):
+    cases = (layer_case("plain", 'type: "Noise"', [(4, 3)], gradient=False, random=True),)
+
+
+CASE = layer_case("case", 'type: "Square"', [(3, 2)])
+
+
+def break_layer(monkeypatch: pytest.MonkeyPatch, **attributes) -> None:
+    for name, value in attributes.items():
+        monkeypatch.setattr(layers.load("Square"), name, value)
+
+
+def writes_bottom(self, xp, bottom, top) -> None:
+    top[0].data[...] = bottom[0].data
+    bottom[0].data[...] = 0
+
+
+def ignores_flags(self, xp, top, propagate_down, bottom) -> None:
+    bottom[0].diff[...] = 2 * self.kept * top[0].diff
+
+
+def wrong_gradient(self, xp, top, propagate_down, bottom) -> None:
+    if propagate_down[0]:
+        bottom[0].diff[...] = self.kept * top[0].diff
+
+
+def grows(self, bottom, top) -> None:
+    self.kept = np.empty(bottom[0].shape, self.dtype)
+    top[0].reshape(*bottom[0].shape, 1 if top[0].shape[-1:] == (2,) else 2)
+
+
+def half_precision(self, xp, bottom, top) -> None:
+    self.kept[...] = bottom[0].data
+    values = self.kept**2
+    top[0].data[...] = values.astype(np.float16) if self.dtype == np.float32 else values
+
+
+@pytest.mark.parametrize(
+    ("check", "broken", "message"),
+    [
+        ("forward", {"forward_array": writes_bottom}, "forward changed in0"),
+        ("propagate_down", {"backward_array": ignores_flags}, "but was written"),
+        ("gradients", {"backward_array": wrong_gradient}, "by differences"),
+        ("reshape_twice", {"reshape": grows}, "second reshape differs"),
+        ("dtypes", {"forward_array": half_precision}, "float32 top0"),
+        ("blob_counts", {"counts": BlobCounts(bottom=1, top=at_most(2))}, None),
+    ],
+)
+def test_a_broken_layer_is_found(
+    monkeypatch: pytest.MonkeyPatch, check: str, broken: dict, message: str | None
+) -> None:
+    CHECKS[check](CASE, "cpu")
+    break_layer(monkeypatch, **broken)
+    if message is None:
+        CHECKS[check](CASE, "cpu")  # another declaration, kept as well
+        return
+    with pytest.raises(AssertionError, match=message):
+        CHECKS[check](CASE, "cpu")
+
+
+def test_a_layer_that_enforces_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BlobCounts, "check", lambda self, type_name, bottom, top: None)
+    monkeypatch.setattr(layers.load("Square"), "reshape", lambda self, bottom, top: None)
+    with pytest.raises(AssertionError, match=r"Square accepts 0 bottom\(s\), but declares 1"):
+        CHECKS["blob_counts"](CASE, "cpu")
+
+
+def test_kinks_are_left_out() -> None:
+    values = np.array([[1e-7, 2.0]])
+    check_gradient('type: "Square"', [values], kink=np.abs)
+
+
+def test_wrong_values_are_said() -> None:
+    with pytest.raises(AssertionError, match=r"x: at \(1,\) 3.0, expected 2.0; 1 of 2"):
+        assert_close(np.array([1.0, 3.0]), np.array([1.0, 2.0]), 1e-4, "x")
+    with pytest.raises(AssertionError, match="NaN in other places"):
+        assert_close(np.array([np.nan]), np.array([1.0]), 1e-4, "x")
+
+
+def test_a_class_without_cases_is_refused() -> None:
+    with pytest.raises(TypeError, match="lists no cases"):
+        type("Empty", (LayerConformance,), {})
+    with pytest.raises(TypeError, match="no check"):
+        type("Misspelt", (LayerConformance,), {"cases": (CASE,), "deviations": {"batch_size": "?"}})
+
+
+def test_in_place() -> None:
+    run = run_layer('type: "Square"', [np.full((2, 2), 3.0)], in_place=True)
+    run.forward()
+    assert (run.bottom[0].data == 9).all()
