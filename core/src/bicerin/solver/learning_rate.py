@@ -64,9 +64,8 @@ def check_policy(param: Any) -> None:
     for field in ("stepsize", "max_iter"):
         if field in needed and getattr(param, field) <= 0:
             raise SolverError(f'lr_policy "{policy}": {field} must be greater than 0, not {getattr(param, field)}.')
-    missing = [field for field in ("gamma", "power") if field in needed and not param.HasField(field)]
-    if not param.HasField("base_lr"):
-        missing.insert(0, "base_lr")
+    read = ("base_lr", *(field for field in ("gamma", "power") if field in needed))
+    missing = [field for field in read if not param.HasField(field)]
     if missing:
         _log.warning('lr_policy "%s": the solver gives no %s, which counts as 0', policy, " and no ".join(missing))
 

@@ -84,6 +84,7 @@ class Solver(ABC):
     type: ClassVar[str]
     #: How many history arrays each learnable blob has.
     histories: ClassVar[int] = 1
+    _document: bicerin_proto.Document
 
     def __new__(cls, source: Any, *args: Any, **keywords: Any) -> Solver:
         document = bicerin_proto.read_solver(source, schema(keywords.get("layer_providers")))
@@ -356,7 +357,7 @@ class Solver(ABC):
         """Test every test net; see `test`. Ends early, with `stopped` True, if `request_stop` is called."""
         # Should the test be interrupted, a snapshot has to repeat it from its start.
         self._test_states = [net.state() for net in self.test_nets]
-        results = []
+        results: list[dict[str, Any]] = []
         for index in range(len(self.test_nets)):
             result = self.test(index)
             if result is None:
