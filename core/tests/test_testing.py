@@ -62,7 +62,7 @@ def wrong_gradient(self, xp, top, propagate_down, bottom) -> None:
 
 def grows(self, bottom, top) -> None:
     self.kept = np.empty(bottom[0].shape, self.dtype)
-    top[0].reshape(*bottom[0].shape, 1 if top[0].shape[-1:] == (2,) else 2)
+    top[0].reshape(1 if top[0].shape[:1] == (2,) else 2, *bottom[0].shape)
 
 
 def half_precision(self, xp, bottom, top) -> None:

@@ -90,6 +90,13 @@ def assert_close(actual: Any, expected: np.ndarray, rtol: float, what: str) -> N
         )
 
 
+def _bottoms(net: Any, values: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """What the layer was given. A Parameter layer puts its own blob, which is zeros, over what was set before."""
+    zeros = {layer.top[0] for layer in net.layer[:-1] if layer.type == "Parameter"}
+    given = zip(net.layer[-1].bottom, _numbered(values, "in"), strict=True)
+    return [np.zeros_like(array) if name in zeros else array for name, array in given]
+
+
 def _numbered(values: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
     found = []
     while f"{prefix}{len(found)}" in values:
