@@ -11,8 +11,9 @@ import numpy as np
 from bicerin.errors import DataError
 from bicerin.layer import Layer
 from bicerin.phase import Phase
+from bicerin_data.batch_reader import BatchReader, RecordReader
 from bicerin_data.datum import datum_array, parse_datum
-from bicerin_data.prefetching_layer import BatchReader, PrefetchingLayer
+from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_data.stores import Store, open_store
 from bicerin_data.transformer import Transformer
 
@@ -40,7 +41,7 @@ class DataLayer(PrefetchingLayer):
         return _StoreReader(self, open_store(path, backend), self.transformer())
 
 
-class _StoreReader(BatchReader):
+class _StoreReader(RecordReader):
     def __init__(self, layer: Layer, store: Store, transformer: Transformer) -> None:
         param = layer.param.data_param
         super().__init__(layer, param.batch_size, transformer)
@@ -94,8 +95,8 @@ class _StoreReader(BatchReader):
                     yield key, value
             if whole_pass and self._passed == passed:
                 raise DataError(f"source {self._store.path}: it holds no records.")
-            if whole_pass and 0 < used <= self.bad_in_a_row:
-                raise DataError(f"source {self._store.path}: none of its records is good.")
+            if whole_pass and used:
+                self.records = used
             self._after = None
             _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
 

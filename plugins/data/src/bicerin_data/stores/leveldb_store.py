@@ -1,8 +1,8 @@
 """LevelDB: a folder of tables, through plyvel.
 
-LevelDB has no way to open a store only to read it: it rewrites the log and the manifest, and lets in one user at a time.
-So it is given a folder of its own, in which the tables are links to the store's. The store itself is never changed, may
-be on a read-only disk, and serves any number of nets.
+LevelDB has no way to open a store only to read it: it rewrites log and manifest, and lets in one user at a time. So it
+is given a folder of its own, in which the tables are links to the store's. The store itself is never changed, may be on
+a read-only disk, and serves any number of nets.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _RECORDS_A_TRANSACTION = 1000
 class _Environment:
     def __init__(self, path: Path) -> None:
         file = path / "data.mdb" if path.is_dir() else path
-        # A store that nobody ever wrote here, one from a read-only disk or a repository, has no lock file and needs none.
+        # A store that came as a copy, from a read-only disk or a repository, has no lock file and needs none.
         lock_file = path / "lock.mdb" if path.is_dir() else path.with_name(path.name + "-lock")
         size = file.stat().st_size
         if not size:

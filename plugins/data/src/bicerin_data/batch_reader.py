@@ -1,0 +1,123 @@
+"""Readers: what makes batches, one after the other, from any source of records."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import DataError
+from bicerin.layer import Layer
+from bicerin_data.transformer import Transformer
+
+_log = logging.getLogger("bicerin.data")
+_BAD_RECORDS_SHOWN = 10
+
+
+@dataclass
+class Batch:
+    """One batch: data (N, C, H, W), label (N,), and where the reader stood after it."""
+
+    data: np.ndarray
+    label: np.ndarray
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BatchReader(ABC):
+    """Reads one batch after the other. It belongs to the prefetching thread once that runs.
+
+    What is random in batch n is drawn from a generator made from the reader's seed and n, so that a reader set to a
+    position goes on exactly.
+
+    Attributes:
+        place: what is being read at the moment.
+        number: of the next batch.
+        bad_records: how many were skipped; `bad_in_a_row` since the last good one.
+        records: how many there are, once that is known: so many bad ones in a row are an error in any case.
+    """
+
+    def __init__(self, layer: Layer, batch_size: int, transformer: Transformer) -> None:
+        if batch_size <= 0:
+            raise DataError("Positive batch size required.")
+        self.batch_size = batch_size
+        self.transformer = transformer
+        self.dtype = layer.dtype
+        self.layer_name = layer.name
+        self.skip_bad_records = layer.context.skip_bad_records
+        self.seed = int(layer.context.random.integers(2**62))
+        self.number = 0
+        self.bad_records = self.bad_in_a_row = 0
+        self.place = "nothing read yet"
+        self.records: int | None = None
+
+    @abstractmethod
+    def first_shape(self) -> tuple[int, ...]:
+        """The shape (C, h, w) that the first record of the next batch has after the transformation."""
+
+    @abstractmethod
+    def read(self, recycled: Batch | None) -> Batch:
+        """The next batch, in the memory of one that is no longer used if that fits."""
+
+    def position(self) -> dict[str, Any]:
+        """Where the reader stands: JSON values."""
+        return {"seed": self.seed, "batch": self.number, "bad_records": self.bad_records}
+
+    def seek(self, position: Mapping[str, Any]) -> None:
+        """Stand where `position` was taken."""
+        self.seed = int(position["seed"])
+        self.number = int(position["batch"])
+        self.bad_records = int(position["bad_records"])
+
+    def random(self, *purpose: int) -> np.random.Generator:
+        """The generator for a purpose, such as the shuffling of an epoch."""
+        return np.random.default_rng((self.seed, *purpose))
+
+    def refuse(self, name: str, error: DataError) -> None:
+        """A record cannot be used: an error that names it, or, with `skip_bad_records`, a line in the log."""
+        if not self.skip_bad_records:
+            raise DataError(f"{name}: {error.reason}", error.hint) from error.__cause__
+        self.bad_records += 1
+        self.bad_in_a_row += 1
+        if self.records is not None and self.bad_in_a_row >= self.records:
+            raise DataError(f"none of {self.records} records is good; the last: {name}: {error.reason}", error.hint)
+        if self.bad_records <= _BAD_RECORDS_SHOWN:
+            _log.warning('layer "%s": skipped a bad record: %s: %s', self.layer_name, name, error.reason)
+        elif self.bad_records % 100 == 0:
+            _log.warning('layer "%s": %d bad records skipped so far.', self.layer_name, self.bad_records)
+
+
+class RecordReader(BatchReader):
+    """A reader of records that are one image and one label each."""
+
+    @abstractmethod
+    def next_image(self) -> tuple[np.ndarray, float, str]:
+        """The next good record: its image (C, H, W), its label, and what an error calls it."""
+
+    def read(self, recycled: Batch | None) -> Batch:
+        """The next batch. Its shape is that of its first record: only if cropped may records of a batch differ."""
+        images: list[np.ndarray] = []
+        label = np.empty(self.batch_size, self.dtype)
+        shape: tuple[int, ...] = ()
+        while len(images) < self.batch_size:
+            image, value, name = self.next_image()
+            try:
+                output = self.transformer.output_shape(image.shape)
+                if images and output != shape:
+                    raise DataError(f"its shape is {output}, but that of the batch's first record is {shape}.")
+            except DataError as error:
+                self.refuse(name, error)
+                continue
+            shape = output
+            label[len(images)] = value
+            images.append(image)
+            self.bad_in_a_row = 0
+        batch_shape = (self.batch_size, *shape)
+        reuse = recycled is not None and recycled.data.shape == batch_shape
+        data = recycled.data if reuse else np.empty(batch_shape, self.dtype)  # type: ignore[union-attr]
+        self.transformer(images, self.random(0, self.number), data)
+        self.number += 1
+        return Batch(data, label, self.position())

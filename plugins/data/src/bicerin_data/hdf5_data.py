@@ -1,0 +1,149 @@
+"""HDF5Data: rows of the datasets of HDF5 files. Source: Caffe's `HDF5DataLayer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import DataError, LayerError
+from bicerin.layer import BlobCounts, Layer, at_least
+from bicerin.phase import Phase
+from bicerin_data.hdf5_file import Hdf5File
+
+#: What the generators are for.
+_FILE_ORDER, _ROW_ORDER = 1, 2
+
+
+class HDF5DataLayer(Layer):
+    """Each top has the dataset of its name: (batch_size, ...), of any number of axes from 1, floats or integers.
+
+    `source` is a text file that lists HDF5 files. Their rows come one after the other, over and over; a batch may end
+    in one file and go on in the next. With `shuffle`, the files are in a new order in each epoch, and the rows in a new
+    order in each file. A file is never loaded as a whole where its rows are read in their order.
+    """
+
+    type = "HDF5Data"
+    counts = BlobCounts(bottom=0, top=at_least(1))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self.param.HasField("transform_param"):
+            raise LayerError(f"{self.type} does not transform data.", "Drop transform_param.")
+        param = self.param.hdf5_data_param
+        if not param.batch_size:
+            raise DataError("Positive batch size required.")
+        self._names = list(self.param.top)
+        self._paths = self._listed_files(param.source)
+        self._shapes: list[tuple[int, ...]] = []
+        for path in self._paths:
+            # All files are looked at now, rather than failing hours later.
+            file = self._open(path)
+            self._shapes = file.shapes
+            file.close()
+        for blob, shape in zip(top, self._shapes, strict=True):
+            blob.reshape(param.batch_size, *shape)
+        train = self.phase is Phase.TRAIN
+        self._rank, self._replicas = (self.context.rank, self.context.replicas) if train else (0, 1)
+        self._seed = int(self.context.random.integers(2**62))
+        #: How many files were begun before this one, the next row in it, and all rows passed, other solvers' too.
+        self._begun, self._row, self._passed = 0, 0, 0
+        self._file: Hdf5File | None = None
+        #: The present order of the files and of the rows: purpose -> (what it was drawn for, the order).
+        self._orders: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
+
+    def _listed_files(self, source: str) -> list[Path]:
+        path = self.context.resolve(source)
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(
+                f"source {path} is not text.", "It lists HDF5 files, one a line; it is not an HDF5 file itself."
+            ) from None
+        except OSError as error:
+            raise DataError(f"Failed to open source file: {path}: {error.strerror}") from None
+        paths: list[Path] = []
+        for line in text.splitlines():
+            # Caffe separates names by any blank; a name with one in it works here if the file exists.
+            whole = self.context.resolve(line.strip())
+            names = [whole] if line.strip() and whole.is_file() else map(self.context.resolve, line.split())
+            paths += names
+        if not paths:
+            raise DataError(f"Must have at least 1 HDF5 filename listed in {path}.")
+        return paths
+
+    def _open(self, path: Path) -> Hdf5File:
+        """A file that fits the first one."""
+        file = Hdf5File(path, self._names)
+        reason = None if file.rows else "its datasets have no rows."
+        for name, shape, first in zip(self._names, file.shapes, self._shapes or file.shapes, strict=True):
+            if shape != first:
+                reason = f'a row of dataset "{name}" has the shape {shape}, but {first} in {self._paths[0]}.'
+        if reason:
+            file.close()
+            raise DataError(f"{path}: {reason}")
+        return file
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """The shapes stand since the set-up."""
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        batch_size, replicas = self.param.hdf5_data_param.batch_size, self._replicas
+        data = [blob.data for blob in top]
+        begun, row, passed, filled = self._begun, self._row, self._passed, 0
+        file = self._nth_file(begun)
+        while filled < batch_size:
+            if row >= file.rows:
+                begun, row = begun + 1, 0
+                file = self._nth_file(begun)
+            first = row + (self._rank - passed) % replicas
+            number = min(batch_size - filled, -(-(file.rows - first) // replicas))
+            if number > 0:
+                rows = slice(first, first + (number - 1) * replicas + 1, replicas)
+                self._read(file, rows, begun, [array[filled : filled + number] for array in data])
+                filled += number
+                end = rows.stop
+            else:
+                end = file.rows
+            passed += end - row
+            row = end
+        self._begun, self._row, self._passed = begun, row, passed
+
+    forward_gpu = forward_cpu
+
+    def _read(self, file: Hdf5File, rows: slice, begun: int, out: Sequence[np.ndarray]) -> None:
+        if self.param.hdf5_data_param.shuffle:
+            file.gather(self._order(file.rows, _ROW_ORDER, begun)[rows], out)
+        else:
+            file.read(rows, out)
+
+    def _nth_file(self, begun: int) -> Hdf5File:
+        """The file that is read after `begun` others."""
+        files = len(self._paths)
+        index = begun % files
+        if self.param.hdf5_data_param.shuffle:
+            index = int(self._order(files, _FILE_ORDER, begun // files)[index])
+        path = self._paths[index]
+        if self._file is None or self._file.path != path:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            self._file = self._open(path)
+        return self._file
+
+    def _order(self, number: int, *purpose: int) -> np.ndarray:
+        if self._orders.get(purpose[0], (None,))[0] != purpose:
+            order = np.random.default_rng((self._seed, *purpose)).permutation(number)
+            self._orders[purpose[0]] = purpose, order
+        return self._orders[purpose[0]][1]
+
+    def state(self) -> Mapping[str, Any]:
+        return {"seed": self._seed, "begun": self._begun, "row": self._row, "passed": self._passed}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        self._seed, self._begun, self._row, self._passed = (
+            int(state[key]) for key in ("seed", "begun", "row", "passed")
+        )
+        self._orders.clear()

@@ -1,0 +1,135 @@
+"""ImageData: batches of image files that a text file lists with their labels. Source: Caffe's `ImageDataLayer`."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import DataError
+from bicerin.layer import Layer
+from bicerin.phase import Phase
+from bicerin_data.batch_reader import BatchReader, RecordReader
+from bicerin_data.image import read_image
+from bicerin_data.prefetching_layer import PrefetchingLayer
+from bicerin_data.transformer import Transformer
+
+_log = logging.getLogger("bicerin.data")
+
+#: What the reader's generators are for, besides the transformation of a batch (0).
+_SKIP, _ORDER = 1, 2
+
+
+class ImageDataLayer(PrefetchingLayer):
+    """Top 0: images (N, C, H, W), blue first, transformed as `transform_param` says. Top 1, if wanted: labels (N,).
+
+    The file `source` has a line "path label" for each image; `root_folder` is put before each path. With `shuffle` the
+    images are in a new order in each epoch. Images of different sizes need `new_height` and `new_width`, a `crop_size`,
+    or a batch_size of 1.
+    """
+
+    type = "ImageData"
+
+    def open_reader(self) -> BatchReader:
+        param = self.param.image_data_param
+        if (param.new_height == 0) != (param.new_width == 0):
+            raise DataError(
+                "Current implementation requires new_height and new_width to be set at the same time: "
+                f"they are {param.new_height} and {param.new_width}."
+            )
+        lines = read_image_list(self.context.resolve(param.source))
+        return _ImageReader(self, lines, self.transformer())
+
+
+def read_image_list(path: Path) -> list[tuple[str, int]]:
+    """The images and labels of a text file with a line "path label" for each; a path may have blanks in it.
+
+    Raises:
+        DataError: the file is missing, empty or not text.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"source {path} is not text.", "It has a line `path label` for each image.") from None
+    except OSError as error:
+        raise DataError(f"source {path} cannot be opened: {error.strerror}") from None
+    lines = []
+    for line in text.splitlines():
+        line = line.rstrip()
+        if line:
+            name, blank, label = line.rpartition(" ")
+            # As C's atoi, which Caffe uses: what is no number counts 0.
+            number = re.match(r"\s*[+-]?\d+", label)
+            lines.append((name if blank else line, int(number.group()) if number else 0))
+    if not lines:
+        raise DataError(f"source {path}: File is empty.")
+    return lines
+
+
+class _ImageReader(RecordReader):
+    def __init__(self, layer: Layer, lines: list[tuple[str, int]], transformer: Transformer) -> None:
+        param = layer.param.image_data_param
+        super().__init__(layer, param.batch_size, transformer)
+        self._lines = lines
+        self._source = str(layer.context.resolve(param.source))
+        self._param = param
+        self._resolve = layer.context.resolve
+        self._order = np.arange(len(lines))
+        self.records = len(lines)
+        #: The line in the present order, and how often all lines have been read.
+        self._line = 0
+        self._epoch = 0
+        if param.rand_skip:
+            skip = int(self.random(_SKIP).integers(param.rand_skip))
+            if skip >= len(lines):
+                raise DataError(f"Not enough points to skip: {skip} of {len(lines)}.")
+            self._line = skip
+        elif layer.phase is Phase.TRAIN and layer.context.rank > 0 and not param.shuffle:
+            _log.warning('layer "%s": Shuffling or skipping recommended for multi-GPU.', layer.name)
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        if self._param.shuffle:
+            self._order = self.random(_ORDER, self._epoch).permutation(len(self._lines))
+
+    def first_shape(self) -> tuple[int, ...]:
+        for number in range(self._line, self._line + len(self._lines)):
+            name, _ = self._lines[self._order[number % len(self._lines)]]
+            try:
+                return self.transformer.output_shape(self._image(name).shape)
+            except DataError:
+                if not self.skip_bad_records:
+                    raise
+        raise DataError(f"source {self._source}: none of its {len(self._lines)} images can be read.")
+
+    def next_image(self) -> tuple[np.ndarray, float, str]:
+        while True:
+            name, label = self._lines[self._order[self._line]]
+            self.place = f'source {self._source}, image "{name}"'
+            self._line += 1
+            if self._line >= len(self._lines):
+                _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
+                self._line = 0
+                self._epoch += 1
+                self._shuffle()
+            try:
+                return self._image(name), label, self.place
+            except DataError as error:
+                self.refuse(self.place, error)
+
+    def _image(self, name: str) -> np.ndarray:
+        param = self._param
+        path = self._resolve(param.root_folder + name)
+        return read_image(str(path), param.is_color, param.new_height, param.new_width)
+
+    def position(self) -> dict[str, Any]:
+        return {**super().position(), "line": self._line, "epoch": self._epoch}
+
+    def seek(self, position: Mapping[str, Any]) -> None:
+        super().seek(position)
+        self._line, self._epoch = int(position["line"]), int(position["epoch"])
+        self._shuffle()

@@ -1,0 +1,131 @@
+"""WindowData: windows of images, sampled for R-CNN. Source: Caffe's `WindowDataLayer`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import DataError
+from bicerin.layer import BlobCounts, Layer
+from bicerin_data.batch_reader import Batch, BatchReader
+from bicerin_data.image import decode_image, read_image
+from bicerin_data.prefetching_layer import PrefetchingLayer
+from bicerin_data.transformer import Transformer
+from bicerin_data.window_crop import warp_window
+from bicerin_data.window_file import IMAGE, LABEL, X1, WindowFile, read_window_file
+
+_log = logging.getLogger("bicerin.data")
+
+
+class WindowDataLayer(PrefetchingLayer):
+    """Top 0: windows warped to (N, 3, crop_size, crop_size), blue first, minus the mean. Top 1: their classes (N,).
+
+    A batch has floor(N * fg_fraction) windows from the foreground after those from the background, whose class is 0.
+    What lies outside of an image is 0. `window_data_param.scale` scales, and `transform_param.scale` does not, as in
+    Caffe; crop_size, mirror and the mean are those of `transform_param`.
+    """
+
+    type = "WindowData"
+    counts = BlobCounts(bottom=0, top=2)
+
+    def open_reader(self) -> BatchReader:
+        param = self.param.window_data_param
+        crop_size = self.param.transform_param.crop_size
+        if not crop_size:
+            raise DataError("transform_param must give a crop_size greater than 0.")
+        if crop_size <= 2 * param.context_pad:
+            raise DataError(f"crop_size {crop_size} leaves nothing between two paddings of {param.context_pad}.")
+        if self.param.transform_param.scale != 1:
+            _log.warning(
+                'layer "%s": WindowData scales with window_data_param.scale, not with transform_param.scale.', self.name
+            )
+        windows = read_window_file(self.context.resolve(param.source), param.fg_threshold, param.bg_threshold)
+        return _WindowReader(self, windows, self.transformer())
+
+
+class _WindowReader(BatchReader):
+    def __init__(self, layer: Layer, windows: WindowFile, transformer: Transformer) -> None:
+        param = layer.param.window_data_param
+        super().__init__(layer, param.batch_size, transformer)
+        if windows.channels != 3:
+            raise DataError(
+                f"window file {param.source}: images are read in color, but it says {windows.channels} channels."
+            )
+        self._param = param
+        self._windows = windows
+        self.records = len(windows.foreground) + len(windows.background)
+        self._scale = self.dtype.type(param.scale)
+        self._crop_size: int = transformer.crop_size
+        self._mean = self._mean_of(transformer)
+        paths = [layer.context.resolve(param.root_folder + name) for name in windows.images]
+        self._files: list[bytes] | list[Path] = [_read(path) for path in paths] if param.cache_images else paths
+
+    def _mean_of(self, transformer: Transformer) -> np.ndarray | None:
+        """The mean's centre (3, crop_size, crop_size), or one number for each channel; None for none."""
+        crop = self._crop_size
+        mean = transformer.mean
+        if mean is not None:
+            channels, height, width = mean.shape
+            offset = (width - crop) // 2
+            if channels != 3 or offset < 0 or offset + crop > height:
+                raise DataError(f"the mean of mean_file has the shape {mean.shape}: too small for crop_size {crop}.")
+            return mean[:, offset : offset + crop, offset : offset + crop]
+        values = transformer.mean_values
+        if values.size not in (0, 1, 3):
+            raise DataError(f"Specify either 1 mean_value or as many as channels: 3; there are {values.size}.")
+        return np.broadcast_to(values[:, None, None], (3, crop, crop)) if values.size else None
+
+    def first_shape(self) -> tuple[int, ...]:
+        return (3, self._crop_size, self._crop_size)
+
+    def read(self, recycled: Batch | None) -> Batch:
+        data = recycled.data if recycled else np.empty((self.batch_size, *self.first_shape()), self.dtype)
+        data.fill(0)
+        label = np.empty(self.batch_size, self.dtype)
+        random = self.random(0, self.number)
+        foreground = int(np.float32(self.batch_size) * np.float32(self._param.fg_fraction))
+        for item in range(self.batch_size):
+            kind = self._windows.foreground if item >= self.batch_size - foreground else self._windows.background
+            label[item] = self._sample(kind, random, data[item])
+        self.number += 1
+        return Batch(data, label, self.position())
+
+    def _sample(self, windows: np.ndarray, random: np.random.Generator, out: np.ndarray) -> int:
+        """Write a window of a kind to `out`, shape (3, crop_size, crop_size); returns its label."""
+        while True:
+            window = windows[random.integers(len(windows))].tolist()
+            mirror = bool(self.transformer.mirror and random.integers(2))
+            name = self._windows.images[window[IMAGE]]
+            self.place = f'window file {self._param.source}, image "{name}"'
+            try:
+                patch, top, left = self._warp(window, mirror)
+            except DataError as error:
+                self.refuse(self.place, error)
+                continue
+            self.bad_in_a_row = 0
+            _, height, width = patch.shape
+            area = (slice(None), slice(top, top + height), slice(left, left + width))
+            if self._mean is None:
+                np.multiply(patch, self._scale, out=out[area], dtype=self.dtype)
+            else:
+                np.subtract(patch, self._mean[area], out=out[area], dtype=self.dtype)
+                out[area] *= self._scale
+            return int(window[LABEL])
+
+    def _warp(self, window: list[int], mirror: bool) -> tuple[np.ndarray, int, int]:
+        file: Any = self._files[window[IMAGE]]
+        image = decode_image(file, color=True) if isinstance(file, bytes) else read_image(str(file))
+        corners = (window[X1], window[X1 + 1], window[X1 + 2], window[X1 + 3])
+        param = self._param
+        square = param.crop_mode == "square"
+        return warp_window(image, corners, self._crop_size, param.context_pad, square, mirror, self.dtype)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Could not open or find file {path}: {error.strerror}") from None
