@@ -84,6 +84,15 @@ def test_an_enum_value_that_has_no_room_is_reported(fragment):
         ("PoolingParameter.Engine", "MAX", "bicerin-proto")
     ]
     assert schema.PoolingParameter.PoolMethod.Value("MAX") == 0
+    with pytest.raises(ParseError, match='has no field named "poll"'):
+        read_net("layer { pooling_param { poll: MAX } }", schema)
+
+
+def test_a_field_that_is_installed_but_stands_elsewhere_is_not_to_be_installed(fragment):
+    schema = Schema.merged([fragment("bicerin-rcnn", ROI % 150)])
+    with pytest.raises(ParseError) as error:
+        read_net("layers { roi_pooling_param { } }", schema)
+    assert error.value.hint == "It is a field of LayerParameter."
 
 
 def test_same_name_and_meaning_is_one_field_with_several_numbers(fragment):

@@ -53,7 +53,10 @@ class Conflict:
     @property
     def reason(self) -> str:
         """What is wrong, naming everyone involved."""
-        said = "; ".join(f"{distribution}: {meaning}" for distribution, meaning in self.meanings)
+        by_meaning: dict[str, list[str]] = {}
+        for distribution, meaning in self.meanings:
+            by_meaning.setdefault(meaning, []).append(distribution)
+        said = "; ".join(f"{', '.join(who)}: {meaning}" for meaning, who in by_meaning.items())
         return f'"{self.name}" of {self.message} means different things ({said}).'
 
     @property

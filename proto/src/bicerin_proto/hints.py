@@ -10,6 +10,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from bicerin_proto import known
 from bicerin_proto.schema import Schema
 
+_OUTER = ("NetParameter", "SolverParameter", "LayerParameter")
+
 _MOST_PLACES = 6
 """A hint that lists more places than this is none."""
 
@@ -23,31 +25,35 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 def unknown_field(schema: Schema, descriptor: Descriptor, name: str) -> str:
     """Return what would be right where a message has no field `name`."""
+    return _other_meaning(schema, descriptor) or _elsewhere(schema, descriptor, name)
+
+
+def _other_meaning(schema: Schema, descriptor: Descriptor) -> str:
+    """Name the plugin that means another message by the field that the text is inside of."""
     for conflict in schema.conflicts:
-        ours = schema.pool.FindMessageTypeByName(f"caffe.{conflict.message}").fields_by_name.get(conflict.name)
-        if ours is not None and ours.message_type is descriptor:
+        outer = getattr(schema, conflict.message).DESCRIPTOR
+        field = outer.fields_by_name.get(conflict.name) if isinstance(outer, Descriptor) else None  # or an enum's value
+        if field is not None and field.message_type is descriptor:
             other = next(one for one, _ in conflict.meanings if one != conflict.winner)
             return f'{other} has another "{conflict.name}": providers={{"{conflict.name}": "{other}"}} chooses it.'
-    distribution = known.field_distribution(name)
-    if distribution:
+    return ""
+
+
+def _elsewhere(schema: Schema, descriptor: Descriptor, name: str) -> str:
+    outer = [one for one in _OUTER if name in getattr(schema, one).DESCRIPTOR.fields_by_name]
+    if outer:
+        return f"It is a field of {' and of '.join(outer)}."
+    if distribution := known.field_distribution(name):
         return f"It comes with {distribution}: pip install {distribution}"
+    if close := did_you_mean(name, descriptor.fields_by_name):
+        return close
     inner = [
         one.name
         for one in descriptor.fields
         if one.message_type is not None and name in one.message_type.fields_by_name and one.name.endswith("_param")
     ]
-    outer = [
-        message
-        for message in ("NetParameter", "SolverParameter", "LayerParameter")
-        if name in schema.pool.FindMessageTypeByName(f"caffe.{message}").fields_by_name
-    ]
-    close = did_you_mean(name, descriptor.fields_by_name)
-    if close:
-        return close
-    if inner and len(inner) <= _MOST_PLACES:
+    if 0 < len(inner) <= _MOST_PLACES:
         return f"It belongs inside {' or '.join(inner)} {{ }}."
-    if outer:
-        return f"It is a field of {' and of '.join(outer)}."
     return ""
 
 
