@@ -38,7 +38,7 @@ class PlanePooling:
         self.random = context.random
         self.training = context.phase is Phase.TRAIN
         self.dtype = context.dtype
-        self.shape = (*shape[:2], *window.pooled_shape(*shape[2:], ceil=ceil))
+        self.shape = (*shape[:2], *window.pooled_shape(shape[2], shape[3], ceil))
         self.mask = np.empty(0, np.int32)
         self.draws = np.empty(0, self.dtype)
         self.sums = np.empty(0, self.dtype)

@@ -39,12 +39,12 @@ class PoolingLayer(Layer):
                 f"Pooling Layer produces at most 1 top blob(s) as output. It was given {len(top)}.",
                 f"The second top is the mask of pool: MAX; {self.method} has none.",
             )
-        self.pooling: PlanePooling | None = None
-        self.pooled_from: tuple[int, ...] = ()
+        self.pooling: PlanePooling
+        self.pooled_from: tuple[int, ...] | None = None
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
-        if self.pooling is None or self.pooled_from != shape:
+        if self.pooled_from != shape:
             if len(shape) != 4:
                 raise ShapeError(
                     f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."

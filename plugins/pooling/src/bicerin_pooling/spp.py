@@ -37,11 +37,11 @@ class SPPLayer(Layer):
         self.levels: list[PlanePooling] = []
         self.pooled: list[np.ndarray] = []
         self.pooled_diff: list[np.ndarray] = []
-        self.pooled_from: tuple[int, ...] = ()
+        self.pooled_from: tuple[int, ...] | None = None
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
-        if not self.levels or self.pooled_from != shape:
+        if self.pooled_from != shape:
             if len(shape) != 4:
                 raise ShapeError(
                     f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."

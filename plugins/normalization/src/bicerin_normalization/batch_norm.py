@@ -1,0 +1,112 @@
+"""BatchNorm: normalization of each channel by the mean and variance of the batch, or by those of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import BlobCounts, Layer
+from bicerin.phase import Phase
+from bicerin_normalization import batch_norm_kernels as kernels
+
+#: Rows shorter than this are left to NumPy, which runs along the channels instead.
+SHORT = 8
+
+
+class BatchNormLayer(Layer):
+    """top = (x - mean) / sqrt(variance + eps), per channel (axis 1).
+
+    Mean and variance are those of the batch, or with `use_global_stats` (by default at TEST) those of `blobs`:
+    sums of the means (0) and unbiased variances (1) of all batches, each older one `moving_average_fraction` times as
+    heavy as the next, and the sum of these weights (2), which both are divided by. The solver must leave the blobs
+    alone: their `lr_mult` is 0, and any other in the prototxt is an error.
+
+    Bottom and top: `(N, C, ...)`, or `(N,)` as one channel. In place is allowed, at the price of a copy of top for the
+    gradient. Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer.
+    """
+
+    type = "BatchNorm"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.batch_norm_param
+        self.moving_average_fraction: float = param.moving_average_fraction
+        self.use_global_stats: bool = (
+            param.use_global_stats if param.HasField("use_global_stats") else self.phase is Phase.TEST
+        )
+        self.eps: float = param.eps
+        self.channels = self._channels(bottom[0])
+        self.declare_blobs(((self.channels,), None), ((self.channels,), None), ((1,), None))
+        for index in range(len(self.blobs)):
+            if index == len(self.param.param):
+                self.param.param.add(lr_mult=0)
+            elif self.param.param[index].lr_mult != 0:
+                raise LayerError(
+                    "Cannot configure batch normalization statistics as layer parameters: "
+                    f"param {index} has lr_mult {self.param.param[index].lr_mult:g}.",
+                    "The statistics are averages, not learned: leave the param entries away, or give lr_mult: 0.",
+                )
+        self.mean = np.zeros(self.channels, self.dtype)
+        self.variance = np.zeros(self.channels, self.dtype)
+        self.inverse = np.zeros(self.channels, self.dtype)
+        self.zeros = np.zeros(self.channels, self.dtype)
+        self.ones = np.ones(self.channels, self.dtype)
+        self.normalized = np.empty(0, self.dtype)
+
+    @staticmethod
+    def _channels(blob: Blob) -> int:
+        if not blob.num_axes:
+            raise ShapeError("a scalar has no batch to normalize over; the bottom must be (N, C, ...).")
+        return blob.shape[1] if blob.num_axes > 1 else 1
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        blob = bottom[0]
+        if self._channels(blob) != self.channels:
+            raise ShapeError(f"it was set up for {self.channels} channels, but the bottom has {self._channels(blob)}.")
+        self.aligned = (blob.shape[0], self.channels, blob.count_between(2))
+        top[0].reshape(*blob.shape)
+        if blob is top[0] and not self.use_global_stats and self.normalized.shape != self.aligned:
+            self.normalized = np.empty(self.aligned, self.dtype)
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if not bottom[0].count:
+            return
+        x, y = bottom[0].cpu_data.reshape(self.aligned), top[0].data.reshape(self.aligned)
+        long = self.aligned[2] >= SHORT
+        if self.use_global_stats:
+            weight = float(self.blobs[2].cpu_data[0])
+            factor = 1 / weight if weight else 0.0
+            np.multiply(self.blobs[0].cpu_data, factor, out=self.mean)
+            np.multiply(self.blobs[1].cpu_data, factor, out=self.variance)
+            np.divide(1, np.sqrt(self.variance + self.dtype.type(self.eps)), out=self.inverse)
+            (kernels.normalize if long else kernels.normalize_reference)(x, self.mean, self.inverse, y)
+            return
+        run = kernels.batch_norm if long else kernels.batch_norm_reference
+        run(x, y, self.mean, self.variance, self.inverse, self.eps)
+        if bottom[0] is top[0]:
+            # What follows may work in place too, so that neither x nor y will be there for the gradient.
+            self.normalized[...] = y
+        count = bottom[0].count // self.channels
+        unbiased = count / (count - 1) if count > 1 else 1.0
+        for blob, values, weight in zip(
+            self.blobs, (self.mean, self.variance, self.ones[:1]), (1.0, unbiased, 1.0), strict=True
+        ):
+            blob.data[...] = self.moving_average_fraction * blob.data + weight * values
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0] or not bottom[0].count:
+            return
+        y_diff, x_diff = top[0].cpu_diff.reshape(self.aligned), bottom[0].diff.reshape(self.aligned)
+        long = self.aligned[2] >= SHORT
+        if self.use_global_stats:
+            (kernels.normalize if long else kernels.normalize_reference)(y_diff, self.zeros, self.inverse, x_diff)
+            return
+        run = kernels.batch_norm_backward if long else kernels.batch_norm_backward_reference
+        if bottom[0] is top[0]:
+            run(self.normalized, self.zeros, self.ones, self.inverse, y_diff, x_diff)
+        else:
+            x = bottom[0].cpu_data.reshape(self.aligned)
+            run(x, self.mean, self.inverse, self.inverse, y_diff, x_diff)

@@ -1,0 +1,50 @@
+"""Bias: add a blob along some axes of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin_normalization.alignment import align, operand_shape
+
+
+class BiasLayer(ArrayLayer):
+    """top = bottom[0] + bias, the bias repeated over the axes that it lacks.
+
+    The bias, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
+    bottom. In place is allowed. Source: Caffe's BiasLayer.
+    """
+
+    type = "Bias"
+    counts = BlobCounts(bottom=between(1, 2), top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.bias_param
+        if len(bottom) == 1:
+            self.declare_blobs((operand_shape("bias", bottom[0], param.axis, param.num_axes), param.filler))
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        bias = (bottom[1] if len(bottom) > 1 else self.blobs[0]).shape
+        self.aligned = align("bias", bottom[0], bias, self.param.bias_param.axis)
+        top[0].reshape(*bottom[0].shape)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        bias = (bottom[1] if len(bottom) > 1 else self.weights(xp)[0]).data
+        x, y = bottom[0].data.reshape(self.aligned), top[0].data.reshape(self.aligned)
+        xp.add(x, bias.reshape(-1, 1), out=y)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        learned = len(bottom) == 1
+        if self.param_propagate_down(0) if learned else propagate_down[1]:
+            bias = self.weights(xp)[0] if learned else bottom[1]
+            diff = top[0].diff.reshape(self.aligned).sum(axis=(0, 2)).reshape(bias.shape)
+            if learned:
+                bias.diff[...] += diff
+            else:
+                bias.diff[...] = diff
+        if propagate_down[0] and bottom[0] is not top[0]:
+            bottom[0].diff[...] = top[0].diff
