@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bicerin.kernels import COMPILED
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
+
+if COMPILED:
+    from bicerin_convolution import gemm
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,12 @@ class Plan:
         self.problem = problem
 
     def __str__(self) -> str:
-        return "reference"
+        return "gemm" if COMPILED else "reference"
 
     def forward(self, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
         """Write y = w * x + bias."""
-        reference.forward(x, w, bias, self.problem.geometry, self.problem.group, y)
+        algorithm = gemm if COMPILED else reference
+        algorithm.forward(x, w, bias, self.problem.geometry, self.problem.group, y)
 
     def weight_gradient(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
         """Add to dw."""
@@ -40,6 +45,5 @@ class Plan:
 
     def data_gradient(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
         """Write dx, and to each of its channels add the bias that a deconvolution has."""
-        reference.data_gradient(dy, w, self.problem.geometry, self.problem.group, dx)
-        if bias is not None:
-            dx += bias.reshape(-1, *(1,) * (dx.ndim - 2))
+        algorithm = gemm if COMPILED else reference
+        algorithm.data_gradient(dy, w, bias, self.problem.geometry, self.problem.group, dx)

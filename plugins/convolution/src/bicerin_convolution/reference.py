@@ -54,14 +54,18 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
         matrix += np.matmul(part, columns.swapaxes(2, 3)).sum(axis=0)
 
 
-def data_gradient(dy: np.ndarray, w: np.ndarray, geometry: Geometry, group: int, dx: np.ndarray) -> None:
-    """Write dx."""
+def data_gradient(
+    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
+) -> None:
+    """Write dx, and add to its channels the bias that a deconvolution has."""
     matrix = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
     for images in _blocks(dx, dy, w):
         part = dy[images]
         part = part.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
         columns = np.matmul(matrix, part).reshape(len(part), dx.shape[1], *geometry.kernel, *dy.shape[2:])
         fold(columns, geometry, dx[images])
+    if bias is not None:
+        dx += bias.reshape(-1, *(1,) * (dx.ndim - 2))
 
 
 def unfold(x: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -81,7 +85,7 @@ def unfold(x: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def fold(columns: np.ndarray, geometry: Geometry, x: np.ndarray) -> None:
-    """col2im, the transpose of `unfold`: write to each element of x the sum of the columns' elements that it went to."""
+    """col2im, the transpose of `unfold`: write to each element of x the sum of the columns' elements that saw it."""
     output = columns.shape[-len(geometry.kernel) :] if geometry.kernel else ()
     padded = np.zeros(x.shape[:2] + tuple(s + 2 * p for s, p in zip(x.shape[2:], geometry.pad, strict=True)), x.dtype)
     for offset in product(*map(range, geometry.kernel)):

@@ -1,0 +1,197 @@
+"""Convolution as a product of matrices, of which the im2col matrix only ever exists as packed blocks in the cache.
+
+`rows`, `columns`, `stride` and `out_*` are those of `Taps`. A block is a run of output positions, counted through all
+images; it is packed a depth of DEPTH at a time and multiplied with the packed weights of all outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bicerin.kernels import kernel, prange
+from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, copy_vector, multiply, transpose
+
+#: Lines of a panel that stay in the first-level cache together.
+DEPTH = 192
+
+
+@kernel()
+def segments(first, last, out_rows, out_width, width, panel_stride, table):  # type: ignore[no-untyped-def]
+    """Split the positions `first` to `last` where an output row or a panel of `width` ends; returns how many pieces.
+
+    A line of `table` is a piece: image, output row, output column, length, and place in the packed block.
+    """
+    plane = out_rows * out_width
+    count = 0
+    at = first
+    while at < last:
+        image, inside = at // plane, at % plane
+        row, column = inside // out_width, inside % out_width
+        panel, offset = (at - first) // width, (at - first) % width
+        length = min(out_width - column, width - offset, last - at)
+        table[count, 0] = image
+        table[count, 1] = row
+        table[count, 2] = column
+        table[count, 3] = length
+        table[count, 4] = panel * panel_stride + offset
+        count += 1
+        at += length
+    return count
+
+
+@kernel()
+def pack_line(x, image_size, base, row_width, rows, i, shift, stride, table, count, block, block_at):  # type: ignore[no-untyped-def]
+    """Pack one line of the im2col matrix, that of one channel (which starts at x[base]) and one tap.
+
+    Whole vectors are written: what goes past the end of a piece is overwritten by the next, so pieces come in order, and
+    the block has room for a vector more.
+    """
+    lanes = VECTOR_BYTES // x.itemsize
+    for piece in range(count):
+        row = rows[i, table[piece, 1]]
+        length = table[piece, 3]
+        at = block_at + table[piece, 4]
+        if row < 0:
+            for k in range(length):
+                block[at + k] = 0
+            continue
+        column = table[piece, 2] * stride + shift
+        source = table[piece, 0] * image_size + base + row * row_width + column
+        if stride == 1 and source >= 0 and source + length + lanes <= x.size:
+            k = 0
+            while k < length:
+                copy_vector(x, source + k, block, at + k)
+                k += lanes
+            if column < 0 or column + length > row_width:
+                block[at : at + min(max(-column, 0), length)] = 0
+                block[at + min(max(row_width - column, 0), length) : at + length] = 0
+        else:
+            for k in range(length):
+                inside = column + k * stride
+                block[at + k] = x[source + k * stride] if 0 <= inside < row_width else 0
+
+
+@kernel(parallel=True)
+def pack_weights(w, taps, packed):  # type: ignore[no-untyped-def]
+    """w `(G, M, C, kernel)` to panels `(G, panels, C * taps, ROWS)`, with zeros for the rows that M lacks."""
+    groups, outputs, channels = w.shape[:3]
+    panels = packed.shape[1]
+    for unit in prange(groups * panels):
+        group, panel = unit // panels, unit % panels
+        for row in range(ROWS):
+            m = panel * ROWS + row
+            for c in range(channels):
+                for t in range(taps.size):
+                    value = w[group, m, c, taps[t]] if m < outputs else 0
+                    packed[group, panel, c * taps.size + t, row] = value
+
+
+@kernel(parallel=True)
+def correlate(
+    x, rows, columns, stride, weights, bias, y, out_rows, out_column, out_step, out_width, block, parts, scratch
+):  # type: ignore[no-untyped-def]
+    """y = weights * x + bias, where `Taps` says.
+
+    Args:
+        x: `(N, G * C, R, W)`, contiguous.
+        weights: of `pack_weights`, `(G, panels, C * taps, ROWS)`.
+        y: `(N, G * M, R', W')`.
+        block: panels of positions that are packed together.
+        parts: into how many parts the outputs are split, to give every thread work.
+        scratch: one line of elements a thread, of `scratch_size`.
+    """
+    width = LINE_BYTES // x.itemsize
+    images, channels, row_count, row_width = x.shape
+    groups, panels, depth, _ = weights.shape
+    channels //= groups
+    outputs = y.shape[1] // groups
+    tap_columns = columns.size
+    tap_count = rows.shape[0] * tap_columns
+    flat_x = x.reshape(-1)
+    flat_weights = weights.reshape(-1)
+    plane = out_rows.size * out_width
+    whole = out_step == 1 and y.shape[2] == out_rows.size and y.shape[3] == out_width
+    flat_y = y.reshape(y.shape[0], y.shape[1], y.shape[2] * y.shape[3])
+    total = images * plane
+    blocks = -(-total // (block * width))
+    units = groups * blocks * parts
+    part_panels = -(-panels // parts)
+    panel_stride = width * DEPTH + width
+    line = block * width
+    workers = scratch.shape[0]
+    for worker in prange(workers):
+        table = np.empty((line, 5), np.intp)
+        mine = scratch[worker]
+        packed = mine[: block * panel_stride]
+        tile = mine[block * panel_stride :]
+        for unit in range(worker, units, workers):
+            part = unit % parts
+            group = unit // parts % groups
+            first = unit // parts // groups * line
+            last = min(first + line, total)
+            first_panel = part * part_panels
+            last_panel = min(first_panel + part_panels, panels)
+            count = segments(first, last, out_rows.size, out_width, width, panel_stride, table)
+            if depth == 0:
+                tile[: (last_panel - first_panel) * ROWS * line] = 0
+            for k0 in range(0, depth, DEPTH):
+                k1 = min(k0 + DEPTH, depth)
+                for k in range(k0, k1):
+                    c, t = k // tap_count, k % tap_count
+                    base = (group * channels + c) * row_count * row_width
+                    pack_line(
+                        flat_x,
+                        groups * channels * row_count * row_width,
+                        base,
+                        row_width,
+                        rows,
+                        t // tap_columns,
+                        columns[t % tap_columns],
+                        stride,
+                        table,
+                        count,
+                        packed,
+                        (k - k0) * width,
+                    )
+                for column in range(-(-(last - first) // width)):
+                    for panel in range(first_panel, last_panel):
+                        multiply(
+                            flat_weights,
+                            ((group * panels + panel) * depth + k0) * ROWS,
+                            packed,
+                            column * panel_stride,
+                            k1 - k0,
+                            tile,
+                            (panel - first_panel) * ROWS * line + column * width,
+                            line,
+                            k0 > 0,
+                        )
+            for m in range(first_panel * ROWS, min(last_panel * ROWS, outputs)):
+                out = group * outputs + m
+                at = (m - first_panel * ROWS) * line
+                added = bias[out]
+                if whole:
+                    position = first
+                    while position < last:
+                        image, start = position // plane, position % plane
+                        length = min(plane - start, last - position)
+                        source = tile[at : at + length]
+                        target = flat_y[image, out, start : start + length]
+                        for k in range(length):
+                            target[k] = source[k] + added
+                        at += length
+                        position += length
+                else:
+                    for piece in range(count):
+                        target = y[table[piece, 0], out, out_rows[table[piece, 1]]]
+                        start = out_column + table[piece, 2] * out_step
+                        for k in range(table[piece, 3]):
+                            target[start + k * out_step] = tile[at + k] + added
+                        at += table[piece, 3]
+
+
+@kernel()
+def scratch_size(block, parts, panels, itemsize):  # type: ignore[no-untyped-def]
+    """Elements of scratch that `correlate` needs for one thread."""
+    width = LINE_BYTES // itemsize
+    return block * width * (DEPTH + 1) + -(-panels // parts) * ROWS * block * width

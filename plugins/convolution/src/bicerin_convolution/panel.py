@@ -1,0 +1,160 @@
+"""Panels: how the operands of a matrix product lie in memory, and the product of two of them in registers.
+
+A product C = A . B over a long `depth` runs in tiles of C of `ROWS` rows and `width` columns, small enough to stay in
+vector registers while the depth is walked. For that the tile's rows of A and columns of B are packed beforehand:
+
+    A panel  (depth, ROWS)     B panel  (depth, width)     each contiguous
+
+so that a step of the depth reads one line of each: ROWS numbers, each multiplied with all of the width's. The layout is
+that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008. The vectors are written out in
+LLVM's terms, since a loop in Python leaves it to chance whether the tile stays in registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+#: Vectors in a line of a B panel.
+VECTORS = 3
+#: The tile takes ROWS * VECTORS registers: 24 where there are 32, 12 where there are 16.
+ROWS, VECTOR_BYTES = next(
+    shape
+    for feature, shape in {"avx512f": (8, 64), "neon": (8, 16), "avx": (4, 32), "": (4, 16)}.items()
+    if not feature or _FEATURES.get(feature)
+)
+#: Bytes in a line of a B panel: its width is this by the size of an element.
+LINE_BYTES = VECTORS * VECTOR_BYTES
+
+
+class _Vectors:
+    """Writes LLVM instructions on vectors of an array type's elements."""
+
+    def __init__(self, context: Any, builder: Any, array_type: Any) -> None:
+        self.builder = builder
+        self.element = context.get_value_type(array_type.dtype)
+        self.length = VECTOR_BYTES // (array_type.dtype.bitwidth // 8)
+        self.type = ir.VectorType(self.element, self.length)
+        self.align = array_type.dtype.bitwidth // 8
+        suffix = f"v{self.length}f{array_type.dtype.bitwidth}"
+        self._fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{suffix}"
+        )
+
+    def load(self, pointer: Any) -> Any:
+        return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=self.align)
+
+    def store(self, value: Any, pointer: Any) -> None:
+        self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=self.align)
+
+    def splat(self, scalar: Any) -> Any:
+        undefined = ir.Constant(self.type, ir.Undefined)
+        one = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        return self.shuffle(one, undefined, [0] * self.length)
+
+    def shuffle(self, first: Any, second: Any, lanes: list[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        return self.builder.shuffle_vector(first, second, mask)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        return self.builder.call(self._fma, [a, b, c])
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+@intrinsic
+def multiply(typing: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any, c: Any, c_at: Any, c_line: Any, add: Any):  # type: ignore[no-untyped-def]
+    """multiply(a, a_at, b, b_at, depth, c, c_at, c_line, add): one tile of C = A . B, or of C += A . B with `add`.
+
+    The A panel starts at a[a_at], the B panel at b[b_at], the tile at c[c_at]; `c_line` is from row to row. All are
+    contiguous arrays of one type, all else but `add` of type intp.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = _Vectors(context, builder, a)
+        a_panel = _pointer(context, builder, a, args[0], args[1])
+        b_panel = _pointer(context, builder, b, args[2], args[3])
+        tile = _pointer(context, builder, c, args[5], args[6])
+        intp = args[1].type
+        number = lambda value: ir.Constant(intp, value)  # noqa: E731
+        sums = [[cgutils.alloca_once(builder, vectors.type) for _ in range(VECTORS)] for _ in range(ROWS)]
+        places = [
+            [
+                builder.gep(tile, [builder.add(builder.mul(number(row), args[7]), number(column * vectors.length))])
+                for column in range(VECTORS)
+            ]
+            for row in range(ROWS)
+        ]
+        with builder.if_else(cgutils.is_true(builder, args[8])) as (adding, writing):
+            with adding:
+                for row in range(ROWS):
+                    for column in range(VECTORS):
+                        builder.store(vectors.load(places[row][column]), sums[row][column])
+            with writing:
+                for row in range(ROWS):
+                    for column in range(VECTORS):
+                        builder.store(ir.Constant(vectors.type, [0.0] * vectors.length), sums[row][column])
+        with cgutils.for_range(builder, args[4]) as loop:
+            a_line = builder.gep(a_panel, [builder.mul(loop.index, number(ROWS))])
+            b_line = builder.gep(b_panel, [builder.mul(loop.index, number(VECTORS * vectors.length))])
+            line = [vectors.load(builder.gep(b_line, [number(v * vectors.length)])) for v in range(VECTORS)]
+            for row in range(ROWS):
+                factor = vectors.splat(builder.load(builder.gep(a_line, [number(row)])))
+                for column in range(VECTORS):
+                    place = sums[row][column]
+                    builder.store(vectors.fma(factor, line[column], builder.load(place)), place)
+        for row in range(ROWS):
+            for column in range(VECTORS):
+                vectors.store(builder.load(sums[row][column]), places[row][column])
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, b, types.intp, types.intp, c, types.intp, types.intp, add), generate
+
+
+@intrinsic
+def copy_vector(typing: Any, source: Any, source_at: Any, target: Any, target_at: Any):  # type: ignore[no-untyped-def]
+    """copy_vector(source, source_at, target, target_at): copy VECTOR_BYTES."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = _Vectors(context, builder, source)
+        value = vectors.load(_pointer(context, builder, source, args[0], args[1]))
+        vectors.store(value, _pointer(context, builder, target, args[2], args[3]))
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, target, types.intp), generate
+
+
+@intrinsic
+def transpose(
+    typing: Any, source: Any, source_at: Any, source_line: Any, target: Any, target_at: Any, target_line: Any
+):  # type: ignore[no-untyped-def]
+    """transpose(source, source_at, source_line, target, target_at, target_line): ROWS lines of a vector each, written as
+    a vector's length of lines of ROWS each."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = _Vectors(context, builder, source)
+        intp = args[1].type
+        first = _pointer(context, builder, source, args[0], args[1])
+        rows = [vectors.load(builder.gep(first, [builder.mul(ir.Constant(intp, row), args[2])])) for row in range(ROWS)]
+        # Interleaving the first half with the second, log2(ROWS) times, brings the elements of a column together.
+        while len(rows) > 1:
+            half, length = len(rows) // 2, rows[0].type.count
+            lanes = [lane for pair in zip(range(length), range(length, 2 * length), strict=True) for lane in pair]
+            rows = [vectors.shuffle(rows[i], rows[half + i], lanes) for i in range(half)]
+        target_first = _pointer(context, builder, target, args[3], args[4])
+        for column in range(vectors.length):
+            line = vectors.shuffle(
+                rows[0], ir.Constant(rows[0].type, ir.Undefined), list(range(column * ROWS, (column + 1) * ROWS))
+            )
+            vectors.store(line, builder.gep(target_first, [builder.mul(ir.Constant(intp, column), args[5])]))
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(source, intp, intp, target, intp, intp), generate
