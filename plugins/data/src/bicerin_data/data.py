@@ -61,8 +61,8 @@ class _StoreReader(RecordReader):
                 return self.transformer.output_shape(self._image(parse_datum(value)).shape)
             except DataError as error:
                 if not self.skip_bad_records:
-                    raise DataError(f"{self._name(key)}: {error.reason}", error.hint) from error.__cause__
-                reason = f"it holds no good record; the last is {_readable(key)}: {error.reason}"
+                    raise DataError(f"{self._store.record_name(key)}: {error.reason}", error.hint) from error.__cause__
+                reason = f"it holds no good record; the last: {self._store.record_name(key)}: {error.reason}"
         raise DataError(f"source {self._store.path}: {reason}")
 
     def next_image(self) -> tuple[np.ndarray, float, str]:
@@ -72,7 +72,7 @@ class _StoreReader(RecordReader):
                 for _ in range(int(self.random(_SKIP).integers(self._rand_skip))):
                     next(self._records)
         for key, value in self._records:
-            name = self.place = self._name(key)
+            name = self.place = self._store.record_name(key)
             try:
                 datum = parse_datum(value)
                 return self._image(datum), datum.label, name
@@ -109,11 +109,3 @@ class _StoreReader(RecordReader):
         self._passed = int(position["passed"])
         self._after = None if position["after"] is None else bytes.fromhex(position["after"])
         self._records = None
-
-    def _name(self, key: bytes) -> str:
-        return f"source {self._store.path}, record {_readable(key)}"
-
-
-def _readable(key: bytes) -> str:
-    text = key.decode("utf-8", "replace")
-    return f'"{text}"' if text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text else f"0x{key.hex()}"

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 import bicerin_proto
 from bicerin.errors import DataError
 from bicerin_data.image import decode_image
+from bicerin_proto import wire
 
 
 def parse_datum(value: bytes) -> Any:
@@ -57,7 +58,10 @@ def array_datum(array: np.ndarray, label: int | None = None) -> Any:
     if array.dtype == np.uint8:
         datum.data = array.tobytes()
     else:
-        datum.float_data.extend(np.asarray(array, np.float32).reshape(-1))
+        # Packed, the floats are one piece of memory instead of a Python object each; parsing takes both forms.
+        floats = np.ascontiguousarray(array, "<f4")
+        tag = wire.tag(bicerin_proto.Datum.FLOAT_DATA_FIELD_NUMBER, wire.LENGTH)
+        datum.MergeFromString(tag + wire.encoded_varint(floats.nbytes) + floats.tobytes())
     if label is not None:
         datum.label = label
     return datum

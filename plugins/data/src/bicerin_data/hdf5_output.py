@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import secrets
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +9,7 @@ from pathlib import Path
 from bicerin.blob import Blob
 from bicerin.errors import DataError, ShapeError
 from bicerin.layer import BlobCounts, Layer
-from bicerin_data.hdf5_file import h5py
-
-_log = logging.getLogger("bicerin.data")
+from bicerin_data.hdf5_writer import Hdf5Writer
 
 
 class HDF5OutputLayer(Layer):
@@ -32,7 +26,7 @@ class HDF5OutputLayer(Layer):
         name = self.param.hdf5_output_param.file_name
         if not name:
             raise DataError("hdf5_output_param gives no file_name.")
-        self._output = _Output(Path(name))
+        self._output = Hdf5Writer(Path(name))
         self._finalizer = weakref.finalize(self, self._output.finish)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -57,51 +51,3 @@ class HDF5OutputLayer(Layer):
     def close(self) -> None:
         """Give the file its name. Rows of a forward pass after that are an error."""
         self._finalizer()
-
-
-class _Output:
-    """The file; knows nothing of the layer, so that it can be finished when the layer is gone."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-        try:
-            self._file = h5py().File(self._temporary, "w")
-        except OSError as error:
-            raise DataError(f"Failed to open HDF5 file {path} to write it: {error}") from None
-        self._whole = True
-
-    def append(self, rows: dict) -> None:
-        if not self._file:
-            raise DataError(f"{self.path} is complete and closed.", "Build the net anew to write another file.")
-        for name, array in rows.items():
-            if name in self._file and self._file[name].shape[1:] != array.shape[1:]:
-                raise ShapeError(
-                    f'{self.path}: a row of "{name}" has the shape {array.shape[1:]}, but those before it '
-                    f"{self._file[name].shape[1:]}."
-                )
-        self._whole = False
-        try:
-            for name, array in rows.items():
-                if name not in self._file:
-                    shape = array.shape
-                    self._file.create_dataset(name, (0, *shape[1:]), array.dtype, maxshape=(None, *shape[1:]))
-                dataset = self._file[name]
-                begin = dataset.shape[0]
-                dataset.resize(begin + array.shape[0], axis=0)
-                dataset[begin:] = array
-        except (OSError, RuntimeError) as error:
-            raise DataError(f"{self.path} cannot be written: {error}") from None
-        self._whole = True
-
-    def finish(self) -> None:
-        """Close the file and give it its name; throw it away if a write failed half-way."""
-        try:
-            self._file.close()
-            if self._whole:
-                os.replace(self._temporary, self.path)
-                return
-        except (OSError, RuntimeError) as error:
-            _log.error("%s cannot be written: %s", self.path, error)
-        with contextlib.suppress(OSError):
-            self._temporary.unlink()

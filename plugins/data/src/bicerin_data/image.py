@@ -73,6 +73,26 @@ def read_image(path: str, color: bool = True, height: int = 0, width: int = 0) -
     return image
 
 
+def encode_image(image: np.ndarray, encoding: str) -> bytes:
+    """The bytes of an image file of (C, H, W).
+
+    Args:
+        encoding: the format, as the end of a file's name: png, jpg, ...
+
+    Raises:
+        DataError: OpenCV cannot write that format.
+    """
+    cv2 = opencv()
+    try:
+        written, data = cv2.imencode(f".{encoding}", pixels(image))
+    except cv2.error:
+        written = False
+    if not written:
+        raise DataError(f'an image cannot be encoded as "{encoding}".')
+    encoded: bytes = data.tobytes()
+    return encoded
+
+
 def planes(image: np.ndarray) -> np.ndarray:
     """(H, W) or (H, W, C) as OpenCV has it -> (C, H, W), a view.
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from bicerin.layer import Layer
 from bicerin.phase import Phase
 from bicerin_data.batch_reader import BatchReader, RecordReader
 from bicerin_data.image import read_image
+from bicerin_data.image_list import read_image_list
 from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_data.transformer import Transformer
 
@@ -43,31 +42,6 @@ class ImageDataLayer(PrefetchingLayer):
             )
         lines = read_image_list(self.context.resolve(param.source))
         return _ImageReader(self, lines, self.transformer())
-
-
-def read_image_list(path: Path) -> list[tuple[str, int]]:
-    """The images and labels of a text file with a line "path label" for each; a path may have blanks in it.
-
-    Raises:
-        DataError: the file is missing, empty or not text.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise DataError(f"source {path} is not text.", "It has a line `path label` for each image.") from None
-    except OSError as error:
-        raise DataError(f"source {path} cannot be opened: {error.strerror}") from None
-    lines = []
-    for line in text.splitlines():
-        line = line.rstrip()
-        if line:
-            name, blank, label = line.rpartition(" ")
-            # As C's atoi, which Caffe uses: what is no number counts 0.
-            number = re.match(r"\s*[+-]?\d+", label)
-            lines.append((name if blank else line, int(number.group()) if number else 0))
-    if not lines:
-        raise DataError(f"source {path}: File is empty.")
-    return lines
 
 
 class _ImageReader(RecordReader):

@@ -28,6 +28,12 @@ class Store(ABC):
     backend: ClassVar[str]
     path: Path
 
+    def record_name(self, key: bytes) -> str:
+        """What an error calls a record."""
+        text = key.decode("utf-8", "replace")
+        readable = text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text
+        return f"source {self.path}, record " + (f'"{text}"' if readable else f"0x{key.hex()}")
+
     @abstractmethod
     def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of each record, in the order of the keys; with `after`, of those whose key is greater.
@@ -45,6 +51,21 @@ class StoreWriter(ABC):
         """Add a record."""
 
 
+def backend_of(path: Path) -> str:
+    """Which kind of store a path holds: "lmdb" or "leveldb".
+
+    Raises:
+        DataError: there is nothing, or it is neither.
+    """
+    if not path.exists():
+        raise DataError(f"source {path} does not exist.", f"It was looked for at {path.absolute()}.")
+    if path.is_file() or (path / "data.mdb").exists():
+        return "lmdb"
+    if (path / "CURRENT").exists():
+        return "leveldb"
+    raise DataError(f"source {path} is neither an LMDB nor a LevelDB: it holds neither data.mdb nor CURRENT.")
+
+
 def open_store(path: Path, backend: str) -> Store:
     """Open a store to read it.
 
@@ -54,22 +75,13 @@ def open_store(path: Path, backend: str) -> Store:
     Raises:
         DataError: it is missing, of another kind or damaged, or the library that reads it is not installed.
     """
-    if not path.exists():
-        raise DataError(f"source {path} does not exist.", f"It was looked for at {path.absolute()}.")
-    module = _module(backend)
-    if path.is_dir():
-        actual = "lmdb" if (path / "data.mdb").exists() else "leveldb" if (path / "CURRENT").exists() else None
-        if actual is None:
-            raise DataError(
-                f"source {path} is neither an LMDB nor a LevelDB: it holds neither data.mdb nor CURRENT.",
-            )
-        if actual != backend.lower():
-            raise DataError(
-                f"source {path} is {'an LMDB' if actual == 'lmdb' else 'a LevelDB'}, "
-                f"but it is to be opened as {backend.upper()}.",
-                f"Set backend: {actual.upper()} (the default is LEVELDB).",
-            )
-    store: Store = module.open_store(path)
+    actual = backend_of(path)
+    if actual != backend.lower():
+        raise DataError(
+            f"source {path} is of the kind {actual.upper()}, but it is to be opened as {backend.upper()}.",
+            f"Set backend: {actual.upper()} (a prototxt that sets none means LEVELDB).",
+        )
+    store: Store = _module(backend).open_store(path)
     return store
 
 

@@ -1,0 +1,1 @@
+"""Commands that `bicerin` gains with this distribution, one a module."""

@@ -1,0 +1,149 @@
+"""Make an LMDB or LevelDB of the images that a text file lists.
+
+Source: Caffe's tool `convert_imageset`; keys and values are the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bicerin.cli.options import verbosity_options
+
+_log = logging.getLogger("bicerin.data")
+
+#: How many images are decoded at a time, in several threads.
+_TOGETHER = 64
+
+
+@click.command("convert-imageset")
+@click.argument("root_folder", metavar="ROOTFOLDER")
+@click.argument("list_file", metavar="LISTFILE", type=click.Path(path_type=Path))
+@click.argument("store", metavar="DB", type=click.Path(path_type=Path))
+@click.option("--gray", is_flag=True, help="Read the images in gray.")
+@click.option("--shuffle", is_flag=True, help="Store them in random order.")
+@click.option("--seed", type=int, help="Of that order; by default it is another one each time.")
+@click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), default="lmdb", show_default=True)
+@click.option(
+    "--resize-width", type=click.IntRange(min=0), default=0, help="Resize to this width, if the height is given."
+)
+@click.option("--resize-height", type=click.IntRange(min=0), default=0, help="Resize to this height.")
+@click.option("--check-size", is_flag=True, help="Refuse images of another size than the first.")
+@click.option("--encoded", is_flag=True, help="Store image files instead of pixels.")
+@click.option(
+    "--encode-type", default="", metavar="TYPE", help="Their format: png, jpg, ...; by default that of each file."
+)
+@click.option("--skip-bad-records", is_flag=True, help="Leave out images that cannot be read, and count them.")
+@verbosity_options
+def convert_imageset(
+    root_folder: str,
+    list_file: Path,
+    store: Path,
+    gray: bool,
+    shuffle: bool,
+    seed: int | None,
+    backend: str,
+    resize_width: int,
+    resize_height: int,
+    check_size: bool,
+    encoded: bool,
+    encode_type: str,
+    skip_bad_records: bool,
+) -> None:
+    """Make the store DB of the images in LISTFILE, which has a line "path label" for each.
+
+    ROOTFOLDER is put before each path. DB must not exist; it appears when it is complete.
+    """
+    import numpy as np
+
+    from bicerin.cli.progress import counted
+    from bicerin.errors import DataError
+    from bicerin_data.image_list import read_image_list
+    from bicerin_data.stores import create_store
+
+    if (resize_width == 0) != (resize_height == 0):
+        raise click.UsageError("--resize-width and --resize-height are given together or not at all.")
+    lines = read_image_list(list_file)
+    if shuffle:
+        np.random.default_rng(seed).shuffle(lines)  # type: ignore[arg-type]
+    _log.info("A total of %d images.", len(lines))
+    if os.path.isdir(root_folder) and not root_folder.endswith(os.sep):
+        root_folder += os.sep
+    record = _Record(root_folder, not gray, resize_height, resize_width, encoded or bool(encode_type), encode_type)
+    skipped = size = 0
+    with create_store(store, backend) as writer:
+        results = _in_threads(record, lines)
+        for index, (name, _) in enumerate(counted(lines, "converting")):
+            datum = next(results)
+            if isinstance(datum, DataError):
+                if not skip_bad_records:
+                    raise datum
+                _log.warning("skipped: %s", datum)
+                skipped += 1
+                continue
+            size = size or len(datum.data)
+            if check_size and len(datum.data) != size:
+                raise DataError(
+                    f"{name}: Incorrect data field size {len(datum.data)}; that of the first image is {size}."
+                )
+            writer.put(f"{index:08d}_{name}".encode(), datum.SerializeToString())
+        if skipped == len(lines):
+            raise DataError(f"{list_file}: none of its {skipped} images can be read.")
+    click.echo(f"{store}: {len(lines) - skipped} images" + (f", {skipped} skipped" if skipped else ""))
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Makes the Datum of an image."""
+
+    root_folder: str
+    color: bool
+    height: int
+    width: int
+    encoded: bool
+    encode_type: str
+
+    def __call__(self, line: tuple[str, int]) -> Any:
+        """A Datum, or the error that kept it from being."""
+        from bicerin.errors import DataError
+        from bicerin_data.datum import array_datum
+        from bicerin_data.image import read_image
+
+        path, label = self.root_folder + line[0], line[1]
+        try:
+            image = read_image(path, self.color, self.height, self.width)
+            datum = array_datum(image, label)
+            if self.encoded:
+                datum.data = self._file(path, image)
+                datum.encoded = True
+            return datum
+        except DataError as error:
+            return error
+
+    def _file(self, path: str, image: Any) -> bytes:
+        """The bytes of the image's file; as it is where that is what is asked for, else encoded anew."""
+        from bicerin_data.image import decode_image, encode_image
+
+        extension = os.path.splitext(path)[1][1:].lower()
+        wanted = self.encode_type.lower() or extension
+        if not self.height and {"jpg": "jpeg"}.get(wanted, wanted) == {"jpg": "jpeg"}.get(extension, extension):
+            data = Path(path).read_bytes()
+            if len(decode_image(data)) == len(image):
+                return data
+        return encode_image(image, wanted)
+
+
+def _in_threads(record: _Record, lines: Sequence[tuple[str, int]]) -> Iterator[Any]:
+    """`record` of each line, in order. OpenCV works without Python's lock."""
+    rest: Iterable[tuple[str, int]] = iter(lines)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        while some := list(islice(rest, _TOGETHER)):
+            yield from pool.map(record, some)
