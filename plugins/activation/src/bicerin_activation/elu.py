@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
+from bicerin_activation import elu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
 
@@ -23,11 +26,14 @@ class ELULayer(NeuronLayer):
         self.alpha: float = self.param.elu_param.alpha
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
-        negative = xp.minimum(x, 0)
-        xp.expm1(negative, out=negative)
-        negative *= self.alpha
-        xp.maximum(x, 0, out=y)
-        y += negative
+        if xp is np:
+            elu_kernels.forward(x.reshape(-1), self.alpha, y.reshape(-1))
+        else:
+            elu_kernels.forward_array(xp, x, self.alpha, y)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp.multiply(y_diff, xp.where(x > 0, 1, y + self.alpha), out=x_diff)
+        if xp is np:
+            flat = (array.reshape(-1) for array in (y_diff, x_diff))
+            elu_kernels.backward(x.reshape(-1), y.reshape(-1), self.alpha, *flat)
+        else:
+            elu_kernels.backward_array(xp, x, y, self.alpha, y_diff, x_diff)

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
+from bicerin_activation import relu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
 
@@ -23,13 +26,13 @@ class ReLULayer(NeuronLayer):
         self.negative_slope: float = self.param.relu_param.negative_slope
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
-        if self.negative_slope == 0:
-            xp.maximum(x, 0, out=y)
+        if xp is np:
+            relu_kernels.forward(x.reshape(-1), self.negative_slope, y.reshape(-1))
         else:
-            y[...] = xp.maximum(x, 0) + self.negative_slope * xp.minimum(x, 0)
+            relu_kernels.forward_array(xp, x, self.negative_slope, y)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        if self.negative_slope == 0:
-            xp.multiply(y_diff, x > 0, out=x_diff)
+        if xp is np:
+            relu_kernels.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))
         else:
-            x_diff[...] = xp.where(x > 0, y_diff, y_diff * self.negative_slope)
+            relu_kernels.backward_array(xp, x, self.negative_slope, y_diff, x_diff)

@@ -1,4 +1,4 @@
-"""Sigmoid: y = 1 / (1 + exp(-x)), computed as tanh(x / 2) / 2 + 1 / 2, which cannot overflow.
+"""Sigmoid: y = 1 / (1 + exp(-x)).
 
 Bottom and top have any shape, the same. `engine` is accepted and changes nothing.
 
@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from bicerin_activation import sigmoid_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
 
@@ -18,10 +21,13 @@ class SigmoidLayer(NeuronLayer):
     type = "Sigmoid"
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
-        xp.multiply(x, 0.5, out=y)
-        xp.tanh(y, out=y)
-        xp.multiply(y, 0.5, out=y)
-        xp.add(y, 0.5, out=y)
+        if xp is np:
+            sigmoid_kernels.sigmoid(x.reshape(-1), y.reshape(-1))
+        else:
+            sigmoid_kernels.sigmoid_array(xp, x, y)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp.multiply(y_diff, y * (1 - y), out=x_diff)
+        if xp is np:
+            sigmoid_kernels.sigmoid_backward(y.reshape(-1), y_diff.reshape(-1), x_diff.reshape(-1))
+        else:
+            sigmoid_kernels.sigmoid_backward_array(xp, y, y_diff, x_diff)

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
+from bicerin_activation import sigmoid_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
 
@@ -29,12 +32,15 @@ class SwishLayer(NeuronLayer):
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
         sigmoid = self.on(xp, self.sigmoid).data
-        xp.multiply(x, 0.5 * self.beta, out=sigmoid)
-        xp.tanh(sigmoid, out=sigmoid)
-        sigmoid *= 0.5
-        sigmoid += 0.5
-        xp.multiply(x, sigmoid, out=y)
+        if xp is np:
+            sigmoid_kernels.swish(x.reshape(-1), self.beta, sigmoid.reshape(-1), y.reshape(-1))
+        else:
+            sigmoid_kernels.swish_array(xp, x, self.beta, sigmoid, y)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        sigmoid, scaled = self.on(xp, self.sigmoid).data, self.beta * y
-        xp.multiply(y_diff, scaled + sigmoid * (1 - scaled), out=x_diff)
+        sigmoid = self.on(xp, self.sigmoid).data
+        if xp is np:
+            flat = (array.reshape(-1) for array in (sigmoid, y_diff, x_diff))
+            sigmoid_kernels.swish_backward(y.reshape(-1), self.beta, *flat)
+        else:
+            sigmoid_kernels.swish_backward_array(xp, y, self.beta, sigmoid, y_diff, x_diff)

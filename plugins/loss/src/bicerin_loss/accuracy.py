@@ -16,9 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin_loss import label_kernels
 from bicerin_loss.labels import class_labels, ignore_label, require_label_count
 from bicerin_loss.softmax import class_columns
 
@@ -48,14 +51,14 @@ class AccuracyLayer(ArrayLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         outer, classes, inner = self.columns
-        labels = class_labels(xp, bottom[1].data, classes, self.ignore_label).reshape(outer, 1, inner)
-        valid = labels != self.ignore_label
-        scores = bottom[0].data.reshape(self.columns)
-        chosen = xp.take_along_axis(scores, xp.where(valid, labels, 0), axis=1)
-        # The label's own class is among those that score as much.
-        others = (scores >= chosen).sum(axis=1, keepdims=True) - 1
-        right = valid & (others < self.top_k) & (chosen == chosen)
-        top[0].data[...] = int(right.sum()) / max(1, int(valid.sum()))
+        labels, valid = class_labels(xp, bottom[1].data, classes, self.ignore_label)
+        labels = labels.reshape(outer, inner)
+        right = xp.empty(labels.shape, bool)
+        if xp is np:
+            label_kernels.right_labels(bottom[0].data.reshape(self.columns), labels, self.top_k, right)
+        else:
+            label_kernels.right_labels_array(xp, bottom[0].data.reshape(self.columns), labels, self.top_k, right)
+        top[0].data[...] = int(right.sum()) / max(1, valid)
         if len(top) > 1:
-            seen = xp.bincount(labels[valid], minlength=classes)
+            seen = xp.bincount(labels[labels >= 0], minlength=classes)
             top[1].data[...] = xp.bincount(labels[right], minlength=classes) / xp.maximum(seen, 1)

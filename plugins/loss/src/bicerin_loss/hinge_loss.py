@@ -40,7 +40,7 @@ class HingeLossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         margin = self.on(xp, self.margin).data
-        self.labels = class_labels(xp, bottom[1].data, margin.shape[1]).reshape(-1)
+        self.labels = class_labels(xp, bottom[1].data, margin.shape[1])[0].reshape(-1)
         margin[...] = bottom[0].data.reshape(margin.shape)
         self._negate_labels(xp, margin)
         margin += 1

@@ -63,18 +63,20 @@ class InfogainLossLayer(ProbabilityLossLayer):
 
     def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
         logarithms = xp.log(xp.maximum(probability, LOG_THRESHOLD))
-        return -(self._rows(xp, bottom) * logarithms * self.valid).sum(dtype=np.float64)
+        return -(self._rows(xp, bottom) * logarithms).sum(dtype=np.float64)
 
     def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: float, diff: Any) -> None:
         rows = self._rows(xp, bottom)
         gradient = probability * rows.sum(axis=1, keepdims=True) - rows
-        xp.multiply(gradient, self.valid * self.dtype.type(scale), out=diff)
+        diff[...] = xp.where(self.labels[:, None, :] >= 0, gradient * scale, 0)
 
     def _rows(self, xp: Any, bottom: Sequence[Any]) -> Any:
-        """H's row of each label, shape (outer, classes, inner)."""
+        """H's row of each label, zeros where it is ignored; shape (outer, classes, inner)."""
         infogain = bottom[2] if self.infogain is None else self.on(xp, self.infogain)
         matrix = infogain.data.reshape(self.columns[1], self.columns[1])
-        return xp.moveaxis(matrix[self.labels[:, 0, :]], 2, 1)
+        rows = matrix[self.labels]
+        rows[self.labels < 0] = 0
+        return xp.moveaxis(rows, 2, 1)
 
     def _read_source(self) -> Any:
         param = self.param.infogain_loss_param

@@ -8,30 +8,36 @@ import numpy as np
 
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
+from bicerin_loss import label_kernels
 
 
-def class_labels(xp: Any, values: Any, classes: int, ignore_label: int | None = None) -> Any:
-    """The labels as int64, a fraction cut off as Caffe does; shape as `values`.
+def class_labels(xp: Any, values: Any, classes: int, ignore_label: int | None = None) -> tuple[Any, int]:
+    """The labels, a fraction cut off as Caffe does, and -1 where they are ignored; and how many are not.
+
+    Returns:
+        int32 of the shape of `values`, and the number of those that are 0 or more.
 
     Raises:
         LayerError: a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
     """
-    with np.errstate(invalid="ignore"):
-        labels = values.astype(np.int64)
-    wrong = (labels < 0) | (labels >= classes) | (values != values)
-    if ignore_label is not None:
-        wrong &= labels != ignore_label
-    if wrong.any():
-        position = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    labels = xp.empty(values.shape, np.int32)
+    ignores, ignored = ignore_label is not None, ignore_label or 0
+    if xp is np:
+        valid, wrong = label_kernels.read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
+    else:
+        valid, wrong = label_kernels.read_labels_array(xp, values, classes, ignores, ignored, labels)
+    if wrong:
+        flat = values.reshape(-1)
+        first = int(((labels.reshape(-1) < 0) & ((xp.trunc(flat) != ignored) | (not ignores))).argmax())
+        position = tuple(int(index) for index in np.unravel_index(first, values.shape))
         allowed = f"0 to {classes - 1}" if classes else "none, for there are no classes"
-        if ignore_label is not None:
-            allowed += f", or the ignore_label {ignore_label}"
+        if ignores:
+            allowed += f", or the ignore_label {ignored}"
         raise LayerError(
-            f"label {float(values[position]):g} at {tuple(map(int, position))} is out of range "
-            f"({int(wrong.sum())} of {wrong.size} labels are).",
+            f"label {float(flat[first]):g} at {position} is out of range ({int(wrong)} of {labels.size} labels are).",
             f"Labels are class indices: {allowed}.",
         )
-    return labels
+    return labels, int(valid)
 
 
 def require_label_count(bottom: Blob, label: Blob, axis: int, axis_name: str) -> None:

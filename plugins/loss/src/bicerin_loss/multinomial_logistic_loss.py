@@ -36,7 +36,7 @@ class MultinomialLogisticLossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         number, classes = self.rows
-        self.labels = class_labels(xp, bottom[1].data, classes).reshape(number)
+        self.labels = class_labels(xp, bottom[1].data, classes)[0].reshape(number)
         top[0].data[...] = -xp.log(self._chosen(xp, bottom)).sum(dtype=np.float64) / max(1, number)
 
     def backward_array(

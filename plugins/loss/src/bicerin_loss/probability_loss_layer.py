@@ -23,8 +23,7 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
     """A subclass gives the sum of the losses and the gradient of that sum; shapes are (outer, classes, inner).
 
     Attributes:
-        labels: int64 of shape (outer, 1, inner), 0 where ignored.
-        valid: which labels are not ignored, bool of the same shape.
+        labels: int32 of shape (outer, inner), -1 where ignored.
     """
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -62,10 +61,9 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         outer, classes, inner = self.columns
-        labels = class_labels(xp, bottom[1].data, classes, self.ignore_label).reshape(outer, 1, inner)
-        self.valid = labels != self.ignore_label
-        self.labels = xp.where(self.valid, labels, 0)
-        self.divisor = normalizer(self.normalization, outer, inner, int(self.valid.sum()))
+        labels, valid = class_labels(xp, bottom[1].data, classes, self.ignore_label)
+        self.labels = labels.reshape(outer, inner)
+        self.divisor = normalizer(self.normalization, outer, inner, valid)
         probability = self._probability(xp)
         softmax(xp, bottom[0].data.reshape(self.columns), probability)
         top[0].data[...] = self.total_loss(xp, bottom, probability) / self.divisor

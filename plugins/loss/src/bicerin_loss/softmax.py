@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
 from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin_loss import softmax_kernels
 
 
 class SoftmaxLayer(ArrayLayer):
@@ -34,8 +37,11 @@ class SoftmaxLayer(ArrayLayer):
         if not propagate_down[0]:
             return
         y, y_diff = top[0].data.reshape(self.columns), top[0].diff.reshape(self.columns)
-        weighted = (y * y_diff).sum(axis=1, keepdims=True)
-        xp.multiply(y, y_diff - weighted, out=bottom[0].diff.reshape(self.columns))
+        x_diff = bottom[0].diff.reshape(self.columns)
+        if xp is np:
+            softmax_kernels.softmax_backward(y, y_diff, x_diff)
+        else:
+            softmax_kernels.softmax_backward_array(xp, y, y_diff, x_diff)
 
 
 def class_columns(bottom: Blob, axis: int) -> tuple[int, int, int]:
@@ -45,8 +51,7 @@ def class_columns(bottom: Blob, axis: int) -> tuple[int, int, int]:
 
 def softmax(xp: Any, x: Any, y: Any) -> None:
     """Write the softmax over axis 1 of `x` into `y`; both (outer, classes, inner), maybe the same array."""
-    if not x.size:
-        return
-    xp.subtract(x, x.max(axis=1, keepdims=True), out=y)
-    xp.exp(y, out=y)
-    y /= y.sum(axis=1, keepdims=True)
+    if xp is np:
+        softmax_kernels.softmax(x, y)
+    else:
+        softmax_kernels.softmax_array(xp, x, y)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.layer import BlobCounts, between
+from bicerin_loss import softmax_kernels
 from bicerin_loss.probability_loss_layer import ProbabilityLossLayer
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
@@ -32,9 +33,12 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
         return axis
 
     def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
-        chosen = xp.take_along_axis(probability, self.labels, axis=1)
-        return -(xp.log(xp.maximum(chosen, FLT_MIN)) * self.valid).sum(dtype=np.float64)
+        if xp is np:
+            return softmax_kernels.logarithm_loss(probability, self.labels, FLT_MIN)
+        return softmax_kernels.logarithm_loss_array(xp, probability, self.labels, FLT_MIN)
 
     def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: float, diff: Any) -> None:
-        right = self.labels == xp.arange(self.columns[1]).reshape(1, -1, 1)
-        xp.multiply(probability - right, self.valid * self.dtype.type(scale), out=diff)
+        if xp is np:
+            softmax_kernels.logarithm_loss_backward(probability, self.labels, scale, diff)
+        else:
+            softmax_kernels.logarithm_loss_backward_array(xp, probability, self.labels, scale, diff)
