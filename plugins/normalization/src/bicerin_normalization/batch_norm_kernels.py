@@ -1,7 +1,7 @@
 """Batch normalization of `(N, C, S)`: per channel, over images and pixels.
 
-A channel is read from memory once and stays in cache for the passes that follow. Rows are summed in their own precision,
-and the rows' sums in double.
+A channel is read from memory once and stays in cache for the passes that follow. Rows are summed in their own
+precision, and the rows' sums in double.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ def batch_norm(
 def batch_norm_backward(
     x: np.ndarray, mean: np.ndarray, rate: np.ndarray, inverse: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray
 ) -> None:
-    """x_diff = (g - mean(g) - y * mean(g * y)) * inverse for g = y_diff, y = (x - mean) * rate; x_diff may be y_diff."""
+    """x_diff = (g - mean(g) - y * mean(g * y)) * inverse for g = y_diff, y = (x - mean) * rate.
+
+    x_diff may be y_diff.
+    """
     num, channels, size = x.shape
     for c in prange(channels):
         center, factor = mean[c], rate[c]

@@ -1,0 +1,80 @@
+"""LRN: each value divided by the strength of its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import BlobCounts, Layer
+from bicerin.phase import Phase
+from bicerin_normalization import lrn_kernels as kernels
+
+
+class LRNLayer(Layer):
+    """top = x * (k + alpha / n * sum of x^2 over the neighbourhood)^-beta.
+
+    The neighbourhood of a value is, with ACROSS_CHANNELS, the n = `local_size` channels around it at its pixel; with
+    WITHIN_CHANNEL the n = `local_size`^2 pixels around it in its plane, and there k is 1 whatever is given. What lies
+    outside counts as zeros.
+
+    Bottom and top: `(N, C, H, W)`. Source: Krizhevsky et al., 2012; Caffe's LRNLayer.
+    """
+
+    type = "LRN"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.lrn_param
+        self.across = param.norm_region == param.ACROSS_CHANNELS
+        self.size: int = param.local_size
+        if self.size % 2 != 1:
+            raise ShapeError(f"LRN only supports odd values for local_size, not {self.size}.")
+        if bottom[0] is top[0]:
+            raise LayerError("LRN does not work in place: it reads neighbours that it would have overwritten.")
+        self.rate: float = param.alpha / (self.size if self.across else self.size**2)
+        self.beta: float = param.beta
+        self.shift: float = param.k if self.across else 1.0
+        self.empty = np.empty((0, 0, 0), self.dtype)
+        self.scale = self.empty
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        shape = bottom[0].shape
+        if len(shape) != 4:
+            raise ShapeError(
+                f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
+            )
+        num, channels, height, width = shape
+        self.aligned = (num, channels, height * width) if self.across else (num * channels, height, width)
+        top[0].reshape(*shape)
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        # At TEST the gradient is the exception, and computes the scale itself.
+        self._run(bottom[0], top[0].data, keep=self.phase is Phase.TRAIN)
+
+    def _run(self, bottom: Blob, y: np.ndarray, keep: bool) -> None:
+        if not keep:
+            self.scale = self.empty
+        elif self.scale.shape != self.aligned:
+            self.scale = np.empty(self.aligned, self.dtype)
+        run = kernels.across if self.across else kernels.within
+        x = bottom.cpu_data.reshape(self.aligned)
+        run(x, y.reshape(self.aligned), self.scale, self.size, self.rate, self.beta, self.shift)
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0]:
+            return
+        if self.scale.shape != self.aligned:
+            self._run(bottom[0], np.empty(self.aligned, self.dtype), keep=True)
+        run = kernels.across_backward if self.across else kernels.within_backward
+        run(
+            bottom[0].cpu_data.reshape(self.aligned),
+            self.scale,
+            top[0].cpu_diff.reshape(self.aligned),
+            bottom[0].diff.reshape(self.aligned),
+            self.size,
+            self.rate,
+            self.beta,
+        )
