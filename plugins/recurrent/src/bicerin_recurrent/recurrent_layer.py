@@ -12,11 +12,11 @@ Tops: the output `(T, N, H)` with H = `num_output`, and with `expose_hidden` eac
 Without `expose_hidden` the layer keeps its hidden state: a batch goes on where the last one ended, unless `cont` says
 that a sequence begins. No gradient goes back over the border of a batch; so none reaches exposed states either.
 
-Learnable blobs: W_x `(G, D)`, b `(G,)`, with a static input W_static `(G, D_static)`, W_h `(G, H)`, and then the layer's
-own; G is H or several times H.
+Learnable blobs: W_x `(G, D)`, b `(G,)`, with a static input W_static `(G, D_static)`, W_h `(G, H)`, and then the
+layer's own; G is H or several times H.
 
-Caffe unrolls a net of small layers in time. Here only what depends on the step before is done step by step: the products
-with W_x and with all gradients of weights are one each, over T N rows.
+Caffe unrolls a net of small layers in time. Here only what depends on the step before is done step by step: the product
+with W_x, and that for the gradient of each weight, is one over T N rows.
 
 Source: Caffe's `RecurrentLayer`.
 """
@@ -122,9 +122,7 @@ class RecurrentLayer(ArrayLayer):
                 f"bottom[1] must have exactly 2 axes -- (#timesteps, #streams); its shape is {cont.shape}."
             )
         if cont.shape != x.shape[:2]:
-            raise ShapeError(
-                f"bottom[1] must have the shape {x.shape[:2]} of bottom[0]'s first axes, not {cont.shape}."
-            )
+            raise ShapeError(f"bottom[1] has the shape {cont.shape}, but bottom[0]'s first axes are {x.shape[:2]}.")
         if self.static and (bottom[2].num_axes < 2 or bottom[2].shape[0] != x.shape[1]):
             raise ShapeError(f"the static input must have the shape ({x.shape[1]}, ...), not {bottom[2].shape}.")
 
@@ -137,10 +135,10 @@ class RecurrentLayer(ArrayLayer):
         shape = (1, self.streams, self.num_output)
         for blob in self._hidden:
             blob.reshape(*shape)
-        for index, blob in enumerate(self._exposed(bottom), start=len(bottom) - len(self._exposed(bottom))):
-            if blob.shape != shape:
+        for index in range(self._first_exposed, len(bottom)):
+            if bottom[index].shape != shape:
                 raise ShapeError(
-                    f"bottom[{index}] shape must match hidden state input shape: {shape}, not {blob.shape}."
+                    f"bottom[{index}] shape must match hidden state input shape: {shape}, not {bottom[index].shape}."
                 )
         rows = self.gates * self.num_output
         self.inputs.reshape(self.steps, self.streams, rows)
@@ -151,9 +149,10 @@ class RecurrentLayer(ArrayLayer):
         for blob in top[1:]:
             blob.reshape(*shape)
 
-    def _exposed(self, bottom: Sequence[Any]) -> Sequence[Any]:
-        """The bottoms that are hidden states."""
-        return bottom[3 if self.static else 2 :]
+    @property
+    def _first_exposed(self) -> int:
+        """The index of the first bottom that is a hidden state."""
+        return 3 if self.static else 2
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0 or (bottom_index == 2 and self.static)
@@ -169,9 +168,10 @@ class RecurrentLayer(ArrayLayer):
         xp.dot(x, weights[0].T, out=inputs.reshape(self.steps * self.streams, inputs.shape[2]))
         xp.add(inputs, weights[1], out=inputs)
         if self.static:
-            xp.add(inputs, xp.dot(bottom[2].data.reshape(self.streams, -1), weights[2].T), out=inputs)
+            static = bottom[2].data.reshape(self.streams, self._features[1])
+            xp.add(inputs, xp.dot(static, weights[2].T), out=inputs)
         kept = [self.array(blob)[0] for blob in self._hidden]
-        before = [blob.data[0] for blob in self._exposed(bottom)] or kept
+        before = [blob.data[0] for blob in bottom[self._first_exposed :]] or kept
         after = self.unroll(xp, bottom[1].data[:, :, None], before, top[0].data)
         for target, state in zip([blob.data[0] for blob in top[1:]] or kept, after, strict=True):
             target[...] = state
@@ -191,7 +191,7 @@ class RecurrentLayer(ArrayLayer):
         self.add_gradient(xp, 0, rows, x)
         if self.param_propagate_down(1):
             weights[1].diff[...] += rows.sum(axis=0)
-        self.add_gradient(xp, self.recurrent_weight, rows, self.array(self.conted).reshape(len(rows), -1))
+        self.add_gradient(xp, self.recurrent_weight, rows, self.array(self.conted).reshape(len(rows), self.num_output))
         if propagate_down[0]:
             xp.dot(rows, weights[0].data, out=bottom[0].diff.reshape(x.shape))
         if self.static:
@@ -200,9 +200,9 @@ class RecurrentLayer(ArrayLayer):
             self.add_gradient(xp, 2, static_rows, static)
             if propagate_down[2]:
                 xp.dot(static_rows, weights[2].data, out=bottom[2].diff.reshape(static.shape))
-        for blob, wanted in zip(reversed(self._exposed(bottom)), reversed(propagate_down), strict=False):
-            if wanted:
-                blob.diff.fill(0)
+        for index in range(self._first_exposed, len(bottom)):
+            if propagate_down[index]:
+                bottom[index].diff.fill(0)
         if self.param.recurrent_param.debug_info:
             parameters = [(f"parameter {index}", blob.diff) for index, blob in enumerate(weights)]
             self._log_sizes(xp, "Backward", [("input", inputs_diff), *parameters])
