@@ -271,10 +271,10 @@ class Layer(ABC):
             if self._shared:
                 with self._lock:
                     self.reshape(bottom, top)
-                    self._run_forward(bottom, top)
+                    self._run_forward(self, bottom, top)
             else:
                 self.reshape(bottom, top)
-                self._run_forward(bottom, top)
+                self._run_forward(self, bottom, top)
             loss = 0.0
             for index, weight in self._weighted:
                 blob = top[index]
@@ -291,7 +291,7 @@ class Layer(ABC):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Compute the gradients of the bottoms with `propagate_down`, and add those of the learnable blobs."""
         try:
-            self._run_backward(top, propagate_down, bottom)
+            self._run_backward(self, top, propagate_down, bottom)
         except BicerinError as error:
             raise self._located(error, bottom, top) from error.__cause__
 
@@ -305,15 +305,16 @@ class Layer(ABC):
         return located
 
     def _implementations(self) -> tuple[Any, Any]:
-        if self.device.is_host:
-            return self.forward_cpu, self.backward_cpu
+        # The class's functions: bound methods would make the layer hold itself, and its threads and files, for longer.
         cls = type(self)
+        if self.device.is_host:
+            return cls.forward_cpu, cls.backward_cpu
         if cls.forward_gpu is Layer.forward_gpu:
             reason = f'{cls.type} has no implementation for the device "{self.device}"'
             if self.context.strict_device:
                 raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
             _log.warning('layer "%s": %s; it runs on the CPU, with the copies that this needs.', self.name, reason)
-        return self.forward_gpu, self.backward_gpu
+        return cls.forward_gpu, cls.backward_gpu
 
     def loss(self, top_index: int) -> float:
         """The loss weight of a top; 0 for one that is no loss."""
