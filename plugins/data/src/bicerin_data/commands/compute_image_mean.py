@@ -6,6 +6,7 @@ Source: Caffe's tool `compute_image_mean`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,7 +40,7 @@ def compute_image_mean(store: Path, output: Path | None, backend: str | None, sk
         click.echo(f"mean_value channel [{channel}]: {value:g}")
 
 
-def _sum(store, skip_bad_records: bool):  # type: ignore[no-untyped-def]
+def _sum(store: Any, skip_bad_records: bool) -> tuple[Any, int, int]:
     """The sum of the images, float64 (C, H, W), their number, and that of the records left out."""
     import logging
 
@@ -53,9 +54,7 @@ def _sum(store, skip_bad_records: bool):  # type: ignore[no-untyped-def]
         try:
             image = datum_array(parse_datum(value))
             if count and image.shape != total.shape:
-                raise DataError(
-                    f"Incorrect data field size: its shape is {image.shape}, that of the first {total.shape}."
-                )
+                raise DataError(f"Incorrect data field size: it is {image.shape}, the first {total.shape}.")
         except DataError as error:
             named = DataError(f"{store.record_name(key)}: {error.reason}", error.hint)
             if not skip_bad_records:

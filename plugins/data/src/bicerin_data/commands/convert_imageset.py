@@ -32,9 +32,7 @@ _TOGETHER = 64
 @click.option("--shuffle", is_flag=True, help="Store them in random order.")
 @click.option("--seed", type=int, help="Of that order; by default it is another one each time.")
 @click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), default="lmdb", show_default=True)
-@click.option(
-    "--resize-width", type=click.IntRange(min=0), default=0, help="Resize to this width, if the height is given."
-)
+@click.option("--resize-width", type=click.IntRange(min=0), default=0, help="Resize to this width.")
 @click.option("--resize-height", type=click.IntRange(min=0), default=0, help="Resize to this height.")
 @click.option("--check-size", is_flag=True, help="Refuse images of another size than the first.")
 @click.option("--encoded", is_flag=True, help="Store image files instead of pixels.")
@@ -73,7 +71,7 @@ def convert_imageset(
         raise click.UsageError("--resize-width and --resize-height are given together or not at all.")
     lines = read_image_list(list_file)
     if shuffle:
-        np.random.default_rng(seed).shuffle(lines)  # type: ignore[arg-type]
+        np.random.default_rng(seed).shuffle(lines)
     _log.info("A total of %d images.", len(lines))
     if os.path.isdir(root_folder) and not root_folder.endswith(os.sep):
         root_folder += os.sep
@@ -91,9 +89,7 @@ def convert_imageset(
                 continue
             size = size or len(datum.data)
             if check_size and len(datum.data) != size:
-                raise DataError(
-                    f"{name}: Incorrect data field size {len(datum.data)}; that of the first image is {size}."
-                )
+                raise DataError(f"{name}: Incorrect data field size {len(datum.data)}; the first image's is {size}.")
             writer.put(f"{index:08d}_{name}".encode(), datum.SerializeToString())
         if skipped == len(lines):
             raise DataError(f"{list_file}: none of its {skipped} images can be read.")

@@ -6,7 +6,7 @@ Source: Caffe's tool `extract_features`; keys and values are the same.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ def extract_features(
 ) -> None:
     """Run NET with WEIGHTS on BATCHES batches, in the phase TEST, and store each BLOB in its OUTPUT.
 
-    In LMDB and LevelDB, each image's features are a Datum of floats, under its number. In HDF5, a dataset has the blob's
-    name and all of its axes. An OUTPUT appears when it is complete.
+    In LMDB and LevelDB, each image's features are a Datum of floats, under its number. In HDF5, a dataset has the
+    blob's name and all of its axes. An OUTPUT appears when it is complete.
     """
     from bicerin.cli.progress import counted
     from bicerin.net import Net
@@ -62,37 +62,34 @@ def extract_features(
     for name in names:
         if name not in built.blobs:
             raise click.UsageError(
-                f'Unknown feature blob name "{name}" in the network "{built.name}", which has: {", ".join(built.blobs)}.'
+                f'Unknown feature blob name "{name}" in the network "{built.name}", '
+                f"which has: {', '.join(built.blobs)}."
             )
-    counts = dict.fromkeys(names, 0)
     with contextlib.ExitStack() as stack:
-        put = [stack.enter_context(_output(target, backend)) for target in targets]
+        stores = [
+            stack.enter_context(_output(name, target, backend)) for name, target in zip(names, targets, strict=True)
+        ]
+        counts = [0] * len(names)
         for _ in counted(range(batches), "extracting"):
             built.forward()
-            for name, store in zip(names, put, strict=True):
-                blob = built.blobs[name]
-                store(name, counts[name], blob.cpu_data if backend == "hdf5" else _rows(blob))
-                counts[name] += blob.num
-    for name, target in zip(names, targets, strict=True):
-        click.echo(f"{target}: {counts[name]} rows of {name}")
-
-
-def _rows(blob: Any) -> Any:
-    return blob.cpu_data.reshape(blob.num, blob.channels, blob.height, blob.width)
+            for index, (name, store) in enumerate(zip(names, stores, strict=True)):
+                store(built.blobs[name], counts[index])
+                counts[index] += built.blobs[name].num
+    for name, target, count in zip(names, targets, counts, strict=True):
+        click.echo(f"{target}: {count} rows of {name}")
 
 
 @contextlib.contextmanager
-def _output(path: Path, backend: str):  # type: ignore[no-untyped-def]
-    """A function `(blob's name, number of the first row, rows)` that stores rows."""
+def _output(name: str, path: Path, backend: str) -> Iterator[Callable[[Any, int], None]]:
+    """A function that stores a blob, given it and the number of its first row."""
     from bicerin_data.datum import array_datum
     from bicerin_data.hdf5_writer import Hdf5Writer
     from bicerin_data.stores import create_store
 
-    put: Callable[[str, int, Any], None]
     if backend == "hdf5":
         file = Hdf5Writer(path)
         try:
-            yield lambda name, first, rows: file.append({name: rows})
+            yield lambda blob, first: file.append({name: blob.cpu_data})
         except BaseException:
             file.discard()
             raise
@@ -100,7 +97,8 @@ def _output(path: Path, backend: str):  # type: ignore[no-untyped-def]
     else:
         with create_store(path, backend) as writer:
 
-            def put(name: str, first: int, rows: Any) -> None:
+            def put(blob: Any, first: int) -> None:
+                rows = blob.cpu_data.reshape(blob.num, blob.channels, blob.height, blob.width)
                 for number, row in enumerate(rows, first):
                     writer.put(f"{number:010d}".encode(), array_datum(row).SerializeToString())
 

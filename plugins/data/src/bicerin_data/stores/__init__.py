@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bicerin.errors import DataError
 
@@ -99,7 +99,7 @@ def create_store(path: Path, backend: str) -> AbstractContextManager[StoreWriter
     return writer
 
 
-def _module(backend: str):  # type: ignore[no-untyped-def]
+def _module(backend: str) -> Any:
     if backend.lower() not in BACKENDS:
         raise DataError(f"unknown backend {backend!r}.", f"There are: {', '.join(BACKENDS)}.")
     return importlib.import_module(f"bicerin_data.stores.{backend.lower()}_store")
