@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin_proto import DecodeError, array_blob, blob_array, blob_shape, default_schema
+from bicerin_proto.wire import LENGTH, VARINT, tag
 
 BlobProto = default_schema().BlobProto
 
@@ -63,6 +64,17 @@ def test_data_in_several_pieces_and_unpacked():
     unpacked = b"\x2d" + np.float32(4).tobytes()
     blob = BlobProto.FromString(one + two + unpacked + BlobProto(shape={"dim": [4]}).SerializeToString())
     assert np.array_equal(blob_array(blob), [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(("number", "dtype"), [(0, "<f8"), (1, "<f4"), (2, "<f2")])
+@pytest.mark.parametrize("diff", [False, True])
+def test_raw_bytes_of_nvidias_fork(number, dtype, diff):
+    # Its BlobProto: raw_data_type = 10, raw_diff_type = 11, raw_data = 12, raw_diff = 13; types 0, 1, 2.
+    array = np.array([[1, 2.5, -3]], dtype)
+    raw = tag(10 + diff, VARINT) + bytes([number]) + tag(12 + diff, LENGTH) + bytes([array.nbytes]) + array.tobytes()
+    got = blob_array(BlobProto.FromString(BlobProto(shape={"dim": [1, 3]}).SerializeToString() + raw), diff=diff)
+    assert np.array_equal(got, array)
+    assert got.dtype == (np.float64 if number == 0 else np.float32)
 
 
 def test_wrong_counts():

@@ -234,6 +234,18 @@ def test_merging_is_cached_and_leaves_the_default_alone(fragment):
 
 
 @pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("message M { map<string, int32> m = 1; }", "M has a map"),
+        ("message LayerParameter { optional group G = 500 { optional int32 x = 1; } }", "LayerParameter.g is a group"),
+    ],
+)
+def test_what_a_fragment_may_not_have(fragment, body, reason):
+    with pytest.raises(SchemaError, match=f"bicerin-a: {reason}"):
+        fragment("bicerin-a", body).check()
+
+
+@pytest.mark.parametrize(
     ("descriptor", "reason"),
     [(b"", "not a compiled .proto"), (b"garbage", "not a compiled .proto"), (b"\x0a\x04\x62\x02xx", "xx")],
 )

@@ -15,9 +15,14 @@ from bicerin_proto.schema import default_schema
 Array = np.ndarray[Any, Any]
 
 _LEGACY_AXES = ("num", "channels", "height", "width")
-_FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
+_FLOAT: np.dtype[Any] = np.dtype("<f4")
+_DOUBLE: np.dtype[Any] = np.dtype("<f8")
 _DATA: dict[int, np.dtype[Any]] = {5: _FLOAT, 8: _DOUBLE}
 _DIFF: dict[int, np.dtype[Any]] = {6: _FLOAT, 9: _DOUBLE}
+
+_RAW_TYPES: dict[int, np.dtype[Any]] = {0: _DOUBLE, 1: _FLOAT, 2: np.dtype("<f2")}
+_RAW_DATA, _RAW_DIFF = (10, 12), (11, 13)
+"""NVIDIA's fork stores a blob as raw bytes, with their type in a field before them; Caffe has neither field."""
 
 
 def blob_shape(blob: Message) -> tuple[int, ...]:
@@ -43,24 +48,37 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
         DecodeError: the blob does not hold as many numbers as its shape says.
     """
     shape = blob_shape(blob)
-    numbers = _numbers(blob, _DIFF if diff else _DATA)
+    numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if diff else (_DATA, _RAW_DATA)))
     if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
         what = "gradients" if diff else "numbers"
         raise DecodeError(f"a blob of shape {shape} holds {numbers.size} {what}, expected {math.prod(shape)}")
     return numbers.reshape(shape)
 
 
-def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]]) -> Array:
+def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]], raw: tuple[int, int]) -> Array:
     # Python's protobuf gives no buffer of a repeated field, but the bytes of the whole message have one inside.
     packed = blob.SerializePartialToString()
     parts: list[Array] = []
+    raw_type = _FLOAT
+    raw_data: wire.WireField | None = None
     for field in wire.fields(packed):
-        dtype = dtypes.get(field.number)
-        if dtype is not None:
-            parts.append(np.frombuffer(packed, dtype, (field.end - field.begin) // dtype.itemsize, field.begin))
+        if field.number in dtypes:
+            parts.append(_view(packed, field, dtypes[field.number]))
+        elif field.number == raw[0] and field.wire_type == wire.VARINT:
+            raw_type = _RAW_TYPES.get(wire.varint(packed, field.begin)[0], _FLOAT)
+        elif field.number == raw[1] and field.wire_type == wire.LENGTH:
+            raw_data = field
+    if raw_data is not None and not parts:
+        parts = [_view(packed, raw_data, raw_type)]
+        if raw_type.itemsize < _FLOAT.itemsize:
+            parts = [parts[0].astype(_FLOAT)]
     if len(parts) == 1:
         return parts[0]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _view(packed: bytes, field: wire.WireField, dtype: np.dtype[Any]) -> Array:
+    return np.frombuffer(packed, dtype, (field.end - field.begin) // dtype.itemsize, field.begin)
 
 
 def array_blob(

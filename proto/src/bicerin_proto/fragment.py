@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -142,6 +143,11 @@ class _Sorter:
         self.names[full_name] = f".{PACKAGE}.{below}"
 
     def _take_message(self, message: DescriptorProto) -> None:
+        if any(nested.options.map_entry for nested in message.nested_type):
+            raise SchemaError(
+                f"{self.fragment.distribution}: {message.name} has a map, which Caffe's text never had; "
+                "use a repeated message"
+            )
         for one in _fields(message):
             self._rename(one, message.name)
         if message.name not in self.base_messages:
@@ -175,8 +181,7 @@ class _Sorter:
             )
         one.type_name = self.names[one.type_name]
 
-    def _add(self, container: object, definition: Message) -> None:
-        assert isinstance(container, type(self.result.own.nested_type) | type(self.result.own.enum_type))
+    def _add(self, container: Any, definition: Any) -> None:
         for other in container:
             if other.name == definition.name and other != definition:
                 raise SchemaError(f"{self.fragment.distribution}: defines {definition.name} twice, in different ways")
