@@ -1,0 +1,170 @@
+"""Finds the user's class, and turns what the user's code raises into a `UserCodeError`.
+
+A module is looked for
+1. where Python looks: `sys.path`, and so `PYTHONPATH`;
+2. beside the prototxt;
+3. in the working directory.
+
+The folder that a module was found in by 2 or 3 is put at the end of `sys.path`, so that the module may import its
+neighbours, also later on. Two nets may each have a module of the same name beside them: when another folder comes into
+use, the modules of the former leave `sys.modules`, and what already uses them goes on with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import inspect
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bicerin.errors import LayerError, UserCodeError
+
+_HERE = Path(__file__).parent
+_lock = threading.RLock()
+#: The folders in use so far, each with the modules that were imported from it.
+_folders: dict[Path, dict[str, ModuleType]] = {}
+_active: Path | None = None
+
+
+def find_class(module: str, name: str, directory: Path | None) -> type:
+    """The class `name` of the module, imported if need be.
+
+    Args:
+        directory: the folder of the prototxt.
+
+    Raises:
+        LayerError: there is no such module or class, or it is no class; says where it was looked for.
+        UserCodeError: the module raised while it was imported.
+    """
+    if not module or not name:
+        raise LayerError(
+            "python_param must name a module and a layer.",
+            'Such as python_param { module: "losses" layer: "HalfSquareLoss" }.',
+        )
+    places = {"beside the prototxt": directory, "the working directory": Path.cwd()}
+    folders = {place: path.resolve() for place, path in places.items() if path is not None}
+    found: list[ModuleType] = []
+    with _lock:
+        for folder in (None, *dict.fromkeys(folders.values())):
+            candidate = _import(module, folder)
+            if candidate is None:
+                continue
+            if hasattr(candidate, name):
+                return _checked(getattr(candidate, name), candidate, name)
+            found.append(candidate)
+    if found:
+        raise _missing_class(found[0], name)
+    looked = ", ".join(["sys.path (PYTHONPATH)", *(f"{path} ({place})" for place, path in folders.items())])
+    raise LayerError(f'there is no module "{module}".', f"It was looked for on {looked}.")
+
+
+@contextlib.contextmanager
+def user_code(what: str, file: str | None) -> Iterator[None]:
+    """Run the user's code; an exception in it becomes a `UserCodeError` whose `__cause__` it is.
+
+    Args:
+        what: what runs, such as `HalfSquareLoss.forward`.
+        file: the user's module, whose innermost line is named.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise UserCodeError(f"{what} raised {type(error).__name__}: {error}", _place(error, file)) from error
+
+
+def _place(error: Exception, file: str | None) -> str | None:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
+    if not frames:
+        return None
+    frame = ([frame for frame in frames if frame.filename == file] or frames)[-1]
+    return f"at {frame.filename}:{frame.lineno}: {frame.line}"
+
+
+def _import(module: str, folder: Path | None) -> ModuleType | None:
+    """The module, from Python's own path or from a folder; None where it is not there."""
+    previous = _active
+    if folder is not None and not _stands_in(module, folder):
+        return None
+    _activate(folder)
+    importlib.invalidate_caches()
+    try:
+        with user_code(f'importing the module "{module}"', None):
+            return importlib.import_module(module)
+    except UserCodeError as error:
+        cause = error.__cause__
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        if missing is not None and (module == missing or module.startswith(f"{missing}.")):
+            return None
+        raise
+    finally:
+        if folder is None:
+            _activate(previous)
+        else:
+            _keep_modules(folder)
+
+
+def _stands_in(module: str, folder: Path) -> bool:
+    top = folder / module.partition(".")[0]
+    return top.with_suffix(".py").is_file() or top.is_dir()
+
+
+def _activate(folder: Path | None) -> None:
+    """Make `sys.path` and `sys.modules` what they are if this folder is the only one that was added."""
+    global _active
+    if _active is not None and _active != folder:
+        _keep_modules(_active)
+        for name, module in _folders[_active].items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(_active))
+    if folder is not None and _active != folder:
+        sys.path.append(str(folder))
+        for name, module in _folders.setdefault(folder, {}).items():
+            sys.modules.setdefault(name, module)
+    _active = folder
+
+
+def _keep_modules(folder: Path) -> None:
+    """Note which modules have come from a folder."""
+    kept = _folders[folder]
+    for name, module in list(sys.modules.items()):
+        if name in kept:
+            continue
+        top = name.partition(".")[0]
+        parent = sys.modules.get(top)
+        homes = {folder / f"{top}.py", folder / top / "__init__.py"}
+        if parent is not None and _file(parent) in homes:
+            kept[name] = module
+
+
+def _file(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file) if file else None
+
+
+def _checked(cls: Any, module: ModuleType, name: str) -> type:
+    if not inspect.isclass(cls):
+        raise LayerError(f'"{name}" in the module "{module.__name__}" ({_file(module)}) is not a class.')
+    return cls
+
+
+def _missing_class(module: ModuleType, name: str) -> LayerError:
+    layers = [
+        key
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and hasattr(value, "forward") and value.__module__ == module.__name__
+    ]
+    close = difflib.get_close_matches(name, layers, n=1)
+    hint = f'Did you mean "{close[0]}"? ' if close else ""
+    return LayerError(
+        f'the module "{module.__name__}" ({_file(module)}) has no class "{name}".',
+        f"{hint}Its layers: {', '.join(layers) or 'none'}.",
+    )
