@@ -64,6 +64,9 @@ class Device(ABC):
         self.transfers.bytes_to_device += source.nbytes
         self._copy_from_host(source, target)
 
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was asked of it; the host has nothing to wait for."""
+
     @abstractmethod
     def _copy_to_host(self, source: Any, target: np.ndarray) -> None: ...
 

@@ -11,6 +11,7 @@ import click
 from importlib_metadata import PackageNotFoundError, version
 
 from bicerin import configuration
+from bicerin.cli.json_text import json_text
 from bicerin.cli.options import json_option
 from bicerin.errors import BicerinError
 from bicerin.registry import devices, layers, plugin_index
@@ -25,11 +26,11 @@ _PACKAGES = (
 @json_option
 def info(as_json: bool) -> None:
     """Show versions, devices and settings."""
-    from bicerin.cli.table import console, new_table, print_json
+    from bicerin.cli.table import console, new_table
 
     found = _found()
     if as_json:
-        print_json(found)
+        click.echo(json_text(found, indent=2))
         return
     table = new_table("What", "Which")
     for section in ("versions", "devices", "settings"):

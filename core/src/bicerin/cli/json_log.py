@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from pathlib import Path
 from typing import Any
 
+from bicerin.cli.json_text import json_text
 from bicerin.cli.pace import images_per_step
 from bicerin.errors import BicerinError
 from bicerin.hooks import hookimpl, plugins
@@ -16,9 +15,12 @@ from bicerin.hooks import hookimpl, plugins
 class JsonLog:
     """Hook implementations that append to a file, while this is entered as a context.
 
-    A step: `{"event": "step", "iteration", "loss", "learning_rate", "seconds", "images_per_second"}`, where `iteration`
-    counts the updates done and `seconds` is the time of this step. A test result: `{"event": "test", "iteration",
-    "net", "results"}`. A snapshot: `{"event": "snapshot", "iteration", "path"}`. A number that is not finite is null.
+    - a step: `{"event": "step", "iteration", "loss", "learning_rate", "seconds", "images_per_second"}`: `iteration`
+      counts the updates done, `learning_rate` is what this one was done with, `seconds` what it took;
+    - a test result: `{"event": "test", "iteration", "net", "results"}`;
+    - a snapshot: `{"event": "snapshot", "iteration", "path"}`.
+
+    A number that is not finite is null.
 
     Args:
         path: the file; what is in it stays.
@@ -33,6 +35,7 @@ class JsonLog:
         except OSError as error:
             raise BicerinError(f"{path}: cannot be written: {error.strerror}") from error
         self._last = time.perf_counter()
+        self._rate = 0.0
 
     def __enter__(self) -> JsonLog:
         plugins().register(self)
@@ -45,6 +48,7 @@ class JsonLog:
     @hookimpl
     def bicerin_solver_start(self, solver: Any) -> None:
         self._last = time.perf_counter()
+        self._rate = solver.learning_rate
 
     @hookimpl
     def bicerin_solver_step(self, solver: Any, loss: float) -> None:
@@ -54,10 +58,11 @@ class JsonLog:
             event="step",
             iteration=solver.iteration,
             loss=loss,
-            learning_rate=solver.learning_rate,
+            learning_rate=self._rate,
             seconds=seconds,
             images_per_second=images_per_step(solver) / seconds if seconds else None,
         )
+        self._rate = solver.learning_rate  # of the coming step
 
     @hookimpl
     def bicerin_test_result(self, solver: Any, net_index: int, results: dict[str, Any]) -> None:
@@ -70,18 +75,5 @@ class JsonLog:
         self._last = time.perf_counter()
 
     def _write(self, **values: Any) -> None:
-        self._file.write(json.dumps(_plain(values), allow_nan=False) + "\n")
+        self._file.write(json_text(values) + "\n")
         self._file.flush()
-
-
-def _plain(value: Any) -> Any:
-    """Lists and numbers of Python; None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

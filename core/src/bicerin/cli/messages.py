@@ -21,6 +21,11 @@ def is_quiet() -> bool:
     return not logger.isEnabledFor(logging.INFO)
 
 
+def is_verbose() -> bool:
+    """Whether everything is wanted."""
+    return logger.isEnabledFor(logging.DEBUG)
+
+
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """Show what Bicerin logs while the block runs."""

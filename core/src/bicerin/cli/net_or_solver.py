@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +12,36 @@ from bicerin.errors import ParseError
 from bicerin.schema import layer_owners, schema
 
 
-def read_net_or_solver(path: str, layer_providers: dict[str, str] | None = None) -> tuple[bicerin_proto.Document, bool]:
+def read_net_or_solver(
+    path: str, layer_providers: Mapping[str, str] | None = None
+) -> tuple[bicerin_proto.Document, bool]:
     """A net's or a solver's document, and whether it is a solver's.
 
     Raises:
         ProtoError: it is neither; the error is of the reading that came further.
     """
-    merged = schema(layer_providers)
     try:
-        return bicerin_proto.read_net(Path(path), merged, owners=layer_owners(layer_providers)), False
+        return _reader(layer_providers)(Path(path)), False
     except ParseError as not_a_net:
         try:
-            return bicerin_proto.read_solver(Path(path), merged), True
+            return bicerin_proto.read_solver(Path(path), schema(layer_providers)), True
         except ParseError as not_a_solver:
             raise max(not_a_net, not_a_solver, key=_place) from None
 
 
-def train_net(solver: bicerin_proto.Document, layer_providers: dict[str, str] | None = None) -> Any:
+def train_net(
+    solver: bicerin_proto.Document, layer_providers: Mapping[str, str] | None = None
+) -> bicerin_proto.Document:
     """The document of the net that a solver trains."""
     from bicerin.context import Context
     from bicerin.solver.nets import NetSources
 
     directory = solver.path.parent if solver.path is not None else None
-    return NetSources(solver, Context(directory=directory).resolve, schema(layer_providers)).train_net()
+    return NetSources(solver, Context(directory=directory).resolve, _reader(layer_providers)).train_net()
+
+
+def _reader(layer_providers: Mapping[str, str] | None) -> Callable[[Any], bicerin_proto.Document]:
+    return partial(bicerin_proto.read_net, schema=schema(layer_providers), owners=layer_owners(layer_providers))
 
 
 def _place(error: ParseError) -> tuple[int, int]:

@@ -46,7 +46,7 @@ def write_json_log(path: str | None) -> None:
 
 
 def net_options(command: _Command) -> _Command:
-    """What a net is built with: `device`, `level`, `stages`, `layer_providers`."""
+    """What a net is built with: `level`, `stages`, `layer_providers`."""
     for option in (
         click.option(
             "--provider",
@@ -58,10 +58,18 @@ def net_options(command: _Command) -> _Command:
         ),
         click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage of the net's state."),
         click.option("--level", type=int, help="The level of the net's state."),
-        click.option("--device", default="cpu", show_default=True, help="cpu, gpu, gpu:1, ..."),
     ):
         command = option(command)
     return command
+
+
+def device_option(default: str | None) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--device",
+        default=default,
+        show_default=default or "what solver_mode says",
+        help="cpu, gpu, gpu:1, ...",
+    )
 
 
 def json_option(command: _Command) -> _Command:

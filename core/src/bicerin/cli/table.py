@@ -1,10 +1,8 @@
-"""Tables and JSON on standard output."""
+"""Tables on standard output."""
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -25,7 +23,3 @@ def new_table(*columns: str, right: tuple[str, ...] = (), title: str | None = No
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))

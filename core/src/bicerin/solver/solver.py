@@ -65,7 +65,8 @@ class Solver(ABC):
 
     Args:
         source: a path, the text of a solver's prototxt, or a `SolverParameter`. Files that it names are looked for
-            from the working directory, as Caffe does, and then beside it.
+            from the working directory, as Caffe does, and then beside it. A `Document`, as `bicerin_proto.read_solver`
+            returns, is taken as it is.
         device: "cpu", "gpu", ...; by default what `solver_mode` says, or the CPU where it says nothing.
         dtype: of all blobs.
         weights: `.caffemodel` or HDF5 files to start from, besides those in the source's `weights`.
@@ -87,7 +88,10 @@ class Solver(ABC):
     _document: bicerin_proto.Document
 
     def __new__(cls, source: Any, *args: Any, **keywords: Any) -> Solver:
-        document = bicerin_proto.read_solver(source, schema(keywords.get("layer_providers")))
+        if isinstance(source, bicerin_proto.Document):
+            document = source
+        else:
+            document = bicerin_proto.read_solver(source, schema(keywords.get("layer_providers")))
         if cls is Solver:
             try:
                 cls = solvers.load(document.message.type)

@@ -1,0 +1,108 @@
+"""`bicerin test`: the mean of each output of a net over a number of passes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+import numpy as np
+
+from bicerin.cli.json_text import json_text
+from bicerin.cli.options import device_option, json_option, net_options, verbosity_options
+from bicerin.cli.pace import batch_size
+from bicerin.cli.progress import counted
+from bicerin.cli.table import console, new_table
+from bicerin.net import Net
+
+_log = logging.getLogger("bicerin.cli")
+
+
+@click.command()
+@click.argument("net")
+@click.option("--weights", "-w", multiple=True, metavar="FILE", help="Weights to load; may be given several times.")
+@click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="How many passes.")
+@click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
+@device_option("cpu")
+@net_options
+@json_option
+@verbosity_options
+def test(
+    net: str,
+    weights: tuple[str, ...],
+    iterations: int,
+    skip_bad_records: bool,
+    device: str,
+    level: int | None,
+    stages: tuple[str, ...],
+    layer_providers: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Run NET in the phase TEST and print the mean of each output over the iterations.
+
+    The loss is the sum of the outputs that have a loss weight, each times its weight.
+    """
+    built = Net(
+        Path(net),
+        "TEST",
+        device=device,
+        level=level,
+        stages=stages,
+        layer_providers=layer_providers,
+        skip_bad_records=skip_bad_records,
+    )
+    for path in weights:
+        built.load_weights(path)
+    if not weights and built.params:
+        _log.warning("no --weights: the net runs with the weights that its fillers draw")
+    if built.inputs:
+        _log.warning("nobody fills %s: Input layers hold zeros here", ", ".join(built.inputs))
+    loss, means = _run(built, iterations)
+    if as_json:
+        outputs = {name: mean.item() if mean.size == 1 else mean for name, mean in means.items()}
+        result = {"net": net, "iterations": iterations, "loss": loss, "outputs": outputs}
+        click.echo(json_text(result, indent=2))
+    else:
+        _print_table(built, iterations, loss, means)
+
+
+def _run(net: Net, iterations: int) -> tuple[float, dict[str, np.ndarray]]:
+    loss = 0.0
+    sums: dict[str, np.ndarray] = {}
+    for _ in counted(range(iterations), "testing"):
+        loss += net.run_forward()
+        for name in net.outputs:
+            output = net.blobs[name].cpu_data
+            sums[name] = sums[name] + output if name in sums else output.astype(np.float64)
+    return loss / iterations, {name: total / iterations for name, total in sums.items()}
+
+
+#: Outputs with more elements than this are shown by their extremes.
+_MOST_ROWS = 20
+
+
+def _print_table(net: Net, iterations: int, loss: float, means: dict[str, np.ndarray]) -> None:
+    table = new_table("Output", "Mean", "Loss weight", right=("Mean", "Loss weight"))
+    for name, mean in means.items():
+        weight = net.loss_weight(name)
+        for row in _rows(name, mean):
+            table.add_row(*row, f"{weight:g}" if weight else "")
+    table.add_section()
+    table.add_row("total loss", f"{loss:.6g}", "")
+    output = console()
+    output.print(table)
+    output.print(f"{iterations} iteration(s) of {_images(net)}")
+
+
+def _rows(name: str, mean: np.ndarray) -> list[tuple[str, str]]:
+    if mean.size == 1:
+        return [(name, f"{mean.item():.6g}")]
+    if mean.size > _MOST_ROWS:
+        shape = " x ".join(map(str, mean.shape))
+        return [(f"{name} ({shape})", f"{mean.min():.6g} to {mean.max():.6g}")]
+    return [(f"{name}[{', '.join(map(str, index))}]", f"{value:.6g}") for index, value in np.ndenumerate(mean)]
+
+
+def _images(net: Net) -> str:
+    size = batch_size(net)
+    return f"{size} image(s)" if size else "no images"

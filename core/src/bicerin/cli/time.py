@@ -1,0 +1,181 @@
+"""`bicerin time`: how long each layer takes, forward and backward."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import click
+
+from bicerin.cli.json_text import json_text
+from bicerin.cli.net_or_solver import read_net_or_solver, train_net
+from bicerin.cli.options import device_option, json_option, net_options, phase_option, verbosity_options
+from bicerin.cli.pace import batch_size
+from bicerin.cli.progress import counted
+from bicerin.cli.table import console, new_table
+from bicerin.net import Net
+
+#: Passes before the measured ones: kernels are compiled, buffers allocated and caches filled in them.
+_WARM_UP = 2
+
+
+@click.command()
+@click.argument("net")
+@click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="How many passes.")
+@phase_option("TRAIN")
+@device_option("cpu")
+@net_options
+@json_option
+@verbosity_options
+def time(
+    net: str,
+    iterations: int,
+    phase: str,
+    device: str,
+    level: int | None,
+    stages: tuple[str, ...],
+    layer_providers: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Measure each layer of NET, a net's or a solver's prototxt.
+
+    Times are medians over the iterations, after two that are not counted. With --verbose, the algorithm that a layer
+    chose is shown too.
+    """
+    document, is_solver = read_net_or_solver(net, layer_providers)
+    built = Net(
+        train_net(document, layer_providers) if is_solver else document,
+        phase,
+        device=device,
+        level=level,
+        stages=stages,
+        layer_providers=layer_providers,
+    )
+    measured = _measure(built, iterations)
+    if as_json:
+        click.echo(json_text(measured, indent=2))
+    else:
+        _print(measured)
+
+
+class _Stopwatch:
+    """The times of each layer, taken through a net's callbacks."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.forward: list[list[float]] = [[] for _ in net.layers]
+        self.backward: list[list[float]] = [[] for _ in net.layers]
+        self.transfers = [0] * len(net.layers)
+        self._began = 0.0
+        self._moved = 0
+        net.before_forward.append(self._start)
+        net.after_forward.append(lambda index: self._stop(self.forward, index))
+        net.before_backward.append(self._start)
+        net.after_backward.append(lambda index: self._stop(self.backward, index))
+
+    def clear(self) -> None:
+        for times in (*self.forward, *self.backward):
+            times.clear()
+        self.transfers = [0] * len(self.transfers)
+
+    def now(self) -> float:
+        self.net.device.synchronize()
+        return clock.perf_counter()
+
+    def _count(self) -> int:
+        moved = self.net.device.transfers
+        return moved.to_host + moved.to_device
+
+    def _start(self, index: int) -> None:
+        self._moved = self._count()
+        self._began = self.now()
+
+    def _stop(self, times: list[list[float]], index: int) -> None:
+        times[index].append(self.now() - self._began)
+        self.transfers[index] += self._count() - self._moved
+
+
+def _measure(net: Net, iterations: int) -> dict[str, Any]:
+    watch = _Stopwatch(net)
+    for _ in range(_WARM_UP):
+        net.forward_backward()
+    watch.clear()
+    forward, backward = [], []
+    for _ in counted(range(iterations), "timing"):
+        net.clear_param_diffs()
+        forward.append(_milliseconds(watch, net.run_forward))
+        backward.append(_milliseconds(watch, net.run_backward))
+    rows = [_row(watch, index, iterations) for index in range(len(net.layers))]
+    whole = sum(row["forward_ms"] + row["backward_ms"] for row in rows)
+    for row in rows:
+        row["share"] = (row["forward_ms"] + row["backward_ms"]) / whole if whole else 0.0
+    total = median(f + b for f, b in zip(forward, backward, strict=True))
+    images = batch_size(net)
+    return {
+        "net": net.name,
+        "phase": net.phase.name,
+        "device": repr(net.device),
+        "dtype": net.dtype.name,
+        "iterations": iterations,
+        "batch_size": images,
+        "forward_ms": median(forward),
+        "backward_ms": median(backward),
+        "total_ms": total,
+        "images_per_second": 1000 * images / total if total else None,
+        "layers": rows,
+    }
+
+
+def _milliseconds(watch: _Stopwatch, run: Callable[[], Any]) -> float:
+    began = watch.now()
+    run()
+    return 1000 * (watch.now() - began)
+
+
+def _row(watch: _Stopwatch, index: int, iterations: int) -> dict[str, Any]:
+    net = watch.net
+    layer = net.layers[index]
+    algorithm = getattr(layer, "algorithm", None)
+    return {
+        "name": layer.name,
+        "type": layer.type,
+        "forward_ms": 1000 * median(watch.forward[index]),
+        "backward_ms": 1000 * median(watch.backward[index]) if net.wants_backward(index) else 0.0,
+        "shapes": [blob.shape for blob in net.tops(index)],
+        **({"algorithm": str(algorithm)} if algorithm is not None else {}),
+        **({} if net.device.is_host else {"transfers": watch.transfers[index] / iterations}),
+    }
+
+
+def _print(measured: dict[str, Any]) -> None:
+    from bicerin.cli.messages import is_verbose
+
+    rows = measured["layers"]
+    extra = []
+    if is_verbose() and any("algorithm" in row for row in rows):
+        extra.append(("Algorithm", lambda row: row.get("algorithm", "")))
+    if any("transfers" in row for row in rows):
+        extra.append(("Copies", lambda row: f"{row['transfers']:g}"))
+    numbers = ("Forward ms", "Backward ms", "Share")
+    table = new_table("Layer", "Type", *numbers, "Output", *(name for name, _ in extra), right=(*numbers, "Copies"))
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["type"],
+            f"{row['forward_ms']:.3f}",
+            f"{row['backward_ms']:.3f}" if row["backward_ms"] else "",
+            f"{row['share']:.1%}",
+            ", ".join("x".join(map(str, shape)) or "scalar" for shape in row["shapes"]),
+            *(show(row) for _, show in extra),
+        )
+    table.add_section()
+    table.add_row("whole net", "", f"{measured['forward_ms']:.3f}", f"{measured['backward_ms']:.3f}", "", "")
+    output = console()
+    output.print(table)
+    pace = f", {measured['images_per_second']:.0f} images/s" if measured["batch_size"] else ""
+    output.print(
+        f"{measured['total_ms']:.3f} ms an iteration of {measured['batch_size']} image(s){pace} "
+        f"({measured['phase']}, {measured['device']}, {measured['dtype']}; medians of {measured['iterations']})"
+    )

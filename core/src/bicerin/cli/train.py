@@ -1,0 +1,86 @@
+"""`bicerin train`: train a net as a solver's prototxt says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import bicerin_proto
+from bicerin.cli.options import device_option, log_json_option, net_options, verbosity_options, write_json_log
+from bicerin.cli.progress import training_bar
+from bicerin.cli.signals import EFFECTS, signals_obeyed
+from bicerin.cli.summary import summary
+from bicerin.schema import schema
+from bicerin.solver import Solver
+
+
+@click.command()
+@click.argument("solver")
+@click.option("--weights", "-w", multiple=True, metavar="FILE", help="Start from these weights (finetuning).")
+@click.option("--resume", "--snapshot", metavar="FILE", help="Go on from this .solverstate.")
+@click.option("--iterations", type=click.IntRange(min=0), help="Train up to this iteration, in place of max_iter.")
+@click.option("--seed", type=click.IntRange(min=0), help="The seed of all randomness, in place of random_seed.")
+@click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
+@device_option(None)
+@net_options
+@click.option(
+    "--sigint-effect",
+    type=click.Choice(list(EFFECTS)),
+    default="snapshot-and-stop",
+    show_default=True,
+    help="What Ctrl-C does. A second one ends the program at once.",
+)
+@click.option(
+    "--sighup-effect",
+    type=click.Choice(list(EFFECTS)),
+    default="snapshot",
+    show_default=True,
+    help="What the signal SIGHUP does.",
+)
+@log_json_option
+@verbosity_options
+def train(
+    solver: str,
+    weights: tuple[str, ...],
+    resume: str | None,
+    iterations: int | None,
+    seed: int | None,
+    skip_bad_records: bool,
+    device: str | None,
+    level: int | None,
+    stages: tuple[str, ...],
+    layer_providers: dict[str, str],
+    sigint_effect: str,
+    sighup_effect: str,
+    log_json: str | None,
+) -> None:
+    """Train a net as SOLVER, a solver's prototxt, says.
+
+    Ctrl-C writes a snapshot and stops after the iteration that runs. Going on with --resume gives the same losses as a
+    run that was not interrupted.
+    """
+    if weights and resume:
+        raise click.UsageError("Give --resume to go on with a training, or --weights to start from, but not both.")
+    write_json_log(log_json)
+    document = bicerin_proto.read_solver(Path(solver), schema(layer_providers))
+    _change(document.message, iterations, seed, level, stages)
+    built = Solver(
+        document, device, weights=weights, layer_providers=layer_providers, skip_bad_records=skip_bad_records
+    )
+    if resume:
+        built.restore(resume)
+    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect):
+        built.solve()
+
+
+def _change(param: Any, iterations: int | None, seed: int | None, level: int | None, stages: tuple[str, ...]) -> None:
+    """Put what the command line says in the place of what the prototxt says."""
+    if iterations is not None:
+        param.max_iter = iterations
+    if seed is not None:
+        param.random_seed = seed
+    if level is not None:
+        param.train_state.level = level
+    param.train_state.stage.extend(stages)
