@@ -33,7 +33,7 @@ class EmbedLayer(ArrayLayer):
                 raise ShapeError(f"EmbedLayer {field} must be positive.", f"Give it in embed_param {{ {field}: ... }}.")
         self.num_output: int = param.num_output
         self.input_dim: int = param.input_dim
-        declared = [((self.input_dim, self.num_output), param.weight_filler)]
+        declared: list[tuple[Sequence[int], Any]] = [((self.input_dim, self.num_output), param.weight_filler)]
         if param.bias_term:
             declared.append(((self.num_output,), param.bias_filler))
         self.declare_blobs(*declared)

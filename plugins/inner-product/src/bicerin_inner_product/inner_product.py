@@ -41,7 +41,9 @@ class InnerProductLayer(ArrayLayer):
         self.bias_term: bool = param.bias_term
         self.features = bottom[0].count_between(bottom[0].canonical_axis(param.axis))
         weight_shape = (self.num_output, self.features)
-        declared = [(weight_shape[::-1] if self.transpose else weight_shape, param.weight_filler)]
+        declared: list[tuple[Sequence[int], Any]] = [
+            (weight_shape[::-1] if self.transpose else weight_shape, param.weight_filler)
+        ]
         if self.bias_term:
             declared.append(((self.num_output,), param.bias_filler))
         self.declare_blobs(*declared)

@@ -9,7 +9,7 @@ Source: Caffe's `ConcatLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from bicerin.blob import Blob
@@ -27,30 +27,37 @@ class ConcatLayer(ArrayLayer):
         param = self.param.concat_param
         if param.HasField("axis") and param.HasField("concat_dim"):
             raise ShapeError("Either axis or concat_dim should be specified; not both.", "concat_dim is deprecated.")
+        self._shapes: list[tuple[int, ...]] = []
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._axis = axis = self._read_axis(bottom[0])
-        shape = list(bottom[0].shape)
-        for index, blob in enumerate(bottom[1:], start=1):
-            if blob.num_axes != len(shape):
+        shapes = [blob.shape for blob in bottom]
+        if shapes != self._shapes:
+            self._join(self._read_axis(bottom[0]), shapes)
+            self._shapes = shapes
+        top[0].reshape(*self._top_shape)
+        if len(bottom) == 1:
+            top[0].share_data(bottom[0])
+            top[0].share_diff(bottom[0])
+
+    def _join(self, axis: int, shapes: list[tuple[int, ...]]) -> None:
+        """Find the top's shape and where each bottom is in it."""
+        first = shapes[0]
+        for index, shape in enumerate(shapes[1:], start=1):
+            if len(shape) != len(first):
                 raise ShapeError(
-                    "All inputs must have the same #axes: "
-                    f"bottom 0 has {len(shape)}, bottom {index} has {blob.num_axes}."
+                    f"All inputs must have the same #axes: bottom 0 has {len(first)}, bottom {index} has {len(shape)}."
                 )
-            for i, (expected, size) in enumerate(zip(bottom[0].shape, blob.shape, strict=True)):
+            for i, (expected, size) in enumerate(zip(first, shape, strict=True)):
                 if i != axis and size != expected:
                     raise ShapeError(
                         f"All inputs must have the same shape, except at concat_axis {axis}: "
                         f"axis {i} of bottom 0 is {expected}, of bottom {index} {size}."
                     )
-            shape[axis] += blob.shape[axis]
-        top[0].reshape(*shape)
-        if len(bottom) == 1:
-            top[0].share_data(bottom[0])
-            top[0].share_diff(bottom[0])
-        ends = list(accumulate(blob.shape[axis] for blob in bottom))
+        ends = list(accumulate(shape[axis] for shape in shapes))
         before = (slice(None),) * axis
-        self._parts = [(*before, slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
+        self._axis = axis
+        self._parts = [(*before, slice(start, end)) for start, end in pairwise([0, *ends])]
+        self._top_shape = (*first[:axis], ends[-1], *first[axis + 1 :])
 
     def _read_axis(self, blob: Blob) -> int:
         param = self.param.concat_param

@@ -27,15 +27,18 @@ class SliceLayer(ArrayLayer):
         param = self.param.slice_param
         if param.HasField("axis") and param.HasField("slice_dim"):
             raise ShapeError("Either axis or slice_dim should be specified; not both.", "slice_dim is deprecated.")
+        self._shape: tuple[int, ...] | None = None
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        axis = self._read_axis(bottom[0])
         shape = bottom[0].shape
-        ends = self._ends(shape[axis], len(top))
-        before = (slice(None),) * axis
-        self._parts = [(*before, slice(start, end)) for start, end in pairwise([0, *ends])]
-        for blob, (start, end) in zip(top, pairwise([0, *ends]), strict=True):
-            blob.reshape(*shape[:axis], end - start, *shape[axis + 1 :])
+        if shape != self._shape:
+            axis = self._read_axis(bottom[0])
+            spans = list(pairwise([0, *self._ends(shape[axis], len(top))]))
+            self._parts = [(*(slice(None),) * axis, slice(start, end)) for start, end in spans]
+            self._top_shapes = [(*shape[:axis], end - start, *shape[axis + 1 :]) for start, end in spans]
+            self._shape = shape
+        for blob, top_shape in zip(top, self._top_shapes, strict=True):
+            blob.reshape(*top_shape)
         if len(top) == 1:
             top[0].share_data(bottom[0])
             top[0].share_diff(bottom[0])
