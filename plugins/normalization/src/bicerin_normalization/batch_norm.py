@@ -12,9 +12,6 @@ from bicerin.layer import BlobCounts, Layer
 from bicerin.phase import Phase
 from bicerin_normalization import batch_norm_kernels as kernels
 
-#: Rows shorter than this are left to NumPy, which runs along the channels instead.
-SHORT = 8
-
 
 class BatchNormLayer(Layer):
     """top = (x - mean) / sqrt(variance + eps), per channel (axis 1).
@@ -41,6 +38,7 @@ class BatchNormLayer(Layer):
         self.channels = self._channels(bottom[0])
         self.declare_blobs(((self.channels,), None), ((self.channels,), None), ((1,), None))
         for index in range(len(self.blobs)):
+            self.set_param_propagate_down(index, False)
             if index == len(self.param.param):
                 self.param.param.add(lr_mult=0)
             elif self.param.param[index].lr_mult != 0:
@@ -75,16 +73,16 @@ class BatchNormLayer(Layer):
         if not bottom[0].count:
             return
         x, y = bottom[0].cpu_data.reshape(self.aligned), top[0].data.reshape(self.aligned)
-        long = self.aligned[2] >= SHORT
+        planes = self.aligned[2] > 1  # else NumPy, which runs along the channels, is faster
         if self.use_global_stats:
             weight = float(self.blobs[2].cpu_data[0])
             factor = 1 / weight if weight else 0.0
             np.multiply(self.blobs[0].cpu_data, factor, out=self.mean)
             np.multiply(self.blobs[1].cpu_data, factor, out=self.variance)
             np.divide(1, np.sqrt(self.variance + self.dtype.type(self.eps)), out=self.inverse)
-            (kernels.normalize if long else kernels.normalize_reference)(x, self.mean, self.inverse, y)
+            (kernels.normalize if planes else kernels.normalize_reference)(x, self.mean, self.inverse, y)
             return
-        run = kernels.batch_norm if long else kernels.batch_norm_reference
+        run = kernels.batch_norm if planes else kernels.batch_norm_reference
         run(x, y, self.mean, self.variance, self.inverse, self.eps)
         if bottom[0] is top[0]:
             # What follows may work in place too, so that neither x nor y will be there for the gradient.
@@ -100,11 +98,11 @@ class BatchNormLayer(Layer):
         if not propagate_down[0] or not bottom[0].count:
             return
         y_diff, x_diff = top[0].cpu_diff.reshape(self.aligned), bottom[0].diff.reshape(self.aligned)
-        long = self.aligned[2] >= SHORT
+        planes = self.aligned[2] > 1
         if self.use_global_stats:
-            (kernels.normalize if long else kernels.normalize_reference)(y_diff, self.zeros, self.inverse, x_diff)
+            (kernels.normalize if planes else kernels.normalize_reference)(y_diff, self.zeros, self.inverse, x_diff)
             return
-        run = kernels.batch_norm_backward if long else kernels.batch_norm_backward_reference
+        run = kernels.batch_norm_backward if planes else kernels.batch_norm_backward_reference
         if bottom[0] is top[0]:
             run(self.normalized, self.zeros, self.ones, self.inverse, y_diff, x_diff)
         else:

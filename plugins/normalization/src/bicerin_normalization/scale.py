@@ -16,9 +16,6 @@ from bicerin_normalization.scale_kernels import (
     scale_shift_reference,
 )
 
-#: Rows shorter than this are left to NumPy, which runs along the middle axis instead.
-SHORT = 8
-
 
 class ScaleLayer(Layer):
     """top = bottom[0] * scale + bias, both repeated over the axes that they lack.
@@ -65,7 +62,8 @@ class ScaleLayer(Layer):
         if bottom[0] is top[0]:
             self.before[...] = x
         bias = self.blobs[-1].cpu_data.reshape(-1) if self.bias_term else self.no_bias
-        run = scale_shift if self.aligned[2] >= SHORT else scale_shift_reference
+        # Where there are no rows, NumPy, which runs along the middle axis, is faster.
+        run = scale_shift if self.aligned[2] > 1 else scale_shift_reference
         run(x, self._scale(bottom).cpu_data.reshape(-1), bias, y)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
@@ -78,7 +76,7 @@ class ScaleLayer(Layer):
         if wants_scale or wants_bias:
             x = self.before if bottom[0] is top[0] else bottom[0].cpu_data.reshape(self.aligned)
             sums = np.empty((2, self.aligned[1]), self.dtype)
-            run = scale_backward if self.aligned[2] >= SHORT else scale_backward_reference
+            run = scale_backward if self.aligned[2] > 1 else scale_backward_reference
             run(x, y_diff, factor, x_diff, sums)
             if wants_scale and self.learned:
                 scale.diff[...] += sums[0].reshape(scale.shape)

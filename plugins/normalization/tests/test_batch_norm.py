@@ -1,0 +1,145 @@
+"""BatchNorm against its definition, its running averages, its gradients and its checks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bicerin.errors import LayerError, ShapeError
+from bicerin.testing import check_gradient, run_layer
+from bicerin_normalization import batch_norm_kernels as kernels
+
+
+def batch_norm(options: str = "", rest: str = "") -> str:
+    return f'type: "BatchNorm" batch_norm_param {{ {options} }} {rest}'
+
+
+def values(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 2, shape)
+
+
+def normalized(x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
+    axes = tuple(axis for axis in range(x.ndim) if axis != 1) if x.ndim > 1 else None
+    return (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+
+
+SHAPES = pytest.mark.parametrize("shape", [(4, 3, 6, 5), (5, 3), (1, 2, 3, 3), (2, 3, 2, 2, 2), (7,)])
+STATISTICS = (np.array([0.3, -0.6, 0.9]), np.array([1.5, 3.0, 0.6]), np.array([1.5]))
+
+
+@SHAPES
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_definition(shape: tuple[int, ...], in_place: bool, dtype: type) -> None:
+    x = values(*shape)
+    run = run_layer(batch_norm(), [x], in_place=in_place, dtype=dtype)
+    run.forward()
+    assert run.top[0].data == pytest.approx(normalized(x), rel=1e-4, abs=1e-5)
+
+
+@SHAPES
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+def test_gradient_of_batch_statistics(shape: tuple[int, ...], eps: float) -> None:
+    check_gradient(batch_norm(f"eps: {eps}"), [values(*shape)])
+    check_gradient(batch_norm(f"eps: {eps} use_global_stats: false"), [values(*shape)], phase="TEST")
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 6, 5), (5, 3)])
+def test_gradient_of_global_statistics(shape: tuple[int, ...]) -> None:
+    check_gradient(batch_norm(), [values(*shape)], phase="TEST", parameters=STATISTICS)
+    check_gradient(batch_norm("use_global_stats: true"), [values(*shape)], parameters=STATISTICS)
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+@pytest.mark.parametrize("shape", [(4, 3, 6, 5), (5, 3)])
+def test_gradient_in_place(shape: tuple[int, ...], phase: str) -> None:
+    """Also when a later in-place layer has overwritten the top."""
+    gradients = []
+    for in_place in (False, True):
+        run = run_layer(batch_norm(), [values(*shape)], phase=phase, parameters=STATISTICS, in_place=in_place)
+        run.forward()
+        if in_place:
+            run.top[0].data.fill(9)
+        run.top[0].diff[...] = values(*shape, seed=1)
+        run.backward()
+        gradients.append(run.bottom[0].diff.copy())
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-4, abs=1e-5)
+
+
+def test_global_statistics_are_divided_by_their_weight() -> None:
+    x = values(2, 3, 4, 4)
+    run = run_layer(batch_norm("eps: 0.01"), [x], phase="TEST", parameters=STATISTICS, dtype=np.float64)
+    run.forward()
+    mean, variance = (statistic.reshape(3, 1, 1) / 1.5 for statistic in STATISTICS[:2])
+    assert run.top[0].data == pytest.approx((x - mean) / np.sqrt(variance + np.float32(0.01)))
+
+
+def test_without_any_batch_yet_global_statistics_are_zeros() -> None:
+    run = run_layer(batch_norm("eps: 0.25"), [values(2, 3, 4, 4)], phase="TEST", dtype=np.float64)
+    run.forward()
+    assert run.top[0].data == pytest.approx(values(2, 3, 4, 4) / 0.5)
+
+
+def test_running_averages() -> None:
+    run = run_layer(batch_norm("moving_average_fraction: 0.75"), [values(2, 3, 4, 4)], dtype=np.float64)
+    mean, variance, weight = np.zeros(3), np.zeros(3), 0.0
+    for seed in range(3):
+        x = values(2, 3, 4, 4, seed=seed)
+        run.bottom[0].data[...] = x
+        run.forward()
+        mean = 0.75 * mean + x.mean(axis=(0, 2, 3))
+        variance = 0.75 * variance + x.var(axis=(0, 2, 3), ddof=1)
+        weight = 0.75 * weight + 1
+    for blob, expected in zip(run.layer.blobs, (mean, variance, [weight]), strict=True):
+        assert blob.data == pytest.approx(expected)
+
+
+def test_one_value_a_channel_has_no_unbiased_variance() -> None:
+    run = run_layer(batch_norm(), [values(1, 3)])
+    run.forward()
+    assert (run.layer.blobs[1].data == 0).all()
+    assert (run.top[0].data == 0).all()
+
+
+def test_an_empty_batch_changes_nothing() -> None:
+    run = run_layer(batch_norm(), [values(0, 3, 2, 2)], parameters=STATISTICS)
+    run.forward()
+    run.backward()
+    for blob, before in zip(run.layer.blobs, STATISTICS, strict=True):
+        assert np.array_equal(blob.data, before.astype(np.float32))
+
+
+def test_the_solver_leaves_the_statistics_alone() -> None:
+    layer = run_layer(batch_norm(rest="param { lr_mult: 0 decay_mult: 0 }"), [values(2, 3)]).layer
+    assert [(spec.lr_mult, spec.decay_mult) for spec in layer.param.param] == [(0, 0), (0, 1), (0, 1)]
+    with pytest.raises(LayerError, match="Cannot configure batch normalization statistics as layer parameters"):
+        run_layer(batch_norm(rest="param { lr_mult: 1 }"), [values(2, 3)])
+
+
+def test_channels_must_stay() -> None:
+    run = run_layer(batch_norm(), [values(2, 3, 2, 2)])
+    run.bottom[0].reshape(2, 4, 2, 2)
+    with pytest.raises(ShapeError, match="set up for 3 channels, but the bottom has 4"):
+        run.forward()
+    with pytest.raises(ShapeError, match="a scalar has no batch"):
+        run_layer(batch_norm(), [np.array(1.0)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 4, 7), (1, 1, 1), (2, 5, 33), (0, 3, 4)])
+def test_kernels_equal_their_references(shape: tuple[int, ...], dtype: type) -> None:
+    x, y_diff = values(*shape).astype(dtype), values(*shape, seed=1).astype(dtype)
+    results = []
+    for forward, backward, normalize in (
+        (kernels.batch_norm, kernels.batch_norm_backward, kernels.normalize),
+        (kernels.batch_norm_reference, kernels.batch_norm_backward_reference, kernels.normalize_reference),
+    ):
+        y, x_diff, z = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+        mean, variance, inverse = (np.empty(shape[1], dtype) for _ in range(3))
+        if x.size:
+            forward(x, y, mean, variance, inverse, 1e-3)
+            backward(x, mean, inverse, inverse, y_diff, x_diff)
+            normalize(x, mean, inverse, z)
+        results.append((y, x_diff, z))
+    for compiled, reference in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, reference, rtol=1e-4, atol=1e-5)
