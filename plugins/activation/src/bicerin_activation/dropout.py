@@ -53,5 +53,4 @@ class DropoutLayer(NeuronLayer):
         elif xp is np:
             dropout_kernels.drop(source.reshape(-1), *self.key, self.threshold, self.scale, target.reshape(-1))
         else:
-            kept = dropout_kernels.mask(xp, source.size, self.key, self.threshold).reshape(source.shape)
-            xp.multiply(source, kept * self.scale, out=target)
+            dropout_kernels.drop_array(xp, source, *self.key, self.threshold, self.scale, target)

@@ -6,6 +6,7 @@ does not depend on the number of threads, and is the same on every device.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,18 +32,18 @@ def mask(xp: Any, count: int, key: tuple[int, int], threshold: int) -> Any:
     return bits >= np.uint32(threshold)
 
 
-def drop_reference(x: Any, key_0: int, key_1: int, threshold: int, scale: Any, y: Any) -> None:
-    np.multiply(x, scale, out=y)
-    y *= mask(np, x.size, (key_0, key_1), threshold)
+def drop_array(xp: Any, x: Any, key_0: int, key_1: int, threshold: int, scale: Any, y: Any) -> None:
+    xp.multiply(x, scale * mask(xp, x.size, (key_0, key_1), threshold).reshape(x.shape), out=y)
 
 
-@kernel(reference=drop_reference, parallel=True)
+@kernel(reference=partial(drop_array, np), parallel=True)
 def drop(x, key_0, key_1, threshold, scale, y):  # type: ignore[no-untyped-def]
     """y = x · scale where the mask keeps the element, else 0; `x` and `y` of shape `(count,)`, maybe the same array."""
     first, second, least = np.uint32(key_0), np.uint32(key_1), np.uint32(threshold)
     for i in prange(x.size):
         bits = np.uint32(i) ^ first
-        bits = (bits ^ (bits >> _SHIFT_16)) * _FIRST
-        bits = (bits ^ (bits >> _SHIFT_15) ^ second) * _SECOND
+        # Each product is cut to 32 bits, since Numba's is of 64.
+        bits = np.uint32((bits ^ (bits >> _SHIFT_16)) * _FIRST)
+        bits = np.uint32((bits ^ (bits >> _SHIFT_15) ^ second) * _SECOND)
         bits ^= bits >> _SHIFT_16
         y[i] = x[i] * scale if bits >= least else x.dtype.type(0)
