@@ -91,7 +91,8 @@ class Solver(ABC):
         if isinstance(source, bicerin_proto.Document):
             document = source
         else:
-            document = bicerin_proto.read_solver(source, schema(keywords.get("layer_providers")))
+            providers = keywords.get("layer_providers")
+        document = bicerin_proto.read_solver(source, schema(providers), owners=layer_owners(providers))
         if cls is Solver:
             try:
                 cls = solvers.load(document.message.type)

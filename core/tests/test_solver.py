@@ -1,0 +1,576 @@
+"""Solvers: their nets, training, testing, requests, snapshots, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bicerin
+import bicerin_proto
+from bicerin.errors import (
+    BicerinError,
+    DecodeError,
+    SnapshotError,
+    SolverError,
+    UnknownNameError,
+    WeightsError,
+)
+from bicerin.hooks import hookimpl, plugins
+from bicerin.solver.solver import Solver
+from bicerin_proto import wire
+
+NET = """
+name: "n"
+layer { name: "in" type: "Input" top: "data" top: "label" input_param { shape { dim: 4 dim: 3 } } }
+layer { name: "a" type: "Affine" bottom: "data" top: "a" param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
+  inner_product_param { weight_filler { type: "uniform" min: 0.5 max: 1 } } }
+layer { name: "noise" type: "Noise" bottom: "label" top: "noisy" }
+layer { name: "loss" type: "HalfSquareLoss" bottom: "a" bottom: "noisy" top: "loss" loss_weight: 2 }
+"""
+BASE = 'base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 max_iter: 6 random_seed: 3\n'
+TESTED = "test_iter: 2 test_interval: 2\n"
+
+
+@pytest.fixture(autouse=True)
+def _layers(provided, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test here uses the layers of conftest, and works in a folder of its own with net.prototxt."""
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_text(NET)
+
+
+def solver(more: str = "", net: str = 'net: "net.prototxt"', base: str = BASE, **options) -> Solver:
+    return bicerin.Solver(f'{base}{net} snapshot_prefix: "run"\n{more}', **options)
+
+
+def fill(made: Solver, seed: int = 0) -> Solver:
+    """Give the inputs of all nets values."""
+    random = np.random.default_rng(seed)
+    for net in (made.net, *made.test_nets):
+        for name in net.inputs:
+            net.blobs[name].data[...] = random.normal(size=net.blobs[name].shape)
+    return made
+
+
+def weights(made: Solver) -> list[list[float]]:
+    return [blob.data.tolist() for blob in made.net.learnable_params]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "bicerin.solver"]
+
+
+class TestNets:
+    def test_the_type_chooses_the_class(self) -> None:
+        assert type(solver()).__name__ == "SGDSolver"
+        assert type(solver('type: "Adam" momentum2: 0.99')).__name__ == "AdamSolver"
+        assert type(solver("solver_type: NESTEROV")).__name__ == "NesterovSolver"
+        with pytest.raises(UnknownNameError, match='<text>: unknown solver type "Adma"; did you mean "Adam"'):
+            solver('type: "Adma"')
+
+    def test_states(self) -> None:
+        rules = "include { stage: 'extra' } "
+        net = NET + f'layer {{ name: "s" type: "Square" bottom: "a" top: "s" {rules} }}\n'
+        Path("net.prototxt").write_text(net)
+        made = solver(
+            "train_state { level: 2 stage: 'extra' } test_iter: 1 test_iter: 1 test_interval: 1 "
+            "test_state { } test_state { stage: 'extra' }"
+        )
+        assert "s" in made.net.layer_names
+        assert ["s" in test.layer_names for test in made.test_nets] == [False, True]
+        assert [made.net.phase, *(test.phase for test in made.test_nets)] == [0, 1, 1]
+
+    def test_the_order_of_test_nets(self) -> None:
+        for name in ("one", "two", "generic"):
+            Path(f"{name}.prototxt").write_text(NET.replace('"n"', f'"{name}"'))
+        inline = NET.replace('"n"', '"inline"')
+        made = solver(
+            f"test_net_param {{ {inline} }} "
+            "test_net: 'one.prototxt' test_net: 'two.prototxt'" + " test_iter: 1" * 5 + " test_interval: 1",
+            net="net: 'generic.prototxt'",
+        )
+        assert made.net.name == "generic"
+        assert [net.name for net in made.test_nets] == ["inline", "one", "two", "generic", "generic"]
+
+    @pytest.mark.parametrize("field", ["net_param", "train_net_param"])
+    def test_nets_inside_of_the_solver(self, field: str) -> None:
+        assert solver(net=f"{field} {{ {NET} }}").net.name == "n"
+
+    def test_files_are_found_beside_the_solver_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = tmp_path / "deep"
+        folder.mkdir()
+        Path("net.prototxt").rename(folder / "net.prototxt")
+        (folder / "solver.prototxt").write_text(BASE + 'net: "net.prototxt"')
+        made = bicerin.Solver("deep/solver.prototxt")
+        assert made.net.directory == Path("deep")
+        assert made.snapshot() == Path("deep/solver_iter_0.solverstate")
+
+    @pytest.mark.parametrize(
+        ("more", "net", "message"),
+        [
+            ("", "", "SolverParameter must specify a train net using one of these fields: net, net_param, train_net"),
+            (
+                "",
+                "net: 'a' train_net: 'b'",
+                "SolverParameter must not contain more than one of these fields specifying a train_net",
+            ),
+            (
+                "test_iter: 1 test_interval: 1",
+                "train_net: 'net.prototxt'",
+                "test_iter must be specified for each test network: it is given 1 time(s) for 0 test net(s)",
+            ),
+            (
+                "test_net: 'net.prototxt'",
+                "net: 'net.prototxt'",
+                "test_iter must be specified for each test network: it is given 0 time(s) for 1 test net(s)",
+            ),
+            (
+                TESTED + "test_state {} test_state {}",
+                "net: 'net.prototxt'",
+                "test_state must be unspecified or specified once per test net",
+            ),
+            ("test_iter: 1", "net: 'net.prototxt'", "test_interval must be greater than 0"),
+            ("average_loss: 0", "net: 'net.prototxt'", "average_loss should be at least 1"),
+            ("iter_size: 0", "net: 'net.prototxt'", "iter_size should be at least 1"),
+            (
+                "weight_decay: 1 regularization_type: 'L3'",
+                "net: 'net.prototxt'",
+                'Unknown regularization type: L3; it is "L1" or "L2"',
+            ),
+            ("type: 'AdaGrad'", "net: 'net.prototxt'", "Momentum cannot be used with AdaGrad."),
+            ("type: 'RMSProp'", "net: 'net.prototxt'", "Momentum cannot be used with RMSProp."),
+            ("type: 'Adam' momentum2: 1", "net: 'net.prototxt'", "momentum2 should lie between 0 and 1"),
+        ],
+    )
+    def test_what_does_not_make_sense(self, more: str, net: str, message: str) -> None:
+        with pytest.raises(SolverError, match=re.escape(message)) as error:
+            solver(more, net)
+        assert str(error.value).startswith("<text>: ")
+
+    def test_rms_decay(self) -> None:
+        with pytest.raises(SolverError, match="rms_decay should lie between 0 and 1"):
+            solver("type: 'RMSProp' rms_decay: 1", base='base_lr: 1 lr_policy: "fixed" ')
+
+    def test_a_net_that_is_missing_is_named(self) -> None:
+        with pytest.raises(BicerinError, match=r"nowhere.prototxt: no such file"):
+            solver(net="net: 'nowhere.prototxt'")
+
+    def test_weights(self) -> None:
+        made = solver()
+        made.net.params["a"][0].data[...] = [1, 2, 3]
+        made.net.save("a.caffemodel")
+        assert weights(solver('weights: " a.caffemodel , a.caffemodel"'))[0] == [1, 2, 3]
+        assert weights(solver(weights="a.caffemodel"))[0] == [1, 2, 3]
+        assert solver(TESTED, weights="a.caffemodel").test_nets[0].params["a"][0].data.tolist() == [1, 2, 3]
+
+    def test_random_seed(self) -> None:
+        assert weights(solver()) == weights(solver())
+        assert weights(solver(base=BASE.replace("3", "4"))) != weights(solver())
+        unseeded = BASE.replace("random_seed: 3", "")
+        assert weights(solver(base=unseeded)) != weights(solver(base=unseeded))
+
+    def test_solver_mode_gpu_without_such_a_device(self, caplog: pytest.LogCaptureFixture, provided) -> None:
+        provided.index["bicerin.devices"].pop("gpu", None)
+        assert solver("solver_mode: GPU").device.name == "cpu"
+        assert 'no installed plugin brings the device "gpu"' in caplog.text
+        caplog.clear()
+        solver("solver_mode: CPU")
+        assert "gpu" not in caplog.text
+
+
+class TestTraining:
+    def test_sgd_by_hand(self) -> None:
+        """Two updates of momentum SGD, with decay, from gradients that are set by hand."""
+        made = solver("weight_decay: 0.5")
+        weight, offset = made.net.learnable_params
+        weight.data[...] = 1
+        for gradient in (2, 4):
+            weight.diff[...] = offset.diff[...] = gradient
+            made.apply_update()
+        # weight: h = 0.1 (2 + 0.5), w = 1 - h; then h = 0.9 h + 0.1 (4 + 0.5 w). offset: twice the rate, no decay.
+        first = 0.1 * 2.5
+        second = 0.9 * first + 0.1 * (4 + 0.5 * (1 - first))
+        assert weight.data == pytest.approx([1 - first - second] * 3)
+        assert weight.diff == pytest.approx([second] * 3)
+        assert offset.data == pytest.approx([-0.4 - (0.36 + 0.8)] * 3)
+        assert made.iteration == 2
+
+    @pytest.mark.parametrize("name", ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_every_rule_lowers_the_loss(self, name: str, dtype: type) -> None:
+        momentum = "" if name in ("AdaGrad", "RMSProp") else "momentum: 0.9"
+        rate = 1 if name == "AdaDelta" else 0.05
+        base = f'type: "{name}" base_lr: {rate} lr_policy: "fixed" {momentum} delta: 1e-4 random_seed: 3 max_iter: 1\n'
+        quiet = NET.replace('bottom: "noisy"', 'bottom: "label"')
+        made = fill(solver(net=f"net_param {{ {quiet} }}", base=base, dtype=dtype))
+        made.step(1)
+        first = made.loss
+        made.step(60)
+        assert made.loss < 0.9 * first
+        assert made.net.learnable_params[0].data.dtype == dtype
+
+    def test_an_infinite_weight_without_decay_makes_no_nan(self) -> None:
+        made = solver()
+        made.net.learnable_params[0].data[...] = np.inf
+        made.apply_update()
+        assert made.net.learnable_params[0].data.tolist() == [np.inf] * 3
+
+    def test_iter_size_is_the_mean_of_its_passes(self) -> None:
+        net = NET.replace('bottom: "noisy"', 'bottom: "label"')
+        once, thrice = (fill(solver(more, net=f"net_param {{ {net} }}")) for more in ("", "iter_size: 3"))
+        for made in (once, thrice):
+            made.step(3)
+        assert thrice.loss == pytest.approx(once.loss, rel=1e-6)
+        assert np.allclose(weights(thrice), weights(once), rtol=1e-6)
+
+    def test_average_loss(self) -> None:
+        made = fill(solver("average_loss: 2"))
+        single = fill(solver())
+        losses = []
+        for _ in range(3):
+            made.step(1)
+            single.step(1)
+            losses.append(single.loss)
+        assert made.loss == pytest.approx((losses[1] + losses[2]) / 2)
+
+    def test_callbacks_and_hooks(self) -> None:
+        calls: list[str] = []
+
+        class Plugin:
+            @hookimpl
+            def bicerin_solver_start(self, solver):
+                calls.append("begin")
+
+            @hookimpl
+            def bicerin_solver_step(self, solver, loss):
+                calls.append(f"step {solver.iteration} {loss == solver.loss}")
+
+            @hookimpl
+            def bicerin_solver_stop(self, solver):
+                calls.append("end")
+
+            @hookimpl
+            def bicerin_test_result(self, solver, net_index, results):
+                calls.append(f"test {net_index} {sorted(results)}")
+
+            @hookimpl
+            def bicerin_snapshot(self, solver, path):
+                calls.append(path.name)
+
+        plugin = Plugin()
+        plugins().register(plugin)
+        try:
+            made = fill(solver("test_iter: 1 test_interval: 2 snapshot: 2 test_initialization: false"))
+            made.add_callback(lambda: calls.append("start"), lambda: calls.append("gradients"))
+            made.step(3)
+        finally:
+            plugins().unregister(plugin)
+        assert calls == [
+            *("begin", "start", "gradients", "step 1 True"),
+            *("start", "gradients", "step 2 True", "run_iter_2.solverstate"),
+            *("test 0 ['loss']", "start", "gradients", "step 3 True", "end"),
+        ]
+
+    def test_share_weights(self) -> None:
+        made = fill(solver())
+        other = bicerin.Net("net.prototxt", phase="TEST")
+        made.share_weights(other)
+        made.step(1)
+        assert [blob.data.tolist() for blob in other.learnable_params] == weights(made)
+
+
+class TestLog:
+    def test_the_lines_are_caffes(self, caplog: pytest.LogCaptureFixture) -> None:
+        made = fill(solver(TESTED + "display: 2 average_loss: 2 test_compute_loss: true"))
+        with caplog.at_level(logging.INFO):
+            made.solve()
+        number = r"[-+.e\d]+"
+        expected = [
+            "Solving n",
+            "Learning Rate Policy: fixed",
+            r"Iteration 0, Testing net \(#0\)",
+            f"Test loss: {number}",
+            rf"    Test net output #0: loss = {number} \(\* 2 = {number} loss\)",
+            rf"Iteration 0 \(0 iter/s, {number}s/2 iters\), loss = {number}",
+            rf"    Train net output #0: loss = {number} \(\* 2 = {number} loss\)",
+            r"Iteration 0, lr = 0.1",
+            r"Iteration 2, Testing net \(#0\)",
+        ]
+        found = lines(caplog)
+        for line, pattern in zip(found, expected, strict=False):
+            assert re.fullmatch(pattern, line), line
+        ends = [
+            "Iteration 6, loss = ",
+            "Iteration 6, Testing net (#0)",
+            "Test loss",
+            "    Test net",
+            "Optimization Done.",
+        ]
+        assert all(line.startswith(end) for line, end in zip(found[-5:], ends, strict=True)), found[-5:]
+
+    def test_debug_info(self, caplog: pytest.LogCaptureFixture) -> None:
+        made = fill(solver("debug_info: true display: 2"))
+        with caplog.at_level(logging.INFO):
+            made.step(2)
+        found = [re.sub(r"[-+.e\d]+$", "N", line) for line in lines(caplog) if line.startswith("    [")]
+        assert "    [Forward] Layer a, top blob a data: N" in found
+        assert "    [Backward] Layer loss, bottom blob a diff: N" in found
+        assert "    [Backward] Layer a, param blob 1 diff: N" in found
+        assert any(line.startswith("    [Backward] All net params (data, diff): L1 norm = (") for line in found)
+        assert any(re.match(r"    \[Update\] Layer a, param 0 data: .*; diff: ", line) for line in found)
+        assert found.count("    [Forward] Layer a, top blob a data: N") == 1, "only iterations that are displayed"
+
+    def test_clipping(self, caplog: pytest.LogCaptureFixture) -> None:
+        made = solver("clip_gradients: 1")
+        for blob in made.net.learnable_params:
+            blob.diff[...] = 4
+        with caplog.at_level(logging.INFO):
+            made.apply_update()
+        norm = np.sqrt(6 * 16)
+        assert f"Gradient clipping: scaling down gradients (L2 norm {norm:g} > 1)" in caplog.text
+        assert made.net.learnable_params[0].data == pytest.approx(
+            np.array(weights(solver())[0]) - 0.1 * 4 / norm, rel=1e-6
+        )
+
+
+class TestTesting:
+    def test_results_are_means(self) -> None:
+        made = fill(solver(TESTED))
+        once = fill(solver(TESTED))
+        (result,) = made.test_all()
+        passes = []
+        once.test_nets[0].share_trained_layers_with(once.net)
+        for _ in range(2):
+            once.test_nets[0].run_forward()
+            passes.append(float(once.test_nets[0].blobs["loss"].data))
+        assert result == {"loss": pytest.approx(np.mean(passes), rel=1e-6)}
+
+    def test_outputs_of_several_numbers(self) -> None:
+        loss = 'type: "HalfSquareLoss" bottom: "a" bottom: "noisy" top: "loss" loss_weight: 2'
+        net = NET.replace(loss, 'type: "Square" bottom: "a" top: "square"')
+        made = fill(solver(TESTED, net=f"net_param {{ {net} }}"))
+        result = made.test()
+        assert result is not None
+        assert result["square"].shape == (4, 3)
+
+    def test_the_weights_are_the_trained_ones(self) -> None:
+        made = fill(solver(TESTED + "test_initialization: false"))
+        made.step(2)
+        made.test()
+        assert [blob.data.tolist() for blob in made.test_nets[0].learnable_params] == weights(made)
+
+
+class TestRequests:
+    def test_stop_ends_after_the_iteration_and_snapshots(self) -> None:
+        made = fill(solver())
+        made.add_callback(lambda: made.request_stop() if made.iteration == 2 else None, lambda: None)
+        made.solve()
+        assert (made.iteration, made.stopped) == (3, True)
+        assert Path("run_iter_3.solverstate").is_file()
+        made.solve()
+        assert (made.iteration, made.stopped) == (6, False)
+
+    def test_snapshot_on_request(self) -> None:
+        made = fill(solver("snapshot_after_train: false"))
+        made.request_snapshot()
+        made.solve()
+        assert [path.name for path in Path().glob("*.solverstate")] == ["run_iter_1.solverstate"]
+
+    def test_a_test_that_was_stopped_is_repeated_from_its_start(self) -> None:
+        """Also the test nets' random numbers are those of a run that was not stopped."""
+        text = "test_iter: 3 test_interval: 2 test_initialization: false"
+        expected = record_tests(fill(solver(text)))
+        made = fill(solver(text))
+        passes = 0
+
+        def stop(index: int) -> None:
+            nonlocal passes
+            passes += index == 0
+            if passes == 2:
+                made.request_stop()
+
+        made.test_nets[0].before_forward.append(stop)
+        made.solve()
+        assert made.iteration == 2
+        resumed = fill(solver(text))
+        resumed.restore("run_iter_2.solverstate")
+        assert record_tests(resumed) == expected
+
+
+def record_tests(made: Solver) -> list[dict]:
+    """Solve, and return the results of all tests."""
+    found = []
+
+    class Plugin:
+        @hookimpl
+        def bicerin_test_result(self, results):
+            found.append(results)
+
+    plugin = Plugin()
+    plugins().register(plugin)
+    try:
+        made.solve()
+    finally:
+        plugins().unregister(plugin)
+    return found
+
+
+class TestSnapshots:
+    @pytest.mark.parametrize("snapshot_format", ["BINARYPROTO", "HDF5"])
+    @pytest.mark.parametrize("name", ["SGD", "AdaDelta"])
+    def test_resuming_is_exact(self, name: str, snapshot_format: str) -> None:
+        text = (
+            f'type: "{name}" snapshot: 3 snapshot_format: {snapshot_format} average_loss: 4 {TESTED}'
+            'lr_policy: "multistep" gamma: 0.5 stepvalue: 1 stepvalue: 2 stepvalue: 4'
+        )
+        base = BASE.replace('lr_policy: "fixed"', "")
+        whole = fill(solver(text, base=base))
+        whole.solve()
+        suffix = ".h5" if snapshot_format == "HDF5" else ""
+        resumed = fill(solver(text, base=base.replace("random_seed: 3", "random_seed: 5")))
+        resumed.solve(f"run_iter_3.solverstate{suffix}")
+        assert weights(resumed) == weights(whole)
+        assert resumed.loss == whole.loss
+        assert resumed.current_step == whole.current_step == 3
+
+    def test_the_file_is_caffes(self) -> None:
+        made = fill(solver('type: "Adam"'))
+        made.step(2)
+        path = made.snapshot()
+        data = path.read_bytes()
+        state = bicerin_proto.SolverState.FromString(data)
+        assert (state.iter, state.learned_net, state.current_step) == (2, "run_iter_2.caffemodel", 0)
+        assert [tuple(blob.shape.dim) for blob in state.history] == [(3,)] * 4
+        assert list(state.history[2].data) == made.history[2].data.tolist()
+        numbers = {entry.number for entry in wire.fields(data)}
+        assert numbers == {1, 2, 3, 4, 8266700}, "Caffe's four fields, and one that it skips"
+
+    def test_the_hdf5_file_is_caffes(self) -> None:
+        import h5py
+
+        made = fill(solver("snapshot_format: HDF5"))
+        made.step(1)
+        path = made.snapshot()
+        assert path.name == "run_iter_1.solverstate.h5"
+        with h5py.File(path) as file:
+            assert (file["iter"].shape, file["iter"].dtype, int(file["iter"][0])) == ((1,), np.int32, 1)
+            assert file["learned_net"].dtype.kind == "S"
+            # Caffe reads up to a zero byte.
+            assert file["learned_net"].dtype.itemsize == len("run_iter_1.caffemodel.h5") + 1
+            assert file["learned_net"][()] == b"run_iter_1.caffemodel.h5"
+            assert file["history/1"][...].tolist() == made.history[1].data.tolist()
+
+    def test_moved_files_are_found_again(self, tmp_path: Path) -> None:
+        made = fill(solver())
+        made.step(1)
+        made.snapshot()
+        other = tmp_path / "other"
+        other.mkdir()
+        for file in list(tmp_path.glob("run_iter_1.*")):
+            file.rename(other / file.name)
+        again = solver()
+        again.restore(other / "run_iter_1.solverstate")
+        assert weights(again) == weights(made)
+        (other / "run_iter_1.caffemodel").unlink()
+        with pytest.raises(SnapshotError, match=r"its weights are missing: neither .*other/run_iter_1.caffemodel nor"):
+            again.restore(other / "run_iter_1.solverstate")
+
+    def test_snapshot_diff(self) -> None:
+        made = fill(solver("snapshot_diff: true"))
+        made.step(1)
+        made.snapshot()
+        net = bicerin_proto.NetParameter.FromString(Path("run_iter_1.caffemodel").read_bytes())
+        assert [list(layer.blobs[0].diff) for layer in net.layer if layer.blobs] == [
+            made.net.params["a"][0].diff.tolist()
+        ]
+
+    @pytest.mark.parametrize(
+        ("more", "iterations"),
+        [("", [6]), ("snapshot: 4", [4, 6]), ("snapshot: 3", [3, 6]), ("snapshot_after_train: false", [])],
+    )
+    def test_when(self, more: str, iterations: list[int]) -> None:
+        fill(solver(more)).solve()
+        assert sorted(Path().glob("*.solverstate")) == [Path(f"run_iter_{i}.solverstate") for i in iterations]
+
+    def test_refuses_another_type(self) -> None:
+        path = solver().snapshot()
+        with pytest.raises(SnapshotError, match="a snapshot of the solver SGD, and this one is Nesterov"):
+            solver('type: "Nesterov"').restore(path)
+
+    def test_refuses_another_number_of_histories(self) -> None:
+        """As in a file that Caffe wrote, which does not say its type."""
+        state = bicerin_proto.SolverState(iter=1)
+        bicerin_proto.array_blob(np.zeros(3, np.float32), into=state.history.add())
+        Path("caffe.solverstate").write_bytes(state.SerializeToString())
+        with pytest.raises(SnapshotError, match="Incorrect length of history blobs: it holds 1, and the solver Adam"):
+            solver('type: "Adam"').restore("caffe.solverstate")
+
+    def test_refuses_other_shapes_and_changes_nothing(self) -> None:
+        path = fill(solver()).snapshot()
+        wider = solver(net=f"net_param {{ {NET.replace('dim: 3', 'dim: 5')} }}")
+        before = weights(wider)
+        with pytest.raises(SnapshotError, match=r"history 0 of a\[0\] has the shape \(3,\) there and \(5,\) here"):
+            wider.restore(path)
+        wider.net.save("run_iter_0.caffemodel")
+        made = solver()
+        with pytest.raises(WeightsError, match="shape mismatch"):
+            made.restore(path)
+        assert (weights(wider), weights(made)) == (before, weights(solver()))
+
+    @pytest.mark.parametrize("cut", [10, -10])
+    def test_a_damaged_state(self, cut: int) -> None:
+        path = fill(solver()).snapshot()
+        path.write_bytes(path.read_bytes()[:cut])
+        with pytest.raises((DecodeError, SnapshotError), match=r"run_iter_0\.solverstate"):
+            solver().restore(path)
+
+    def test_extra_that_is_no_json(self) -> None:
+        state = bicerin_proto.SolverState(iter=1).SerializeToString()
+        extra = wire.tag(8266700, wire.LENGTH) + b"\x03abc"
+        Path("bad.solverstate").write_bytes(state + extra)
+        with pytest.raises(SnapshotError, match="is damaged"):
+            solver().restore("bad.solverstate")
+
+    def test_weights_are_no_state(self) -> None:
+        solver().snapshot()
+        with pytest.raises(SnapshotError, match=r"not a solver state. To resume takes a .solverstate file"):
+            solver().restore("run_iter_0.caffemodel")
+        with pytest.raises(SnapshotError, match=r"nowhere\.solverstate: the solver state cannot be read"):
+            solver().restore("nowhere.solverstate")
+
+    def test_the_extra_holds_what_caffes_format_has_no_room_for(self) -> None:
+        made = fill(solver(TESTED))
+        made.step(1)
+        data = made.snapshot().read_bytes()
+        (entry,) = (field for field in wire.fields(data) if field.number == 8266700)
+        extra = json.loads(data[entry.begin : entry.end])
+        assert extra["type"] == "SGD"
+        assert extra["losses"] == [made.loss]
+        assert any("noise" in name for name in extra["net"])
+        assert len(extra["test_nets"]) == 1
+
+    def test_a_prefix_that_cannot_be_written_is_found_at_the_start(self) -> None:
+        with pytest.raises(SolverError, match=r"Cannot write to snapshot prefix 'missing/run'.*exists and is writable"):
+            bicerin.Solver(BASE + "net: 'net.prototxt' snapshot: 1 snapshot_prefix: 'missing/run'")
+        with pytest.raises(SolverError, match="snapshot is specified but snapshot_prefix is not"):
+            bicerin.Solver(BASE + "net: 'net.prototxt' snapshot: 1")
+
+    def test_no_prefix_at_all(self, caplog: pytest.LogCaptureFixture) -> None:
+        made = fill(bicerin.Solver(BASE + "net: 'net.prototxt'"))
+        made.solve()
+        assert "no snapshot_prefix: the trained weights are not saved" in caplog.text
+        with pytest.raises(SnapshotError, match="snapshot_prefix is not"):
+            made.snapshot()
+
+    def test_a_snapshot_that_cannot_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = fill(solver())
+        monkeypatch.setattr(made.net.layer("noise"), "state", lambda: {"random": object()})
+        with pytest.raises(
+            SnapshotError, match="the snapshot of iteration 0 was not written: object in a layer's state"
+        ):
+            made.snapshot()
+        assert not list(Path().glob("*.solverstate"))
