@@ -227,9 +227,9 @@ class Blob:
 
     # Protobuf
 
-    def to_proto(self, write_diff: bool = False) -> Any:
-        """A `BlobProto` with the shape, the data and, with `write_diff`, the diff."""
-        return bicerin_proto.array_blob(self.cpu_data, self.cpu_diff if write_diff else None)
+    def to_proto(self, write_diff: bool = False, into: Any = None) -> Any:
+        """A `BlobProto` with the shape, the data and, with `write_diff`, the diff; `into` is one to fill."""
+        return bicerin_proto.array_blob(self.cpu_data, self.cpu_diff if write_diff else None, into=into)
 
     def from_proto(self, proto: Any, reshape: bool = True) -> None:
         """Take the values, and the gradient where there is one, of a `BlobProto`.

@@ -351,7 +351,7 @@ class Layer(ABC):
         message.CopyFrom(self.param)
         del message.blobs[:]
         for blob in self.blobs:
-            message.blobs.add().MergeFromString(blob.to_proto(write_diff).SerializeToString())
+            blob.to_proto(write_diff, into=message.blobs.add())
         return message
 
     def _set_loss_weights(self, top: Sequence[Blob]) -> None:
