@@ -24,7 +24,8 @@ def read_net_or_solver(
         return _reader(layer_providers)(Path(path)), False
     except ParseError as not_a_net:
         try:
-            return bicerin_proto.read_solver(Path(path), schema(layer_providers)), True
+            owners = layer_owners(layer_providers)
+            return bicerin_proto.read_solver(Path(path), schema(layer_providers), owners=owners), True
         except ParseError as not_a_solver:
             raise max(not_a_net, not_a_solver, key=_place) from None
 

@@ -12,7 +12,7 @@ from bicerin.cli.options import device_option, log_json_option, net_options, ver
 from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import EFFECTS, signals_obeyed
 from bicerin.cli.summary import summary
-from bicerin.schema import schema
+from bicerin.schema import layer_owners, schema
 from bicerin.solver import Solver
 
 
@@ -64,7 +64,7 @@ def train(
     if weights and resume:
         raise click.UsageError("Give --resume to go on with a training, or --weights to start from, but not both.")
     write_json_log(log_json)
-    document = bicerin_proto.read_solver(Path(solver), schema(layer_providers))
+    document = bicerin_proto.read_solver(Path(solver), schema(layer_providers), owners=layer_owners(layer_providers))
     _change(document.message, iterations, seed, level, stages)
     built = Solver(
         document, device, weights=weights, layer_providers=layer_providers, skip_bad_records=skip_bad_records

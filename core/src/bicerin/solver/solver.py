@@ -92,7 +92,7 @@ class Solver(ABC):
             document = source
         else:
             providers = keywords.get("layer_providers")
-        document = bicerin_proto.read_solver(source, schema(providers), owners=layer_owners(providers))
+            document = bicerin_proto.read_solver(source, schema(providers), owners=layer_owners(providers))
         if cls is Solver:
             try:
                 cls = solvers.load(document.message.type)
