@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bicerin.cli.options import net_options, verbosity_options
+from bicerin.cli.options import device_option, net_options, verbosity_options
 
 
 @click.command("extract-features")
@@ -23,6 +23,7 @@ from bicerin.cli.options import net_options, verbosity_options
 @click.argument("batches", metavar="BATCHES", type=click.IntRange(min=1))
 @click.option("--backend", type=click.Choice(["lmdb", "leveldb", "hdf5"]), default="lmdb", show_default=True)
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
+@device_option("cpu")
 @net_options
 @verbosity_options
 def extract_features(

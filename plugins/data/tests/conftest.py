@@ -1,0 +1,77 @@
+"""Stores, images and layers for the tests of the data layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bicerin.context import Context
+from bicerin.layer import Layer
+from bicerin.phase import Phase
+from bicerin.registry import layers
+from bicerin.schema import read_layer
+from bicerin.testing import LayerRun
+from bicerin_data.datum import array_datum
+from bicerin_data.stores import create_store
+
+
+class Records:
+    """Writes stores into a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def store(self, images, backend="lmdb", name="store", bad=()):
+        """A store of arrays (C, H, W), keys 00000000.., labels 0..; those in `bad` are garbage."""
+        with create_store(self.folder / name, backend) as writer:
+            for index, image in enumerate(images):
+                value = b"\xff\xff not a datum" if index in bad else array_datum(image, index).SerializeToString()
+                writer.put(b"%08d" % index, value)
+        return self.folder / name
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path)
+
+
+@pytest.fixture
+def make_layer(tmp_path):
+    """A layer, set up, whose files are in `tmp_path`."""
+    made = []
+
+    def make(text, *, phase="TEST", seed=1, dtype=np.float32, tops=None, bottoms=(), **context) -> LayerRun:
+        param = read_layer(text)
+        random = np.random.default_rng(seed)
+        context.setdefault("directory", tmp_path)
+        layer: Layer = layers.load(param.type)(
+            param, Context(phase=Phase.of(phase), dtype=np.dtype(dtype), random=random, **context)
+        )
+        top = [layer.new_blob(name=name) for name in param.top]
+        layer.set_up(list(bottoms), top)
+        made.append(layer)
+        return LayerRun(layer, list(bottoms), top)
+
+    yield make
+    for layer in made:
+        if hasattr(layer, "close"):
+            layer.close()
+
+
+@pytest.fixture
+def batches():
+    """The data and labels of the next batches of a layer, each a list of copies."""
+
+    def read(run, number=1):
+        found = []
+        for _ in range(number):
+            run.forward()
+            found.append([blob.data.copy() for blob in run.top])
+        return found
+
+    return read
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(7)

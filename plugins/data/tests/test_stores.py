@@ -1,0 +1,143 @@
+"""LMDB and LevelDB, written and read."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import lmdb
+import plyvel
+import pytest
+
+from bicerin.errors import DataError
+from bicerin_data.stores import create_store, open_store
+
+both = pytest.mark.parametrize("backend", ["lmdb", "leveldb"])
+
+
+def write(path, backend, records):
+    with create_store(path, backend) as writer:
+        for key, value in records:
+            writer.put(key, value)
+
+
+@both
+@pytest.mark.parametrize("number", [0, 1, 2500])
+def test_what_is_written_is_read_in_the_order_of_keys(backend, number, tmp_path):
+    records = [(b"%05d" % index, b"value %d" % index) for index in range(number)]
+    write(tmp_path / "s", backend, reversed(records))
+    assert list(open_store(tmp_path / "s", backend).records()) == records
+    assert os.listdir(tmp_path) == ["s"]
+
+
+@both
+@pytest.mark.parametrize(("after", "first"), [(b"b", b"c"), (b"bb", b"c"), (b"", b"a"), (b"c", None), (b"z", None)])
+def test_records_after_a_key(backend, after, first, tmp_path):
+    write(tmp_path / "s", backend, [(key, b"1") for key in (b"a", b"b", b"c")])
+    found = open_store(tmp_path / "s", backend).records(after or None)
+    assert next((key for key, _ in found), None) == first
+
+
+@both
+def test_more_than_the_first_map_holds(backend, tmp_path, monkeypatch):
+    from bicerin_data.stores import lmdb_store
+
+    monkeypatch.setattr(lmdb_store, "_FIRST_MAP", 1 << 16)
+    value = os.urandom(1 << 16)
+    write(tmp_path / "s", backend, [(b"%d" % index, value) for index in range(8)])
+    assert [found for _, found in open_store(tmp_path / "s", backend).records()] == [value] * 8
+
+
+@both
+def test_readers_see_the_libraries_own_stores(backend, tmp_path):
+    if backend == "lmdb":
+        with lmdb.open(str(tmp_path / "s")) as environment, environment.begin(write=True) as transaction:
+            transaction.put(b"a", b"1")
+    else:
+        store = plyvel.DB(str(tmp_path / "s"), create_if_missing=True)
+        store.put(b"a", b"1")
+        store.close()
+    assert list(open_store(tmp_path / "s", backend).records()) == [(b"a", b"1")]
+
+
+@both
+def test_several_readers_and_no_trace_of_them(backend, tmp_path):
+    write(tmp_path / "s", backend, [(b"a", b"1"), (b"b", b"2")])
+    before = {file.name: file.read_bytes() for file in (tmp_path / "s").iterdir()}
+    first, second = open_store(tmp_path / "s", backend), open_store(tmp_path / "s", backend)
+    one, two = first.records(), second.records()
+    assert next(one) == next(two) == (b"a", b"1")
+    assert next(one) == next(two) == (b"b", b"2")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "s").iterdir()} == before
+
+
+@both
+def test_nothing_is_left_of_a_store_that_fails(backend, tmp_path):
+    def fail():
+        with create_store(tmp_path / "s", backend) as writer:
+            writer.put(b"a", b"1")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+@both
+def test_a_kill_leaves_no_store_of_that_name(backend, tmp_path):
+    program = (
+        "import os, signal, pathlib\n"
+        "from bicerin_data.stores import create_store\n"
+        f"with create_store(pathlib.Path({str(tmp_path / 's')!r}), {backend!r}) as writer:\n"
+        "    for index in range(5000): writer.put(b'%05d' % index, b'x' * 100)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "s").exists()
+
+
+@both
+def test_an_existing_store_is_not_overwritten(backend, tmp_path):
+    write(tmp_path / "s", backend, [(b"a", b"1")])
+    with pytest.raises(DataError, match="exists already"):
+        write(tmp_path / "s", backend, [])
+
+
+@both
+def test_a_folder_that_is_missing(backend, tmp_path):
+    with pytest.raises(DataError, match="cannot be written: No such file"):
+        write(tmp_path / "missing" / "s", backend, [])
+
+
+def test_a_key_that_lmdb_cannot_hold(tmp_path):
+    with pytest.raises(DataError, match=r"cannot be written: .*MDB_BAD_VALSIZE"):
+        write(tmp_path / "s", "lmdb", [(b"k" * 600, b"1")])
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_unknown_backend(tmp_path):
+    with pytest.raises(DataError, match="unknown backend 'rocksdb'"):
+        write(tmp_path / "s", "rocksdb", [])
+
+
+@both
+def test_how_a_record_is_named(backend, tmp_path):
+    write(tmp_path / "s", backend, [(b"a", b"1")])
+    store = open_store(tmp_path / "s", backend)
+    assert store.record_name(b"00_a b.png") == f'source {tmp_path}/s, record "00_a b.png"'
+    assert store.record_name(b"\xff\x00") == f"source {tmp_path}/s, record 0xff00"
+
+
+@pytest.mark.parametrize("module", ["cv2", "plyvel", "h5py"])
+def test_what_to_install(module, tmp_path, monkeypatch):
+    from bicerin_data import hdf5_file, image
+    from bicerin_data.stores import leveldb_store
+
+    importer, hint = {
+        "cv2": (image.opencv.__wrapped__, "pip install opencv-python-headless"),
+        "plyvel": (leveldb_store.plyvel, "pip install plyvel"),
+        "h5py": (hdf5_file.h5py, "pip install h5py"),
+    }[module]
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(DataError, match=hint):
+        importer()
