@@ -53,9 +53,9 @@ def test_gradient(region: str, options: str, phase: str) -> None:
     check_gradient(lrn(f"norm_region: {region} {options}"), [values(2, 5, 4, 3)], phase=phase)
 
 
-@pytest.mark.parametrize("pixels", [1, 255, 256, 257, 600])
+@pytest.mark.parametrize("pixels", [1, 511, 512, 513, 1100])
 def test_tiles_meet(pixels: int) -> None:
-    """The kernels across channels cut the pixels into tiles of 256; their references do not."""
+    """The kernels across channels cut the pixels into tiles of 512; their references do not."""
     x, y_diff = values(2, 6, pixels).astype(np.float32), values(2, 6, pixels, seed=1).astype(np.float32)
     y, scale, x_diff = np.empty_like(x), np.empty_like(x), np.empty_like(x)
     y_again, scale_again, x_diff_again = np.empty_like(x), np.empty_like(x), np.empty_like(x)

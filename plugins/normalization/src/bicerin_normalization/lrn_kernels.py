@@ -12,7 +12,7 @@ import numpy as np
 from bicerin.kernels import kernel, prange
 
 #: Pixels that one task of the kernels across channels takes; with all their channels they fit the second-level cache.
-TILE = 256
+TILE = 512
 
 
 def _channel_sum(values: np.ndarray, size: int) -> np.ndarray:
