@@ -11,6 +11,7 @@ import numpy as np
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer, at_least
+from bicerin_convolution.bias_kernels import add_bias_gradient
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.plan import Plan, Problem
 
@@ -108,7 +109,6 @@ class BaseConvolution(Layer):
     def add_bias_gradient(self, top: Sequence[Blob]) -> None:
         """Add the sums of the tops' diffs over all but the channels to the bias's diff, where it is wanted."""
         if len(self.blobs) > 1 and self.param_propagate_down(1):
-            gradient = self.blobs[1].diff
             for blob in top:
                 diff = blob.cpu_diff.reshape(self.top_shape[0], self.num_output, prod(self.top_shape[2:]))
-                gradient += diff.sum(axis=2).sum(axis=0)
+                add_bias_gradient(diff, self.blobs[1].diff)

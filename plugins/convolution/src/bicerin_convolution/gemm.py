@@ -9,15 +9,25 @@ from math import prod
 
 import numpy as np
 
-from bicerin.kernels import num_threads
-from bicerin_convolution.gemm_kernels import correlate, pack_weights, scratch_size
+from bicerin_convolution.gemm_kernels import (
+    add_weight_gradient,
+    correlate,
+    pack_weights,
+    scratch_size,
+    weight_scratch_size,
+)
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.panel import LINE_BYTES, ROWS
+from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps
+from bicerin_convolution.threads import threads
 from bicerin_convolution.workspace import workspace
 
 #: Panels of positions that share a pass over the weights.
 BLOCK = 4
+#: Positions that are summed up between two visits to a tile of the weight gradient.
+LENGTH = 192
+#: Bytes of weight gradient that a thread sums up on its own at a time.
+SUMS = 16 << 20
 
 
 def forward(
@@ -35,6 +45,44 @@ def data_gradient(
     matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1).swapaxes(1, 2)
     for taps in data_gradient_taps(*_spatial(geometry, dx, dy)):
         _correlate(dy, matrix, bias, dx, taps, geometry)
+
+
+def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
+    """Add to dw."""
+    if not dy.size:
+        return
+    taps = forward_taps(*_spatial(geometry, x, dy))
+    matrix = dw.reshape(group, len(dw) // group, -1)
+    _, outputs, lines = matrix.shape
+    width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
+    # The tile is wider than high, and what a side lacks to whole tiles is computed for nothing.
+    outputs_wide = _up(outputs, width) * _up(lines, ROWS) < _up(outputs, ROWS) * _up(lines, width)
+    side = width if outputs_wide else ROWS
+    positions = len(x) * prod(dy.shape[2:])
+    step = min(_up(lines, width), max(1, SUMS // (group * _up(outputs, side) * width * x.itemsize)) * width)
+    with threads(dw.size * positions) as workers:
+        length = _up(-(-positions // _up(-(-positions // LENGTH), workers)), lanes)
+        scratch = workspace("scratch", (workers, weight_scratch_size(length, outputs, side, x.itemsize)), x.dtype)
+        sums = workspace("sums", (workers, group * _up(outputs, side) * step), x.dtype)
+        for first in range(0, lines, step):
+            add_weight_gradient(
+                _rows(x, geometry),
+                taps.rows,
+                taps.columns,
+                taps.stride,
+                dy.reshape(*dy.shape[:2], -1),
+                matrix,
+                first,
+                min(first + step, lines),
+                outputs_wide,
+                length,
+                sums,
+                scratch,
+            )
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def _spatial(geometry: Geometry, x: np.ndarray, y: np.ndarray) -> tuple[Geometry, tuple[int, ...], tuple[int, ...]]:
@@ -58,29 +106,38 @@ def _correlate(
         return
     groups, outputs, channels = w.shape[:3]
     panels = -(-outputs // ROWS)
-    packed = workspace("weights", (groups, panels, channels * taps.taps.size, ROWS), w.dtype)
-    pack_weights(w, taps.taps, packed)
+    positions = len(x) * taps.out_rows.size * taps.out_columns[2]
+    columns = -(-positions // (LINE_BYTES // w.itemsize))
     if bias is None:
         bias = workspace("bias", (y.shape[1],), w.dtype)
         bias.fill(0)
-    workers = num_threads()
-    width = LINE_BYTES // w.itemsize
-    columns = -(-len(x) * taps.out_rows.size * taps.out_columns[2] // width)
-    block = max(1, min(BLOCK, columns * groups // (2 * workers)))
-    units = -(-columns // block) * groups
-    parts = 1 if units >= workers else min(panels, -(-workers // units))
-    scratch = workspace("scratch", (workers, scratch_size(block, parts, panels, w.itemsize)), w.dtype)
-    correlate(
-        _rows(x, geometry),
-        taps.rows,
-        taps.columns,
-        taps.stride,
-        packed,
-        bias,
-        _rows(y, geometry),
-        taps.out_rows,
-        *taps.out_columns,
-        block,
-        parts,
-        scratch,
-    )
+    with threads(groups * outputs * channels * taps.taps.size * positions) as workers:
+        packed = workspace("weights", (groups, panels, channels * taps.taps.size, ROWS), w.dtype)
+        pack_weights(w, taps.taps, packed)
+        block = _block(columns, groups, workers)
+        units = -(-columns // block) * groups
+        parts = 1 if units >= workers else min(panels, -(-workers // units))
+        scratch = workspace("scratch", (workers, scratch_size(block, parts, panels, w.itemsize)), w.dtype)
+        correlate(
+            _rows(x, geometry),
+            taps.rows,
+            taps.columns,
+            taps.stride,
+            packed,
+            bias,
+            _rows(y, geometry),
+            taps.out_rows,
+            *taps.out_columns,
+            block,
+            parts,
+            scratch,
+        )
+
+
+def _block(columns: int, groups: int, workers: int) -> int:
+    """How many panels make a block: many share a pass over the weights, but the busiest thread must not have more."""
+
+    def busiest(block: int) -> int:
+        return -(-groups * -(-columns // block) // workers) * block
+
+    return min(range(BLOCK, 0, -1), key=busiest)

@@ -195,3 +195,119 @@ def scratch_size(block, parts, panels, itemsize):  # type: ignore[no-untyped-def
     """Elements of scratch that `correlate` needs for one thread."""
     width = LINE_BYTES // itemsize
     return block * width * (DEPTH + 1) + -(-panels // parts) * ROWS * block * width
+
+
+@kernel(parallel=True)
+def add_weight_gradient(x, rows, columns, stride, dy, dw, first_line, last_line, outputs_wide, length, sums, scratch):  # type: ignore[no-untyped-def]
+    """dw += dy . im2col(x)^T, for a range of the lines of the im2col matrix.
+
+    The sum runs over positions, so both sides are transposed to panels whose depth is the position. A thread sums up
+    its own share of the positions.
+
+    Args:
+        x, rows, columns, stride: as in `correlate`.
+        dy: `(N, G * M, positions)`.
+        dw: `(G, M, C * taps)`.
+        first_line, last_line: of the C * taps.
+        outputs_wide: whether the outputs lie in the width of the tile and the lines in its rows, or the reverse.
+        length: positions in a block, a multiple of a vector's length.
+        sums: one line of elements a thread, for its share of the result, padded to whole tiles.
+        scratch: one line a thread, of `weight_scratch_size`.
+    """
+    width = LINE_BYTES // x.itemsize
+    lanes = VECTOR_BYTES // x.itemsize
+    images, channels, row_count, row_width = x.shape
+    groups, outputs, _ = dw.shape
+    channels //= groups
+    plane = dy.shape[2]
+    tap_columns = columns.size
+    tap_count = rows.shape[0] * tap_columns
+    flat_x = x.reshape(-1)
+    flat_dy = dy.reshape(-1)
+    first_row = np.zeros((1, 1), np.intp)
+    lines = last_line - first_line
+    chunks = -(-lines // width)
+    side = width if outputs_wide else ROWS
+    panels = -(-outputs // side)
+    c_line = panels * width if outputs_wide else chunks * width
+    group_size = panels * side * chunks * width
+    total = images * plane
+    blocks = -(-total // length)
+    stretch = length + lanes
+    workers = sums.shape[0]
+    out_width = plane // rows.shape[1]
+    for worker in prange(workers):
+        x_table = np.empty((length, 5), np.intp)
+        dy_table = np.empty((length, 5), np.intp)
+        stripe = scratch[worker, : ROWS * stretch]
+        column_panels = scratch[worker, ROWS * stretch : ROWS * stretch + length * width]
+        output_panels = scratch[worker, ROWS * stretch + length * width :]
+        mine = sums[worker]
+        if worker >= blocks:
+            mine[:] = 0
+        for group in range(groups):
+            for block in range(worker, blocks, workers):
+                first = block * length
+                last = min(first + length, total)
+                x_count = segments(first, last, rows.shape[1], out_width, length, 0, x_table)
+                dy_count = segments(first, last, 1, plane, length, 0, dy_table)
+                for m in range(0, panels * side, ROWS):
+                    for row in range(min(ROWS, outputs - m)):
+                        base = (group * outputs + m + row) * plane
+                        pack_line(
+                            flat_dy, groups * outputs * plane, base, plane, first_row, 0, 0, 1,
+                            dy_table, dy_count, stripe, row * stretch,
+                        )  # fmt: skip
+                    target = m // side * length * side + m % side
+                    for position in range(0, last - first, lanes):
+                        transpose(stripe, position, stretch, output_panels, target + position * side, side)
+                for chunk in range(chunks):
+                    start = first_line + chunk * width
+                    line_side = ROWS if outputs_wide else width
+                    for k in range(0, width, ROWS):
+                        for row in range(min(ROWS, last_line - start - k)):
+                            c, t = (start + k + row) // tap_count, (start + k + row) % tap_count
+                            base = (group * channels + c) * row_count * row_width
+                            pack_line(
+                                flat_x, groups * channels * row_count * row_width, base, row_width,
+                                rows, t // tap_columns, columns[t % tap_columns], stride,
+                                x_table, x_count, stripe, row * stretch,
+                            )  # fmt: skip
+                        target = k // line_side * length * line_side + k % line_side
+                        for position in range(0, last - first, lanes):
+                            transpose(
+                                stripe, position, stretch, column_panels, target + position * line_side, line_side
+                            )
+                    for panel in range(panels):
+                        at = group * group_size
+                        if outputs_wide:
+                            for k in range(0, min(width, last_line - start), ROWS):
+                                multiply(
+                                    column_panels, k * length, output_panels, panel * length * width, last - first,
+                                    mine, at + (chunk * width + k) * c_line + panel * width, c_line, block > worker,
+                                )  # fmt: skip
+                        else:
+                            multiply(
+                                output_panels, panel * length * ROWS, column_panels, 0, last - first,
+                                mine, at + panel * ROWS * c_line + chunk * width, c_line, block > worker,
+                            )  # fmt: skip
+    for unit in prange(groups * outputs):
+        group, m = unit // outputs, unit % outputs
+        target = dw[group, m, first_line:last_line]
+        for worker in range(workers):
+            share = sums[worker, group * group_size : (group + 1) * group_size]
+            if outputs_wide:
+                for k in range(lines):
+                    target[k] += share[k * c_line + m]
+            else:
+                source = share[m * c_line : m * c_line + lines]
+                for k in range(lines):
+                    target[k] += source[k]
+
+
+@kernel()
+def weight_scratch_size(length, outputs, side, itemsize):  # type: ignore[no-untyped-def]
+    """Elements of scratch that `add_weight_gradient` needs for one thread."""
+    width = LINE_BYTES // itemsize
+    lanes = VECTOR_BYTES // itemsize
+    return ROWS * (length + lanes) + length * width + -(-outputs // side) * side * length

@@ -41,7 +41,8 @@ class Plan:
 
     def weight_gradient(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
         """Add to dw."""
-        reference.weight_gradient(x, dy, self.problem.geometry, self.problem.group, dw)
+        algorithm = gemm if COMPILED else reference
+        algorithm.weight_gradient(x, dy, self.problem.geometry, self.problem.group, dw)
 
     def data_gradient(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
         """Write dx, and to each of its channels add the bias that a deconvolution has."""
