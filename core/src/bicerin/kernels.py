@@ -21,9 +21,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
-__all__ = ["COMPILED", "kernel", "num_threads", "prange"]
+__all__ = ["COMPILED", "SMALL", "kernel", "num_threads", "prange"]
 
 _log = logging.getLogger("bicerin.kernels")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -48,12 +49,19 @@ if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
     else:
         prange = numba.prange
 
+#: A number of elements that one thread is done with before another has started, for `serial_below`.
+SMALL = 1 << 14
+
 #: Whether kernels run compiled; False where their references do.
 COMPILED: bool = numba is not None
 
 
 def kernel(
-    reference: Callable[..., Any] | None = None, *, parallel: bool = False, fastmath: Any = False
+    reference: Callable[..., Any] | None = None,
+    *,
+    parallel: bool = False,
+    fastmath: Any = False,
+    serial_below: int = 0,
 ) -> Callable[[_Function], _Function]:
     """Compile the decorated function when it is first called.
 
@@ -62,14 +70,33 @@ def kernel(
             only other kernels call needs none.
         parallel: whether its `prange` loops are spread over the threads.
         fastmath: True or Numba's set of flags, where a reordered sum is as good.
+        serial_below: one thread does the work where the first argument, an array, has fewer elements: waking another
+            costs more than it saves, and milliseconds where other processes keep the processors busy. A kernel with it
+            cannot be called from kernels.
     """
 
     def decorate(function: _Function) -> _Function:
         if not COMPILED:
             return reference or function  # type: ignore[return-value]
-        return numba.njit(  # type: ignore[no-any-return]
-            parallel=parallel and num_threads() > 1, cache=True, nogil=True, error_model="numpy", fastmath=fastmath
-        )(function)
+        # Parallel for one thread too: what is kept on disk does not tell the two apart.
+        compiled = numba.njit(parallel=parallel, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(
+            function
+        )
+        if not (parallel and serial_below and num_threads() > 1):
+            return compiled
+
+        @wraps(function)
+        def run(first: Any, *others: Any) -> Any:
+            if first.size >= serial_below:
+                return compiled(first, *others)
+            threads = numba.get_num_threads()
+            numba.set_num_threads(1)
+            try:
+                return compiled(first, *others)
+            finally:
+                numba.set_num_threads(threads)
+
+        return run  # type: ignore[return-value]
 
     return decorate
 

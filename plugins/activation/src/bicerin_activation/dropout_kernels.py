@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 # Multipliers of a 32-bit finalizer with low bias (C. Wellons, "Prospecting for hash functions", 2018).
 _FIRST = np.uint32(0x7FEB352D)
@@ -36,7 +36,7 @@ def drop_array(xp: Any, x: Any, key_0: int, key_1: int, threshold: int, scale: A
     xp.multiply(x, scale * mask(xp, x.size, (key_0, key_1), threshold).reshape(x.shape), out=y)
 
 
-@kernel(reference=partial(drop_array, np), parallel=True)
+@kernel(reference=partial(drop_array, np), parallel=True, serial_below=SMALL)
 def drop(x, key_0, key_1, threshold, scale, y):  # type: ignore[no-untyped-def]
     """y = x · scale where the mask keeps the element, else 0; `x` and `y` of shape `(count,)`, maybe the same array."""
     first, second, least = np.uint32(key_0), np.uint32(key_1), np.uint32(threshold)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from bicerin.exponential import exponential
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 
 def forward_array(xp: Any, x: Any, alpha: float, y: Any) -> None:
     y[...] = xp.where(x > 0, x, alpha * (xp.exp(xp.minimum(x, 0)) - 1))
 
 
-@kernel(reference=partial(forward_array, np), parallel=True, fastmath={"contract"})
+@kernel(reference=partial(forward_array, np), parallel=True, serial_below=SMALL, fastmath={"contract"})
 def forward(x, alpha, y):  # type: ignore[no-untyped-def]
     zero, one, alpha = x.dtype.type(0), x.dtype.type(1), x.dtype.type(alpha)
     for i in prange(x.size):
@@ -28,7 +28,7 @@ def backward_array(xp: Any, x: Any, y: Any, alpha: float, y_diff: Any, x_diff: A
     xp.multiply(y_diff, xp.where(x > 0, 1, y + alpha), out=x_diff)
 
 
-@kernel(reference=partial(backward_array, np), parallel=True)
+@kernel(reference=partial(backward_array, np), parallel=True, serial_below=SMALL)
 def backward(x, y, alpha, y_diff, x_diff):  # type: ignore[no-untyped-def]
     zero, one, alpha = x.dtype.type(0), x.dtype.type(1), x.dtype.type(alpha)
     for i in prange(x.size):

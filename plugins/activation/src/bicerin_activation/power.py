@@ -30,7 +30,7 @@ class PowerLayer(NeuronLayer):
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
         if self.slope == 0:
-            y[...] = 1 if self.power == 0 else xp.power(self.dtype.type(self.shift), self.power)
+            y[...] = 1 if self.power == 0 else self.dtype.type(self.shift) ** self.power
             return
         self._line(xp, x, y)
         self._raise(xp, y, self.power)

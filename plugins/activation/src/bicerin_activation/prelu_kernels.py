@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 
 def forward_array(xp: Any, x: Any, slope: Any, y: Any) -> None:
     y[...] = xp.where(x > 0, x, x * slope[:, None])
 
 
-@kernel(reference=partial(forward_array, np), parallel=True)
+@kernel(reference=partial(forward_array, np), parallel=True, serial_below=SMALL)
 def forward(x, slope, y):  # type: ignore[no-untyped-def]
     channels = x.shape[1]
     for row in prange(x.shape[0] * channels):
@@ -29,7 +29,7 @@ def backward_array(xp: Any, x: Any, slope: Any, y_diff: Any, x_diff: Any) -> Non
     x_diff[...] = xp.where(x > 0, y_diff, y_diff * slope[:, None])
 
 
-@kernel(reference=partial(backward_array, np), parallel=True)
+@kernel(reference=partial(backward_array, np), parallel=True, serial_below=SMALL)
 def backward(x, slope, y_diff, x_diff):  # type: ignore[no-untyped-def]
     channels = x.shape[1]
     for row in prange(x.shape[0] * channels):
@@ -44,7 +44,7 @@ def slope_diff_array(xp: Any, x: Any, y_diff: Any, sums: Any) -> None:
     sums[...] = (xp.minimum(x, 0) * y_diff).sum(axis=2)
 
 
-@kernel(reference=partial(slope_diff_array, np), parallel=True, fastmath={"reassoc"})
+@kernel(reference=partial(slope_diff_array, np), parallel=True, serial_below=SMALL, fastmath={"reassoc"})
 def slope_diff(x, y_diff, sums):  # type: ignore[no-untyped-def]
     """Write Σ min(x, 0) · y_diff of each image and channel into `sums`, shape (outer, channels)."""
     channels = x.shape[1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 
 def forward_array(xp: Any, x: Any, slope: float, y: Any) -> None:
@@ -17,7 +17,7 @@ def forward_array(xp: Any, x: Any, slope: float, y: Any) -> None:
         y[...] = xp.where(x > 0, x, x * slope)
 
 
-@kernel(reference=partial(forward_array, np), parallel=True)
+@kernel(reference=partial(forward_array, np), parallel=True, serial_below=SMALL)
 def forward(x, slope, y):  # type: ignore[no-untyped-def]
     zero, slope = x.dtype.type(0), x.dtype.type(slope)
     if slope == 0:
@@ -33,7 +33,7 @@ def backward_array(xp: Any, x: Any, slope: float, y_diff: Any, x_diff: Any) -> N
     x_diff[...] = xp.where(x > 0, y_diff, y_diff * slope)
 
 
-@kernel(reference=partial(backward_array, np), parallel=True)
+@kernel(reference=partial(backward_array, np), parallel=True, serial_below=SMALL)
 def backward(x, slope, y_diff, x_diff):  # type: ignore[no-untyped-def]
     zero, slope = x.dtype.type(0), x.dtype.type(slope)
     for i in prange(x.size):

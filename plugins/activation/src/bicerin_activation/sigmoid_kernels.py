@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.exponential import exponential
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 
 def sigmoid_array(xp: Any, x: Any, y: Any) -> None:
@@ -18,7 +18,7 @@ def sigmoid_array(xp: Any, x: Any, y: Any) -> None:
     y += 0.5
 
 
-@kernel(reference=partial(sigmoid_array, np), parallel=True, fastmath={"contract"})
+@kernel(reference=partial(sigmoid_array, np), parallel=True, serial_below=SMALL, fastmath={"contract"})
 def sigmoid(x, y):  # type: ignore[no-untyped-def]
     one = x.dtype.type(1)
     for i in prange(x.size):
@@ -29,7 +29,7 @@ def sigmoid_backward_array(xp: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
     xp.multiply(y_diff, y * (1 - y), out=x_diff)
 
 
-@kernel(reference=partial(sigmoid_backward_array, np), parallel=True)
+@kernel(reference=partial(sigmoid_backward_array, np), parallel=True, serial_below=SMALL)
 def sigmoid_backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
     one = y.dtype.type(1)
     for i in prange(y.size):
@@ -41,7 +41,7 @@ def swish_array(xp: Any, x: Any, beta: float, s: Any, y: Any) -> None:
     xp.multiply(x, s, out=y)
 
 
-@kernel(reference=partial(swish_array, np), parallel=True, fastmath={"contract"})
+@kernel(reference=partial(swish_array, np), parallel=True, serial_below=SMALL, fastmath={"contract"})
 def swish(x, beta, s, y):  # type: ignore[no-untyped-def]
     """Write sigmoid(beta · x) into `s` and x · s into `y`."""
     one, beta = x.dtype.type(1), x.dtype.type(beta)
@@ -56,7 +56,7 @@ def swish_backward_array(xp: Any, y: Any, beta: float, s: Any, y_diff: Any, x_di
     xp.multiply(y_diff, beta * y + s * (1 - beta * y), out=x_diff)
 
 
-@kernel(reference=partial(swish_backward_array, np), parallel=True)
+@kernel(reference=partial(swish_backward_array, np), parallel=True, serial_below=SMALL)
 def swish_backward(y, beta, s, y_diff, x_diff):  # type: ignore[no-untyped-def]
     one, beta = y.dtype.type(1), y.dtype.type(beta)
     for i in prange(y.size):

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 
 def backward_array(xp: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
     xp.multiply(y_diff, 1 - y * y, out=x_diff)
 
 
-@kernel(reference=partial(backward_array, np), parallel=True)
+@kernel(reference=partial(backward_array, np), parallel=True, serial_below=SMALL)
 def backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
     one = y.dtype.type(1)
     for i in prange(y.size):

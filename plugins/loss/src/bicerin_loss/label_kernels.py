@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 BLOCK = 256
 
@@ -21,7 +21,7 @@ def read_labels_array(xp: Any, values: Any, classes: int, ignores: bool, ignored
     return valid.sum(), values.size - valid.sum() - skipped.sum()
 
 
-@kernel(reference=partial(read_labels_array, np), parallel=True)
+@kernel(reference=partial(read_labels_array, np), parallel=True, serial_below=SMALL)
 def read_labels(values, classes, ignores, ignored, labels):  # type: ignore[no-untyped-def]
     """Write each label, its fraction cut off, or -1 where it is not valid; returns how many are valid, and wrong."""
     valid, wrong = 0, 0
@@ -51,7 +51,7 @@ def right_labels_array(xp: Any, scores: Any, labels: Any, top_k: int, right: Any
     right[...] = (labels >= 0) & (others < top_k) & (chosen == chosen)[:, 0, :]
 
 
-@kernel(reference=partial(right_labels_array, np), parallel=True)
+@kernel(reference=partial(right_labels_array, np), parallel=True, serial_below=SMALL)
 def right_labels(scores, labels, top_k, right):  # type: ignore[no-untyped-def]
     """Write which labels, of shape (outer, inner), have fewer than `top_k` other classes that score as much."""
     outer, classes, inner = scores.shape

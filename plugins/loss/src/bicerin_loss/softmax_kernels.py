@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.exponential import exponential
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import SMALL, kernel, prange
 
 BLOCK = 256
 LANES = 16
@@ -43,7 +43,7 @@ def largest(row):  # type: ignore[no-untyped-def]
     return result
 
 
-@kernel(reference=partial(softmax_array, np), parallel=True, fastmath={"contract", "reassoc"})
+@kernel(reference=partial(softmax_array, np), parallel=True, serial_below=SMALL, fastmath={"contract", "reassoc"})
 def softmax(x, y):  # type: ignore[no-untyped-def]
     """Write the softmax over axis 1 of `x` into `y`, which may be the same array."""
     outer, classes, inner = x.shape
@@ -89,7 +89,9 @@ def softmax_backward_array(xp: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
     xp.multiply(y, y_diff - (y * y_diff).sum(axis=1, keepdims=True), out=x_diff)
 
 
-@kernel(reference=partial(softmax_backward_array, np), parallel=True, fastmath={"contract", "reassoc"})
+@kernel(
+    reference=partial(softmax_backward_array, np), parallel=True, serial_below=SMALL, fastmath={"contract", "reassoc"}
+)
 def softmax_backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
     """Write y · (y_diff - Σ y · y_diff) into `x_diff`, which may be `y_diff`."""
     outer, classes, inner = y.shape
@@ -126,7 +128,7 @@ def logarithm_loss_array(xp: Any, probability: Any, labels: Any, least: float) -
     return -xp.log(xp.maximum(chosen, least)[labels >= 0]).sum(dtype=np.float64)
 
 
-@kernel(reference=partial(logarithm_loss_array, np), parallel=True)
+@kernel(reference=partial(logarithm_loss_array, np), parallel=True, serial_below=SMALL)
 def logarithm_loss(probability, labels, least):  # type: ignore[no-untyped-def]
     """-Σ log(max(p, least)), p the probability of each label but those of -1; labels are (outer, inner)."""
     inner = probability.shape[2]
@@ -145,7 +147,7 @@ def logarithm_loss_backward_array(xp: Any, probability: Any, labels: Any, scale:
     diff[...] = xp.where(labels[:, None, :] >= 0, (probability - right) * scale, 0)
 
 
-@kernel(reference=partial(logarithm_loss_backward_array, np), parallel=True)
+@kernel(reference=partial(logarithm_loss_backward_array, np), parallel=True, serial_below=SMALL)
 def logarithm_loss_backward(probability, labels, scale, diff):  # type: ignore[no-untyped-def]
     """Write (p - 1 at the label, p elsewhere) · scale into `diff`, and 0 where the label is -1."""
     outer, classes, inner = probability.shape
