@@ -6,6 +6,7 @@ parameters after the first (`q0`..) and the last (`p0`..); `snap_iter_6.*` is it
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 
 import bicerin
 from bicerin.errors import SnapshotError
+from bicerin.solver import update_kernels, update_rules
 from bicerin.testing import assert_close
 
 RECORDED = Path(__file__).parent / "recorded" / "solvers"
@@ -110,6 +113,37 @@ def test_refuses_the_snapshot_of_another_solver(
     assert all(np.array_equal(a, b.data) for a, b in zip(before, solver.net.learnable_params, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("rule", "histories", "constants"),
+    [
+        ("sgd", 1, (0.9,)),
+        ("nesterov", 1, (0.9,)),
+        ("adagrad", 1, (1e-4,)),
+        ("rmsprop", 1, (1e-4, 0.95, 0.05)),
+        ("adadelta", 2, (1e-4, 0.95, 0.05)),
+        ("adam", 2, (1e-4, 0.9, 0.1, 0.999, 0.001)),
+    ],
+)
+@pytest.mark.parametrize("terms", [(1, 0, 0, 0.1), (0.25, 0.01, 0, 0.1), (1, 0, 0.01, 0.1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_rules_equal_array_arithmetic(
+    rule: str, histories: int, constants: tuple, terms: tuple, dtype: type
+) -> None:
+    random = np.random.default_rng(0)
+    expected = [random.normal(size=1001).astype(dtype) for _ in range(2 + histories)]
+    for history in expected[2:]:
+        np.abs(history, out=history)
+    expected[0][:3] = 0  # no sign
+    actual = [array.copy() for array in expected]
+    scalars = [dtype(value) for value in (*terms, *constants)]
+    getattr(update_rules, rule)(*expected, *scalars)
+    getattr(update_kernels, rule)(*actual, *scalars)
+    assert isinstance(getattr(update_kernels, rule), Dispatcher)
+    for mine, theirs in zip(actual, expected, strict=True):
+        assert mine.dtype == dtype
+        assert np.allclose(mine, theirs, rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps)
+
+
 KILLED = """
 import os, signal, sys
 import bicerin
@@ -143,7 +177,12 @@ def test_a_kill_at_any_moment_leaves_loadable_snapshots(folder: Path) -> None:
         for file in folder.glob("snap_iter_[12].*"):
             file.unlink()
         run = subprocess.run(
-            [sys.executable, "-c", KILLED, str(fatal)], cwd=folder, capture_output=True, text=True, check=False
+            [sys.executable, "-c", KILLED, str(fatal)],
+            cwd=folder,
+            env={**os.environ, "BICERIN_KERNELS": "reference"},  # starts sooner
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert run.returncode == (-signal.SIGKILL if fatal else 0), run.stderr
         states = {file.name: file for file in folder.glob("snap_iter_[12].solverstate")}

@@ -46,7 +46,7 @@ class Step:
         data, diff: the blob's; the rule writes the update into `diff` and subtracts it from `data`.
         history: as many arrays as the solver's `histories`, zeros at first.
         terms: `scale, l2, l1, rate`: the gradient is scale * diff + l2 * data + l1 * sign(data).
-        scalar: makes a number one of the arrays' dtype.
+        scalar: makes a number what the rules take: of the arrays' dtype on the host.
     """
 
     data: Any
@@ -288,7 +288,8 @@ class Solver(ABC):
             _log.info("Iteration %d, lr = %g", self.iteration, rate)
         # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
         scale = self._clipping() / self.param.iter_size
-        scalar = self.net.dtype.type
+        # A device's arrays keep their dtype when they meet a Python number; the compiled rules need one of the dtype.
+        scalar = self.net.dtype.type if self.device.is_host else float
         count = len(self._params)
         multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
         for index, (blob, (lr_mult, decay_mult)) in enumerate(zip(self._params, multipliers, strict=True)):
