@@ -73,7 +73,7 @@ class Memory:
         if state is State.HOST:
             if self._device_array is None:
                 self._device_array = self.device.empty(self.size, self.dtype)
-            self.device.from_host(self._host_array, self._device_array)
+            self.device.from_host(self._host_array, self._device_array)  # type: ignore[arg-type]
             self.state = State.SYNCED
         if write:
             self.state = State.DEVICE

@@ -98,7 +98,7 @@ def _bottoms(net: Any, values: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def _numbered(values: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
-    found = []
+    found: list[np.ndarray] = []
     while f"{prefix}{len(found)}" in values:
         found.append(values[f"{prefix}{len(found)}"])
     return found
