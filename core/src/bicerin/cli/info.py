@@ -10,11 +10,11 @@ from typing import Any
 import click
 from importlib_metadata import PackageNotFoundError, version
 
-from bicerin import configuration
+from bicerin import configuration, registry
 from bicerin.cli.json_text import json_text
 from bicerin.cli.options import json_option
 from bicerin.errors import BicerinError
-from bicerin.registry import devices, layers, plugin_index
+from bicerin.registry import devices, layers
 
 _PACKAGES = (
     "bicerin", "bicerin-proto", "numpy", "protobuf", "numba", "h5py", "lmdb", "plyvel", "opencv-python-headless",
@@ -43,9 +43,8 @@ def info(as_json: bool) -> None:
 def _found() -> dict[str, Any]:
     from bicerin.kernels import COMPILED, num_threads
 
-    plugins = {
-        p.distribution: p.version for group in plugin_index().values() for found in group.values() for p in found
-    }
+    providers = [p for names in registry.plugin_index().values() for found in names.values() for p in found]
+    plugins = {provider.distribution: provider.version for provider in providers}
     file = configuration.path()
     return {
         "versions": {

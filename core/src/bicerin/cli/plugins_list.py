@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from bicerin import registry
 from bicerin.cli.json_text import json_text
 from bicerin.cli.messages import is_verbose
 from bicerin.cli.options import json_option
 from bicerin.configuration import layer_providers
 from bicerin.errors import PluginError
-from bicerin.registry import LAYER_API, Provider, disabled_distributions, layers, plugin_index
+from bicerin.registry import LAYER_API, Provider, disabled_distributions, layers
 
 _CORE = "bicerin"
 _NONE = (
@@ -124,7 +125,7 @@ def _layer_conflicts() -> Iterator[dict[str, Any]]:
 
 
 def _others() -> Iterator[Provider]:
-    for group, names in sorted(plugin_index().items()):
+    for group, names in sorted(registry.plugin_index().items()):
         if group not in (layers.group, "bicerin.layer_api"):
             yield from (provider for _, found in sorted(names.items()) for provider in found)
 
