@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import lmdb
+import numpy as np
 import plyvel
 import pytest
 
@@ -69,6 +70,44 @@ def test_several_readers_and_no_trace_of_them(backend, tmp_path):
     assert next(one) == next(two) == (b"a", b"1")
     assert next(one) == next(two) == (b"b", b"2")
     assert {file.name: file.read_bytes() for file in (tmp_path / "s").iterdir()} == before
+
+
+@pytest.mark.parametrize("size", [10, 300, 5000])
+@pytest.mark.parametrize("number", [1, 7, 3000])
+def test_lmdb_of_any_depth(size, number, tmp_path):
+    """Small values stand in the leaves, large ones in pages of their own; thousands need several levels."""
+    records = [(b"%05d" % index, b"%05d" % index * (size // 5)) for index in range(number)]
+    write(tmp_path / "s", "lmdb", records)
+    store = open_store(tmp_path / "s", "lmdb")
+    assert list(store.records()) == records
+    for begin in {0, number // 2, number - 1}:
+        assert list(store.records(records[begin][0])) == records[begin + 1 :]
+
+
+def test_lmdb_with_removed_records(tmp_path):
+    with lmdb.open(str(tmp_path / "s"), map_size=1 << 24) as environment:
+        for step in (1, 3, 2):
+            with environment.begin(write=True) as transaction:
+                for index in range(0, 2000, step):
+                    (transaction.put if step != 3 else transaction.delete)(b"%05d" % index, b"x" * 50)
+    found = [int(key) for key, _ in open_store(tmp_path / "s", "lmdb").records()]
+    assert found == [index for index in range(2000) if index % 3 or index % 2 == 0]
+
+
+@both
+@pytest.mark.parametrize("seed", range(12))
+def test_damage_is_an_error_and_not_the_end_of_the_process(backend, seed, tmp_path):
+    """Any page may be garbage or zeros: what is read is right, or a DataError says that it is not."""
+    random = np.random.default_rng(seed)
+    records = [(b"%08d" % index, bytes(random.integers(0, 256, 800, dtype=np.uint8))) for index in range(300)]
+    write(tmp_path / "s", backend, records)
+    file = max((tmp_path / "s").iterdir(), key=lambda path: path.stat().st_size)
+    content = bytearray(file.read_bytes())
+    page = int(random.integers(2, len(content) // 4096)) * 4096
+    content[page : page + 4096] = bytes(4096) if seed % 3 == 0 else bytes(random.integers(0, 256, 4096, dtype=np.uint8))
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"is damaged|cannot be opened"):
+        list(open_store(tmp_path / "s", backend).records())
 
 
 @both

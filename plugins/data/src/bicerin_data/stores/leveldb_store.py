@@ -53,7 +53,7 @@ class LeveldbStore(Store):
                     os.symlink(file.absolute(), os.path.join(self._view.name, file.name))
                 elif file.suffix == ".log" or file.name == "CURRENT" or file.name.startswith("MANIFEST-"):
                     shutil.copyfile(file, os.path.join(self._view.name, file.name))
-            self._leveldb = library.DB(self._view.name, create_if_missing=False)
+            self._leveldb = library.DB(self._view.name, create_if_missing=False, paranoid_checks=True)
         except (library.Error, OSError) as error:
             raise DataError(f"source {path} cannot be opened as LevelDB: {_of(path, error, self._view.name)}") from None
 

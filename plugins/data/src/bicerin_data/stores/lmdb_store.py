@@ -8,12 +8,13 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import lmdb
 
 from bicerin.errors import DataError
 from bicerin_data.stores import Store, StoreWriter
+from bicerin_data.stores.lmdb_pages import DamagedPageError, checked_leaves
 from bicerin_data.stores.unfinished import unfinished_folder
 
 #: Readers of one store share its environment: LMDB forbids a process to open a file twice.
@@ -63,18 +64,48 @@ class LmdbStore(Store):
         self._environment = environment
 
     def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        environment = self._environment.lmdb
         try:
-            with self._environment.lmdb.begin() as transaction, transaction.cursor() as cursor:
-                if after is None:
-                    found = cursor.first()
+            with environment.begin() as transaction, transaction.cursor() as cursor, self._file() as file:
+                leaves = checked_leaves(file.fileno(), environment.stat()["psize"], transaction.id())
+                if leaves is None:
+                    yield from _all(cursor, after)
                 else:
-                    found = cursor.set_range(after)
-                    if found and cursor.key() == after:
-                        found = cursor.next()
-                if found:
-                    yield from cursor.iternext()
-        except lmdb.Error as error:
-            raise DataError(f"source {self.path} is damaged: {error}") from None
+                    yield from _leaf_by_leaf(cursor, after, leaves)
+        except (lmdb.Error, DamagedPageError) as error:
+            raise DataError(f"source {self.path} is damaged: {error}.") from None
+
+    def _file(self) -> BinaryIO:
+        return (self.path / "data.mdb" if self.path.is_dir() else self.path).open("rb", buffering=0)
+
+
+def _begin(cursor: Any, after: bytes | None) -> bool:
+    """Go to the first record, or to the first after a key; whether there is one."""
+    found: bool = cursor.first() if after is None else cursor.set_range(after)
+    return cursor.next() if found and cursor.key() == after else found
+
+
+def _all(cursor: Any, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    found = _begin(cursor, after)
+    while found:
+        yield cursor.item()
+        found = cursor.next()
+
+
+def _leaf_by_leaf(cursor: Any, after: bytes | None, leaves: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """All records, of which none is touched before its leaf has been looked at."""
+    started = False
+    for last in leaves:
+        if after is not None and last <= after:
+            continue
+        found = cursor.next() if started else _begin(cursor, after)
+        started = True
+        while found:
+            key, value = cursor.item()
+            yield key, value
+            if key == last:
+                break
+            found = cursor.next()
 
 
 def open_store(path: Path) -> LmdbStore:
