@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 import bicerin_proto
 from bicerin.cli.options import device_option, log_json_option, net_options, verbosity_options, write_json_log
@@ -71,7 +72,9 @@ def train(
     )
     if resume:
         built.restore(resume)
-    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect):
+    # The summary warns of a loss that diverges; NumPy's warnings would only point at lines of ours.
+    silence = np.errstate(over="ignore", invalid="ignore")
+    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect), silence:
         built.solve()
 
 
