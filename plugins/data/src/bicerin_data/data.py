@@ -78,7 +78,9 @@ class _StoreReader(RecordReader):
                 return self._image(datum), datum.label, name
             except DataError as error:
                 self.refuse(name, error)
-        raise AssertionError("the records never end")
+        # The records never end, unless reading them failed before.
+        self._records = None
+        raise DataError(f"source {self._store.path}: it could not be read on before.")
 
     def _image(self, datum: Any) -> np.ndarray:
         return datum_array(datum, self.transformer.color)

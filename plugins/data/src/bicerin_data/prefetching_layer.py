@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bicerin.blob import Blob
@@ -44,9 +44,9 @@ class PrefetchingLayer(Layer):
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._prefetcher is None:
             reader = self._reader
-            place: Callable[[], str] = lambda: reader.place  # noqa: E731
-            name = f'layer "{self.name}"'
-            self._prefetcher = Prefetcher(reader.read, self.param.data_param.prefetch, place, name)
+            self._prefetcher = Prefetcher(
+                reader.read, self.param.data_param.prefetch, lambda: reader.place, f'layer "{self.name}"'
+            )
         batch = self._prefetcher.get()
         top[0].reshape(*batch.data.shape)
         top[0].data[...] = batch.data
