@@ -112,7 +112,7 @@ def _correlate(
         bias = workspace("bias", (y.shape[1],), w.dtype)
         bias.fill(0)
     with threads(groups * outputs * channels * taps.taps.size * positions) as workers:
-        packed = workspace("weights", (groups, panels, channels * taps.taps.size, ROWS), w.dtype)
+        packed = workspace("weights", (groups, channels * taps.taps.size, panels * ROWS), w.dtype)
         pack_weights(w, taps.taps, packed)
         block = _block(columns, groups, workers)
         units = -(-columns // block) * groups

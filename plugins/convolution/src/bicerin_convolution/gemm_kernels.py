@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, prange
-from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, copy_vector, multiply, transpose
+from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, copy_line, copy_vector, multiply, transpose
 
 #: Lines of a panel that stay in the first-level cache together.
 DEPTH = 192
@@ -73,17 +73,24 @@ def pack_line(x, image_size, base, row_width, rows, i, shift, stride, table, cou
 
 @kernel(parallel=True)
 def pack_weights(w, taps, packed):  # type: ignore[no-untyped-def]
-    """w `(G, M, C, kernel)` to panels `(G, panels, C * taps, ROWS)`, with zeros for the rows that M lacks."""
+    """w `(G, M, C, kernel)` to panels of DEPTH or less of the C * taps, in the order of their use.
+
+    `packed` is `(G, C * taps, panels * ROWS)` in size; rows that M lacks are zeros.
+    """
     groups, outputs, channels = w.shape[:3]
-    panels = packed.shape[1]
+    depth = packed.shape[1]
+    panels = packed.shape[2] // ROWS
+    flat = packed.reshape(-1)
     for unit in prange(groups * panels):
         group, panel = unit // panels, unit % panels
         for row in range(ROWS):
             m = panel * ROWS + row
             for c in range(channels):
                 for t in range(taps.size):
-                    value = w[group, m, c, taps[t]] if m < outputs else 0
-                    packed[group, panel, c * taps.size + t, row] = value
+                    k = c * taps.size + t
+                    k0 = k - k % DEPTH
+                    at = (group * depth + k0) * panels + panel * min(DEPTH, depth - k0) + k - k0
+                    flat[at * ROWS + row] = w[group, m, c, taps[t]] if m < outputs else 0
 
 
 @kernel(parallel=True)
@@ -94,7 +101,7 @@ def correlate(
 
     Args:
         x: `(N, G * C, R, W)`, contiguous.
-        weights: of `pack_weights`, `(G, panels, C * taps, ROWS)`.
+        weights: of `pack_weights`.
         y: `(N, G * M, R', W')`.
         block: panels of positions that are packed together.
         parts: into how many parts the outputs are split, to give every thread work.
@@ -102,7 +109,8 @@ def correlate(
     """
     width = LINE_BYTES // x.itemsize
     images, channels, row_count, row_width = x.shape
-    groups, panels, depth, _ = weights.shape
+    groups, depth, panels = weights.shape
+    panels //= ROWS
     channels //= groups
     outputs = y.shape[1] // groups
     tap_columns = columns.size
@@ -111,7 +119,7 @@ def correlate(
     flat_weights = weights.reshape(-1)
     plane = out_rows.size * out_width
     whole = out_step == 1 and y.shape[2] == out_rows.size and y.shape[3] == out_width
-    flat_y = y.reshape(y.shape[0], y.shape[1], y.shape[2] * y.shape[3])
+    flat_y = y.reshape(-1)
     total = images * plane
     blocks = -(-total // (block * width))
     units = groups * blocks * parts
@@ -157,7 +165,7 @@ def correlate(
                     for panel in range(first_panel, last_panel):
                         multiply(
                             flat_weights,
-                            ((group * panels + panel) * depth + k0) * ROWS,
+                            ((group * depth + k0) * panels + panel * (k1 - k0)) * ROWS,
                             packed,
                             column * panel_stride,
                             k1 - k0,
@@ -175,10 +183,7 @@ def correlate(
                     while position < last:
                         image, start = position // plane, position % plane
                         length = min(plane - start, last - position)
-                        source = tile[at : at + length]
-                        target = flat_y[image, out, start : start + length]
-                        for k in range(length):
-                            target[k] = source[k] + added
+                        copy_line(tile, at, added, flat_y, (image * groups * outputs + out) * plane + start, length)
                         at += length
                         position += length
                 else:
@@ -194,7 +199,7 @@ def correlate(
 def scratch_size(block, parts, panels, itemsize):  # type: ignore[no-untyped-def]
     """Elements of scratch that `correlate` needs for one thread."""
     width = LINE_BYTES // itemsize
-    return block * width * (DEPTH + 1) + -(-panels // parts) * ROWS * block * width
+    return block * width * (DEPTH + 1) + -(-panels // parts) * ROWS * block * width + VECTOR_BYTES // itemsize
 
 
 @kernel(parallel=True)

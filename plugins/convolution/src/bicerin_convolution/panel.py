@@ -32,7 +32,7 @@ ROWS, VECTOR_BYTES = next(
 LINE_BYTES = VECTORS * VECTOR_BYTES
 
 
-class _Vectors:
+class Vectors:
     """Writes LLVM instructions on vectors of an array type's elements."""
 
     def __init__(self, context: Any, builder: Any, array_type: Any) -> None:
@@ -41,19 +41,23 @@ class _Vectors:
         self.length = VECTOR_BYTES // (array_type.dtype.bitwidth // 8)
         self.type = ir.VectorType(self.element, self.length)
         self.align = array_type.dtype.bitwidth // 8
-        suffix = f"v{self.length}f{array_type.dtype.bitwidth}"
+        self.suffix = f"v{self.length}f{array_type.dtype.bitwidth}"
         self._fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{suffix}"
+            builder.module, ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{self.suffix}"
         )
 
-    def load(self, pointer: Any) -> Any:
-        return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=self.align)
+    def constant(self, value: float) -> Any:
+        return ir.Constant(self.type, [float(value)] * self.length)
+
+    def load(self, pointer: Any, length: int | None = None) -> Any:
+        kind = ir.VectorType(self.element, length or self.length)
+        return self.builder.load(self.builder.bitcast(pointer, kind.as_pointer()), align=self.align)
 
     def store(self, value: Any, pointer: Any) -> None:
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=self.align)
 
-    def splat(self, scalar: Any) -> Any:
-        undefined = ir.Constant(self.type, ir.Undefined)
+    def splat(self, scalar: Any, kind: Any = None) -> Any:
+        undefined = ir.Constant(kind or self.type, ir.Undefined)
         one = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
         return self.shuffle(one, undefined, [0] * self.length)
 
@@ -61,11 +65,24 @@ class _Vectors:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
         return self.builder.shuffle_vector(first, second, mask)
 
+    def interleave(self, lines: list[Any]) -> Any:
+        """One long vector: the first element of each line, the second of each, and so on; a power of two of lines."""
+        while len(lines) > 1:
+            half, length = len(lines) // 2, lines[0].type.count
+            lanes = [lane for pair in zip(range(length), range(length, 2 * length), strict=True) for lane in pair]
+            lines = [self.shuffle(lines[i], lines[half + i], lanes) for i in range(half)]
+        return lines[0]
+
+    def part(self, value: Any, first: int, length: int | None = None) -> Any:
+        """Elements of a long vector, from the first on."""
+        lanes = list(range(first, first + (length or self.length)))
+        return self.shuffle(value, ir.Constant(value.type, ir.Undefined), lanes)
+
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
@@ -78,10 +95,10 @@ def multiply(typing: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any, c: A
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = _Vectors(context, builder, a)
-        a_panel = _pointer(context, builder, a, args[0], args[1])
-        b_panel = _pointer(context, builder, b, args[2], args[3])
-        tile = _pointer(context, builder, c, args[5], args[6])
+        vectors = Vectors(context, builder, a)
+        a_panel = pointer(context, builder, a, args[0], args[1])
+        b_panel = pointer(context, builder, b, args[2], args[3])
+        tile = pointer(context, builder, c, args[5], args[6])
         intp = args[1].type
         number = lambda value: ir.Constant(intp, value)  # noqa: E731
         sums = [[cgutils.alloca_once(builder, vectors.type) for _ in range(VECTORS)] for _ in range(ROWS)]
@@ -100,7 +117,7 @@ def multiply(typing: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any, c: A
             with writing:
                 for row in range(ROWS):
                     for column in range(VECTORS):
-                        builder.store(ir.Constant(vectors.type, [0.0] * vectors.length), sums[row][column])
+                        builder.store(vectors.constant(0), sums[row][column])
         with cgutils.for_range(builder, args[4]) as loop:
             a_line = builder.gep(a_panel, [builder.mul(loop.index, number(ROWS))])
             b_line = builder.gep(b_panel, [builder.mul(loop.index, number(VECTORS * vectors.length))])
@@ -123,12 +140,45 @@ def copy_vector(typing: Any, source: Any, source_at: Any, target: Any, target_at
     """copy_vector(source, source_at, target, target_at): copy VECTOR_BYTES."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = _Vectors(context, builder, source)
-        value = vectors.load(_pointer(context, builder, source, args[0], args[1]))
-        vectors.store(value, _pointer(context, builder, target, args[2], args[3]))
+        vectors = Vectors(context, builder, source)
+        value = vectors.load(pointer(context, builder, source, args[0], args[1]))
+        vectors.store(value, pointer(context, builder, target, args[2], args[3]))
         return context.get_dummy_value()
 
     return types.void(source, types.intp, target, types.intp), generate
+
+
+@intrinsic
+def copy_line(typing: Any, source: Any, source_at: Any, added: Any, target: Any, target_at: Any, count: Any):  # type: ignore[no-untyped-def]
+    """copy_line(source, source_at, added, target, target_at, count): copy exactly `count` elements, each plus `added`.
+
+    The source is read to the end of the last vector.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = Vectors(context, builder, source)
+        intp = args[1].type
+        first = pointer(context, builder, source, args[0], args[1])
+        target_first = pointer(context, builder, target, args[3], args[4])
+        summand = vectors.splat(args[2])
+        step = ir.Constant(intp, vectors.length)
+        numbers = ir.VectorType(intp, vectors.length)
+        lanes = ir.Constant(numbers, list(range(vectors.length)))
+        masks = ir.VectorType(ir.IntType(1), vectors.length)
+        store = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [vectors.type, vectors.type.as_pointer(), ir.IntType(32), masks]),
+            f"llvm.masked.store.{vectors.suffix}.p0",
+        )
+        with cgutils.for_range_slice(builder, ir.Constant(intp, 0), args[5], step, inc=True) as (index, _):
+            value = builder.fadd(vectors.load(builder.gep(first, [index])), summand)
+            place = builder.bitcast(builder.gep(target_first, [index]), vectors.type.as_pointer())
+            left = vectors.splat(builder.sub(args[5], index), numbers)
+            builder.call(store, [value, place, ir.IntType(32)(vectors.align), builder.icmp_signed("<", lanes, left)])
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(source, intp, source.dtype, target, intp, intp), generate
 
 
 @intrinsic
@@ -139,21 +189,15 @@ def transpose(
     a vector's length of lines of ROWS each."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = _Vectors(context, builder, source)
+        vectors = Vectors(context, builder, source)
         intp = args[1].type
-        first = _pointer(context, builder, source, args[0], args[1])
+        first = pointer(context, builder, source, args[0], args[1])
         rows = [vectors.load(builder.gep(first, [builder.mul(ir.Constant(intp, row), args[2])])) for row in range(ROWS)]
-        # Interleaving the first half with the second, log2(ROWS) times, brings the elements of a column together.
-        while len(rows) > 1:
-            half, length = len(rows) // 2, rows[0].type.count
-            lanes = [lane for pair in zip(range(length), range(length, 2 * length), strict=True) for lane in pair]
-            rows = [vectors.shuffle(rows[i], rows[half + i], lanes) for i in range(half)]
-        target_first = _pointer(context, builder, target, args[3], args[4])
+        together = vectors.interleave(rows)
+        target_first = pointer(context, builder, target, args[3], args[4])
         for column in range(vectors.length):
-            line = vectors.shuffle(
-                rows[0], ir.Constant(rows[0].type, ir.Undefined), list(range(column * ROWS, (column + 1) * ROWS))
-            )
-            vectors.store(line, builder.gep(target_first, [builder.mul(ir.Constant(intp, column), args[5])]))
+            place = builder.gep(target_first, [builder.mul(ir.Constant(intp, column), args[5])])
+            vectors.store(vectors.part(together, column * ROWS, ROWS), place)
         return context.get_dummy_value()
 
     intp = types.intp

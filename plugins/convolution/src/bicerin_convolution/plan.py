@@ -1,17 +1,27 @@
-"""Plan: the three products of a convolution at given shapes, each with the algorithm that it runs with."""
+"""Plan: the three products of a convolution at given shapes, each with the algorithm that it runs with.
+
+`BICERIN_CONVOLUTION=gemm` (or `winograd`, `reference`) names an algorithm to use wherever it can do the work; by
+default each product takes the one that measurements favour.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 
+from bicerin.errors import BicerinError
 from bicerin.kernels import COMPILED
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
 
 if COMPILED:
-    from bicerin_convolution import gemm
+    from bicerin_convolution import gemm, winograd
+
+PRODUCTS = ("forward", "weight_gradient", "data_gradient")
 
 
 @dataclass(frozen=True)
@@ -26,25 +36,53 @@ class Problem:
 
 
 class Plan:
-    """The products of one `Problem`. `str(plan)` names the algorithms."""
+    """The products of one `Problem`. `str(plan)` names the algorithms.
+
+    Raises:
+        BicerinError: `BICERIN_CONVOLUTION` names no algorithm.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self._algorithms = {name: _choose(name, problem) for name in PRODUCTS}
 
     def __str__(self) -> str:
-        return "gemm" if COMPILED else "reference"
+        names = {name: algorithm.__name__.rpartition(".")[2] for name, algorithm in self._algorithms.items()}
+        if len(set(names.values())) == 1:
+            return names["forward"]
+        return ", ".join(f"{product.replace('_', ' ')} {name}" for product, name in names.items())
 
     def forward(self, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
         """Write y = w * x + bias."""
-        algorithm = gemm if COMPILED else reference
-        algorithm.forward(x, w, bias, self.problem.geometry, self.problem.group, y)
+        problem = self.problem
+        self._algorithms["forward"].forward(x, w, bias, problem.geometry, problem.group, y)
 
     def weight_gradient(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
         """Add to dw."""
-        algorithm = gemm if COMPILED else reference
-        algorithm.weight_gradient(x, dy, self.problem.geometry, self.problem.group, dw)
+        problem = self.problem
+        self._algorithms["weight_gradient"].weight_gradient(x, dy, problem.geometry, problem.group, dw)
 
     def data_gradient(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
         """Write dx, and to each of its channels add the bias that a deconvolution has."""
-        algorithm = gemm if COMPILED else reference
-        algorithm.data_gradient(dy, w, bias, self.problem.geometry, self.problem.group, dx)
+        problem = self.problem
+        self._algorithms["data_gradient"].data_gradient(dy, w, bias, problem.geometry, problem.group, dx)
+
+
+def _choose(product: str, problem: Problem) -> Any:
+    """The module whose function of the product's name is to be used."""
+    asked = os.environ.get("BICERIN_CONVOLUTION", "")
+    if asked not in ("", "gemm", "winograd", "reference"):
+        raise BicerinError(f'BICERIN_CONVOLUTION is "{asked}"; it may be "gemm", "winograd" or "reference".')
+    if not COMPILED or asked == "reference":
+        return reference
+    possible = hasattr(winograd, product) and winograd.applies(problem.geometry)
+    if possible and (asked == "winograd" or (not asked and _winograd_wins(product, problem))):
+        return winograd
+    return gemm
+
+
+def _winograd_wins(product: str, problem: Problem) -> bool:
+    """A quarter of the multiplications is worth the transforms where there are enough channels and tiles."""
+    channels, outputs = problem.x_shape[1] // problem.group, problem.y_shape[1] // problem.group
+    positions = problem.x_shape[0] * prod(problem.y_shape[2:])
+    return min(channels, outputs) >= 16 and positions >= 400

@@ -1,0 +1,120 @@
+"""The transforms of Winograd's convolution F(4x4, 3x3), for as many tiles at once as a vector holds.
+
+An output tile Y of 4x4 comes from an input tile D of 6x6 and a kernel W of 3x3 with 36 multiplications in place of 144:
+
+    Y = A^T [ (G W G^T) * (B^T D B) ] A
+
+Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from bicerin_convolution.panel import Vectors, pointer
+
+#: Side of an output tile, and of the input tile that it needs.
+TILE, PATCH = 4, 6
+B_T = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float64,
+)
+G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float64) / 24
+A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float64)
+
+
+def _combine(vectors: Vectors, factors: np.ndarray, terms: list[Any]) -> Any:
+    """The sum of the terms, each times its factor."""
+    builder = vectors.builder
+    total = None
+    for factor, term in sorted(zip(factors, terms, strict=True), key=lambda pair: -pair[0]):
+        if factor == 0:
+            continue
+        if total is None:
+            total = term if factor == 1 else builder.fmul(term, vectors.constant(factor))
+        elif factor == 1:
+            total = builder.fadd(total, term)
+        elif factor == -1:
+            total = builder.fsub(total, term)
+        else:
+            total = vectors.fma(term, vectors.constant(factor), total)
+    return total
+
+
+def _both_sides(vectors: Vectors, matrix: np.ndarray, tile: list[list[Any]]) -> list[list[Any]]:
+    """matrix . tile . matrix^T"""
+    columns = range(len(tile[0]))
+    left = [[_combine(vectors, row, [line[j] for line in tile]) for j in columns] for row in matrix]
+    return [[_combine(vectors, row, line) for row in matrix] for line in left]
+
+
+@intrinsic
+def transform_input(
+    typing: Any, source: Any, line: Any, starts: Any, first: Any, target: Any, target_at: Any, step: Any
+):  # type: ignore[no-untyped-def]
+    """transform_input(source, line, starts, first, target, target_at, step): a vector of input tiles.
+
+    Row i of tile t is at source[starts[first + t] + i * line]; element f of the 36 goes to
+    target[target_at + f * step + t].
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = Vectors(context, builder, source)
+        intp = args[1].type
+        begin = pointer(context, builder, starts, args[2], args[3])
+        places = [
+            pointer(context, builder, source, args[0], builder.load(builder.gep(begin, [ir.Constant(intp, t)])))
+            for t in range(vectors.length)
+        ]
+        tile = []
+        for i in range(PATCH):
+            offset = builder.mul(ir.Constant(intp, i), args[1])
+            # Eight elements of each tile's row, of which six count; interleaved, they are columns of all tiles.
+            lines = [vectors.load(builder.gep(place, [offset]), 8) for place in places]
+            together = vectors.interleave(lines)
+            tile.append([vectors.part(together, j * vectors.length) for j in range(PATCH)])
+        for i, row in enumerate(_both_sides(vectors, B_T, tile)):
+            for j, value in enumerate(row):
+                at = builder.add(args[5], builder.mul(ir.Constant(intp, i * PATCH + j), args[6]))
+                vectors.store(value, pointer(context, builder, target, args[4], at))
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(source, intp, starts, intp, target, intp, intp), generate
+
+
+@intrinsic
+def transform_output(typing: Any, source: Any, source_at: Any, step: Any, target: Any, target_at: Any, line: Any):  # type: ignore[no-untyped-def]
+    """transform_output(source, source_at, step, target, target_at, line): a vector of output tiles, side by side.
+
+    Element f of tile t is at source[source_at + f * step + t]; row i of it goes to target[target_at + i * line + 4 t].
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = Vectors(context, builder, source)
+        intp = args[1].type
+
+        def element(f: int) -> Any:
+            at = builder.add(args[1], builder.mul(ir.Constant(intp, f), args[2]))
+            return vectors.load(pointer(context, builder, source, args[0], at))
+
+        tile = [[element(i * PATCH + j) for j in range(PATCH)] for i in range(PATCH)]
+        for i, row in enumerate(_both_sides(vectors, A_T, tile)):
+            at = builder.add(args[4], builder.mul(ir.Constant(intp, i), args[5]))
+            vectors.store(vectors.interleave(row), pointer(context, builder, target, args[3], at))
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(source, intp, intp, target, intp, intp), generate
