@@ -1,0 +1,146 @@
+"""DetectionOutput: from predictions to boxes with classes and scores. Liu et al., SSD, 2016."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import BlobCounts, Layer, between
+from bicerin_ssd.box_code import code_name, decode
+from bicerin_ssd.result_files import ResultFiles
+from bicerin_ssd.suppression_kernels import suppress
+
+_log = logging.getLogger("bicerin.ssd")
+
+
+class DetectionOutputLayer(Layer):
+    """Decodes each prediction relative to its prior box, suppresses overlapping boxes of a class, keeps the best.
+
+    Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`, with
+    L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`. Top: `(1, 1, D, 7)`, rows of
+    image, label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where nothing is found, one row for
+    each image: its number and -1 six times.
+
+    With `save_output_param` the detections of all test images are also written to files. `visualize` is not supported.
+    Source: the DetectionOutputLayer of SSD's Caffe.
+    """
+
+    type = "DetectionOutput"
+    counts = BlobCounts(bottom=between(3, 4), top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.detection_output_param
+        if not param.num_classes:
+            raise LayerError("Must specify num_classes.")
+        self.num_classes: int = param.num_classes
+        self.loc_classes = 1 if param.share_location else self.num_classes
+        self.background: int = param.background_label_id
+        self.code = code_name(param)
+        self.variance_in_target: bool = param.variance_encoded_in_target
+        self.keep_top_k: int = param.keep_top_k
+        lowest = float(np.finfo(np.float32).min)
+        self.score_threshold = param.confidence_threshold if param.HasField("confidence_threshold") else lowest
+        nms = param.nms_param
+        if nms.nms_threshold < 0:
+            raise LayerError(f"nms_threshold must be non negative, not {nms.nms_threshold:g}.")
+        if not 0 < nms.eta <= 1:
+            raise LayerError(f"nms_param: eta is greater than 0 and at most 1, not {nms.eta:g}.")
+        self.nms_threshold: float = nms.nms_threshold
+        self.eta: float = nms.eta
+        self.top_k: int = nms.top_k if nms.HasField("top_k") else -1
+        if param.visualize:
+            _log.warning('layer "%s": visualize is not supported; the detections are in the top.', self.name)
+        self.files = self._result_files(param.save_output_param)
+        self.kept = np.empty((0, 0, 0), np.int64)
+        self.found = np.empty((0, 0), np.int64)
+
+    def _result_files(self, param: Any) -> ResultFiles | None:
+        if not param.output_directory:
+            return None
+        missing = [name for name in ("output_format", "label_map_file", "name_size_file") if not getattr(param, name)]
+        if missing:
+            _log.warning('layer "%s": provide %s to output results to files.', self.name, " and ".join(missing))
+            return None
+        classes = [label for label in range(self.num_classes) if label != self.background]
+        return ResultFiles(param, self.context.resolve, classes)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        number = bottom[0].shape[0] if bottom[0].num_axes else 0
+        if bottom[1].shape[:1] != bottom[0].shape[:1]:
+            raise ShapeError(f"locations are of {number} images, and scores of {bottom[1].shape[:1]}.")
+        self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
+        limit = self.priors if self.top_k < 0 else min(self.priors, self.top_k)
+        if self.kept.shape != (number, self.num_classes, limit):
+            self.kept = np.empty((number, self.num_classes, limit), np.int64)
+            self.found = np.empty((number, self.num_classes), np.int64)
+        # How many there are is known after the forward pass.
+        top[0].reshape(1, 1, 1, 7)
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        number = len(self.found)
+        priors, variances = bottom[2].data.reshape(2, self.priors, 4)
+        predictions = bottom[0].data.reshape(number, self.priors, self.loc_classes, 4)
+        scores = bottom[1].data.reshape(number, self.priors, self.num_classes)
+        boxes = decode(self.code, priors, None if self.variance_in_target else variances, predictions)
+        threshold, eta = scores.dtype.type(self.nms_threshold), scores.dtype.type(self.eta)
+        suppress(
+            boxes, scores, self.background, self.score_threshold, threshold, eta, self.top_k, self.kept, self.found
+        )
+        images = [self._best(image, boxes[image], scores[image]) for image in range(number)]
+        self._fill(images, top[0])
+        if self.files is not None:
+            for rows in images:
+                self.files.add(rows[:, 1:])
+
+    def _best(self, image: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The rows of one image's detections."""
+        counts = self.found[image]
+        labels = np.repeat(np.arange(self.num_classes), counts)
+        places = self.kept[image][np.arange(self.kept.shape[2]) < counts[:, None]]
+        if -1 < self.keep_top_k < len(labels):
+            best = np.argsort(-scores[places, labels], kind="stable")[: self.keep_top_k]
+            best = best[np.argsort(labels[best], kind="stable")]
+            labels, places = labels[best], places[best]
+        rows = np.empty((len(labels), 7), scores.dtype)
+        rows[:, 0] = image
+        rows[:, 1] = labels
+        rows[:, 2] = scores[places, labels]
+        rows[:, 3:] = boxes[places, labels if self.loc_classes > 1 else 0]
+        return rows
+
+    @staticmethod
+    def _fill(images: Sequence[np.ndarray], top: Blob) -> None:
+        rows = sum(map(len, images))
+        if rows:
+            top.reshape(1, 1, rows, 7)
+            np.concatenate(images, out=top.data[0, 0])
+        else:
+            _log.info("Couldn't find any detections")
+            top.reshape(1, 1, len(images), 7)
+            top.data.fill(-1)
+            top.data[0, 0, :, 0] = np.arange(len(images))
+
+
+def require_priors(bottom: Sequence[Blob], loc_classes: int, num_classes: int) -> int:
+    """How many prior boxes bottom 2 has, after a check that bottoms 0 and 1 have predictions for each.
+
+    Raises:
+        ShapeError: they have not, or bottom 2 has another shape.
+    """
+    shape = bottom[2].shape
+    if len(shape) not in (3, 4) or shape[0] != 1 or shape[1] != 2 or shape[2] % 4 or shape[3:] not in ((), (1,)):
+        raise ShapeError(f"prior boxes and their variances have the shape (1, 2, priors * 4), not {shape}.")
+    priors = shape[2] // 4
+    for blob, count, what in ((bottom[0], loc_classes * 4, "location"), (bottom[1], num_classes, "confidence")):
+        given = blob.count_between(1)
+        if given != priors * count:
+            raise ShapeError(
+                f"Number of priors must match number of {what} predictions: "
+                f"{priors} priors * {count} = {priors * count} against {given}."
+            )
+    return priors

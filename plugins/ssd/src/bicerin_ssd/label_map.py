@@ -1,0 +1,53 @@
+"""Files beside a detector's data: the names of classes, and the names and sizes of test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bicerin.errors import DataError, ProtoError
+from bicerin.schema import schema
+from bicerin_proto import parse_text
+
+
+def read_label_map(path: Path) -> dict[int, str]:
+    """The name of each class, from a `LabelMap` in text format.
+
+    Raises:
+        DataError: the file is missing or no label map, or gives a label twice.
+    """
+    merged: Any = schema()
+    message = merged.LabelMap()
+    try:
+        parse_text(path.read_text(), message, merged, path=path)
+    except OSError as error:
+        raise DataError(f"Failed to read label map file: {path}: {error.strerror}.") from None
+    except (ProtoError, UnicodeDecodeError) as error:
+        raise DataError(f"Failed to read label map file: {error}") from error
+    names: dict[int, str] = {}
+    for item in message.item:
+        if item.label in names:
+            raise DataError(f"label map file {path}: there are duplicates of the label {item.label}.")
+        names[item.label] = item.name
+    return names
+
+
+def read_name_sizes(path: Path) -> list[tuple[str, tuple[int, int]]]:
+    """Each image's name with its height and width, from lines of `name height width`.
+
+    Raises:
+        DataError: the file is missing, or a line is none of these.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise DataError(f"Failed to open name size file: {path}: {error.strerror}.") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 3 or not (parts[1].isdecimal() and parts[2].isdecimal()):
+            raise DataError(f'{path}:{number}: "{line}" is not "name height width".')
+        found.append((parts[0], (int(parts[1]), int(parts[2]))))
+    return found

@@ -1,0 +1,91 @@
+"""Normalize: pixels or images scaled to length 1, then by learnt factors. Liu et al., ParseNet, 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts
+
+
+class NormalizeLayer(ArrayLayer):
+    """top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image or, without `across_spatial`, over a pixel.
+
+    Bottom and top: `(N, C)` to `(N, C, H, W)`. Blob: the scale, `()`, or `(C,)` without `channel_shared`; filled by
+    `scale_filler`, with 1 by default. In place is allowed.
+
+    Source: the NormalizeLayer of SSD's Caffe. As there, the gradient of the bottom is
+    scale * (g - x * sum(x * g) / |x|^2) / |x|, for g = the gradient of top: exact where the factors of all channels are
+    equal, since the sum leaves them out.
+    """
+
+    type = "Normalize"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.norm_param
+        self._require_axes(bottom[0])
+        self.eps: float = param.eps
+        self.axes: tuple[int, ...] = (1, 2) if param.across_spatial else (1,)
+        shape = () if param.channel_shared else (bottom[0].channels,)
+        if len(self.blobs) == 1 and self.blobs[0].count == 1:
+            self.blobs[0].reshape(shape)  # Some files hold the one factor as (1,).
+        filled = bool(self.blobs) or param.HasField("scale_filler")
+        self.declare_blobs((shape, param.scale_filler if filled else None))
+        if not filled:
+            self.blobs[0].data.fill(1)
+        #: x itself where the top replaces it, and products of x's shape.
+        self.kept, self.product = self.new_blob(), self.new_blob()
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        blob, scale = bottom[0], self.blobs[0]
+        self._require_axes(blob)
+        if scale.num_axes and scale.count != blob.channels:
+            raise ShapeError(
+                "Scale size is inconsistent with prototxt config: "
+                f"there are {scale.count} factors for {blob.channels} channels."
+            )
+        self.planes = (blob.num, blob.channels, blob.height * blob.width)
+        self.in_place = top[0] is blob
+        self.product.reshape(self.planes)
+        if self.in_place:
+            self.kept.reshape(self.planes)
+        top[0].reshape_like(blob)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        x, y = bottom[0].data.reshape(self.planes), top[0].data.reshape(self.planes)
+        if self.in_place:
+            self.on(xp, self.kept).data[...] = x
+        squares = xp.square(x, out=self.on(xp, self.product).data)
+        self.norm = xp.sqrt(squares.sum(axis=self.axes, keepdims=True) + x.dtype.type(self.eps))
+        xp.divide(x, self.norm, out=y)
+        y *= self._scale(xp)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        x = self.on(xp, self.kept).data if self.in_place else bottom[0].data.reshape(self.planes)
+        y_diff = top[0].diff.reshape(self.planes)
+        product = xp.multiply(x, y_diff, out=self.on(xp, self.product).data)
+        along = product.sum(axis=self.axes, keepdims=True)
+        if self.param_propagate_down(0):
+            product /= self.norm
+            scale_diff = self.weights(xp)[0].diff
+            scale_diff += product.sum(axis=(0, 2) if scale_diff.ndim else None)
+        if propagate_down[0]:
+            x_diff = bottom[0].diff.reshape(self.planes)
+            along /= xp.square(self.norm)
+            xp.subtract(y_diff, xp.multiply(x, along, out=product), out=x_diff)
+            x_diff /= self.norm
+            x_diff *= self._scale(xp)
+
+    def _scale(self, xp: Any) -> Any:
+        scale = self.weights(xp)[0].data
+        return scale.reshape(1, -1, 1)
+
+    @staticmethod
+    def _require_axes(blob: Blob) -> None:
+        if blob.num_axes < 2:
+            raise ShapeError(f"Number of axes of bottom blob must be >=2, not {blob.num_axes}.")
