@@ -1,0 +1,146 @@
+"""The nets that are measured, as prototxt: LeNet, CaffeNet (Jia et al., 2014) and GoogLeNet (Szegedy et al., 2015).
+
+`TRAIN` has the losses (GoogLeNet's three) and dropout; `TEST` ends in the probabilities.
+"""
+
+from __future__ import annotations
+
+SHAPES = {"lenet": (1, 28, 28), "caffenet": (3, 227, 227), "googlenet": (3, 224, 224)}
+CLASSES = {"lenet": 10, "caffenet": 1000, "googlenet": 1000}
+
+
+class Text:
+    """Collects layers; each method adds one and returns its top's name."""
+
+    def __init__(self, name: str, batch: int, train: bool) -> None:
+        self.train = train
+        channels, height, width = SHAPES[name]
+        self.lines = [f'name: "{name}"']
+        shapes = [("data", f"dim: {batch} dim: {channels} dim: {height} dim: {width}")]
+        shapes += [("label", f"dim: {batch}")] if train else []
+        for top, dims in shapes:
+            self.lines.append(
+                f'layer {{ name: "{top}" type: "Input" top: "{top}" input_param {{ shape {{ {dims} }} }} }}'
+            )
+
+    def layer(self, kind: str, name: str, bottoms: str | list[str], param: str = "", top: str | None = None) -> str:
+        bottoms = [bottoms] if isinstance(bottoms, str) else bottoms
+        reads = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
+        top = name if top is None else top
+        self.lines.append(f'layer {{ name: "{name}" type: "{kind}" {reads} top: "{top}" {param} }}')
+        return top
+
+    def relu(self, bottom: str) -> str:
+        return self.layer("ReLU", f"relu_{bottom}", bottom, top=bottom)
+
+    def conv(self, name: str, bottom: str, outputs: int, size: int, relu: bool = True, **options: int) -> str:
+        more = " ".join(f"{key}: {value}" for key, value in options.items())
+        self.layer(
+            "Convolution",
+            name,
+            bottom,
+            f"param {{ lr_mult: 1 }} param {{ lr_mult: 2 decay_mult: 0 }} convolution_param {{ num_output: {outputs} "
+            f'kernel_size: {size} {more} weight_filler {{ type: "xavier" }} bias_filler {{ value: 0.1 }} }}',
+        )
+        return self.relu(name) if relu else name
+
+    def pool(self, name: str, bottom: str, size: int, stride: int, kind: str = "MAX", pad: int = 0) -> str:
+        param = f"pooling_param {{ pool: {kind} kernel_size: {size} stride: {stride} pad: {pad} }}"
+        return self.layer("Pooling", name, bottom, param)
+
+    def lrn(self, name: str, bottom: str) -> str:
+        return self.layer("LRN", name, bottom, "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }")
+
+    def fc(self, name: str, bottom: str, outputs: int) -> str:
+        return self.layer(
+            "InnerProduct",
+            name,
+            bottom,
+            f"param {{ lr_mult: 1 }} param {{ lr_mult: 2 decay_mult: 0 }} inner_product_param {{ "
+            f'num_output: {outputs} weight_filler {{ type: "xavier" }} }}',
+        )
+
+    def dropout(self, bottom: str, ratio: float) -> str:
+        return self.layer(
+            "Dropout", f"drop_{bottom}", bottom, f"dropout_param {{ dropout_ratio: {ratio} }}", top=bottom
+        )
+
+    def end(self, score: str, name: str = "loss", weight: float = 1.0) -> None:
+        if self.train:
+            self.layer("SoftmaxWithLoss", name, [score, "label"], f"loss_weight: {weight}")
+        else:
+            self.layer("Softmax", "prob", score)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+def lenet(net: Text) -> None:
+    top = net.pool("pool1", net.conv("conv1", "data", 20, 5, relu=False), 2, 2)
+    top = net.pool("pool2", net.conv("conv2", top, 50, 5, relu=False), 2, 2)
+    net.end(net.fc("ip2", net.relu(net.fc("ip1", top, 500)), 10))
+
+
+def caffenet(net: Text) -> None:
+    top = net.lrn("norm1", net.pool("pool1", net.conv("conv1", "data", 96, 11, stride=4), 3, 2))
+    top = net.lrn("norm2", net.pool("pool2", net.conv("conv2", top, 256, 5, pad=2, group=2), 3, 2))
+    top = net.conv("conv3", top, 384, 3, pad=1)
+    top = net.conv("conv4", top, 384, 3, pad=1, group=2)
+    top = net.pool("pool5", net.conv("conv5", top, 256, 3, pad=1, group=2), 3, 2)
+    for name in ("fc6", "fc7"):
+        top = net.dropout(net.relu(net.fc(name, top, 4096)), 0.5)
+    net.end(net.fc("fc8", top, 1000))
+
+
+_INCEPTION = {
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+
+
+def _inception(net: Text, name: str, bottom: str) -> str:
+    one, reduce3, three, reduce5, five, project = _INCEPTION[name]
+    branches = [
+        net.conv(f"i{name}_1x1", bottom, one, 1),
+        net.conv(f"i{name}_3x3", net.conv(f"i{name}_3x3_reduce", bottom, reduce3, 1), three, 3, pad=1),
+        net.conv(f"i{name}_5x5", net.conv(f"i{name}_5x5_reduce", bottom, reduce5, 1), five, 5, pad=2),
+        net.conv(f"i{name}_project", net.pool(f"i{name}_pool", bottom, 3, 1, pad=1), project, 1),
+    ]
+    return net.layer("Concat", f"i{name}", branches)
+
+
+def _auxiliary(net: Text, name: str, bottom: str) -> None:
+    top = net.conv(f"{name}_conv", net.pool(f"{name}_pool", bottom, 5, 3, "AVE"), 128, 1)
+    top = net.dropout(net.relu(net.fc(f"{name}_fc", top, 1024)), 0.7)
+    net.end(net.fc(f"{name}_classifier", top, 1000), f"{name}_loss", 0.3)
+
+
+def googlenet(net: Text) -> None:
+    top = net.lrn("norm1", net.pool("pool1", net.conv("conv1", "data", 64, 7, stride=2, pad=3), 3, 2))
+    top = net.lrn("norm2", net.conv("conv2", net.conv("conv2_reduce", top, 64, 1), 192, 3, pad=1))
+    top = net.pool("pool2", top, 3, 2)
+    for name in _INCEPTION:
+        top = _inception(net, name, top)
+        if name in ("3b", "4e"):
+            top = net.pool(f"pool_{name}", top, 3, 2)
+        if net.train and name in ("4a", "4d"):
+            _auxiliary(net, f"loss_{name}", top)
+    top = net.dropout(net.pool("pool5", top, 7, 1, "AVE"), 0.4)
+    net.end(net.fc("classifier", top, 1000))
+
+
+NETS = {"lenet": lenet, "caffenet": caffenet, "googlenet": googlenet}
+
+
+def prototxt(name: str, batch: int, train: bool) -> str:
+    """The text of a net for a batch of that many images."""
+    net = Text(name, batch, train)
+    NETS[name](net)
+    return str(net)
