@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -92,6 +94,30 @@ class TestTrain:
         assert "Iteration 8, Testing net (#0)" in result.stderr
         for said in ("10 iteration(s) in", "test net #0 at iteration 8: loss =", "small_iter_10.solverstate"):
             assert said in result.stdout
+
+    def test_a_bar_where_there_is_a_terminal(self) -> None:
+        primary, secondary = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+        process = subprocess.Popen(
+            [*PROGRAM, "train", "solver.prototxt"], stdout=subprocess.PIPE, stderr=secondary, env=environment
+        )
+        os.close(secondary)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux says so when the other end is closed
+            while part := os.read(primary, 4096):
+                shown += part
+        os.close(primary)
+        process.communicate()
+        assert process.returncode == 0
+        text = shown.decode()
+        for expected in ("Small", "10/10", "img/s", "lr 0.0"):
+            assert expected in text
+        assert "\nIteration 8, Testing net (#0)" in text, "lines have no prefix on a terminal"
+
+    def test_quiet(self) -> None:
+        result = run("--quiet", "train", "solver.prototxt", "--iterations", 0)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert "0 iteration(s)" in result.stdout
 
     def test_options_stand_in_for_the_solvers(self) -> None:
         for seed in (1, 1, 2):
@@ -237,6 +263,7 @@ class TestTime:
         )
         result = run("time", "net.prototxt", "--iterations", 2, "--verbose", "--phase", "test")
         assert result.exit_code == 0
+        assert "no layer runs backward" in result.stdout
         assert "2x2x6x6" in result.stdout and "Algorithm" in result.stdout and "TEST" in result.stdout
 
     def test_the_error_is_of_what_the_file_is(self) -> None:

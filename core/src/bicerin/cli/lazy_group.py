@@ -103,14 +103,13 @@ class LazyGroup(click.Group):
 
 def _first_line(module: str) -> str:
     """The first line of a module's docstring, read from its file: neither it nor its package is imported."""
-    path = None
+    parts = module.split(".")
+    spec, folders = None, None
     try:
-        for end in [i for i, letter in enumerate(module) if letter == "."] + [len(module)]:
-            spec = PathFinder.find_spec(module[:end], path)
-            if spec is None:
-                return ""
-            path = spec.submodule_search_locations
-        if spec.origin is None:
+        for length in range(1, len(parts) + 1):
+            spec = PathFinder.find_spec(".".join(parts[:length]), folders)
+            folders = spec.submodule_search_locations if spec is not None else []
+        if spec is None or spec.origin is None:
             return ""
         with open(spec.origin, encoding="utf-8") as file:
             text = ast.get_docstring(ast.parse(file.read())) or ""

@@ -174,6 +174,8 @@ def _print(measured: dict[str, Any]) -> None:
     table.add_row("whole net", "", f"{measured['forward_ms']:.3f}", f"{measured['backward_ms']:.3f}", "", "")
     output = console()
     output.print(table)
+    if not any(row["backward_ms"] for row in rows):
+        output.print("no layer runs backward: nothing in the net leads to a loss")
     pace = f", {measured['images_per_second']:.0f} images/s" if measured["batch_size"] else ""
     output.print(
         f"{measured['total_ms']:.3f} ms an iteration of {measured['batch_size']} image(s){pace} "

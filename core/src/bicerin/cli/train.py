@@ -67,7 +67,7 @@ def train(
     write_json_log(log_json)
     document = bicerin_proto.read_solver(Path(solver), schema(layer_providers), owners=layer_owners(layer_providers))
     _change(document.message, iterations, seed, level, stages)
-    built = Solver(
+    built = Solver(  # type: ignore[abstract]  # it makes one of the class that the document names
         document, device, weights=weights, layer_providers=layer_providers, skip_bad_records=skip_bad_records
     )
     if resume:
