@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from bicerin_convolution.gemm_kernels import (
+    DEPTH,
     add_weight_gradient,
     correlate,
     pack_weights,
@@ -22,8 +23,10 @@ from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps
 from bicerin_convolution.threads import threads
 from bicerin_convolution.workspace import workspace
 
-#: Panels of positions that share a pass over the weights.
-BLOCK = 4
+#: Panels of positions that share a pass over the weights, even where they do not fit in CACHE.
+LEAST_BLOCK = 4
+#: Bytes of packed input and of output that a thread works on at a time.
+CACHE = 768 << 10
 #: Positions that are summed up between two visits to a tile of the weight gradient.
 LENGTH = 192
 #: Bytes of weight gradient that a thread sums up on its own at a time.
@@ -112,12 +115,13 @@ def _correlate(
         bias = workspace("bias", (y.shape[1],), w.dtype)
         bias.fill(0)
     with threads(groups * outputs * channels * taps.taps.size * positions) as workers:
-        packed = workspace("weights", (groups, channels * taps.taps.size, panels * ROWS), w.dtype)
+        depth = channels * taps.taps.size
+        packed = workspace("weights", (groups, depth, panels * ROWS), w.dtype)
         pack_weights(w, taps.taps, packed)
-        block = _block(columns, groups, workers)
+        block = _block(columns, groups, workers, LINE_BYTES * (min(depth, DEPTH) + outputs))
         units = -(-columns // block) * groups
         parts = 1 if units >= workers else min(panels, -(-workers // units))
-        scratch = workspace("scratch", (workers, scratch_size(block, parts, panels, w.itemsize)), w.dtype)
+        scratch = workspace("scratch", (workers, scratch_size(block, parts, panels, depth, w.itemsize)), w.dtype)
         correlate(
             _rows(x, geometry),
             taps.rows,
@@ -134,10 +138,18 @@ def _correlate(
         )
 
 
-def _block(columns: int, groups: int, workers: int) -> int:
-    """How many panels make a block: many share a pass over the weights, but the busiest thread must not have more."""
+def _block(columns: int, groups: int, workers: int, column_bytes: int) -> int:
+    """How many panels of positions make a block.
+
+    Many share a pass over the weights, and read longer runs of the input; but a block should stay in the cache, and the
+    busiest thread must not have much more to do than the others.
+    """
+    most = max(LEAST_BLOCK, CACHE // column_bytes)
 
     def busiest(block: int) -> int:
         return -(-groups * -(-columns // block) // workers) * block
 
-    return min(range(BLOCK, 0, -1), key=busiest)
+    least = min(map(busiest, range(1, most + 1)))
+    return max(block for block in range(1, most + 1) if busiest(block) <= 1.02 * least)
+
+

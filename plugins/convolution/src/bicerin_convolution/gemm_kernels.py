@@ -57,14 +57,25 @@ def pack_line(x, image_size, base, row_width, rows, i, shift, stride, table, cou
             continue
         column = table[piece, 2] * stride + shift
         source = table[piece, 0] * image_size + base + row * row_width + column
-        if stride == 1 and source >= 0 and source + length + lanes <= x.size:
+        if stride in (1, 2, 4) and source >= 0 and source + (length + lanes) * stride <= x.size:
             k = 0
-            while k < length:
-                copy_vector(x, source + k, block, at + k)
-                k += lanes
-            if column < 0 or column + length > row_width:
-                block[at : at + min(max(-column, 0), length)] = 0
-                block[at + min(max(row_width - column, 0), length) : at + length] = 0
+            if stride == 1:
+                while k < length:
+                    copy_vector(x, source + k, 1, block, at + k)
+                    k += lanes
+            elif stride == 2:
+                while k < length:
+                    copy_vector(x, source + 2 * k, 2, block, at + k)
+                    k += lanes
+            else:
+                while k < length:
+                    copy_vector(x, source + 4 * k, 4, block, at + k)
+                    k += lanes
+            if column < 0 or column + (length - 1) * stride >= row_width:
+                left = -(column // stride)
+                right = -((column - row_width) // stride)
+                block[at : at + min(max(left, 0), length)] = 0
+                block[at + min(max(right, 0), length) : at + length] = 0
         else:
             for k in range(length):
                 inside = column + k * stride
@@ -124,7 +135,7 @@ def correlate(
     blocks = -(-total // (block * width))
     units = groups * blocks * parts
     part_panels = -(-panels // parts)
-    panel_stride = width * DEPTH + width
+    panel_stride = width * min(DEPTH, depth) + width
     line = block * width
     workers = scratch.shape[0]
     for worker in prange(workers):
@@ -196,10 +207,10 @@ def correlate(
 
 
 @kernel()
-def scratch_size(block, parts, panels, itemsize):  # type: ignore[no-untyped-def]
+def scratch_size(block, parts, panels, depth, itemsize):  # type: ignore[no-untyped-def]
     """Elements of scratch that `correlate` needs for one thread."""
     width = LINE_BYTES // itemsize
-    return block * width * (DEPTH + 1) + -(-panels // parts) * ROWS * block * width + VECTOR_BYTES // itemsize
+    return block * width * (min(DEPTH, depth) + 1) + -(-panels // parts) * ROWS * block * width + VECTOR_BYTES // itemsize
 
 
 @kernel(parallel=True)

@@ -135,17 +135,24 @@ def multiply(typing: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any, c: A
     return types.void(a, types.intp, b, types.intp, types.intp, c, types.intp, types.intp, add), generate
 
 
-@intrinsic
-def copy_vector(typing: Any, source: Any, source_at: Any, target: Any, target_at: Any):  # type: ignore[no-untyped-def]
-    """copy_vector(source, source_at, target, target_at): copy VECTOR_BYTES."""
+@intrinsic(prefer_literal=True)
+def copy_vector(typing: Any, source: Any, source_at: Any, stride: Any, target: Any, target_at: Any):  # type: ignore[no-untyped-def]
+    """copy_vector(source, source_at, stride, target, target_at): copy a vector of every `stride`-th element.
+
+    `stride` is written out as a number. The source is read to the end of the last of `stride` vectors.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = Vectors(context, builder, source)
-        value = vectors.load(pointer(context, builder, source, args[0], args[1]))
-        vectors.store(value, pointer(context, builder, target, args[2], args[3]))
+        step = stride.literal_value
+        value = vectors.load(pointer(context, builder, source, args[0], args[1]), step * vectors.length)
+        if step > 1:
+            lanes = list(range(0, step * vectors.length, step))
+            value = vectors.shuffle(value, ir.Constant(value.type, ir.Undefined), lanes)
+        vectors.store(value, pointer(context, builder, target, args[3], args[4]))
         return context.get_dummy_value()
 
-    return types.void(source, types.intp, target, types.intp), generate
+    return types.void(source, types.intp, stride, target, types.intp), generate
 
 
 @intrinsic
