@@ -210,7 +210,7 @@ class TestErrors:
     def test_a_broken_pipe_is_quiet(self) -> None:
         code = "from bicerin.cli import main; main()"
         process = subprocess.Popen(
-            [sys.executable, "-c", code, "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, "plugins", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
