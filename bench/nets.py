@@ -40,7 +40,7 @@ class Worker:
         arguments = [peer, name, str(batch), mode, str(threads), str(weights)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         environment["BICERIN_NUM_THREADS"] = str(threads)
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- open as long as the process runs
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), *arguments],
             stdin=subprocess.PIPE,
