@@ -6,14 +6,28 @@ ROIPooling = "bicerin-rcnn"
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bicerin.errors import BicerinError
+
+_over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers")
+
+
+@contextlib.contextmanager
+def choosing(layer_providers: Mapping[str, str]) -> Iterator[None]:
+    """Let these choices go before the file's while the block runs."""
+    token = _over.set({**_over.get({}), **layer_providers})
+    try:
+        yield
+    finally:
+        _over.reset(token)
 
 
 def path() -> Path:
@@ -47,4 +61,4 @@ def layer_providers() -> Mapping[str, str]:
     chosen = _contents(file, modified).get("layer_providers", {})
     if not isinstance(chosen, dict) or not all(isinstance(name, str) for name in chosen.values()):
         raise BicerinError(f'{file}: [layer_providers] maps layer types to distributions: ROIPooling = "bicerin-rcnn".')
-    return chosen
+    return {**chosen, **_over.get({})}

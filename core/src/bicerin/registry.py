@@ -43,7 +43,8 @@ class Provider:
 
         Raises:
             IncompatiblePluginError: the distribution states another layer API; nothing is imported.
-            BrokenPluginError: the import failed; the original exception is chained.
+            BrokenPluginError: the import failed; the original exception is chained. Or a layer is none, or has another
+                type than its entry point's name.
         """
         if self.layer_api != LAYER_API:
             newer = self.layer_api > LAYER_API
@@ -57,22 +58,47 @@ class Provider:
             target = __import__(module, fromlist=["_"])
             for part in filter(None, attribute.split(".")):
                 target = getattr(target, part)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BrokenPluginError(
                 f'{self.distribution} {self.version} cannot be imported, so its "{self.name}" '
-                f"(entry point {self.value}) is not usable: {type(error).__name__}: {error}"
+                f"(entry point {self.value}) is not usable: {type(error).__name__}: {error}{_missing(error, module)}"
             ) from error
+        if self.group == layers.group:
+            _check_layer(self, target)
         return target
+
+
+def _check_layer(provider: Provider, cls: Any) -> None:
+    from bicerin.layer import BlobCounts, Layer
+
+    if not (isinstance(cls, type) and issubclass(cls, Layer)):
+        raise BrokenPluginError(f"{provider} is no bicerin.Layer.")
+    if getattr(cls, "type", None) != provider.name:
+        raise BrokenPluginError(
+            f'{provider} has the type "{getattr(cls, "type", "")}", but its entry point is named "{provider.name}"; '
+            "the two must be the same."
+        )
+    if not isinstance(getattr(cls, "counts", None), BlobCounts):
+        raise BrokenPluginError(f"{provider} declares no counts = BlobCounts(...).")
+
+
+def _missing(error: BaseException, module: str) -> str:
+    """What to do about a module that a plugin needs and that is not there."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or name.partition(".")[0] == module.partition(".")[0]:
+        return ""
+    return f'. It needs the module "{name}", which is not installed.'
 
 
 def disabled_distributions() -> frozenset[str]:
     """The distributions that `BICERIN_DISABLE_PLUGINS` (comma-separated names) hides, normalised."""
     return frozenset(
-        _normalized(name) for name in os.environ.get("BICERIN_DISABLE_PLUGINS", "").split(",") if name.strip()
+        normalized(name) for name in os.environ.get("BICERIN_DISABLE_PLUGINS", "").split(",") if name.strip()
     )
 
 
-def _normalized(name: str) -> str:
+def normalized(name: str) -> str:
+    """A distribution's name as it is compared: PEP 503's."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
@@ -91,21 +117,33 @@ def plugin_index() -> Index:
         text = distribution.read_text("entry_points.txt")
         if not text or _GROUP_PREFIX not in text:
             continue
-        name = distribution.name
-        if not name or _normalized(name) in seen or _normalized(name) in hidden:
+        name, version = _name_and_version(distribution)
+        if not name or normalized(name) in seen or normalized(name) in hidden:
             continue
-        seen.add(_normalized(name))
+        seen.add(normalized(name))
         groups = dict(_entry_points(text))
         if not groups:
             continue
-        version = distribution.version
-        stated = groups.pop("bicerin.layer_api", {})
-        layer_api = max((int(number) for number in stated if number.isdecimal()), default=LAYER_API)
+        layer_api = _layer_api(groups.pop("bicerin.layer_api", {}))
         for group, entries in groups.items():
             for entry, value in entries.items():
                 provider = Provider(group, entry, value, name, version, layer_api)
                 index.setdefault(group, {}).setdefault(entry, []).append(provider)
     return {group: {name: tuple(found) for name, found in names.items()} for group, names in index.items()}
+
+
+def _name_and_version(distribution: Any) -> tuple[str, str]:
+    """From the first lines of the metadata. (Its own `name` and `version` parse all of it, README included, twice.)"""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    header = text.partition("\n\n")[0]
+    name, version = (re.search(rf"^{field}:[ \t]*(.*?)\s*$", header, re.M | re.I) for field in ("Name", "Version"))
+    return (name[1] if name else "", version[1] if version else "unknown")
+
+
+def _layer_api(stated: Mapping[str, str]) -> int:
+    """The layer API of a distribution that states these: the core's own where it is among them, else the newest."""
+    numbers = {int(number) for number in stated if number.isdecimal()} or {LAYER_API}
+    return LAYER_API if LAYER_API in numbers else max(numbers)
 
 
 def _entry_points(text: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -174,7 +212,7 @@ class Registry:
             choice = layer_providers().get(name)
         if choice is not None:
             for provider in found:
-                if _normalized(provider.distribution) == _normalized(choice):
+                if normalized(provider.distribution) == normalized(choice):
                     return provider
             raise UnknownNameError(
                 f'{self.kind} "{name}" was asked of {choice}, which does not bring it; installed: '

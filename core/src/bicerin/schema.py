@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import bicerin_proto
+from bicerin import configuration
 from bicerin.errors import BrokenPluginError, ProtoError
-from bicerin.registry import Provider, layers, schemas
+from bicerin.registry import Provider, layers, normalized, schemas
 
 _log = logging.getLogger("bicerin.schema")
 
@@ -29,15 +30,27 @@ def schema(layer_providers: Mapping[str, str] | None = None) -> Any:
 
     Args:
         layer_providers: layer type -> distribution, as for a net. Where two plugins mean different things by one field,
-            the fields of a distribution that is chosen here win.
+            the fields of a distribution that is chosen here, or in the user's configuration, win.
     """
-    return _merged(_fragments(), frozenset((layer_providers or {}).values()))
+    fragments = _fragments()
+    if not fragments:
+        return bicerin_proto.default_schema()
+    return _merged(fragments, frozenset(map(normalized, _chosen(layer_providers).values())))
 
 
 def layer_owners(layer_providers: Mapping[str, str] | None = None) -> dict[str, str]:
     """Layer type -> the distribution that brings it, so that binary layers are read with the fields of that plugin."""
-    owners = {name: found[0].distribution for name, found in layers.providers().items()}
-    return {**owners, **(layer_providers or {})}
+    chosen = _chosen(layer_providers)
+    owners = {}
+    for name, found in layers.providers().items():
+        choice = normalized(chosen.get(name, ""))
+        owner = next((one for one in found if normalized(one.distribution) == choice), found[0])
+        owners[name] = owner.distribution
+    return owners
+
+
+def _chosen(layer_providers: Mapping[str, str] | None) -> dict[str, str]:
+    return {**configuration.layer_providers(), **(layer_providers or {})}
 
 
 def read_fragment(provider: Provider) -> Any:
@@ -49,7 +62,10 @@ def read_fragment(provider: Provider) -> Any:
     from bicerin_proto.fragment import Fragment
 
     package, _, file = provider.value.partition(":")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # the package that it should lie in is missing or broken
+        spec = None
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     for folder in folders:
         path = Path(folder) / file
@@ -66,13 +82,29 @@ def _fragments_of(providers: tuple[Provider, ...]) -> tuple[Any, ...]:
     found = []
     for provider in providers:
         try:
-            fragment = read_fragment(provider)
-            fragment.check()
-        except (BrokenPluginError, ProtoError) as error:
+            found.append(read_fragment(provider))
+        except BrokenPluginError as error:
             _log.warning("the schema of %s is left out: %s", provider.distribution, error)
-        else:
-            found.append(fragment)
-    return tuple(found)
+    return _sound(tuple(found))
+
+
+def _sound(fragments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Those that fit into Caffe's schema. All are tried at once, since checking each one takes a merge of its own."""
+    if not fragments:
+        return ()
+    try:
+        bicerin_proto.Schema.merged(fragments)
+    except ProtoError:
+        sound = []
+        for fragment in fragments:
+            try:
+                fragment.check()
+            except ProtoError as error:
+                _log.warning("the schema of %s is left out: %s", fragment.distribution, error)
+            else:
+                sound.append(fragment)
+        return tuple(sound)
+    return fragments
 
 
 def _fragments() -> tuple[Any, ...]:
@@ -81,12 +113,10 @@ def _fragments() -> tuple[Any, ...]:
 
 @lru_cache(maxsize=16)
 def _merged(fragments: tuple[Any, ...], chosen: frozenset[str]) -> Any:
-    if not fragments:
-        return bicerin_proto.default_schema()
     fields = {
         f"{message.name}.{field.name}": fragment.distribution
         for fragment in fragments
-        if fragment.distribution in chosen
+        if normalized(fragment.distribution) in chosen
         for file in fragment.files()
         for message in file.message_type
         for field in message.field

@@ -62,7 +62,11 @@ class Conflict:
     @property
     def hint(self) -> str:
         """How to choose."""
-        return f'Choose one with providers={{"{self.name}": "{self.meanings[0][0]}"}}, or uninstall the other.'
+        one = self.meanings[0][0]
+        return (
+            f'Choose one with providers={{"{self.name}": "{one}"}} (for a net: layer_providers={{TYPE: "{one}"}}, TYPE '
+            "being one of its layer types), or uninstall the other."
+        )
 
 
 @dataclass(frozen=True)

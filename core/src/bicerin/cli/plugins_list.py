@@ -79,8 +79,6 @@ def _declared(provider: Provider) -> dict[str, Any]:
     from bicerin.layer import Layer
 
     cls = provider.load()
-    if not (isinstance(cls, type) and issubclass(cls, Layer)):
-        raise PluginError(f"{provider} is no bicerin.Layer.")
     return {
         "bottom": str(cls.counts.bottom),
         "top": str(cls.counts.top),

@@ -1,0 +1,1 @@
+"""MyLayer: a layer plugin of Bicerin."""
