@@ -22,9 +22,9 @@ class DetectionOutputLayer(Layer):
     """Decodes each prediction relative to its prior box, suppresses overlapping boxes of a class, keeps the best.
 
     Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`, with
-    L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`. Top: `(1, 1, D, 7)`, rows of
-    image, label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where nothing is found, one row for
-    each image: its number and -1 six times.
+    L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`. Top: `(1, 1, D, 7)`: rows
+    of image, label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where nothing is found, one row
+    for each image: its number and -1 six times.
 
     With `save_output_param` the detections of all test images are also written to files. `visualize` is not supported.
     Source: the DetectionOutputLayer of SSD's Caffe.
@@ -80,6 +80,9 @@ class DetectionOutputLayer(Layer):
             self.found = np.empty((number, self.num_classes), np.int64)
         # How many there are is known after the forward pass.
         top[0].reshape(1, 1, 1, 7)
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return False
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         number = len(self.found)

@@ -11,7 +11,7 @@ from bicerin.layer import ArrayLayer, BlobCounts
 
 
 class NormalizeLayer(ArrayLayer):
-    """top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image or, without `across_spatial`, over a pixel.
+    """top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image, or a pixel without `across_spatial`.
 
     Bottom and top: `(N, C)` to `(N, C, H, W)`. Blob: the scale, `()`, or `(C,)` without `channel_shared`; filled by
     `scale_filler`, with 1 by default. In place is allowed.
@@ -31,7 +31,7 @@ class NormalizeLayer(ArrayLayer):
         self.axes: tuple[int, ...] = (1, 2) if param.across_spatial else (1,)
         shape = () if param.channel_shared else (bottom[0].channels,)
         if len(self.blobs) == 1 and self.blobs[0].count == 1:
-            self.blobs[0].reshape(shape)  # Some files hold the one factor as (1,).
+            self.blobs[0].reshape(*shape)  # Some files hold the one factor as (1,).
         filled = bool(self.blobs) or param.HasField("scale_filler")
         self.declare_blobs((shape, param.scale_filler if filled else None))
         if not filled:
@@ -49,9 +49,9 @@ class NormalizeLayer(ArrayLayer):
             )
         self.planes = (blob.num, blob.channels, blob.height * blob.width)
         self.in_place = top[0] is blob
-        self.product.reshape(self.planes)
+        self.product.reshape(*self.planes)
         if self.in_place:
-            self.kept.reshape(self.planes)
+            self.kept.reshape(*self.planes)
         top[0].reshape_like(blob)
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:

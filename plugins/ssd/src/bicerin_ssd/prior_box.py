@@ -18,7 +18,8 @@ class PriorBoxLayer(Layer):
     for each aspect ratio r, width = min_size * sqrt(r), height = min_size / sqrt(r); with `flip` for 1 / r too.
 
     Bottoms: the feature map `(N, C, H, W)` and the image `(N, C, H', W')`, of which only the shapes count. Top:
-    `(1, 2, H * W * priors * 4)`: row 0 the boxes xmin, ymin, xmax, ymax as fractions of the image, row 1 their variances.
+    `(1, 2, H * W * priors * 4)`: row 0 the boxes, xmin, ymin, xmax, ymax as fractions of the image, row 1 their
+    variances.
     Centres are `(cell + offset) * step` pixels.
 
     Source: the PriorBoxLayer of SSD's Caffe. As there, sizes are cut to whole pixels.
@@ -54,9 +55,15 @@ class PriorBoxLayer(Layer):
             self._made_for = (cells, image)
         top[0].data[...] = self._priors
 
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        # Values do not matter, but what feeds a feature map may ask.
+        for blob, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                blob.diff.fill(0)
+
     def _boxes(self, cells: Sequence[int], image: Sequence[int]) -> np.ndarray:
         """Row 0 the boxes, row 1 the variances; shape (1, 2, H * W * priors * 4)."""
-        steps = self.step or tuple(
+        steps: Sequence[Any] = self.step or tuple(
             np.float32(size) / np.float32(count) for size, count in zip(image, cells, strict=True)
         )
         rows, columns = (

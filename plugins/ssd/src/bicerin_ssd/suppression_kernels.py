@@ -41,7 +41,7 @@ def suppress_reference(
         for candidate in candidates:
             if staying and (overlaps(own[candidate, None], own[staying]) > adaptive).any():
                 continue
-            staying.append(candidate)
+            staying.append(int(candidate))
             if eta < 1 and adaptive > 0.5:
                 adaptive *= eta
         kept[image, class_, : len(staying)] = staying
