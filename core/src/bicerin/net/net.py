@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -52,6 +53,7 @@ class Net:
         layers, layer_names: the layers with the inserted Split layers, in the order in which they run.
         params: layer name -> its learnable blobs, for layers that have some.
         inputs, outputs: the blobs that Input layers make, and those that no layer reads.
+        lock: held while the net runs, so that threads take turns; hold it to set blobs, run, and read blobs as one.
         before_forward, after_forward, before_backward, after_backward: lists of functions of a layer's index that are
             called around each layer.
 
@@ -88,6 +90,7 @@ class Net:
         self.before_backward: list[Callable[[int], None]] = []
         self.after_backward: list[Callable[[int], None]] = []
         self._layer_providers = dict(layer_providers or {})
+        self.lock = threading.RLock()
 
         self.param = document.message
         state = self._state(phase, level, stages)
@@ -230,17 +233,18 @@ class Net:
             NetError: there is no such blob or layer.
             LayerError: a layer cannot run, as when the shapes do not fit.
         """
-        for name, array in inputs.items():
-            if name not in self.blobs:
-                raise NetError(f'the net has no blob "{name}"; its inputs: {", ".join(self.inputs) or "none"}.')
-            array = np.asarray(array)
-            if array.shape != self.blobs[name].shape:
-                self.blobs[name].reshape(*array.shape)
-            self.blobs[name].data[...] = array
-        last = self.layer_index(end) + 1 if end is not None else len(self.layers)
-        self.run_forward(self.layer_index(start) if start is not None else 0, last)
-        wanted = list(self.top_names[last - 1] if end is not None else self.outputs)
-        return {name: self.blob(name).cpu_data.copy() for name in dict.fromkeys([*wanted, *blobs])}
+        with self.lock:
+            for name, array in inputs.items():
+                if name not in self.blobs:
+                    raise NetError(f'the net has no blob "{name}"; its inputs: {", ".join(self.inputs) or "none"}.')
+                array = np.asarray(array)
+                if array.shape != self.blobs[name].shape:
+                    self.blobs[name].reshape(*array.shape)
+                self.blobs[name].data[...] = array
+            last = self.layer_index(end) + 1 if end is not None else len(self.layers)
+            self.run_forward(self.layer_index(start) if start is not None else 0, last)
+            wanted = list(self.top_names[last - 1] if end is not None else self.outputs)
+            return {name: self.blob(name).cpu_data.copy() for name in dict.fromkeys([*wanted, *blobs])}
 
     def backward(
         self, diffs: Iterable[str] = (), start: str | None = None, end: str | None = None, **top_diffs: Any
@@ -252,28 +256,30 @@ class Net:
             start, end: names of the layers to begin with (the later one) and to end with; by default, all.
             top_diffs: an array for each blob whose gradient is to be set before.
         """
-        for name, array in top_diffs.items():
-            blob = self.blob(name)
-            array = np.asarray(array)
-            if array.shape != blob.shape:
-                raise NetError(f'the gradient of "{name}" must have the shape {blob.shape}, not {array.shape}.')
-            blob.diff[...] = array
-        first = self.layer_index(start) if start is not None else len(self.layers) - 1
-        last = self.layer_index(end) if end is not None else 0
-        self.run_backward(first, last)
-        wanted = list(self.bottom_names[last] if end is not None else self.inputs)
-        return {name: self.blob(name).cpu_diff.copy() for name in dict.fromkeys([*wanted, *diffs])}
+        with self.lock:
+            for name, array in top_diffs.items():
+                blob = self.blob(name)
+                array = np.asarray(array)
+                if array.shape != blob.shape:
+                    raise NetError(f'the gradient of "{name}" must have the shape {blob.shape}, not {array.shape}.')
+                blob.diff[...] = array
+            first = self.layer_index(start) if start is not None else len(self.layers) - 1
+            last = self.layer_index(end) if end is not None else 0
+            self.run_backward(first, last)
+            wanted = list(self.bottom_names[last] if end is not None else self.inputs)
+            return {name: self.blob(name).cpu_diff.copy() for name in dict.fromkeys([*wanted, *diffs])}
 
     def run_forward(self, start: int = 0, end: int | None = None) -> float:
         """Run layers `start` up to, not including, `end`; returns their weighted loss."""
         end = len(self.layers) if end is None else end
-        if self._per_layer_hooks or self.before_forward or self.after_forward:
-            return self._run_forward_observed(start, end)
-        loss = 0.0
-        layers, bottoms, tops = self.layers, self._bottoms, self._tops
-        for index in range(start, end):
-            loss += layers[index].forward(bottoms[index], tops[index])
-        return loss
+        with self.lock:
+            if self._per_layer_hooks or self.before_forward or self.after_forward:
+                return self._run_forward_observed(start, end)
+            loss = 0.0
+            layers, bottoms, tops = self.layers, self._bottoms, self._tops
+            for index in range(start, end):
+                loss += layers[index].forward(bottoms[index], tops[index])
+            return loss
 
     def _run_forward_observed(self, start: int, end: int) -> float:
         loss = 0.0
@@ -294,24 +300,27 @@ class Net:
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run layers backward from `start` (by default the last) down to and including `end`."""
         start = len(self.layers) - 1 if start is None else start
-        for index in range(start, end - 1, -1):
-            for callback in self.before_backward:
-                callback(index)
-            if self._wants_backward[index]:
-                self.layers[index].backward(self._tops[index], self._propagate_down[index], self._bottoms[index])
-            for callback in self.after_backward:
-                callback(index)
+        with self.lock:
+            for index in range(start, end - 1, -1):
+                for callback in self.before_backward:
+                    callback(index)
+                if self._wants_backward[index]:
+                    self.layers[index].backward(self._tops[index], self._propagate_down[index], self._bottoms[index])
+                for callback in self.after_backward:
+                    callback(index)
 
     def forward_backward(self) -> float:
         """One pass each way; returns the weighted loss."""
-        loss = self.run_forward()
-        self.run_backward()
-        return loss
+        with self.lock:
+            loss = self.run_forward()
+            self.run_backward()
+            return loss
 
     def reshape(self) -> None:
         """Carry new shapes of the inputs through all layers, without running them."""
-        for layer, bottom, top in zip(self.layers, self._bottoms, self._tops, strict=True):
-            layer.reshape(bottom, top)
+        with self.lock:
+            for layer, bottom, top in zip(self.layers, self._bottoms, self._tops, strict=True):
+                layer.reshape(bottom, top)
 
     # Looking things up
 
@@ -437,13 +446,14 @@ class Net:
             ProtoError: the file is missing or not readable.
             WeightsError: a layer's blobs differ in number or shape; the net is unchanged.
         """
-        report = load_weights(self, source, ignore_mismatched)
+        with self.lock:
+            report = load_weights(self, source, ignore_mismatched)
         _log.info("%s", report)
         return report
 
-    def save(self, path: str | PathLike[str], write_diff: bool = False) -> Path:
-        """Write the net with its weights, atomically: HDF5 where the name ends in `.h5`, else a `.caffemodel`."""
-        return save_weights(self, path, write_diff)
+    def save(self, path: str | PathLike[str], write_diff: bool = False, hdf5: bool | None = None) -> Path:
+        """Write the net with its weights, atomically: a `.caffemodel`, or HDF5 if asked for or named `.h5`."""
+        return save_weights(self, path, write_diff, hdf5)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """A NetParameter with every layer that runs and its blobs."""
@@ -451,6 +461,11 @@ class Net:
         for layer in self.layers:
             message.layer.add().CopyFrom(layer.to_proto(write_diff))
         return message
+
+    def seed(self, seed: int) -> None:
+        """Let the random generators of all layers start anew; weights stay as they are."""
+        for layer, layer_seed in zip(self.layers, np.random.SeedSequence(seed).spawn(len(self.layers)), strict=True):
+            layer.context.random.bit_generator.state = np.random.PCG64(layer_seed).state
 
     def state(self) -> dict[str, Any]:
         """What the layers need, besides weights, to go on exactly: JSON values."""

@@ -188,10 +188,10 @@ def _hdf5_source(dataset: Any) -> _Source:
     return _Source(tuple(dataset.shape), lambda shape: tuple(dataset.shape) == tuple(shape), lambda: dataset[...])
 
 
-def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False) -> Path:
-    """Write the net with its weights, atomically: HDF5 where the name ends in `.h5`, else a binary NetParameter."""
+def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False, hdf5: bool | None = None) -> Path:
+    """Write the net with its weights, atomically: a binary NetParameter, or HDF5 if asked for or named `.h5`."""
     path = Path(path)
-    if path.suffix == ".h5":
+    if hdf5 if hdf5 is not None else path.suffix == ".h5":
         import h5py
 
         with bicerin_proto.atomic_write(path) as stream, h5py.File(stream, "w") as file:
