@@ -11,6 +11,7 @@ import numpy as np
 
 from bicerin_convolution.gemm_kernels import (
     DEPTH,
+    LINES,
     add_weight_gradient,
     correlate,
     pack_weights,
@@ -58,15 +59,13 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
     matrix = dw.reshape(group, len(dw) // group, -1)
     _, outputs, lines = matrix.shape
     width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
-    # The tile is wider than high, and what a side lacks to whole tiles is computed for nothing.
-    outputs_wide = _up(outputs, width) * _up(lines, ROWS) < _up(outputs, ROWS) * _up(lines, width)
-    side = width if outputs_wide else ROWS
     positions = len(x) * prod(dy.shape[2:])
-    step = min(_up(lines, width), max(1, SUMS // (group * _up(outputs, side) * width * x.itemsize)) * width)
+    padded = _up(outputs, width)
+    step = min(_up(lines, LINES), _up(SUMS // (group * padded * x.itemsize) + 1, LINES))
     with threads(dw.size * positions) as workers:
         length = _up(-(-positions // _up(-(-positions // LENGTH), workers)), lanes)
-        scratch = workspace("scratch", (workers, weight_scratch_size(length, outputs, side, x.itemsize)), x.dtype)
-        sums = workspace("sums", (workers, group * _up(outputs, side) * step), x.dtype)
+        scratch = workspace("scratch", (workers, weight_scratch_size(length, outputs, x.itemsize)), x.dtype)
+        sums = workspace("sums", (workers, group, step, padded), x.dtype)
         for first in range(0, lines, step):
             add_weight_gradient(
                 _rows(x, geometry),
@@ -77,7 +76,6 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
                 matrix,
                 first,
                 min(first + step, lines),
-                outputs_wide,
                 length,
                 sums,
                 scratch,
@@ -151,5 +149,3 @@ def _block(columns: int, groups: int, workers: int, column_bytes: int) -> int:
 
     least = min(map(busiest, range(1, most + 1)))
     return max(block for block in range(1, most + 1) if busiest(block) <= 1.02 * least)
-
-

@@ -9,10 +9,21 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, prange
-from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, copy_line, copy_vector, multiply, transpose
+from bicerin_convolution.panel import (
+    LINE_BYTES,
+    ROWS,
+    VECTOR_BYTES,
+    VECTORS,
+    copy_line,
+    copy_vector,
+    multiply,
+    transpose,
+)
 
 #: Lines of a panel that stay in the first-level cache together.
 DEPTH = 192
+#: Lines of the im2col matrix that are packed together for the weight gradient, a multiple of ROWS.
+LINES = 48
 
 
 @kernel()
@@ -119,6 +130,7 @@ def correlate(
         scratch: one line of elements a thread, of `scratch_size`.
     """
     width = LINE_BYTES // x.itemsize
+    lanes = VECTOR_BYTES // x.itemsize
     images, channels, row_count, row_width = x.shape
     groups, depth, panels = weights.shape
     panels //= ROWS
@@ -173,16 +185,20 @@ def correlate(
                         (k - k0) * width,
                     )
                 for column in range(-(-(last - first) // width)):
+                    vectors = min(VECTORS, -(-(last - first - column * width) // lanes))
                     for panel in range(first_panel, last_panel):
                         multiply(
                             flat_weights,
                             ((group * depth + k0) * panels + panel * (k1 - k0)) * ROWS,
+                            1,
+                            ROWS,
                             packed,
                             column * panel_stride,
                             k1 - k0,
                             tile,
                             (panel - first_panel) * ROWS * line + column * width,
                             line,
+                            vectors,
                             k0 > 0,
                         )
             for m in range(first_panel * ROWS, min(last_panel * ROWS, outputs)):
@@ -210,25 +226,26 @@ def correlate(
 def scratch_size(block, parts, panels, depth, itemsize):  # type: ignore[no-untyped-def]
     """Elements of scratch that `correlate` needs for one thread."""
     width = LINE_BYTES // itemsize
-    return block * width * (min(DEPTH, depth) + 1) + -(-panels // parts) * ROWS * block * width + VECTOR_BYTES // itemsize
+    return (
+        block * width * (min(DEPTH, depth) + 1) + -(-panels // parts) * ROWS * block * width + VECTOR_BYTES // itemsize
+    )
 
 
 @kernel(parallel=True)
-def add_weight_gradient(x, rows, columns, stride, dy, dw, first_line, last_line, outputs_wide, length, sums, scratch):  # type: ignore[no-untyped-def]
+def add_weight_gradient(x, rows, columns, stride, dy, dw, first_line, last_line, length, sums, scratch):  # type: ignore[no-untyped-def]
     """dw += dy . im2col(x)^T, for a range of the lines of the im2col matrix.
 
-    The sum runs over positions, so both sides are transposed to panels whose depth is the position. A thread sums up
-    its own share of the positions.
+    The sum runs over positions: dy is transposed to panels whose depth is the position, the lines of the im2col matrix
+    stay as they are. A thread sums up its own share of the positions.
 
     Args:
         x, rows, columns, stride: as in `correlate`.
         dy: `(N, G * M, positions)`.
         dw: `(G, M, C * taps)`.
         first_line, last_line: of the C * taps.
-        outputs_wide: whether the outputs lie in the width of the tile and the lines in its rows, or the reverse.
         length: positions in a block, a multiple of a vector's length.
-        sums: one line of elements a thread, for its share of the result, padded to whole tiles.
-        scratch: one line a thread, of `weight_scratch_size`.
+        sums: `(threads, G, lines, outputs)`, the last two in whole tiles.
+        scratch: one line of elements a thread, of `weight_scratch_size`.
     """
     width = LINE_BYTES // x.itemsize
     lanes = VECTOR_BYTES // x.itemsize
@@ -240,90 +257,63 @@ def add_weight_gradient(x, rows, columns, stride, dy, dw, first_line, last_line,
     tap_count = rows.shape[0] * tap_columns
     flat_x = x.reshape(-1)
     flat_dy = dy.reshape(-1)
-    first_row = np.zeros((1, 1), np.intp)
-    lines = last_line - first_line
-    chunks = -(-lines // width)
-    side = width if outputs_wide else ROWS
-    panels = -(-outputs // side)
-    c_line = panels * width if outputs_wide else chunks * width
-    group_size = panels * side * chunks * width
-    total = images * plane
-    blocks = -(-total // length)
+    one_row = np.zeros((1, 1), np.intp)
+    padded_lines, padded_outputs = sums.shape[2:]
+    blocks = -(-images * plane // length)
     stretch = length + lanes
     workers = sums.shape[0]
-    out_width = plane // rows.shape[1]
     for worker in prange(workers):
         x_table = np.empty((length, 5), np.intp)
         dy_table = np.empty((length, 5), np.intp)
-        stripe = scratch[worker, : ROWS * stretch]
-        column_panels = scratch[worker, ROWS * stretch : ROWS * stretch + length * width]
-        output_panels = scratch[worker, ROWS * stretch + length * width :]
-        mine = sums[worker]
+        stripe = scratch[worker, : LINES * stretch]
+        panels = scratch[worker, LINES * stretch :]
+        mine = sums[worker].reshape(-1)
         if worker >= blocks:
             mine[:] = 0
         for group in range(groups):
             for block in range(worker, blocks, workers):
                 first = block * length
-                last = min(first + length, total)
-                x_count = segments(first, last, rows.shape[1], out_width, length, 0, x_table)
+                last = min(first + length, images * plane)
+                x_count = segments(first, last, rows.shape[1], plane // rows.shape[1], length, 0, x_table)
                 dy_count = segments(first, last, 1, plane, length, 0, dy_table)
-                for m in range(0, panels * side, ROWS):
+                for m in range(0, outputs, ROWS):
                     for row in range(min(ROWS, outputs - m)):
-                        base = (group * outputs + m + row) * plane
                         pack_line(
-                            flat_dy, groups * outputs * plane, base, plane, first_row, 0, 0, 1,
-                            dy_table, dy_count, stripe, row * stretch,
+                            flat_dy, groups * outputs * plane, (group * outputs + m + row) * plane, plane,
+                            one_row, 0, 0, 1, dy_table, dy_count, stripe, row * stretch,
                         )  # fmt: skip
-                    target = m // side * length * side + m % side
+                    target = m // width * width * length + m % width
                     for position in range(0, last - first, lanes):
-                        transpose(stripe, position, stretch, output_panels, target + position * side, side)
-                for chunk in range(chunks):
-                    start = first_line + chunk * width
-                    line_side = ROWS if outputs_wide else width
-                    for k in range(0, width, ROWS):
-                        for row in range(min(ROWS, last_line - start - k)):
-                            c, t = (start + k + row) // tap_count, (start + k + row) % tap_count
-                            base = (group * channels + c) * row_count * row_width
-                            pack_line(
-                                flat_x, groups * channels * row_count * row_width, base, row_width,
-                                rows, t // tap_columns, columns[t % tap_columns], stride,
-                                x_table, x_count, stripe, row * stretch,
-                            )  # fmt: skip
-                        target = k // line_side * length * line_side + k % line_side
-                        for position in range(0, last - first, lanes):
-                            transpose(
-                                stripe, position, stretch, column_panels, target + position * line_side, line_side
-                            )
-                    for panel in range(panels):
-                        at = group * group_size
-                        if outputs_wide:
-                            for k in range(0, min(width, last_line - start), ROWS):
-                                multiply(
-                                    column_panels, k * length, output_panels, panel * length * width, last - first,
-                                    mine, at + (chunk * width + k) * c_line + panel * width, c_line, block > worker,
-                                )  # fmt: skip
-                        else:
+                        transpose(stripe, position, stretch, panels, target + position * width, width)
+                for start in range(first_line, last_line, LINES):
+                    stop = min(start + LINES, last_line)
+                    for k in range(start, stop):
+                        c, t = k // tap_count, k % tap_count
+                        pack_line(
+                            flat_x, groups * channels * row_count * row_width,
+                            (group * channels + c) * row_count * row_width, row_width,
+                            rows, t // tap_columns, columns[t % tap_columns], stride,
+                            x_table, x_count, stripe, (k - start) * stretch,
+                        )  # fmt: skip
+                    for m in range(0, outputs, width):
+                        vectors = min(VECTORS, -(-(outputs - m) // lanes))
+                        for k in range(start, stop, ROWS):
+                            at = (group * padded_lines + k - first_line) * padded_outputs + m
                             multiply(
-                                output_panels, panel * length * ROWS, column_panels, 0, last - first,
-                                mine, at + panel * ROWS * c_line + chunk * width, c_line, block > worker,
+                                stripe, (k - start) * stretch, stretch, 1, panels, m * length, last - first,
+                                mine, at, padded_outputs, vectors, block > worker,
                             )  # fmt: skip
-    for unit in prange(groups * outputs):
-        group, m = unit // outputs, unit % outputs
-        target = dw[group, m, first_line:last_line]
-        for worker in range(workers):
-            share = sums[worker, group * group_size : (group + 1) * group_size]
-            if outputs_wide:
-                for k in range(lines):
-                    target[k] += share[k * c_line + m]
-            else:
-                source = share[m * c_line : m * c_line + lines]
-                for k in range(lines):
-                    target[k] += source[k]
+    strips = -(-outputs // lanes)
+    for unit in prange(groups * strips):
+        group, first = unit // strips, unit % strips * lanes
+        for k in range(last_line - first_line):
+            for m in range(first, min(first + lanes, outputs)):
+                for worker in range(workers):
+                    dw[group, m, first_line + k] += sums[worker, group, k, m]
 
 
 @kernel()
-def weight_scratch_size(length, outputs, side, itemsize):  # type: ignore[no-untyped-def]
+def weight_scratch_size(length, outputs, itemsize):  # type: ignore[no-untyped-def]
     """Elements of scratch that `add_weight_gradient` needs for one thread."""
     width = LINE_BYTES // itemsize
-    lanes = VECTOR_BYTES // itemsize
-    return ROWS * (length + lanes) + length * width + -(-outputs // side) * side * length
+    return LINES * (length + VECTOR_BYTES // itemsize) + -(-outputs // width) * width * length

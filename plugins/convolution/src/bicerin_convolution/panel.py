@@ -87,52 +87,73 @@ def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 
 @intrinsic
-def multiply(typing: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any, c: Any, c_at: Any, c_line: Any, add: Any):  # type: ignore[no-untyped-def]
-    """multiply(a, a_at, b, b_at, depth, c, c_at, c_line, add): one tile of C = A . B, or of C += A . B with `add`.
+def multiply(
+    typing: Any, a: Any, a_at: Any, a_row: Any, a_step: Any, b: Any, b_at: Any, depth: Any, c: Any, c_at: Any, c_line: Any,
+    vectors: Any, add: Any,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """multiply(a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_line, vectors, add): one tile of C = A . B.
 
-    The A panel starts at a[a_at], the B panel at b[b_at], the tile at c[c_at]; `c_line` is from row to row. All are
-    contiguous arrays of one type, all else but `add` of type intp.
+    Row r of A is a[a_at + r * a_row + k * a_step] for each k of the depth: (1, ROWS) for a panel, or (line, 1) where the
+    rows lie as they are. The B panel starts at b[b_at]; of its width the first `vectors` are used, 1 to VECTORS. The
+    tile starts at c[c_at], with `c_line` from row to row; with `add` it is added to. The arrays are contiguous and of
+    one type; the rest are of type intp, but `add` a bool.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = Vectors(context, builder, a)
-        a_panel = pointer(context, builder, a, args[0], args[1])
-        b_panel = pointer(context, builder, b, args[2], args[3])
-        tile = pointer(context, builder, c, args[5], args[6])
-        intp = args[1].type
-        number = lambda value: ir.Constant(intp, value)  # noqa: E731
-        sums = [[cgutils.alloca_once(builder, vectors.type) for _ in range(VECTORS)] for _ in range(ROWS)]
-        places = [
-            [
-                builder.gep(tile, [builder.add(builder.mul(number(row), args[7]), number(column * vectors.length))])
-                for column in range(VECTORS)
-            ]
+        a_, a_at, a_row, a_step, b_, b_at, depth, c_, c_at, c_line, count, add = args
+        vector = Vectors(context, builder, a)
+        intp = a_at.type
+        rows = [
+            pointer(context, builder, a, a_, builder.add(a_at, builder.mul(a_row, ir.Constant(intp, row))))
             for row in range(ROWS)
         ]
-        with builder.if_else(cgutils.is_true(builder, args[8])) as (adding, writing):
-            with adding:
-                for row in range(ROWS):
-                    for column in range(VECTORS):
-                        builder.store(vectors.load(places[row][column]), sums[row][column])
-            with writing:
-                for row in range(ROWS):
-                    for column in range(VECTORS):
-                        builder.store(vectors.constant(0), sums[row][column])
-        with cgutils.for_range(builder, args[4]) as loop:
-            a_line = builder.gep(a_panel, [builder.mul(loop.index, number(ROWS))])
-            b_line = builder.gep(b_panel, [builder.mul(loop.index, number(VECTORS * vectors.length))])
-            line = [vectors.load(builder.gep(b_line, [number(v * vectors.length)])) for v in range(VECTORS)]
-            for row in range(ROWS):
-                factor = vectors.splat(builder.load(builder.gep(a_line, [number(row)])))
-                for column in range(VECTORS):
-                    place = sums[row][column]
-                    builder.store(vectors.fma(factor, line[column], builder.load(place)), place)
-        for row in range(ROWS):
-            for column in range(VECTORS):
-                vectors.store(builder.load(sums[row][column]), places[row][column])
+        panel = pointer(context, builder, b, b_, b_at)
+        tile = pointer(context, builder, c, c_, c_at)
+        for columns in range(1, VECTORS + 1):
+            with builder.if_then(builder.icmp_signed("==", count, ir.Constant(intp, columns))):
+                _multiply(vector, rows, a_step, panel, depth, tile, c_line, columns, cgutils.is_true(builder, add))
         return context.get_dummy_value()
 
-    return types.void(a, types.intp, b, types.intp, types.intp, c, types.intp, types.intp, add), generate
+    n = types.intp
+    return types.void(a, n, n, n, b, n, n, c, n, n, n, add), generate
+
+
+def _multiply(
+    vector: Vectors, rows: list, a_step: Any, panel: Any, depth: Any, tile: Any, c_line: Any, columns: int, add: Any
+) -> None:
+    builder, intp = vector.builder, depth.type
+
+    def number(value: int) -> Any:
+        return ir.Constant(intp, value)
+
+    sums = [[cgutils.alloca_once(builder, vector.type) for _ in range(columns)] for _ in range(ROWS)]
+    places = [
+        [
+            builder.gep(tile, [builder.add(builder.mul(number(row), c_line), number(column * vector.length))])
+            for column in range(columns)
+        ]
+        for row in range(ROWS)
+    ]
+    with builder.if_else(add) as (adding, writing):
+        with adding:
+            for sum_row, place_row in zip(sums, places, strict=True):
+                for total, place in zip(sum_row, place_row, strict=True):
+                    builder.store(vector.load(place), total)
+        with writing:
+            for sum_row in sums:
+                for total in sum_row:
+                    builder.store(vector.constant(0), total)
+    with cgutils.for_range(builder, depth) as loop:
+        line = builder.gep(panel, [builder.mul(loop.index, number(VECTORS * vector.length))])
+        factors = [vector.load(builder.gep(line, [number(v * vector.length)])) for v in range(columns)]
+        at = builder.mul(loop.index, a_step)
+        for row, sum_row in zip(rows, sums, strict=True):
+            scalar = vector.splat(builder.load(builder.gep(row, [at])))
+            for factor, total in zip(factors, sum_row, strict=True):
+                builder.store(vector.fma(scalar, factor, builder.load(total)), total)
+    for sum_row, place_row in zip(sums, places, strict=True):
+        for total, place in zip(sum_row, place_row, strict=True):
+            vector.store(builder.load(total), place)
 
 
 @intrinsic(prefer_literal=True)

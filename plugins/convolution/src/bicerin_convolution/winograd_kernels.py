@@ -6,7 +6,7 @@ import numpy as np
 
 from bicerin.kernels import kernel, prange
 from bicerin_convolution.gemm_kernels import DEPTH, pack_line, segments
-from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, copy_line, multiply
+from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
 from bicerin_convolution.winograd_transforms import PATCH, TILE, G, transform_input, transform_output
 
 POINTS = PATCH * PATCH
@@ -122,6 +122,7 @@ def convolve_tiles(x, rows, pad, weights, bias, y, block, parts, scratch):  # ty
                 first_output = bundle * OUTPUT_PANELS * ROWS
                 those = min(OUTPUT_PANELS * ROWS, outputs - first_output)
                 for column in range(used):
+                    vectors = min(VECTORS, -(-(last - first - column * width) // lanes))
                     for f in range(POINTS):
                         for c0 in range(0, channels, DEPTH):
                             for panel in range(-(-those // ROWS)):
@@ -132,17 +133,20 @@ def convolve_tiles(x, rows, pad, weights, bias, y, block, parts, scratch):  # ty
                                         + c0
                                     )
                                     * ROWS,
+                                    1,
+                                    ROWS,
                                     transformed,
                                     ((column * POINTS + f) * channels + c0) * width,
                                     min(DEPTH, channels - c0),
                                     products,
                                     f * product_step + panel * ROWS * width,
                                     width,
+                                    vectors,
                                     c0 > 0,
                                 )
                     for row in range(those):
                         out = group * outputs + first_output + row
-                        for k in range(0, width, lanes):
+                        for k in range(0, vectors * lanes, lanes):
                             transform_output(products, row * width + k, product_step, tiles, TILE * k, TILE * width)
                         added = bias[out]
                         for piece in range(count):
