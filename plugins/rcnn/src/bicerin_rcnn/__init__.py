@@ -1,0 +1,1 @@
+"""The layers of Fast R-CNN, Faster R-CNN and R-FCN."""

@@ -1,0 +1,76 @@
+"""BoxAnnotatorOHEM: the regions of the greatest loss are the ones to train on. Shrivastava et al., 2016; R-FCN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import BlobCounts, Layer
+
+
+class BoxAnnotatorOHEMLayer(Layer):
+    """Keeps labels and weights of the `roi_per_img` regions of each image with the greatest loss.
+
+    Bottom 0: regions `(image, ...)`, `(R, 5, H, W)`. Bottom 1: their losses, bottom 2: their labels, `(R, 1, H, W)`.
+    Bottom 3: the weights of their boxes, `(R, B, H, W)`. Axes that are not there count as 1. Top 0: the labels,
+    `(R, 1, H, W)`, `ignore_label` for a region that is not kept. Top 1: the weights, `(R, B, H, W)`, 0 for such a one.
+
+    Among regions of equal loss the first are kept. There is no gradient: what is passed down is 0.
+
+    Source: the BoxAnnotatorOHEMLayer of R-FCN's Caffe.
+    """
+
+    type = "BoxAnnotatorOHEM"
+    counts = BlobCounts(bottom=4, top=2)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.box_annotator_ohem_param
+        if not param.roi_per_img:
+            raise LayerError("roi_per_img must be > 0", "Give box_annotator_ohem_param { roi_per_img: ... }.")
+        self.roi_per_img: int = param.roi_per_img
+        self.ignore_label: int = param.ignore_label
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return False
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        number, _, height, width = _legacy_shape(bottom[0])
+        wanted = [(number, channels, height, width) for channels in (5, 1, 1, bottom[3].channels)]
+        for blob, shape in zip(bottom, wanted, strict=True):
+            if _legacy_shape(blob) != shape:
+                raise ShapeError(f"{blob.name or 'a bottom'} must have the shape {shape}, not {_legacy_shape(blob)}.")
+        top[0].reshape(wanted[2])
+        top[1].reshape(wanted[3])
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        image, loss, label, weight = (_by_region(blob, blob.cpu_data) for blob in bottom)
+        kept = self._hardest(image[..., 0].reshape(-1).astype(np.int64), loss.reshape(-1)).reshape(loss.shape)
+        for blob, values, otherwise in ((top[0], label, self.ignore_label), (top[1], weight, 0)):
+            _by_region(blob, blob.data)[...] = np.where(kept, values, blob.dtype.type(otherwise))
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for blob, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                blob.diff.fill(0)
+
+    def _hardest(self, image: Any, loss: Any) -> Any:
+        """Which regions are among the first of their image, in the order of falling loss."""
+        order = np.lexsort((-loss, image))
+        ordered = image[order]
+        rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+        kept = np.empty(len(order), bool)
+        kept[order] = rank < self.roi_per_img
+        return kept
+
+
+def _legacy_shape(blob: Blob) -> tuple[int, ...]:
+    return blob.num, blob.channels, blob.height, blob.width
+
+
+def _by_region(blob: Blob, array: np.ndarray) -> np.ndarray:
+    """A view with the channels last: `(R, H * W, C)`."""
+    return array.reshape(blob.num, blob.channels, blob.height * blob.width).transpose(0, 2, 1)

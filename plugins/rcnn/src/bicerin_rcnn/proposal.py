@@ -1,0 +1,114 @@
+"""Proposal: the regions that a region proposal network thinks hold an object. Ren et al., Faster R-CNN, 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import BlobCounts, Layer, between
+from bicerin_rcnn import proposal_kernels as kernels
+from bicerin_rcnn.anchors import anchors
+
+RATIOS = (0.5, 1.0, 2.0)
+SCALES = (8.0, 16.0, 32.0)
+
+
+class ProposalLayer(Layer):
+    """For each image the `post_nms_topn` boxes of the highest score that do not overlap much.
+
+    Every place of the map has A anchors, one for each `ratio` and `scale`. An anchor with centre (x, y), width w and
+    height h is moved by its deltas (a, b, c, d) to centre (x + a w, y + b h), width w e^c and height h e^d, and cut off
+    at the image. A box that is less than `min_size` wide or high, in the unscaled image, has the score 0. Of the
+    `pre_nms_topn` best boxes, those are dropped that overlap with a better one by more than `nms_thresh` (intersection
+    over union).
+
+    Bottom 0: probabilities, `(N, 2 A, H, W)`, the first A of the background. Bottom 1: deltas, `(N, 4 A, H, W)`.
+    Bottom 2: height and width of the images and what they were scaled by, once or for rows and columns, `(1, 3)` or
+    `(1, 4)`, or `(N, ..)` where the images differ. Top 0: boxes `(image, x1, y1, x2, y2)`, `(R, 5)`; R depends on the
+    data. Top 1, optional: their scores, `(R,)`.
+
+    There is no gradient: what is passed down is 0. Without `ratio` or `scale`, those of py-faster-rcnn are taken.
+
+    Source: the ProposalLayer of py-faster-rcnn (there in Python) and of PVANet's Caffe (in C++), whose parameters these
+    are. Boxes of equal score keep the order (row, column, anchor).
+    """
+
+    type = "Proposal"
+    counts = BlobCounts(bottom=3, top=between(1, 2))
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.proposal_param
+        for name in ("feat_stride", "base_size", "pre_nms_topn", "post_nms_topn"):
+            if not getattr(param, name):
+                raise LayerError(f"{name} must be > 0")
+        ratios, scales = tuple(param.ratio) or RATIOS, tuple(param.scale) or SCALES
+        if min(*ratios, *scales) <= 0:
+            raise LayerError(f"ratios and scales of anchors must be > 0: {ratios}, {scales}.")
+        self.anchors = anchors(param.base_size, ratios, scales).astype(self.dtype)
+        self.feat_stride: int = param.feat_stride
+        self.min_size: int = param.min_size
+        self.pre_nms_topn: int = param.pre_nms_topn
+        self.post_nms_topn: int = param.post_nms_topn
+        self.nms_thresh: float = param.nms_thresh
+        # The most that there can be, for layers that set up on it; every forward pass says how many there are.
+        top[0].reshape(bottom[0].num * self.post_nms_topn, 5)
+        if len(top) > 1:
+            top[1].reshape(bottom[0].num * self.post_nms_topn)
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return False
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        scores, deltas, info = bottom
+        number, height, width = scores.num, scores.height, scores.width
+        wanted = [(number, factor * len(self.anchors), height, width) for factor in (2, 4)]
+        for blob, shape in zip((scores, deltas), wanted, strict=True):
+            if blob.shape != shape:
+                raise ShapeError(
+                    f"{blob.name or 'a bottom'} must have the shape {shape}, not {blob.shape}.",
+                    f"There are {len(self.anchors)} anchors: 2 scores and 4 deltas for each.",
+                )
+        if info.num_axes < 1 or info.count not in (3, 4, 3 * number, 4 * number):
+            raise ShapeError(
+                f"{info.name or 'bottom 2'} must have the shape (1, 3), or ({number}, 3), not {info.shape}.",
+                "A row is the height and width of an image and its scale.",
+            )
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        images = bottom[0].num
+        found = [self._propose(*planes, info) for *planes, info in self._images(bottom)]
+        boxes = [np.column_stack([np.full(len(rows), n, self.dtype), rows[:, :4]]) for n, rows in enumerate(found)]
+        total = sum(len(rows) for rows in found)
+        top[0].reshape(total, 5)
+        if len(top) > 1:
+            top[1].reshape(total)
+        if images:
+            np.concatenate(boxes, out=top[0].data)
+            if len(top) > 1:
+                np.concatenate([rows[:, 4] for rows in found], out=top[1].data)
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for blob, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                blob.diff.fill(0)
+
+    def _images(self, bottom: Sequence[Blob]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Scores of objects `(A, H, W)`, deltas `(A, 4, H, W)` and the row of bottom 2 of each image."""
+        number, height, width = bottom[0].num, bottom[0].height, bottom[0].width
+        count = len(self.anchors)
+        scores = bottom[0].cpu_data[:, count:]
+        deltas = bottom[1].cpu_data.reshape(number, count, 4, height, width)
+        info = bottom[2].cpu_data.reshape(number if bottom[2].count > 4 else 1, -1)
+        return list(zip(scores, deltas, np.broadcast_to(info, (number, info.shape[1])), strict=True))
+
+    def _propose(self, scores: np.ndarray, deltas: np.ndarray, info: np.ndarray) -> np.ndarray:
+        """The boxes of an image and their scores, `(R, 5)`."""
+        height, width, scale_h, scale_w = *info[:3], info[-1]
+        boxes = np.empty((scores.size, 5), self.dtype)
+        least = (self.min_size * scale_h, self.min_size * scale_w)
+        kernels.decode(scores, deltas, self.anchors, self.feat_stride, (height, width), least, boxes)
+        best = boxes[np.argsort(-boxes[:, 4], kind="stable")[: self.pre_nms_topn]]
+        return best[kernels.suppress(best, self.dtype.type(self.nms_thresh), self.post_nms_topn)]

@@ -1,0 +1,69 @@
+"""Means over the bins of regions, each bin from a map of its own, forward and backward.
+
+Maps have the shape `(N, D, G, G, H, W)`: map (d, i, j) is for bin (i, j) of output d. `image`, `rows` and `columns` are
+those of `regions.Bins`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bicerin.kernels import kernel, prange
+
+
+def average_pool_regions_reference(
+    maps: np.ndarray, image: np.ndarray, rows: np.ndarray, columns: np.ndarray, top: np.ndarray
+) -> None:
+    for r, i, j in np.ndindex(len(image), rows.shape[1], columns.shape[1]):
+        (y1, y2), (x1, x2) = rows[r, i], columns[r, j]
+        empty = y1 >= y2 or x1 >= x2
+        top[r, :, i, j] = 0 if empty else maps[image[r], :, i, j, y1:y2, x1:x2].mean(axis=(1, 2))
+
+
+@kernel(reference=average_pool_regions_reference, parallel=True)
+def average_pool_regions(maps, image, rows, columns, top):  # type: ignore[no-untyped-def]
+    """Write the means into `top`, `(R, D, G, G)`, 0 for an empty bin."""
+    outputs = maps.shape[1]
+    for task in prange(len(image) * outputs):
+        r, d = task // outputs, task % outputs
+        for i in range(rows.shape[1]):
+            y1, y2 = rows[r, i, 0], rows[r, i, 1]
+            for j in range(columns.shape[1]):
+                x1, x2 = columns[r, j, 0], columns[r, j, 1]
+                plane = maps[image[r], d, i, j]
+                total = maps.dtype.type(0)
+                for y in range(y1, y2):
+                    for x in range(x1, x2):
+                        total += plane[y, x]
+                area = max(y2 - y1, 0) * max(x2 - x1, 0)
+                top[r, d, i, j] = total / maps.dtype.type(max(area, 1))
+
+
+def average_pool_regions_backward_reference(
+    diff: np.ndarray, image: np.ndarray, rows: np.ndarray, columns: np.ndarray, top_diff: np.ndarray
+) -> None:
+    diff.fill(0)
+    for r, i, j in np.ndindex(len(image), rows.shape[1], columns.shape[1]):
+        (y1, y2), (x1, x2) = rows[r, i], columns[r, j]
+        if y1 < y2 and x1 < x2:
+            share = top_diff[r, :, i, j] / diff.dtype.type((y2 - y1) * (x2 - x1))
+            diff[image[r], :, i, j, y1:y2, x1:x2] += share[:, None, None]
+
+
+@kernel(reference=average_pool_regions_backward_reference, parallel=True)
+def average_pool_regions_backward(diff, image, rows, columns, top_diff):  # type: ignore[no-untyped-def]
+    """Write into `diff` the shares of the `top_diff` of all bins that a pixel lies in."""
+    bins = rows.shape[1] * columns.shape[1]
+    # A thread has maps to itself, since regions of one image overlap.
+    for task in prange(diff.shape[1] * bins):
+        d, i, j = task // bins, task % bins // columns.shape[1], task % columns.shape[1]
+        diff[:, d, i, j] = 0
+        for r in range(len(image)):
+            y1, y2 = rows[r, i, 0], rows[r, i, 1]
+            x1, x2 = columns[r, j, 0], columns[r, j, 1]
+            if y1 < y2 and x1 < x2:
+                plane = diff[image[r], d, i, j]
+                share = top_diff[r, d, i, j] / diff.dtype.type((y2 - y1) * (x2 - x1))
+                for y in range(y1, y2):
+                    for x in range(x1, x2):
+                        plane[y, x] += share

@@ -1,0 +1,71 @@
+"""ROIPooling: maxima over a fixed number of bins of regions of any size. Girshick, Fast R-CNN, 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin.layer import BlobCounts, Layer
+from bicerin_rcnn import roi_pooling_kernels as kernels
+from bicerin_rcnn.regions import Bins, read_regions, require_regions, whole_bins
+
+
+class ROIPoolingLayer(Layer):
+    """top[r, c, i, j] = the maximum of image r's map c over bin (i, j) of region r, or 0 where the bin is empty.
+
+    Bottom 0: maps, `(N, C, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in pixels of the image,
+    `(R, 5)` or `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Top: `(R, C, pooled_h, pooled_w)`.
+
+    The gradient goes to the first of the greatest pixels. Regions have none: their bins are whole pixels.
+
+    Source: the ROIPoolingLayer of Fast R-CNN's Caffe. There, a region whose end lies before its start is pooled as one
+    pixel, which then gets no gradient; here it gets it.
+    """
+
+    type = "ROIPooling"
+    counts = BlobCounts(bottom=2, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.roi_pooling_param
+        size = list(param.pooled_size) or [param.pooled_h, param.pooled_w]
+        if len(size) > 2:
+            raise ShapeError(f"pooled_size is given {len(size)} times.", "Give it once, or for rows and columns.")
+        self.pooled_h, self.pooled_w = size[0], size[-1]
+        for name, pooled in (("pooled_h", self.pooled_h), ("pooled_w", self.pooled_w)):
+            if pooled < 1:
+                raise ShapeError(f"{name} must be > 0", "roi_pooling_param gives the number of bins.")
+        self.spatial_scale: float = param.spatial_scale
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index == 0
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        require_regions(bottom[1])
+        shape = (bottom[1].num, bottom[0].channels, self.pooled_h, self.pooled_w)
+        top[0].reshape(*shape)
+        #: The place of each maximum in its plane, y * W + x; -1 for none.
+        if not hasattr(self, "mask") or self.mask.shape != shape:
+            self.mask = np.empty(shape, np.int32)
+
+    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        maps = _planes(bottom[0], bottom[0].cpu_data)
+        image, corners = read_regions(bottom[1], bottom[0].num)
+        x1, y1, x2, y2 = corners.T
+        rows = whole_bins(y1, y2, self.spatial_scale, self.pooled_h, bottom[0].height)
+        columns = whole_bins(x1, x2, self.spatial_scale, self.pooled_w, bottom[0].width)
+        self.bins = Bins(image, rows, columns)
+        kernels.max_pool_regions(maps, *self.bins, top[0].data, self.mask)
+
+    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            diff = _planes(bottom[0], bottom[0].diff)
+            kernels.scatter_to_regions(diff, self.bins.image, top[0].cpu_diff, self.mask)
+        if propagate_down[1]:
+            bottom[1].diff.fill(0)
+
+
+def _planes(blob: Blob, array: np.ndarray) -> np.ndarray:
+    return array.reshape(blob.num, blob.channels, blob.height, blob.width)

@@ -1,0 +1,78 @@
+"""Maxima over the bins of regions, forward and backward.
+
+Maps have the shape `(N, C, H, W)`, `image`, `rows` and `columns` are those of `regions.Bins`. A maximum starts from the
+least float32, and only what is greater replaces it, so that among equal values the first in row-major order wins and
+NaN never does. `mask` holds its place in the plane, y * W + x, or -1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bicerin.kernels import kernel, prange
+
+#: Where Caffe starts a maximum, for float64 maps too.
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def max_pool_regions_reference(
+    maps: np.ndarray, image: np.ndarray, rows: np.ndarray, columns: np.ndarray, top: np.ndarray, mask: np.ndarray
+) -> None:
+    width = maps.shape[3]
+    for r, i, j in np.ndindex(len(image), rows.shape[1], columns.shape[1]):
+        (y1, y2), (x1, x2) = rows[r, i], columns[r, j]
+        if y1 >= y2 or x1 >= x2:
+            top[r, :, i, j] = 0
+            mask[r, :, i, j] = -1
+            continue
+        window = maps[image[r], :, y1:y2, x1:x2].reshape(maps.shape[1], -1)
+        window = np.where(window > LOWEST, window, LOWEST)
+        first = window.argmax(axis=1)
+        best = window.max(axis=1)
+        top[r, :, i, j] = best
+        mask[r, :, i, j] = np.where(best > LOWEST, (y1 + first // (x2 - x1)) * width + x1 + first % (x2 - x1), -1)
+
+
+@kernel(reference=max_pool_regions_reference, parallel=True)
+def max_pool_regions(maps, image, rows, columns, top, mask):  # type: ignore[no-untyped-def]
+    """Write the maxima into `top`, `(R, C, pooled_h, pooled_w)`, 0 for an empty bin, and their places into `mask`."""
+    channels, width = maps.shape[1], maps.shape[3]
+    for task in prange(len(image) * channels):
+        r, c = task // channels, task % channels
+        plane = maps[image[r], c]
+        for i in range(rows.shape[1]):
+            y1, y2 = rows[r, i, 0], rows[r, i, 1]
+            for j in range(columns.shape[1]):
+                x1, x2 = columns[r, j, 0], columns[r, j, 1]
+                best, place = maps.dtype.type(LOWEST), -1
+                for y in range(y1, y2):
+                    for x in range(x1, x2):
+                        if plane[y, x] > best:
+                            best, place = plane[y, x], y * width + x
+                if y1 >= y2 or x1 >= x2:
+                    best = maps.dtype.type(0)
+                top[r, c, i, j] = best
+                mask[r, c, i, j] = place
+
+
+def scatter_to_regions_reference(diff: np.ndarray, image: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
+    diff.fill(0)
+    flat = diff.reshape(*diff.shape[:2], -1)
+    r, c, i, j = np.nonzero(mask >= 0)
+    np.add.at(flat, (image[r], c, mask[r, c, i, j]), top_diff[r, c, i, j])
+
+
+@kernel(reference=scatter_to_regions_reference, parallel=True)
+def scatter_to_regions(diff, image, top_diff, mask):  # type: ignore[no-untyped-def]
+    """Write into `diff`, `(N, C, H, W)`, the sum of the `top_diff` of all bins that chose a pixel."""
+    width = diff.shape[3]
+    # A thread has channels to itself, since regions of one image overlap.
+    for c in prange(diff.shape[1]):
+        diff[:, c] = 0
+        for r in range(len(image)):
+            plane = diff[image[r], c]
+            for i in range(mask.shape[2]):
+                for j in range(mask.shape[3]):
+                    place = mask[r, c, i, j]
+                    if place >= 0:
+                        plane[place // width, place % width] += top_diff[r, c, i, j]

@@ -1,0 +1,68 @@
+"""SmoothL1Loss: the regression of boxes, robust against outliers. Girshick, Fast R-CNN, 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError
+from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.loss_layer import LossLayer
+from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
+
+
+class SmoothL1LossLayer(ArrayLayer, LossLayer):
+    """top = sum of outside * f(inside * (prediction - target)) / N, f being smooth L1 with `sigma`.
+
+    Bottoms 0 and 1: predictions and targets, `(N, ...)`. Bottoms 2 and 3, optional: the weights inside and outside of
+    f, of the same shape; they have no gradient. Top: `()`.
+
+    Source: the SmoothL1LossLayer of Faster R-CNN's Caffe, and those of Fast R-CNN and SSD, which have the inside
+    weights alone, as bottom 2. The gradient of these leaves the weights out: it is exact where they are 0 or 1, which
+    is what such nets give, and that is kept here.
+    """
+
+    type = "SmoothL1Loss"
+    counts = BlobCounts(bottom=between(2, 4), top=1, auto_top=True)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        sigma: float = self.param.smooth_l1_loss_param.sigma
+        if sigma == 0:
+            raise LayerError("sigma must not be 0.")
+        self.sigma2 = sigma * sigma
+        #: inside * (prediction - target).
+        self.difference = self.new_blob(name="difference")
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index < 2
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        for other in bottom[1:]:
+            require_same_shape(bottom[0], other)
+        self.difference.reshape(bottom[0].count)
+        self.number = max(1, bottom[0].num)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        prediction, target, *weights = (blob.data.reshape(-1) for blob in bottom)
+        difference = self.on(xp, self.difference).data
+        xp.subtract(prediction, target, out=difference)
+        if weights:
+            difference *= weights[0]
+        errors = smooth_l1(xp, difference, self.sigma2)
+        if len(weights) > 1:
+            errors *= weights[1]
+        top[0].data[...] = errors.sum() / self.number
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        slope = smooth_l1_slope(xp, self.on(xp, self.difference).data, self.sigma2)
+        if len(bottom) == 4:
+            slope *= bottom[2].data.reshape(-1)
+            slope *= bottom[3].data.reshape(-1)
+        scale = float(top[0].diff) / self.number
+        for index, factor in enumerate((scale, -scale, 0, 0)[: len(bottom)]):
+            if propagate_down[index]:
+                xp.multiply(slope, factor, out=bottom[index].diff.reshape(-1))

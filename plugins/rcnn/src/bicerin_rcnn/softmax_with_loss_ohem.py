@@ -1,0 +1,95 @@
+"""SoftmaxWithLossOHEM: SoftmaxWithLoss that also gives the loss of each region. Dai et al., R-FCN, 2016."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.loss_layer import LossLayer
+from bicerin_rcnn.normalization import loss_divisor
+
+FLT_MIN = float(np.finfo(np.float32).tiny)
+
+
+class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
+    """top 0 = -sum of log p / divisor, p being the softmax of bottom 0 at the label, at least FLT_MIN.
+
+    Bottom 0: scores, C classes along `softmax_param.axis`. Bottom 1: labels, 0 to C - 1, one for each position besides
+    that axis; a label of `ignore_label` costs nothing. Top 0: `()`. Top 1, optional: the softmax. Top 2, optional: the
+    loss of each label, shape of bottom 1.
+
+    The divisor is `loss_param.normalization`; VALID, the default, counts the labels that are not ignored.
+
+    Source: the SoftmaxWithLossOHEMLayer of R-FCN's Caffe. Tops 1 and 2 pass no gradient on.
+    """
+
+    type = "SoftmaxWithLossOHEM"
+    counts = BlobCounts(bottom=2, top=between(1, 3), auto_top=True)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.probability = self.new_blob(name="probability")
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        scores = bottom[0]
+        axis = scores.canonical_axis(self.param.softmax_param.axis)
+        shape = (scores.count_between(0, axis), scores.shape[axis], scores.count_between(axis + 1))
+        if shape[0] * shape[2] != bottom[1].count:
+            raise ShapeError(
+                f"Number of labels must match number of predictions: {bottom[1].count} against {shape[0] * shape[2]}.",
+                "E.g., if softmax axis == 1 and prediction shape is (N, C, H, W), label count (number of labels) must "
+                "be N*H*W, with integer values in {0, 1, ..., C-1}.",
+            )
+        self.probability.reshape(shape)
+        for blob, like in zip(top[1:], bottom, strict=False):
+            blob.reshape_like(like)
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        probability = self.on(xp, self.probability).data
+        outer, classes, inner = probability.shape
+        self.labels = self._labels(xp, bottom[1].data, classes).reshape(outer, 1, inner)
+        if probability.size:
+            scores = bottom[0].data.reshape(probability.shape)
+            xp.exp(scores - scores.max(axis=1, keepdims=True), out=probability)
+            probability /= probability.sum(axis=1, keepdims=True)
+        chosen = xp.take_along_axis(probability, xp.maximum(self.labels, 0), axis=1)
+        losses = xp.where(self.labels >= 0, -xp.log(xp.maximum(chosen, FLT_MIN)), 0)
+        self.divisor = loss_divisor(self.param.loss_param, outer, inner, valid=int((self.labels >= 0).sum()))
+        top[0].data[...] = losses.sum() / self.divisor
+        for blob, values in zip(top[1:], (probability, losses), strict=False):
+            blob.data[...] = values.reshape(blob.shape)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if propagate_down[1]:
+            raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
+        if propagate_down[0]:
+            probability = self.on(xp, self.probability).data
+            right = self.labels == xp.arange(probability.shape[1])[:, None]
+            diff = bottom[0].diff.reshape(probability.shape)
+            xp.multiply(probability - right, self.labels >= 0, out=diff)
+            diff *= float(top[0].diff) / self.divisor
+
+    def _labels(self, xp: Any, values: Any, classes: int) -> Any:
+        """The labels as int64, -1 where they are ignored."""
+        labels = values.astype(np.int64)
+        loss_param = self.param.loss_param
+        if loss_param.HasField("ignore_label"):
+            ignored = labels == loss_param.ignore_label
+            labels = xp.where(ignored, -1, labels)
+        else:
+            ignored = xp.zeros(labels.shape, bool)
+        wrong = ~ignored & ((labels < 0) | (labels >= classes))
+        if wrong.any():
+            first = int(wrong.reshape(-1).argmax())
+            raise LayerError(
+                f"label {float(values.reshape(-1)[first]):g} is out of range; {int(wrong.sum())} of {labels.size} are.",
+                f"Labels are class indices, 0 to {classes - 1}, or loss_param.ignore_label.",
+            )
+        return labels

@@ -1,0 +1,49 @@
+"""The schema: every number under which a fork holds a field is read."""
+
+from __future__ import annotations
+
+import pytest
+
+import bicerin_proto
+from bicerin.schema import layer_owners, schema
+
+
+def field(number: int, data: bytes) -> bytes:
+    """A field of wire type 2."""
+    key, out = number << 3 | 2, b""
+    for value in (key, len(data)):
+        while value > 127:
+            out, value = out + bytes([value & 127 | 128]), value >> 7
+        out += bytes([value])
+    return out + data
+
+
+@pytest.mark.parametrize(("layer_type", "name", "inner", "value", "numbers"), [
+    ("ROIPooling", "roi_pooling_param", "pooled_h", 1, [8266711, 143, 150, 154, 204]),
+    ("SmoothL1Loss", "smooth_l1_loss_param", None, None, [8266712, 148]),
+    ("BoxAnnotatorOHEM", "box_annotator_ohem_param", "roi_per_img", 1, [10000, 152]),
+    ("PSROIPooling", "psroi_pooling_param", "output_dim", 2, [10001, 153, 220, 10002]),
+    ("Proposal", "proposal_param", "feat_stride", 1, [219, 201]),
+])  # fmt: skip
+def test_every_number_is_read(layer_type: str, name: str, inner: str | None, value: int, numbers: list[int]) -> None:
+    for number in numbers:
+        data = bytes([value << 3, 7]) if inner else b"\r\x00\x00\x00\x40"  # a varint 7, or sigma = 2.0
+        layer = field(1, b"x") + field(2, layer_type.encode()) + field(number, data)
+        net = bicerin_proto.read_net(field(100, layer), schema(), owners=layer_owners()).message
+        param = getattr(net.layer[0], name)
+        assert (getattr(param, inner) == 7) if inner else (param.sigma == 2.0)
+
+
+def test_text() -> None:
+    net = bicerin_proto.read_net(
+        'layer { type: "SmoothL1LossOHEM" loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 128 } }',
+        schema(),
+    ).message
+    loss_param = net.layer[0].loss_param
+    mode = loss_param.DESCRIPTOR.fields_by_name["normalization"].enum_type.values_by_number[loss_param.normalization]
+    assert (mode.name, loss_param.pre_fixed_normalizer) == ("PRE_FIXED", 128)
+
+
+def test_an_older_net() -> None:
+    net = bicerin_proto.read_net('layers { name: "pool" type: ROIPOOLING bottom: "a" bottom: "b" top: "c" }', schema())
+    assert net.message.layer[0].type == "ROIPooling"
