@@ -140,8 +140,8 @@ def _layer_type(name: str, distribution: str) -> str:
     module = _snake(name)
     if keyword.iskeyword(module) or module in ("cases", "__init__"):
         raise refused(f'would stand in a module "{module}", which cannot be')
-    brings = next((p.distribution for p in layers.providers().get(name, ())), None) or layers.known(name)
-    if brings is not None and normalized(brings) != distribution:
+    others = [p.distribution for p in layers.providers().get(name, ()) if normalized(p.distribution) != distribution]
+    if brings := next(iter(others), layers.known(name)):
         raise refused(f"is brought by {brings}")
     from bicerin_proto import default_schema
 
