@@ -17,6 +17,7 @@
     │   ├── DataError            a store or record of input data
     │   └── UserCodeError        a Python layer raised; the original exception is the cause
     ├── WeightsError             weights that do not fit the net
+    ├── SpecError                a net written in Python that names what a layer does not have
     └── SolverError              a solver's parameters
         └── SnapshotError        a snapshot that cannot be written or restored
 
@@ -51,6 +52,7 @@ __all__ = [
     "ShapeError",
     "SnapshotError",
     "SolverError",
+    "SpecError",
     "UnknownNameError",
     "UserCodeError",
     "WeightsError",
@@ -89,6 +91,10 @@ class WeightsError(BicerinError):
     """Weights do not fit the net that they are loaded into."""
 
 
+class SpecError(BicerinError, AttributeError):
+    """A net written in Python gives a layer a parameter that the layer does not have."""
+
+
 class SolverError(BicerinError):
     """A solver's parameters do not make sense."""
 
@@ -112,6 +118,7 @@ class LayerError(BicerinError):
         self.layer_name: str | None = None
         self.layer_type: str | None = None
         self.location: str | None = None
+        self.net_name: str | None = None
         self._blobs: list[str] = []
 
     def locate(self, layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -121,6 +128,7 @@ class LayerError(BicerinError):
         self.layer_name = layer.name
         self.layer_type = layer.type
         self.location = layer.context.location
+        self.net_name = layer.context.net_name
         self._blobs = [_described("bottom", bottom), _described("top", top)]
 
     def __str__(self) -> str:

@@ -12,8 +12,11 @@ from __future__ import annotations
 from os import PathLike
 
 
-class BicerinError(Exception):
-    """The root of every exception that Bicerin and its plugins raise on purpose."""
+class BicerinError(RuntimeError):
+    """The root of every exception that Bicerin and its plugins raise on purpose.
+
+    A RuntimeError, since that is what scripts written for pycaffe catch.
+    """
 
 
 class ProtoError(BicerinError):
