@@ -173,13 +173,15 @@ class TestNets:
         unseeded = BASE.replace("random_seed: 3", "")
         assert weights(solver(base=unseeded)) != weights(solver(base=unseeded))
 
-    def test_solver_mode_gpu_without_such_a_device(self, caplog: pytest.LogCaptureFixture, provided) -> None:
-        provided.index["bicerin.devices"].pop("gpu", None)
-        assert solver("solver_mode: GPU").device.name == "cpu"
-        assert 'no installed plugin brings the device "gpu"' in caplog.text
-        caplog.clear()
-        solver("solver_mode: CPU")
-        assert "gpu" not in caplog.text
+    def test_solver_mode_gpu_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is an error before anything is built, and says how to run on the CPU."""
+        monkeypatch.setitem(sys.modules, "cupy", None)
+        monkeypatch.setattr("bicerin.solver.solver.Net", None)
+        with pytest.raises(DeviceError, match=r'solver_mode: GPU: device "gpu".*--device cpu'):
+            solver("solver_mode: GPU")
+        monkeypatch.undo()
+        assert solver("solver_mode: GPU", device="cpu").device.name == "cpu"
+        assert solver("solver_mode: CPU").device.name == "cpu"
 
 
 class TestTraining:

@@ -8,9 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import bicerin_proto
 import lmdb
 import numpy as np
+
+import bicerin_proto
 
 HERE = Path(__file__).parent
 TRAINING = 8_500

@@ -6,8 +6,9 @@
 import sys
 from pathlib import Path
 
-import bicerin
 import numpy as np
+
+import bicerin
 
 HERE = Path(__file__).parent
 SHADES = " .:-=+*#%@"
