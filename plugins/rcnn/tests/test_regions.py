@@ -112,12 +112,12 @@ def test_halves_are_rounded_away_from_zero() -> None:
     assert rounded(values).tolist() == [1, 2, 3, -1, -3, 0, -1, 8388609]
 
 
-@pytest.mark.parametrize(("kernel", "backward", "grouped"), [
-    (roi_pooling_kernels.max_pool_regions, roi_pooling_kernels.scatter_to_regions, False),
-    (psroi_pooling_kernels.average_pool_regions, psroi_pooling_kernels.average_pool_regions_backward, True),
+@pytest.mark.parametrize(("module", "kernel", "backward"), [
+    (roi_pooling_kernels, "max_pool_regions", "scatter_to_regions"),
+    (psroi_pooling_kernels, "average_pool_regions", "average_pool_regions_backward"),
 ])  # fmt: skip
-def test_kernels_equal_their_references(kernel, backward, grouped: bool) -> None:
-    module = psroi_pooling_kernels if grouped else roi_pooling_kernels
+def test_kernels_equal_their_references(module, kernel: str, backward: str) -> None:
+    grouped = module is psroi_pooling_kernels
     random = np.random.default_rng(3)
     maps = random.standard_normal((2, 3, 2, 2, 6, 7) if grouped else (2, 3, 6, 7))
     if not grouped:
@@ -128,8 +128,8 @@ def test_kernels_equal_their_references(kernel, backward, grouped: bool) -> None
     rows, columns = (edges(regions[:, k], regions[:, k + 2], 1.0, 2, size) for k, size in ((2, 6), (1, 7)))
     bins = Bins(regions[:, 0].astype(np.int64), rows, columns)
     outcomes = []
-    for forward, back in ((kernel, backward), (getattr(module, f"{kernel.__name__}_reference"),
-                                               getattr(module, f"{backward.__name__}_reference"))):  # fmt: skip
+    for suffix in ("", "_reference"):
+        forward, back = getattr(module, kernel + suffix), getattr(module, backward + suffix)
         top, mask, diff = np.empty((9, 3, 2, 2)), np.empty((9, 3, 2, 2), np.int32), np.full(maps.shape, 7.0)
         forward(maps, *bins, top, *(() if grouped else (mask,)))
         back(diff, *bins, np.ones_like(top)) if grouped else back(diff, bins.image, np.ones_like(top), mask)

@@ -43,8 +43,8 @@ class BoxAnnotatorOHEMLayer(Layer):
         for blob, shape in zip(bottom, wanted, strict=True):
             if _legacy_shape(blob) != shape:
                 raise ShapeError(f"{blob.name or 'a bottom'} must have the shape {shape}, not {_legacy_shape(blob)}.")
-        top[0].reshape(wanted[2])
-        top[1].reshape(wanted[3])
+        top[0].reshape(*wanted[2])
+        top[1].reshape(*wanted[3])
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         image, loss, label, weight = (_by_region(blob, blob.cpu_data) for blob in bottom)

@@ -79,7 +79,7 @@ class ProposalLayer(Layer):
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         images = bottom[0].num
-        found = [self._propose(*planes, info) for *planes, info in self._images(bottom)]
+        found = [self._propose(scores, deltas, info) for scores, deltas, info in self._images(bottom)]
         boxes = [np.column_stack([np.full(len(rows), n, self.dtype), rows[:, :4]]) for n, rows in enumerate(found)]
         total = sum(len(rows) for rows in found)
         top[0].reshape(total, 5)

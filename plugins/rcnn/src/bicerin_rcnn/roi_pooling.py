@@ -38,6 +38,8 @@ class ROIPoolingLayer(Layer):
             if pooled < 1:
                 raise ShapeError(f"{name} must be > 0", "roi_pooling_param gives the number of bins.")
         self.spatial_scale: float = param.spatial_scale
+        #: The place of each maximum in its plane, y * W + x; -1 for none.
+        self.mask = np.empty((0,) * 4, np.int32)
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0
@@ -46,8 +48,7 @@ class ROIPoolingLayer(Layer):
         require_regions(bottom[1])
         shape = (bottom[1].num, bottom[0].channels, self.pooled_h, self.pooled_w)
         top[0].reshape(*shape)
-        #: The place of each maximum in its plane, y * W + x; -1 for none.
-        if not hasattr(self, "mask") or self.mask.shape != shape:
+        if self.mask.shape != shape:
             self.mask = np.empty(shape, np.int32)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -57,9 +57,9 @@ def max_pool_regions(maps, image, rows, columns, top, mask):  # type: ignore[no-
 
 def scatter_to_regions_reference(diff: np.ndarray, image: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
     diff.fill(0)
-    flat = diff.reshape(*diff.shape[:2], -1)
     r, c, i, j = np.nonzero(mask >= 0)
-    np.add.at(flat, (image[r], c, mask[r, c, i, j]), top_diff[r, c, i, j])
+    y, x = np.divmod(mask[r, c, i, j], diff.shape[3])
+    np.add.at(diff, (image[r], c, y, x), top_diff[r, c, i, j])
 
 
 @kernel(reference=scatter_to_regions_reference, parallel=True)

@@ -45,7 +45,7 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
                 "E.g., if softmax axis == 1 and prediction shape is (N, C, H, W), label count (number of labels) must "
                 "be N*H*W, with integer values in {0, 1, ..., C-1}.",
             )
-        self.probability.reshape(shape)
+        self.probability.reshape(*shape)
         for blob, like in zip(top[1:], bottom, strict=False):
             blob.reshape_like(like)
 
