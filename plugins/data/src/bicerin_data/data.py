@@ -38,10 +38,12 @@ class DataLayer(PrefetchingLayer):
             raise DataError("data_param names no source.")
         backend = param.DESCRIPTOR.fields_by_name["backend"].enum_type.values_by_number[param.backend].name
         path = self.context.resolve(param.source)
-        return _StoreReader(self, open_store(path, backend), self.transformer())
+        return StoreReader(self, open_store(path, backend), self.transformer())
 
 
-class _StoreReader(RecordReader):
+class StoreReader(RecordReader):
+    """Reads the records of a store: its solver's share of them, over and over. `parse` says what one of them is."""
+
     def __init__(self, layer: Layer, store: Store, transformer: Transformer) -> None:
         param = layer.param.data_param
         super().__init__(layer, param.batch_size, transformer)
@@ -58,7 +60,7 @@ class _StoreReader(RecordReader):
         reason = "it holds no records."
         for key, value in self._store.records():
             try:
-                return self.transformer.output_shape(self._image(parse_datum(value)).shape)
+                return self.transformer.output_shape(self.parse(value)[0].shape)
             except DataError as error:
                 if not self.skip_bad_records:
                     raise DataError(f"{self._store.record_name(key)}: {error.reason}", error.hint) from error.__cause__
@@ -74,16 +76,21 @@ class _StoreReader(RecordReader):
         for key, value in self._records:
             name = self.place = self._store.record_name(key)
             try:
-                datum = parse_datum(value)
-                return self._image(datum), datum.label, name
+                return *self.parse(value), name
             except DataError as error:
                 self.refuse(name, error)
         # The records never end, unless reading them failed before.
         self._records = None
         raise DataError(f"source {self._store.path}: it could not be read on before.")
 
-    def _image(self, datum: Any) -> np.ndarray:
-        return datum_array(datum, self.transformer.color)
+    def parse(self, value: bytes) -> tuple[np.ndarray, Any]:
+        """The image of a record, (C, H, W), and its label.
+
+        Raises:
+            DataError: it holds no image.
+        """
+        datum = parse_datum(value)
+        return datum_array(datum, self.transformer.color), datum.label
 
     def _endless(self) -> Iterator[tuple[bytes, bytes]]:
         """This solver's records, over and over."""
