@@ -46,6 +46,8 @@ class Net:
         layer_providers: layer type -> distribution, where several installed ones bring the type.
         strict_device: make it an error that a layer has no implementation for the device.
         skip_bad_records: let data layers replace records that they cannot read.
+        root_net: a net of the same layers on the same device. Those whose `share_in_parallel` is true are not made
+            anew: this net runs the root's own instances.
 
     Attributes:
         name, phase, device, dtype, directory: the directory of the prototxt, or None.
@@ -75,6 +77,7 @@ class Net:
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
         skip_bad_records: bool = False,
+        root_net: Net | None = None,
     ) -> None:
         if isinstance(source, bicerin_proto.Document):
             document = source
@@ -90,6 +93,7 @@ class Net:
         self.before_backward: list[Callable[[int], None]] = []
         self.after_backward: list[Callable[[int], None]] = []
         self._layer_providers = dict(layer_providers or {})
+        self._root_net = root_net
         self.lock = threading.RLock()
 
         self.param = document.message
@@ -156,14 +160,18 @@ class Net:
                     f"{len(definition.bottom)} bottom(s)."
                 )
             random = np.random.Generator(np.random.PCG64(layer_seed))
-            layer = self._make_layer(
+            shared = self._shared_layer(definition)
+            layer = shared or self._make_layer(
                 definition, replace(context, location=location, random=random, phase=Phase(definition.phase))
             )
             bottom = [self.blobs[name] for name in definition.bottom]
             unread.difference_update(definition.bottom)
             top = self._make_tops(layer, definition, bottom, location)
             unread.update(definition.top)
-            layer.set_up(bottom, top)
+            if shared is not None:
+                layer.set_up_shared(bottom, top)
+            else:
+                layer.set_up(bottom, top)
             self.layers.append(layer)
             self.layer_names.append(layer.name)
             self._bottoms.append(bottom)
@@ -181,6 +189,18 @@ class Net:
         self._wants_backward, self._propagate_down = plan_backward(
             self.layers, definitions, self.bottom_names, self.top_names, learns, self.param.force_backward
         )
+
+    def _shared_layer(self, definition: Any) -> Layer | None:
+        """The root net's layer, if there is one to share."""
+        root = self._root_net
+        if root is None or definition.name not in root.layer_names:
+            return None
+        layer = root.layer(definition.name)
+        if layer.type != definition.type or not layer.share_in_parallel():
+            return None
+        if root.device is not self.device:
+            raise NetError(f'layer "{layer.name}" cannot be shared by nets on {root.device} and {self.device}.')
+        return layer
 
     def _make_layer(self, definition: Any, context: Context) -> Layer:
         try:
