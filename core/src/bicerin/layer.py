@@ -134,7 +134,7 @@ class Layer(ABC):
     #: The weight of the first top in the net's loss where the prototxt gives none; a loss layer's is 1.
     default_loss_weight: ClassVar[float] = 0.0
 
-    _final = ("set_up", "forward", "backward")
+    _final = ("set_up", "set_up_shared", "forward", "backward")
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -199,7 +199,11 @@ class Layer(ABC):
         return True
 
     def share_in_parallel(self) -> bool:
-        """Whether one instance serves all nets of a data-parallel run."""
+        """Whether one instance serves all nets of a data-parallel run, each from its own thread.
+
+        Its forward and backward are then serialised, with tops and bottoms of another net each time; so it must not
+        keep what backward needs from one forward to the next.
+        """
         return False
 
     def state(self) -> Mapping[str, Any] | None:
@@ -265,6 +269,22 @@ class Layer(ABC):
             raise self._located(error, bottom, top) from error.__cause__
 
     @final
+    def set_up_shared(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """As `set_up`, for a further net that runs an instance which has been set up in another.
+
+        Raises:
+            BlobCountError, ShapeError, LayerError: as `set_up`; also where the layer is not to be shared.
+        """
+        try:
+            self.set_shared(True)
+            self.counts.check(self.type, len(bottom), len(top))
+            with self._lock:
+                self.reshape(bottom, top)
+                self._set_loss_weights(top)
+        except BicerinError as error:
+            raise self._located(error, bottom, top) from error.__cause__
+
+    @final
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
         """Compute the tops; returns the sum of this layer's tops, each times its loss weight."""
         try:
@@ -291,7 +311,11 @@ class Layer(ABC):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Compute the gradients of the bottoms with `propagate_down`, and add those of the learnable blobs."""
         try:
-            self._run_backward(self, top, propagate_down, bottom)
+            if self._shared:
+                with self._lock:
+                    self._run_backward(self, top, propagate_down, bottom)
+            else:
+                self._run_backward(self, top, propagate_down, bottom)
         except BicerinError as error:
             raise self._located(error, bottom, top) from error.__cause__
 
@@ -337,7 +361,7 @@ class Layer(ABC):
 
     @property
     def is_shared(self) -> bool:
-        """Whether several nets run this instance; its forward is then serialised."""
+        """Whether several nets run this instance; its forward and backward are then serialised."""
         return self._shared
 
     def set_shared(self, shared: bool) -> None:
