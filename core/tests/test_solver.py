@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import bicerin_proto
 from bicerin.errors import (
     BicerinError,
     DecodeError,
+    DeviceError,
     SnapshotError,
     SolverError,
     UnknownNameError,
@@ -175,11 +177,11 @@ class TestNets:
 
     def test_solver_mode_gpu_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is an error before anything is built, and says how to run on the CPU."""
-        monkeypatch.setitem(sys.modules, "cupy", None)
-        monkeypatch.setattr("bicerin.solver.solver.Net", None)
-        with pytest.raises(DeviceError, match=r'solver_mode: GPU: device "gpu".*--device cpu'):
-            solver("solver_mode: GPU")
-        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "cupy", None)
+            patch.setattr("bicerin.solver.solver.Net", None)
+            with pytest.raises(DeviceError, match=r'solver_mode: GPU: device "gpu".*--device cpu'):
+                solver("solver_mode: GPU")
         assert solver("solver_mode: GPU", device="cpu").device.name == "cpu"
         assert solver("solver_mode: CPU").device.name == "cpu"
 

@@ -20,8 +20,10 @@ MAX_COUNT = 2**31 - 1
 class Blob:
     """An N-d array with its gradient, row-major, as Caffe's `Blob`.
 
-    `data` and `diff` are NumPy views that can be written to. Both are zeros until someone writes, and neither takes
-    memory until it is touched. A view stays valid until `reshape` needs more room than the blob has ever had.
+    `data` and `diff` are NumPy views that can be written to, `gpu_data` and `gpu_diff` those of the device; values move
+    when the other side is asked for. All are zeros until someone writes, and take no memory until they are touched.
+    `cpu_data` and `const_gpu_data` are to read only, and leave the other side's copy valid.
+    A view stays valid until `reshape` needs more room than the blob has ever had.
 
     Args:
         shape: any number of axes up to 32, each 0 or more; `()` is a scalar.
@@ -176,6 +178,36 @@ class Blob:
         self._require_device()
         return self._view("gpu_diff", self._diff.device_array())
 
+    @property
+    def const_gpu_data(self) -> Any:
+        """The values on the device, to read only: the host's copy stays valid."""
+        return self._const_view("const_gpu_data", self._data)
+
+    @property
+    def const_gpu_diff(self) -> Any:
+        """The gradient on the device, to read only: the host's copy stays valid."""
+        return self._const_view("const_gpu_diff", self._diff)
+
+    @property
+    def _gpu_data_ptr(self) -> int:
+        """The address of `gpu_data`, under the name that pycaffe's users know."""
+        return self.device.address(self.gpu_data)
+
+    @property
+    def _gpu_diff_ptr(self) -> int:
+        """The address of `gpu_diff`."""
+        return self.device.address(self.gpu_diff)
+
+    def _const_view(self, key: str, memory: Memory) -> Any:
+        self._require_device()
+        buffer = memory.device_array(write=False)
+        cached = self._views.get(key)
+        if cached is not None and cached[0] is buffer:
+            return cached[1]
+        view = self.device.read_only(buffer[: self.count].reshape(self.shape))
+        self._views[key] = (buffer, view)
+        return view
+
     def _require_device(self) -> None:
         if self.device.is_host:
             raise DeviceError(
@@ -188,16 +220,14 @@ class Blob:
         self._require_same_count(other)
         if self._data is not other._data:
             self._data = other._data
-            self._views.pop("data", None)
-            self._views.pop("gpu_data", None)
+            self._views.clear()
 
     def share_diff(self, other: Blob) -> None:
         """Use the other blob's gradient as this blob's own, without a copy; the counts must be equal."""
         self._require_same_count(other)
         if self._diff is not other._diff:
             self._diff = other._diff
-            self._views.pop("diff", None)
-            self._views.pop("gpu_diff", None)
+            self._views.clear()
 
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data
@@ -216,8 +246,16 @@ class Blob:
             if not reshape:
                 raise ShapeError(f"cannot copy a blob of shape {other.shape} into one of shape {self.shape}.")
             self.reshape(*other.shape)
-        self.data[...] = other.cpu_data
-        if copy_diff:
+        on_device = not self.device.is_host and self.device is other.device
+        if on_device and other._data.on_device:
+            self.gpu_data[...] = other.const_gpu_data
+        else:
+            self.data[...] = other.cpu_data
+        if not copy_diff:
+            return
+        if on_device and other._diff.on_device:
+            self.gpu_diff[...] = other.const_gpu_diff
+        else:
             self.diff[...] = other.cpu_diff
 
     @property

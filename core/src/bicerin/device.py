@@ -6,6 +6,7 @@ A device is found by name through the entry-point group `bicerin.devices`; `gpu:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
@@ -18,12 +19,16 @@ from bicerin.registry import devices
 
 @dataclass
 class Transfers:
-    """How often, and how many bytes, a device has moved to and from the host."""
+    """How often, and how many bytes, a device has moved to and from the host.
+
+    Single numbers that the host asked for, such as a loss to display, are counted apart, as `numbers_read`.
+    """
 
     to_host: int = 0
     to_device: int = 0
     bytes_to_host: int = 0
     bytes_to_device: int = 0
+    numbers_read: int = 0
 
 
 class Device(ABC):
@@ -46,6 +51,10 @@ class Device(ABC):
     def xp(self) -> ModuleType:
         """The array module: NumPy, CuPy or one with CuPy's interface."""
 
+    def current(self) -> AbstractContextManager[Any]:
+        """While it is entered, arrays are made and kernels run on this one of several devices of a kind."""
+        return nullcontext()
+
     def zeros(self, size: int, dtype: np.dtype) -> Any:
         return self.xp.zeros(size, dtype)
 
@@ -63,6 +72,22 @@ class Device(ABC):
         self.transfers.to_device += 1
         self.transfers.bytes_to_device += source.nbytes
         self._copy_from_host(source, target)
+
+    def read_number(self, array: Any) -> float:
+        """The value of an array of one element."""
+        self.transfers.numbers_read += 1
+        return float(self._read_number(array))
+
+    def read_only(self, array: Any) -> Any:
+        """A view of the array to read from; a device that can tell refuses to write to it."""
+        return array
+
+    def address(self, array: Any) -> int:
+        """Where the array's first element is in the device's memory."""
+        return int(array.data.ptr)
+
+    def _read_number(self, array: Any) -> Any:
+        return array.item()
 
     def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it; the host has nothing to wait for."""

@@ -165,6 +165,8 @@ class Layer(ABC):
         self._weighted: tuple[tuple[int, float], ...] = ()
         self._param_propagate_down: list[bool] = [True] * len(self.blobs)
         self._shared = False
+        #: Whether the tops are computed on the host.
+        self._on_host = self.device.is_host
         self._lock = threading.Lock()
         self._run_forward, self._run_backward = self._implementations()
 
@@ -297,12 +299,7 @@ class Layer(ABC):
                 self._run_forward(self, bottom, top)
             loss = 0.0
             for index, weight in self._weighted:
-                blob = top[index]
-                if blob.count == 1:
-                    loss += weight * float(blob.cpu_data.reshape(-1)[0])
-                else:
-                    blob.diff.fill(weight)
-                    loss += float(np.dot(blob.cpu_data.reshape(-1), blob.cpu_diff.reshape(-1)))
+                loss += self._weighted_sum(top[index], weight)
             return loss
         except BicerinError as error:
             raise self._located(error, bottom, top) from error.__cause__
@@ -319,6 +316,20 @@ class Layer(ABC):
         except BicerinError as error:
             raise self._located(error, bottom, top) from error.__cause__
 
+    def _weighted_sum(self, blob: Blob, weight: float) -> float:
+        """A top's part in the loss, computed where the top is; one number is read from a device."""
+        if self._on_host:
+            if blob.count == 1:
+                return weight * float(blob.cpu_data.reshape(-1)[0])
+            blob.diff.fill(weight)
+            return float(np.dot(blob.cpu_data.reshape(-1), blob.cpu_diff.reshape(-1)))
+        with self.device.current():
+            if blob.count == 1:
+                return weight * self.device.read_number(blob.const_gpu_data)
+            diff = blob.gpu_diff.reshape(-1)
+            diff.fill(weight)
+            return self.device.read_number(self.device.xp.dot(blob.const_gpu_data.reshape(-1), diff))
+
     def _located(self, error: BicerinError, bottom: Sequence[Blob], top: Sequence[Blob]) -> BicerinError:
         if isinstance(error, LayerError):
             error.locate(self, bottom, top)
@@ -328,17 +339,30 @@ class Layer(ABC):
         located.__cause__ = error
         return located
 
+    @classmethod
+    def missing_on_device(cls) -> list[str]:
+        """Which of `forward` and `backward` the layer implements for the host alone."""
+        missing = []
+        if cls.forward_gpu is Layer.forward_gpu:
+            missing.append("forward")
+        if cls.backward_gpu is Layer.backward_gpu and cls.backward_cpu is not Layer.backward_cpu:
+            missing.append("backward")
+        return missing
+
     def _implementations(self) -> tuple[Any, Any]:
         # The class's functions: bound methods would make the layer hold itself, and its threads and files, for longer.
         cls = type(self)
         if self.device.is_host:
             return cls.forward_cpu, cls.backward_cpu
-        if cls.forward_gpu is Layer.forward_gpu:
-            reason = f'{cls.type} has no implementation for the device "{self.device}"'
+        missing = cls.missing_on_device()
+        if missing:
+            part = "" if len(missing) == 2 else f" of {missing[0]}"
+            reason = f'{cls.type} has no implementation{part} for the device "{self.device}"'
             if self.context.strict_device:
                 raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
             _log.warning('layer "%s": %s; it runs on the CPU, with the copies that this needs.', self.name, reason)
-        return cls.forward_gpu, cls.backward_gpu
+        self._on_host = "forward" in missing
+        return _on_device(cls.forward_gpu), _on_device(cls.backward_gpu)
 
     def loss(self, top_index: int) -> float:
         """The loss weight of a top; 0 for one that is no loss."""
@@ -395,21 +419,37 @@ class Layer(ABC):
                 top[index].diff.fill(weight)
 
 
+def _on_device(function: Any) -> Any:
+    """A layer's forward or backward pass, with the layer's device as the current one."""
+
+    def run(layer: Layer, *arguments: Any) -> None:
+        with layer.device.current():
+            function(layer, *arguments)
+
+    return run
+
+
 class DeviceBlob:
-    """A blob whose `data` and `diff` are the device's arrays: what `ArrayLayer` sees where the device is no host."""
+    """A blob whose `data` and `diff` are the device's arrays: what `ArrayLayer` sees where the device is no host.
 
-    __slots__ = ("blob",)
+    Args:
+        const_data, const_diff: the layer only reads the values, or the gradient, so that the host's copy stays valid.
+    """
 
-    def __init__(self, blob: Blob) -> None:
+    __slots__ = ("blob", "const_data", "const_diff")
+
+    def __init__(self, blob: Blob, const_data: bool = False, const_diff: bool = False) -> None:
         self.blob = blob
+        self.const_data = const_data
+        self.const_diff = const_diff
 
     @property
     def data(self) -> Any:
-        return self.blob.gpu_data
+        return self.blob.const_gpu_data if self.const_data else self.blob.gpu_data
 
     @property
     def diff(self) -> Any:
-        return self.blob.gpu_diff
+        return self.blob.const_gpu_diff if self.const_diff else self.blob.gpu_diff
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -439,7 +479,8 @@ class ArrayLayer(Layer):
         Layer.backward_cpu(self, top, propagate_down, bottom)
 
     def weights(self, xp: Any) -> Sequence[Any]:
-        return [self.on(xp, blob) for blob in self.blobs]
+        """The learnable blobs, their data to read only."""
+        return self.blobs if xp is np else [DeviceBlob(blob, const_data=True) for blob in self.blobs]
 
     def on(self, xp: Any, blob: Blob) -> Any:
         """A blob of the layer's own, such as a buffer, in the form that `xp` works on."""
@@ -452,10 +493,20 @@ class ArrayLayer(Layer):
         self.backward_array(np, top, propagate_down, bottom)
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self.forward_array(self.device.xp, [DeviceBlob(b) for b in bottom], [DeviceBlob(t) for t in top])
+        tops = [DeviceBlob(blob, const_diff=True) for blob in top]
+        # In place, bottom and top stay one object.
+        bottoms = [
+            tops[top.index(blob)] if blob in top else DeviceBlob(blob, const_data=True, const_diff=True)
+            for blob in bottom
+        ]
+        self.forward_array(self.device.xp, bottoms, tops)
 
     def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        tops, bottoms = [DeviceBlob(t) for t in top], [DeviceBlob(b) for b in bottom]
+        bottoms = [DeviceBlob(blob, const_data=True) for blob in bottom]
+        tops = [
+            bottoms[bottom.index(blob)] if blob in bottom else DeviceBlob(blob, const_data=True, const_diff=True)
+            for blob in top
+        ]
         self.backward_array(self.device.xp, tops, propagate_down, bottoms)
 
 

@@ -85,6 +85,11 @@ class Memory:
         self.state = State.HOST
 
     @property
+    def on_device(self) -> bool:
+        """Whether the device's copy is valid."""
+        return self.state in (State.DEVICE, State.SYNCED)
+
+    @property
     def nbytes(self) -> int:
         """Bytes allocated on the host and on the device together."""
         sides = (self._host_array is not None) + (self._device_array is not None)

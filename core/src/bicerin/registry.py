@@ -258,7 +258,7 @@ def _known_layer(name: str) -> str | None:
 
 
 layers = Registry("bicerin.layers", "layer type", _known_layer)
-devices = Registry("bicerin.devices", "device", {"gpu": "bicerin-gpu", "emulated": "bicerin-emulated"}.get)
+devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get)
 fillers = Registry("bicerin.fillers", "filler type")
 solvers = Registry("bicerin.solvers", "solver type")
 commands = Registry(

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import sqrt
 from os import PathLike
 from pathlib import Path
@@ -25,10 +25,10 @@ import bicerin_proto
 from bicerin.blob import Blob
 from bicerin.context import Context
 from bicerin.device import Device, get_device
-from bicerin.errors import PluginError, ProtoError, SnapshotError, SolverError
+from bicerin.errors import DeviceError, PluginError, ProtoError, SnapshotError, SolverError
 from bicerin.hooks import implemented, plugins
 from bicerin.net import Net
-from bicerin.registry import devices, solvers
+from bicerin.registry import solvers
 from bicerin.schema import layer_owners, schema
 from bicerin.solver import debug_info
 from bicerin.solver.learning_rate import check_policy, learning_rate
@@ -46,7 +46,7 @@ class Step:
         data, diff: the blob's; the rule writes the update into `diff` and subtracts it from `data`.
         history: as many arrays as the solver's `histories`, zeros at first.
         terms: `scale, l2, l1, rate`: the gradient is scale * diff + l2 * data + l1 * sign(data).
-        scalar: makes a number what the rules take: of the arrays' dtype on the host.
+        scalar: makes a number of the arrays' dtype.
     """
 
     data: Any
@@ -67,7 +67,7 @@ class Solver(ABC):
         source: a path, the text of a solver's prototxt, or a `SolverParameter`. Files that it names are looked for
             from the working directory, as Caffe does, and then beside it. A `Document`, as `bicerin_proto.read_solver`
             returns, is taken as it is.
-        device: "cpu", "gpu", ...; by default what `solver_mode` says, or the CPU where it says nothing.
+        device: "cpu", "gpu", ...; by default what `solver_mode` and `device_id` say, or the CPU where they say nothing.
         dtype: of all blobs.
         weights: `.caffemodel` or HDF5 files to start from, besides those in the source's `weights`.
         layer_providers, strict_device, skip_bad_records: for the nets; see `Net`.
@@ -128,7 +128,13 @@ class Solver(ABC):
         except SolverError as error:
             raise type(error)(f"{document.name}: {error}") from error
 
-        self.device = get_device(device if device is not None else self._own_device())
+        try:
+            self.device = get_device(device if device is not None else self._own_device())
+        except DeviceError as error:
+            if device is not None:
+                raise
+            hint = 'device="cpu", on the command line --device cpu, runs it on the CPU.'
+            raise DeviceError(f"{document.name}: solver_mode: GPU: {error} {hint}") from error
         options: dict[str, Any] = {
             "device": self.device,
             "dtype": dtype,
@@ -187,16 +193,16 @@ class Solver(ABC):
         if param.snapshot > 0:
             self._check_snapshot_prefix()
 
-    @property
+    @cached_property
     def rules(self) -> Any:
-        """The module of the update rules: compiled ones for the host, array arithmetic for a device."""
+        """The update rules, compiled for the host or the device, with the arguments of `update_rules`."""
         if self.device.is_host:
             from bicerin.solver import update_kernels
 
             return update_kernels
-        from bicerin.solver import update_rules
+        from bicerin.solver.update_cuda import DeviceRules
 
-        return update_rules
+        return DeviceRules(self.device, self.net.dtype)
 
     # Training
 
@@ -288,22 +294,21 @@ class Solver(ABC):
             _log.info("Iteration %d, lr = %g", self.iteration, rate)
         # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
         scale = self._clipping() / self.param.iter_size
-        # A device's arrays keep their dtype when they meet a Python number; the compiled rules need one of the dtype.
-        scalar = self.net.dtype.type if self.device.is_host else float
+        scalar = self.net.dtype.type
         count = len(self._params)
         multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
         for index, (blob, (lr_mult, decay_mult)) in enumerate(zip(self._params, multipliers, strict=True)):
             decay = self.param.weight_decay * decay_mult
             l2, l1 = (0.0, decay) if self.param.regularization_type == "L1" else (decay, 0.0)
-            self.update(
-                Step(
-                    self._data(blob),
-                    self._diff(blob),
-                    tuple(self._data(history) for history in self._history[index::count]),
-                    tuple(map(scalar, (scale, l2, l1, rate * lr_mult))),
-                    scalar,
-                )
+            step = Step(
+                self._data(blob),
+                self._diff(blob),
+                tuple(self._data(history) for history in self._history[index::count]),
+                tuple(map(scalar, (scale, l2, l1, rate * lr_mult))),
+                scalar,
             )
+            with self.device.current():
+                self.update(step)
         self.iteration += 1
 
     def _data(self, blob: Blob) -> Any:
@@ -317,13 +322,20 @@ class Solver(ABC):
         limit = self.param.clip_gradients
         if limit < 0:
             return 1.0
-        norm = sqrt(sum(float(diff @ diff) for diff in map(self._diff, self._params)))
+        norm = sqrt(self._sum_of_squares([self._diff(blob) for blob in self._params]))
         if norm <= limit:
             return 1.0
         _log.info(
             "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", norm, limit, limit / norm
         )
         return limit / norm
+
+    def _sum_of_squares(self, arrays: Sequence[Any]) -> float:
+        """Of all elements; one number is read from a device."""
+        if self.device.is_host or not arrays:
+            return sum(float(array @ array) for array in arrays)
+        with self.device.current():
+            return self.device.read_number(sum(array @ array for array in arrays))
 
     @property
     def learning_rate(self) -> float:
@@ -558,10 +570,7 @@ class Solver(ABC):
     def _own_device(self) -> str:
         if not self.param.HasField("solver_mode") or self.param.solver_mode != self.param.GPU:
             return "cpu"
-        if "gpu" in devices:
-            return f"gpu:{self.param.device_id}"
-        _log.warning('solver_mode: GPU, but no installed plugin brings the device "gpu": the solver runs on the CPU')
-        return "cpu"
+        return f"gpu:{self.param.device_id}"
 
     def _own_weights(self, resolve: Callable[[str], Path]) -> list[Path]:
         return [resolve(name.strip()) for names in self.param.weights for name in names.split(",") if name.strip()]

@@ -1,0 +1,42 @@
+// What every .cu file may use, besides CUDA C. `real` is float or double, as the layer's dtype; BLOCK is the number of
+// threads of a block. All of it is put before the file by bicerin.cuda.
+
+// In a kernel of one thread an element: i is the thread's element, of 0 to n - 1; threads beyond have nothing to do.
+#define ELEMENT(i, n) \
+  const int i = blockIdx.x * BLOCK + threadIdx.x; \
+  if (i >= (n)) return
+
+// A block's threads each give a value; all of them get the sum. Every thread of the block must call it.
+__device__ inline real block_sum(real value) {
+  __shared__ real parts[BLOCK];
+  __syncthreads();  // the result of the call before may still be read
+  parts[threadIdx.x] = value;
+  __syncthreads();
+  for (int half = BLOCK / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+    __syncthreads();
+  }
+  return parts[0];
+}
+
+// As block_sum, for the largest value.
+__device__ inline real block_max(real value) {
+  __shared__ real parts[BLOCK];
+  __syncthreads();
+  parts[threadIdx.x] = value;
+  __syncthreads();
+  for (int half = BLOCK / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) parts[threadIdx.x] = max(parts[threadIdx.x], parts[threadIdx.x + half]);
+    __syncthreads();
+  }
+  return parts[0];
+}
+
+// A random number in (0, 1]: a hash of an element's index, mixed with the 64 bits of a pass's key.
+// The finalizer is C. Wellons', "Prospecting for hash functions", 2018.
+__device__ inline unsigned int hash_bits(unsigned int index, unsigned int key_0, unsigned int key_1) {
+  unsigned int bits = index ^ key_0;
+  bits = (bits ^ (bits >> 16)) * 0x7FEB352Du;
+  bits = (bits ^ (bits >> 15) ^ key_1) * 0x846CA68Bu;
+  return bits ^ (bits >> 16);
+}

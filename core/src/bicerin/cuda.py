@@ -1,0 +1,166 @@
+"""CUDA C beside a layer: the kernels of a `.cu` file, compiled for a device and a dtype when they are first launched.
+
+    KERNELS = CudaSource(__file__, "prelu.cu")
+
+    def forward_gpu(self, bottom, top):
+        cuda = KERNELS.on(self.device, self.dtype)
+        cuda.forward(top[0].count, bottom[0].const_gpu_data, self.blobs[0].const_gpu_data, top[0].gpu_data)
+
+In the file, `real` stands for float or double, and what `cuda.cuh` defines may be used:
+
+    extern "C" __global__ void forward(int n, const real* x, const real* slope, real* y) {
+      ELEMENT(i, n);
+      y[i] = x[i] > 0 ? x[i] : slope[0] * x[i];
+    }
+
+A kernel is called with the number of its elements, its first parameter `int n`, and gets one thread for each; or, with
+`cuda.forward.blocks(rows, ...)`, it gets a block of `BLOCK` threads for each row. Numbers are turned into what the
+parameters' types say. Arrays must be of the device, contiguous, and of the parameter's type, which CUDA does not check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bicerin.device import Device
+from bicerin.errors import DeviceError
+
+#: Threads of a block: a power of 2.
+BLOCK = 256
+
+OPTIONS = ("--std=c++17",)
+
+_KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
+_PARAMETER = re.compile(r"(?:const\s+)?(real|double|float|(?:unsigned\s+)?int|long\s+long|bool)\s*(\*?)\s*(\w+)$")
+_DTYPES = {
+    "double": np.dtype(np.float64),
+    "float": np.dtype(np.float32),
+    "int": np.dtype(np.int32),
+    "unsigned int": np.dtype(np.uint32),
+    "long long": np.dtype(np.int64),
+    "bool": np.dtype(np.bool_),
+}
+_REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kernel: its name, its type in CUDA C (`real` as it stands), and whether it is an array."""
+
+    name: str
+    type: str
+    is_array: bool
+
+    def dtype(self, real: np.dtype) -> np.dtype:
+        return real if self.type == "real" else _DTYPES[self.type]
+
+
+class CudaSource:
+    """A `.cu` file.
+
+    Args:
+        module: the `__file__` of the module that the file stands beside.
+        name: of the file.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self.path = Path(module).with_name(name)
+        self._kernels: dict[tuple[type[Device], int, np.dtype], Kernels] = {}
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def signatures(self) -> dict[str, tuple[Parameter, ...]]:
+        """The parameters of each kernel in the file, by its name."""
+        return {name: tuple(map(_parameter, text.split(","))) for name, text in _KERNEL.findall(self.text)}
+
+    def code(self, dtype: np.dtype) -> str:
+        """All of what is compiled for a dtype. Errors in it have the file's own line numbers."""
+        return (
+            f"typedef {_REAL[np.dtype(dtype)]} real;\n#define BLOCK {BLOCK}\n"
+            f'#line 1 "cuda.cuh"\n{_prelude()}\n#line 1 "{self.path.name}"\n{self.text}'
+        )
+
+    def on(self, device: Device, dtype: np.dtype) -> Kernels:
+        """The kernels on a device, for blobs of a dtype."""
+        key = (type(device), device.index, dtype)
+        if key not in self._kernels:
+            self._kernels[key] = Kernels(self, device, dtype)
+        return self._kernels[key]
+
+
+class Kernels:
+    """The kernels of a file on one device for one dtype, as attributes."""
+
+    def __init__(self, source: CudaSource, device: Device, dtype: np.dtype) -> None:
+        self._source = source
+        self._xp: Any = device.xp
+        self._dtype = dtype
+        self._module = self._xp.RawModule(code=source.code(dtype), options=OPTIONS)
+
+    def __getattr__(self, name: str) -> Kernel:
+        parameters = self._source.signatures.get(name)
+        if parameters is None:
+            raise AttributeError(f"{self._source.path.name} has no kernel {name!r}")
+        function = self._module.get_function(name)
+        kernel = Kernel(f"{self._source.path.name}: {name}", function, parameters, self._xp.ndarray, self._dtype)
+        setattr(self, name, kernel)
+        return kernel
+
+
+class Kernel:
+    """One kernel; calling it launches a thread for each of `count` elements. Made by `Kernels`."""
+
+    def __init__(self, name: str, function: Any, parameters: Sequence[Parameter], array: type, real: np.dtype) -> None:
+        self.name = name
+        self._function = function
+        self._parameters = [(parameter, parameter.dtype(real)) for parameter in parameters]
+        self._array = array
+
+    def __call__(self, count: int, *arguments: Any) -> None:
+        """One thread for each of `count` elements; the kernel's first parameter, `int n`, is the count."""
+        if count:
+            self._function((-(-count // BLOCK),), (BLOCK,), self._checked((count, *arguments)))
+
+    def blocks(self, count: int, *arguments: Any) -> None:
+        """`count` blocks of `BLOCK` threads; the kernel finds its own in `blockIdx.x`."""
+        if count:
+            self._function((count,), (BLOCK,), self._checked(arguments))
+
+    def _checked(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        if len(arguments) != len(self._parameters):
+            raise DeviceError(f"{self.name} takes {len(self._parameters)} arguments, not {len(arguments)}.")
+        return tuple(
+            self._array_argument(value, parameter, dtype) if parameter.is_array else dtype.type(value)
+            for value, (parameter, dtype) in zip(arguments, self._parameters, strict=True)
+        )
+
+    def _array_argument(self, value: Any, parameter: Parameter, dtype: np.dtype) -> Any:
+        if not isinstance(value, self._array):
+            raise DeviceError(f"{self.name}: {parameter.name} must be an array of the device, not {type(value)}.")
+        if value.dtype != dtype:
+            raise DeviceError(f"{self.name}: {parameter.name} must be of dtype {dtype}, not {value.dtype}.")
+        if not value.flags.c_contiguous:
+            raise DeviceError(f"{self.name}: {parameter.name} must be contiguous.")
+        return value
+
+
+def _parameter(text: str) -> Parameter:
+    found = _PARAMETER.match(" ".join(text.split()))
+    if found is None:
+        raise DeviceError(f"a kernel's parameter must be a number or an array, not `{text.strip()}`.")
+    return Parameter(found[3], found[1], bool(found[2]))
+
+
+@cache
+def _prelude() -> str:
+    return Path(__file__).with_name("cuda.cuh").read_text(encoding="utf-8")

@@ -1,0 +1,39 @@
+"""Write `cupy_names.json`: what the real CuPy wheel has, for the device to have no more. Needs the wheel, but no GPU.
+
+python record_cupy_names.py > src/bicerin_emulated/cupy_names.json
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import cupy
+import cupyx
+
+
+def keywords(function: Any) -> str | None:
+    """The names of a function's parameters, in one string; None where CuPy does not tell them, or takes any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return " ".join(parameter.name for parameter in parameters)
+
+
+def names(owner: Any) -> dict[str, str | None]:
+    return {name: keywords(getattr(owner, name)) for name in sorted(dir(owner)) if not name.startswith("_")}
+
+
+recorded = {
+    "version": cupy.__version__,
+    "cupy": names(cupy),
+    "ufuncs": [name for name in sorted(dir(cupy)) if isinstance(getattr(cupy, name), cupy.ufunc)],
+    "ndarray": names(cupy.ndarray),
+    "linalg": names(cupy.linalg),
+    "cupyx": names(cupyx),
+}
+print(json.dumps(recorded, indent=1))

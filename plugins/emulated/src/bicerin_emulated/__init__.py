@@ -1,0 +1,1 @@
+"""The device `emulated`: Bicerin's GPU code, run on the CPU."""
