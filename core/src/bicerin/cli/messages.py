@@ -29,8 +29,8 @@ def is_verbose() -> bool:
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """Show what Bicerin logs while the block runs."""
-    handler = _Handler()
-    handler.setFormatter(_Bare() if sys.stderr.isatty() else _Prefixed())
+    handler = StderrHandler()
+    handler.setFormatter(_Bare() if sys.stderr.isatty() else Prefixed())
     if logger.level == logging.NOTSET:  # else --quiet or --verbose has set it
         logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -41,7 +41,7 @@ def shown() -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
 
 
-class _Handler(logging.Handler):
+class StderrHandler(logging.Handler):
     """Writes to whatever `sys.stderr` is at the time: a progress bar replaces it, to keep below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -58,7 +58,9 @@ class _Bare(logging.Formatter):
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
-class _Prefixed(logging.Formatter):
+class Prefixed(logging.Formatter):
+    """The prefix of glog, which Caffe's logs have."""
+
     def format(self, record: logging.LogRecord) -> str:
         letter = _LETTERS.get(record.levelno, "I")
         when = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
