@@ -1,0 +1,1 @@
+"""Caffe's Python module and commands, translated to Bicerin; `import caffe` gives what stands here."""

@@ -1,0 +1,40 @@
+"""Log lines on standard error, as glog writes them for pycaffe: what Bicerin's nets and solvers say.
+
+`GLOG_minloglevel`, set before `import caffe`, leaves out what is below it: 1 is warnings, 2 errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from bicerin.cli.messages import Prefixed, StderrHandler, logger
+
+_LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+_log = logging.getLogger("bicerin.caffe")
+
+
+def show_log() -> None:
+    """Write the log to standard error from now on, unless the program already sends it somewhere."""
+    if logger.handlers or logging.getLogger().handlers:
+        return
+    handler = StderrHandler()
+    handler.setFormatter(Prefixed())
+    logger.addHandler(handler)
+    level = os.environ.get("GLOG_minloglevel", "0")  # noqa: SIM112 - glog's name
+    logger.setLevel(_level(int(level) if level.isdecimal() else 0))
+
+
+def init_log(level: int = 0, stderr: bool = True) -> None:
+    """Log from this level on: 0 is everything, 1 warnings, 2 errors, 3 what ends the program."""
+    show_log()
+    logger.setLevel(_level(level))
+
+
+def log(message: str) -> None:
+    """Write a line to the log."""
+    _log.info("%s", message)
+
+
+def _level(number: int) -> int:
+    return _LEVELS[min(max(number, 0), len(_LEVELS) - 1)]

@@ -1,0 +1,97 @@
+"""What pycaffe keeps for the whole process: the mode, the device, the random seed, the place among several solvers.
+
+A net is bound to the device that is set when it is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bicerin.registry import devices
+
+_log = logging.getLogger("bicerin.caffe")
+
+
+@dataclass
+class _Settings:
+    gpu: bool = False
+    device_id: int = 0
+    seeds: np.random.SeedSequence | None = None
+    solver_count: int = 1
+    solver_rank: int = 0
+    multiprocess: bool = False
+
+
+_settings = _Settings()
+_nets: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def set_mode_cpu() -> None:
+    """Make nets for the CPU from now on."""
+    _settings.gpu = False
+
+
+def set_mode_gpu() -> None:
+    """Make nets for the GPU from now on. Where no installed plugin brings one, they stay on the CPU, with a warning."""
+    if "gpu" not in devices:
+        _log.warning('set_mode_gpu: no installed plugin brings the device "gpu": nets run on the CPU')
+        return
+    _settings.gpu = True
+
+
+def set_device(device_id: int) -> None:
+    """Which GPU the nets that are made from now on run on, in the mode GPU."""
+    _settings.device_id = int(device_id)
+
+
+def device() -> str:
+    """The device of a net that is made now."""
+    return f"gpu:{_settings.device_id}" if _settings.gpu else "cpu"
+
+
+def set_random_seed(seed: int) -> None:
+    """Let all randomness follow from this seed: that of the nets there are, and of those that are made later."""
+    _settings.seeds = np.random.SeedSequence(int(seed) % 2**64)
+    for net in list(_nets):
+        net.seed(next_seed())
+
+
+def next_seed() -> int | None:
+    """The seed of the next net or solver; None where none was set."""
+    if _settings.seeds is None:
+        return None
+    # A solver's random_seed is an int64, and negative ones mean none.
+    return int(_settings.seeds.spawn(1)[0].generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def follow_seed(net: Any) -> None:
+    """Let a net be among those that `set_random_seed` seeds anew."""
+    _nets.add(net)
+
+
+def solver_count() -> int:
+    """How many solvers train together."""
+    return _settings.solver_count
+
+
+def set_solver_count(count: int) -> None:
+    _settings.solver_count = int(count)
+
+
+def solver_rank() -> int:
+    """Which of them this process's is."""
+    return _settings.solver_rank
+
+
+def set_solver_rank(rank: int) -> None:
+    _settings.solver_rank = int(rank)
+
+
+def set_multiprocess(multiprocess: bool) -> None:
+    """Whether the solvers that train together are processes."""
+    _settings.multiprocess = bool(multiprocess)

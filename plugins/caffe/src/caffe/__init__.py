@@ -1,0 +1,77 @@
+"""Caffe's Python module, on Bicerin: scripts written for pycaffe 1.0 run unchanged."""
+
+from caffe import io
+from caffe._caffe import (
+    Blob,
+    Layer,
+    __version__,
+    get_solver,
+    has_nccl,
+    init_log,
+    layer_type_list,
+    log,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+from caffe.classifier import Classifier
+from caffe.detector import Detector
+from caffe.net_spec import NetSpec, layers, params, to_proto
+from caffe.proto.caffe_pb2 import TEST, TRAIN
+from caffe.pycaffe import (
+    NCCL,
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    Net,
+    RMSPropSolver,
+    SGDSolver,
+    Solver,
+    Timer,
+)
+
+__all__ = [
+    "NCCL",
+    "TEST",
+    "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Blob",
+    "Classifier",
+    "Detector",
+    "Layer",
+    "NesterovSolver",
+    "Net",
+    "NetSpec",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Solver",
+    "Timer",
+    "__version__",
+    "get_solver",
+    "has_nccl",
+    "init_log",
+    "io",
+    "layer_type_list",
+    "layers",
+    "log",
+    "params",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
+]
