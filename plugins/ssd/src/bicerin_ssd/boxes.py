@@ -54,7 +54,7 @@ def coverages(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 def crossing(boxes: np.ndarray) -> np.ndarray:
     """Whether each box reaches beyond the image, shape `(...)`."""
-    return ((boxes < 0) | (boxes > 1)).any(axis=-1)
+    return np.asarray(((boxes < 0) | (boxes > 1)).any(axis=-1))
 
 
 def located(boxes: np.ndarray, within: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""DetectionEvaluate: which detections are right, for the average precision of each class. Everingham et al., VOC, 2010."""
+"""DetectionEvaluate: which detections are right, for the average precision of each class. Everingham et al., 2010."""
 
 from __future__ import annotations
 
@@ -58,29 +58,31 @@ class DetectionEvaluateLayer(Layer):
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         detections = bottom[0].data[0, 0]
-        detections = detections[detections[:, 1] != -1]
+        detections = detections[detections[:, 0] != -1]
+        # What finds nothing in an image gives one row with no label; the image still counts in the list of sizes.
+        images = detections[:, 0].astype(np.int64)
+        labelled = detections[:, 1] != -1
         if (detections[:, 1] == self.background).any():
             raise LayerError(f"Found background label in the detection results: {self.background}.")
-        truth = read_ground_truth(bottom[1].data[0, 0], self.background, use_difficult=True)
+        given = bottom[1].data[0, 0]
+        ends = np.flatnonzero(given[:, 0] == -1)
+        truth = read_ground_truth(given[: ends[0]] if len(ends) else given, self.background, use_difficult=True)
         counted = truth.labels if self.use_difficult else truth.labels[~truth.difficult]
 
         rows = top[0].data[0, 0]
-        head, rows = rows[: len(self.labels)], rows[len(self.labels) :]
-        head[...] = -1
-        head[:, 1] = self.labels
-        head[:, 2] = [(counted == label).sum() for label in self.labels]
-        # By image, then label; of one label in the order in which they came.
-        order = np.lexsort((detections[:, 1], detections[:, 0]))
-        detections = detections[order]
-        image = detections[:, 0].astype(np.int64)
-        done = 0
-        for number in np.unique(image).tolist():
+        rows.fill(0)
+        rows[: len(self.labels)] = -1
+        rows[: len(self.labels), 1] = self.labels
+        rows[: len(self.labels), 2] = [(counted == label).sum() for label in self.labels]
+        done = len(self.labels)
+        for image in np.unique(images).tolist():
             size = self._size()
-            for label in np.unique(detections[image == number, 1]).tolist():
-                own = detections[(image == number) & (detections[:, 1] == label)]
-                judged = self._judged(own, truth, truth.of_image(number), int(label), size)
-                rows[done : done + len(own)] = judged
-                done += len(own)
+            places = truth.of_image(image)
+            found = detections[(images == image) & labelled]
+            for label in np.unique(found[:, 1]).tolist():
+                judged = self._judged(found[found[:, 1] == label], truth, places, int(label), size)
+                rows[done : done + len(judged)] = judged
+                done += len(judged)
 
     def _size(self) -> tuple[int, int] | None:
         """Height and width of the next image in the list; which starts again after the last."""

@@ -1,0 +1,115 @@
+"""AnnotatedData: batches of images with boxes, from a store of AnnotatedDatum records. Liu et al., SSD, 2016."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.blob import Blob
+from bicerin.errors import DataError
+from bicerin_data.batch_reader import Batch, BatchReader
+from bicerin_data.data import StoreReader
+from bicerin_data.prefetching_layer import PrefetchingLayer
+from bicerin_data.stores import open_store
+from bicerin_ssd.annotated_image import AnnotatedImage, read_record
+from bicerin_ssd.annotated_transformer import AnnotatedTransformer
+from bicerin_ssd.ground_truth import COLUMNS
+
+
+class AnnotatedDataLayer(PrefetchingLayer):
+    """Top 0: images (N, C, H, W), transformed as `batch_sampler` and `transform_param` say. Top 1, where there is one:
+    the objects of all images, (1, 1, G, 8), in rows of image, label, instance, xmin, ymin, xmax, ymax, difficult; one
+    row of -1 where there are none. Or labels (N, 1, 1, 1), where the records' annotations have no type.
+
+    The store is read as by Data. `label_map_file` is not needed. Source: the AnnotatedDataLayer of SSD's Caffe.
+    """
+
+    type = "AnnotatedData"
+
+    def open_reader(self) -> BatchReader:
+        param = self.param.data_param
+        if not param.source:
+            raise DataError("data_param names no source.")
+        backend = param.DESCRIPTOR.fields_by_name["backend"].enum_type.values_by_number[param.backend].name
+        transformer = AnnotatedTransformer(
+            self.param.transform_param,
+            list(self.param.annotated_data_param.batch_sampler),
+            self.phase,
+            self.dtype,
+            self.context.resolve,
+        )
+        return _AnnotatedReader(self, open_store(self.context.resolve(param.source), backend), transformer)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
+        if len(top) > 1:
+            top[1].reshape(*self._reader.label_shape())  # type: ignore[attr-defined]
+
+
+class _AnnotatedReader(StoreReader):
+    transformer: AnnotatedTransformer
+
+    def __init__(self, layer: AnnotatedDataLayer, store: Any, transformer: AnnotatedTransformer) -> None:
+        super().__init__(layer, store, transformer)
+        self._boxes: bool | None = True if layer.param.annotated_data_param.HasField("anno_type") else None
+        self._objects = 0
+
+    def parse(self, value: bytes) -> tuple[np.ndarray, AnnotatedImage]:
+        image, typed = read_record(value, self.transformer.color, self._boxes)
+        if self._boxes is None:
+            # The first record says what all records have.
+            self._boxes, self._objects = typed, len(image.boxes)
+        return image.pixels.transpose(2, 0, 1), image
+
+    def label_shape(self) -> tuple[int, ...]:
+        """The label's shape, as far as the first record tells."""
+        return (1, 1, max(1, self._objects), COLUMNS) if self._boxes else (self.batch_size, 1, 1, 1)
+
+    def read(self, recycled: Batch | None) -> Batch:
+        """The next batch; unless they are resized or cropped, its images must be of one size."""
+        random = self.random(0, self.number)
+        resizes = self.transformer.resize_for_batch(random)
+        data: np.ndarray | None = None
+        images: list[AnnotatedImage] = []
+        while len(images) < self.batch_size:
+            record: Any = self.next_image()
+            _, image, name = record
+            try:
+                values, image = self.transformer.transform(image, resizes, random)
+                if data is None:
+                    data = self._memory(recycled, values.shape)
+                elif values.shape != data.shape[1:]:
+                    raise DataError(
+                        f"its shape is {values.shape}, but that of the batch's first record is {data.shape[1:]}.",
+                        "Give transform_param a resize_param.",
+                    )
+            except DataError as error:
+                self.refuse(name, error)
+                continue
+            data[len(images)] = values
+            images.append(image)
+            self.bad_in_a_row = 0
+        self.number += 1
+        assert data is not None  # There is at least one image in a batch.
+        return Batch(data, self._label(images), self.position())
+
+    def _memory(self, recycled: Batch | None, shape: tuple[int, ...]) -> np.ndarray:
+        if recycled is not None and recycled.data.shape == (self.batch_size, *shape):
+            return recycled.data
+        return np.empty((self.batch_size, *shape), self.dtype)
+
+    def _label(self, images: Sequence[AnnotatedImage]) -> np.ndarray:
+        if not self._boxes:
+            return np.array([image.label for image in images], self.dtype).reshape(-1, 1, 1, 1)
+        rows = np.full((max(1, sum(len(image.boxes) for image in images)), COLUMNS), -1, self.dtype)
+        begin = 0
+        for number, image in enumerate(images):
+            own = rows[begin : begin + len(image.boxes)]
+            own[:, 0] = number
+            own[:, 1:3] = image.objects[:, :2]
+            own[:, 3:7] = image.boxes
+            own[:, 7] = image.objects[:, 2]
+            begin += len(own)
+        return rows[None, None]

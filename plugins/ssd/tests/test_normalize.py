@@ -1,0 +1,98 @@
+"""Normalize: against the definition, gradients, in place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bicerin.errors import ShapeError
+from bicerin.layer import create_layer
+from bicerin.testing import LayerConformance, layer_case, run_layer
+
+PIXEL = "across_spatial: false"
+FILLED = 'scale_filler { type: "constant" value: 20 }'
+RANDOM = 'scale_filler { type: "uniform" min: 1 max: 5 }'
+
+
+def normalize(options: str = "") -> str:
+    return f'type: "Normalize" norm_param {{ {options} }}'
+
+
+class TestNormalize(LayerConformance):
+    cases = [
+        layer_case("image", normalize(), [(2, 3, 4, 5)]),
+        layer_case("pixel", normalize(PIXEL), [(2, 3, 2, 2)]),
+        layer_case("pixel_channels", normalize(f"{PIXEL} channel_shared: false {FILLED}"), [(2, 3, 2, 2)]),
+        layer_case("image_channels", normalize(f"channel_shared: false {FILLED}"), [(2, 3, 2, 2)]),
+        layer_case("filled", normalize(f"{PIXEL} {FILLED} eps: 0.5"), [(2, 3, 2, 2)]),
+        layer_case("vectors", normalize(PIXEL), [(4, 3)]),
+        layer_case(
+            "channels_that_differ",
+            normalize(f"{PIXEL} channel_shared: false {RANDOM}"),
+            [(2, 3, 2, 2)],
+            without={
+                "gradients": "the gradient is SSD's, which leaves the factors out of a sum",
+                "dtypes": "the factors are random",
+            },
+        ),
+    ]
+
+
+@pytest.mark.parametrize("across", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
+def test_definition(across, shared):
+    data = np.random.default_rng(1).normal(size=(2, 4, 3, 5))
+    options = f"across_spatial: {str(across).lower()} channel_shared: {str(shared).lower()} eps: 0.1"
+    scale = np.array(3.0) if shared else np.array([1.0, 2.0, 3.0, 4.0])
+    run = run_layer(normalize(options), [data], parameters=[scale], dtype=np.float64)
+    run.forward()
+    for image, plane in np.ndindex(2, 4):
+        for pixel in np.ndindex(3, 5):
+            summed = (data[image] ** 2).sum() if across else (data[image][:, pixel[0], pixel[1]] ** 2).sum()
+            expected = scale.reshape(-1)[0 if shared else plane] * data[(image, plane, *pixel)] / np.sqrt(summed + 0.1)
+            assert np.isclose(run.top[0].data[(image, plane, *pixel)], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", ["", PIXEL, f"{PIXEL} channel_shared: false"])
+def test_in_place_is_the_same(options):
+    data = np.random.default_rng(1).normal(size=(2, 4, 3, 5))
+    seed = np.random.default_rng(2).normal(size=data.shape)
+    found = []
+    for in_place in (False, True):
+        run = run_layer(normalize(f"{options} {FILLED}"), [data], in_place=in_place, dtype=np.float64)
+        run.forward()
+        run.top[0].diff[...] = seed
+        values = run.top[0].data.copy()
+        run.backward()
+        found.append((values, run.bottom[0].diff.copy(), run.layer.blobs[0].diff.copy()))
+    for plain, placed in zip(*found, strict=True):
+        assert np.allclose(plain, placed, rtol=1e-12)
+
+
+def test_one_factor_may_be_stored_with_an_axis():
+    run = run_layer(normalize(f"{PIXEL} {FILLED}"), [np.ones((1, 2, 1, 1))])
+    message = run.layer.to_proto()
+    del message.blobs[0].shape.dim[:]
+    message.blobs[0].shape.dim.append(1)
+    layer = create_layer(message)
+    layer.set_up(run.bottom, run.top)
+    assert layer.blobs[0].shape == ()
+    assert layer.blobs[0].data == 20
+
+
+def test_the_scale_is_not_learnt_where_it_is_fixed():
+    run = run_layer(normalize(), [np.ones((1, 2, 1, 1))])
+    run.layer.set_param_propagate_down(0, False)
+    run.forward()
+    run.top[0].diff.fill(1)
+    run.backward()
+    assert run.layer.blobs[0].diff == 0
+
+
+def test_wrong_shapes():
+    with pytest.raises(ShapeError, match="Number of axes of bottom blob must be >=2, not 1"):
+        run_layer(normalize(), [np.zeros(3)])
+    run = run_layer(normalize("channel_shared: false"), [np.zeros((1, 3, 2, 2))])
+    run.bottom[0].reshape(1, 4, 2, 2)
+    with pytest.raises(ShapeError, match="3 factors for 4 channels"):
+        run.forward()

@@ -1,0 +1,55 @@
+"""Permute: every order of the axes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from bicerin.errors import LayerError, ShapeError
+from bicerin.testing import LayerConformance, layer_case, run_layer
+
+
+def permute(*order: int) -> str:
+    return f'type: "Permute" permute_param {{ {" ".join(f"order: {axis}" for axis in order)} }}'
+
+
+class TestPermute(LayerConformance):
+    cases = [
+        layer_case("to_nhwc", permute(0, 2, 3, 1), [(2, 3, 4, 5)]),
+        layer_case("to_nchw", permute(0, 3, 1, 2), [(2, 3, 4, 5)]),
+        layer_case("rest_follows", permute(0, 2), [(2, 3, 4)]),
+        layer_case("nothing_given", 'type: "Permute"', [(2, 3)]),
+        layer_case("as_it_was", permute(0, 1, 2, 3), [(2, 3, 1, 2)]),
+    ]
+
+
+@pytest.mark.parametrize("order", itertools.permutations(range(4)))
+def test_order(order):
+    data = np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5)
+    run = run_layer(permute(*order), [data])
+    run.forward()
+    assert np.array_equal(run.top[0].data, np.transpose(data, order))
+    run.top[0].diff[...] = run.top[0].data
+    run.backward()
+    assert np.array_equal(run.bottom[0].diff, data)
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        ((0, 2, 2), LayerError, "there are duplicate orders"),
+        ((0, 4), ShapeError, "order should be less than the input dimension"),
+    ],
+)
+def test_wrong_orders(order, error, message):
+    with pytest.raises(error, match=message):
+        run_layer(permute(*order), [np.zeros((2, 3, 4, 5))])
+
+
+def test_a_bottom_with_other_axes():
+    run = run_layer(permute(2), [np.zeros((2, 3, 4))])
+    run.bottom[0].reshape(2, 3)
+    with pytest.raises(ShapeError, match="for 2 axes"):
+        run.forward()
