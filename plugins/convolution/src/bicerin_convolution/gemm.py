@@ -20,7 +20,7 @@ from bicerin_convolution.gemm_kernels import (
 )
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES
-from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps
+from bicerin_convolution.taps import Taps, as_rows, data_gradient_taps, forward_taps, with_rows
 from bicerin_convolution.threads import threads
 from bicerin_convolution.workspace import workspace
 
@@ -39,7 +39,7 @@ def forward(
 ) -> None:
     """Write y."""
     matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    _correlate(x, matrix, bias, y, forward_taps(*_spatial(geometry, x, y)), geometry)
+    _correlate(x, matrix, bias, y, forward_taps(*with_rows(geometry, x, y)), geometry)
 
 
 def data_gradient(
@@ -47,7 +47,7 @@ def data_gradient(
 ) -> None:
     """Write dx, and add to its channels the bias that a deconvolution has."""
     matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1).swapaxes(1, 2)
-    for taps in data_gradient_taps(*_spatial(geometry, dx, dy)):
+    for taps in data_gradient_taps(*with_rows(geometry, dx, dy)):
         _correlate(dy, matrix, bias, dx, taps, geometry)
 
 
@@ -55,7 +55,7 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
     """Add to dw."""
     if not dy.size:
         return
-    taps = forward_taps(*_spatial(geometry, x, dy))
+    taps = forward_taps(*with_rows(geometry, x, dy))
     matrix = dw.reshape(group, len(dw) // group, -1)
     _, outputs, lines = matrix.shape
     width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
@@ -68,7 +68,7 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
         sums = workspace("sums", (workers, group, step, padded), x.dtype)
         for first in range(0, lines, step):
             add_weight_gradient(
-                _rows(x, geometry),
+                as_rows(x, geometry),
                 taps.rows,
                 taps.columns,
                 taps.stride,
@@ -84,20 +84,6 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
 
 def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
-
-
-def _spatial(geometry: Geometry, x: np.ndarray, y: np.ndarray) -> tuple[Geometry, tuple[int, ...], tuple[int, ...]]:
-    """The same with at least one axis; a pointwise convolution sees all positions as one."""
-    if geometry.is_pointwise:
-        return Geometry((1,), (1,), (0,), (1,)), (prod(x.shape[2:]),), (prod(y.shape[2:]),)
-    return geometry, x.shape[2:], y.shape[2:]
-
-
-def _rows(array: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """`(N, C, spatial...)` as `(N, C, R, W)`."""
-    if geometry.is_pointwise:
-        return array.reshape(*array.shape[:2], 1, prod(array.shape[2:]))
-    return array.reshape(*array.shape[:2], prod(array.shape[2:-1]), array.shape[-1])
 
 
 def _correlate(
@@ -121,13 +107,13 @@ def _correlate(
         parts = 1 if units >= workers else min(panels, -(-workers // units))
         scratch = workspace("scratch", (workers, scratch_size(block, parts, panels, depth, w.itemsize)), w.dtype)
         correlate(
-            _rows(x, geometry),
+            as_rows(x, geometry),
             taps.rows,
             taps.columns,
             taps.stride,
             packed,
             bias,
-            _rows(y, geometry),
+            as_rows(y, geometry),
             taps.out_rows,
             *taps.out_columns,
             block,

@@ -54,8 +54,8 @@ def segments(first, last, out_rows, out_width, width, panel_stride, table):  # t
 def pack_line(x, image_size, base, row_width, rows, i, shift, stride, table, count, block, block_at):  # type: ignore[no-untyped-def]
     """Pack one line of the im2col matrix, that of one channel (which starts at x[base]) and one tap.
 
-    Whole vectors are written: what goes past the end of a piece is overwritten by the next, so pieces come in order, and
-    the block has room for a vector more.
+    Whole vectors are written: what goes past the end of a piece is overwritten by the next, so pieces come in order,
+    and the block has room for a vector more.
     """
     lanes = VECTOR_BYTES // x.itemsize
     for piece in range(count):
@@ -116,9 +116,9 @@ def pack_weights(w, taps, packed):  # type: ignore[no-untyped-def]
 
 
 @kernel(parallel=True)
-def correlate(
+def correlate(  # type: ignore[no-untyped-def]
     x, rows, columns, stride, weights, bias, y, out_rows, out_column, out_step, out_width, block, parts, scratch
-):  # type: ignore[no-untyped-def]
+):
     """y = weights * x + bias, where `Taps` says.
 
     Args:

@@ -17,7 +17,10 @@ from typing import Any
 import llvmlite.binding
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as numba_intrinsic
+
+#: Typed as unknown, since who calls an intrinsic does not pass its first argument.
+intrinsic: Any = numba_intrinsic
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 #: Vectors in a line of a B panel.
@@ -88,13 +91,13 @@ def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 @intrinsic
 def multiply(
-    typing: Any, a: Any, a_at: Any, a_row: Any, a_step: Any, b: Any, b_at: Any, depth: Any, c: Any, c_at: Any, c_line: Any,
-    vectors: Any, add: Any,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """multiply(a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_line, vectors, add): one tile of C = A . B.
+    typing: Any, a: Any, a_at: Any, a_row: Any, a_step: Any, b: Any, b_at: Any, depth: Any,
+    c: Any, c_at: Any, c_line: Any, vectors: Any, add: Any,
+) -> Any:  # fmt: skip
+    """multiply(a, a_at, a_row, a_step, b, b_at, depth, c, c_at, c_line, vectors, add): a tile of C = A . B.
 
-    Row r of A is a[a_at + r * a_row + k * a_step] for each k of the depth: (1, ROWS) for a panel, or (line, 1) where the
-    rows lie as they are. The B panel starts at b[b_at]; of its width the first `vectors` are used, 1 to VECTORS. The
+    Row r of A is a[a_at + r * a_row + k * a_step] for each k of the depth: (1, ROWS) for a panel, (line, 1) for rows
+    that lie as they are. The B panel starts at b[b_at]; of its width the first `vectors` are used, 1 to VECTORS. The
     tile starts at c[c_at], with `c_line` from row to row; with `add` it is added to. The arrays are contiguous and of
     one type; the rest are of type intp, but `add` a bool.
     """
@@ -157,7 +160,7 @@ def _multiply(
 
 
 @intrinsic(prefer_literal=True)
-def copy_vector(typing: Any, source: Any, source_at: Any, stride: Any, target: Any, target_at: Any):  # type: ignore[no-untyped-def]
+def copy_vector(typing: Any, source: Any, source_at: Any, stride: Any, target: Any, target_at: Any) -> Any:
     """copy_vector(source, source_at, stride, target, target_at): copy a vector of every `stride`-th element.
 
     `stride` is written out as a number. The source is read to the end of the last of `stride` vectors.
@@ -177,7 +180,7 @@ def copy_vector(typing: Any, source: Any, source_at: Any, stride: Any, target: A
 
 
 @intrinsic
-def copy_line(typing: Any, source: Any, source_at: Any, added: Any, target: Any, target_at: Any, count: Any):  # type: ignore[no-untyped-def]
+def copy_line(typing: Any, source: Any, source_at: Any, added: Any, target: Any, target_at: Any, count: Any) -> Any:
     """copy_line(source, source_at, added, target, target_at, count): copy exactly `count` elements, each plus `added`.
 
     The source is read to the end of the last vector.
@@ -212,9 +215,9 @@ def copy_line(typing: Any, source: Any, source_at: Any, added: Any, target: Any,
 @intrinsic
 def transpose(
     typing: Any, source: Any, source_at: Any, source_line: Any, target: Any, target_at: Any, target_line: Any
-):  # type: ignore[no-untyped-def]
-    """transpose(source, source_at, source_line, target, target_at, target_line): ROWS lines of a vector each, written as
-    a vector's length of lines of ROWS each."""
+) -> Any:
+    """transpose(source, source_at, source_line, target, target_at, target_line): ROWS lines of a vector each,
+    written as lines of ROWS."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = Vectors(context, builder, source)

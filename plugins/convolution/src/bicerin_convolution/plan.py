@@ -1,7 +1,7 @@
 """Plan: the three products of a convolution at given shapes, each with the algorithm that it runs with.
 
-`BICERIN_CONVOLUTION=gemm` (or `winograd`, `reference`) names an algorithm to use wherever it can do the work; by
-default each product takes the one that measurements favour.
+`BICERIN_CONVOLUTION=gemm` (or `winograd`, `direct`, `reference`) names an algorithm to use wherever it can do the work;
+by default each product takes the one that measurements favour.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
 
 if COMPILED:
-    from bicerin_convolution import gemm, winograd
+    from bicerin_convolution import direct, gemm, winograd
 
+ALGORITHMS = ("gemm", "winograd", "direct", "reference")
 PRODUCTS = ("forward", "weight_gradient", "data_gradient")
 
 
@@ -71,14 +72,22 @@ class Plan:
 def _choose(product: str, problem: Problem) -> Any:
     """The module whose function of the product's name is to be used."""
     asked = os.environ.get("BICERIN_CONVOLUTION", "")
-    if asked not in ("", "gemm", "winograd", "reference"):
-        raise BicerinError(f'BICERIN_CONVOLUTION is "{asked}"; it may be "gemm", "winograd" or "reference".')
+    if asked not in ("", *ALGORITHMS):
+        raise BicerinError(f'BICERIN_CONVOLUTION is "{asked}"; it may be {", ".join(ALGORITHMS)}.')
     if not COMPILED or asked == "reference":
         return reference
     possible = hasattr(winograd, product) and winograd.applies(problem.geometry)
+    if asked == "direct" or (not asked and _is_narrow(problem)):
+        return direct
     if possible and (asked == "winograd" or (not asked and _winograd_wins(product, problem))):
         return winograd
     return gemm
+
+
+def _is_narrow(problem: Problem) -> bool:
+    """Whether the groups have so few channels that a tile of registers would be mostly empty."""
+    channels, outputs = problem.x_shape[1] // problem.group, problem.y_shape[1] // problem.group
+    return problem.group > 1 and channels * outputs <= 4
 
 
 def _winograd_wins(product: str, problem: Problem) -> bool:
@@ -88,7 +97,7 @@ def _winograd_wins(product: str, problem: Problem) -> bool:
     one input channel, and of a tile of one output channel.
     """
     images, channels, *inside = problem.x_shape
-    outputs, outside = problem.y_shape[1], problem.y_shape[2:]
+    _, outputs, *outside = problem.y_shape
     if product == "data_gradient":
         channels, outputs, outside = outputs, channels, inside
     kernels = channels * outputs // problem.group

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -84,10 +85,12 @@ def unfold(x: np.ndarray, geometry: Geometry) -> np.ndarray:
     )
 
 
-def fold(columns: np.ndarray, geometry: Geometry, x: np.ndarray) -> None:
+def fold(columns: Any, geometry: Geometry, x: np.ndarray) -> None:
     """col2im, the transpose of `unfold`: write to each element of x the sum of the columns' elements that saw it."""
     output = columns.shape[-len(geometry.kernel) :] if geometry.kernel else ()
-    padded = np.zeros(x.shape[:2] + tuple(s + 2 * p for s, p in zip(x.shape[2:], geometry.pad, strict=True)), x.dtype)
+    padded: Any = np.zeros(
+        x.shape[:2] + tuple(s + 2 * p for s, p in zip(x.shape[2:], geometry.pad, strict=True)), x.dtype
+    )
     for offset in product(*map(range, geometry.kernel)):
         window = tuple(
             slice(o * dilation, o * dilation + (size - 1) * stride + 1, stride)

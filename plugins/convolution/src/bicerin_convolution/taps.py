@@ -1,8 +1,8 @@
 """Taps: which input elements each output position of a convolution meets, as tables that kernels walk.
 
 All spatial axes but the last are flattened to rows, so that a kernel sees `(N, C, R, W)` whatever the number of axes,
-and the kernel's elements, the taps, as `(I, J)`. Tap (i, j) of the output at the o-th row and the q-th column meets the
-input at row `rows[i, o]` (none, that is, padding, where -1) and column `q * stride + columns[j]` (padding where outside).
+and the kernel's elements, the taps, as `(I, J)`. Tap (i, j) of the output at the o-th row and the q-th column meets
+the input at row `rows[i, o]` (-1: padding) and column `q * stride + columns[j]` (outside: padding).
 """
 
 from __future__ import annotations
@@ -74,15 +74,15 @@ def data_gradient_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...
             phases.append((positions, taps, table, count))
         choices.append(phases)
     walks = []
-    for phases in product(*choices):
-        positions, taps, table, _ = phases[-1]
-        tables = [np.where((rows >= 0) & (rows < count), rows, -1) for _, _, rows, count in phases[:-1]]
+    for chosen in product(*choices):
+        positions, taps, table, _ = chosen[-1]
+        tables = [np.where((rows >= 0) & (rows < count), rows, -1) for _, _, rows, count in chosen[:-1]]
         kept = np.zeros((), np.intp)
-        for (_, chosen, _, _), kernel in zip(phases, geometry.kernel, strict=True):
-            kept = kept[..., None] * kernel + chosen
+        for (_, kept_taps, _, _), kernel in zip(chosen, geometry.kernel, strict=True):
+            kept = kept[..., None] * kernel + kept_taps
         out_rows = np.zeros((), np.intp)
-        for (chosen, _, _, _), size in zip(phases[:-1], x[:-1], strict=True):
-            out_rows = out_rows[..., None] * size + chosen
+        for (places, _, _, _), size in zip(chosen[:-1], x[:-1], strict=True):
+            out_rows = out_rows[..., None] * size + places
         walks.append(
             Taps(
                 _row_table(tables, y[:-1]),
@@ -94,6 +94,20 @@ def data_gradient_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...
             )
         )
     return tuple(walks)
+
+
+def with_rows(geometry: Geometry, x: np.ndarray, y: np.ndarray) -> tuple[Geometry, tuple[int, ...], tuple[int, ...]]:
+    """What `forward_taps` takes, with at least one axis; a pointwise convolution sees all positions as one row."""
+    if geometry.is_pointwise:
+        return Geometry((1,), (1,), (0,), (1,)), (prod(x.shape[2:]),), (prod(y.shape[2:]),)
+    return geometry, x.shape[2:], y.shape[2:]
+
+
+def as_rows(array: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """`(N, C, spatial...)` as `(N, C, R, W)`."""
+    if geometry.is_pointwise:
+        return array.reshape(*array.shape[:2], 1, prod(array.shape[2:]))
+    return array.reshape(*array.shape[:2], prod(array.shape[2:-1]), array.shape[-1])
 
 
 def _row_table(tables: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
-from bicerin_convolution.panel import Vectors, pointer
+from bicerin_convolution.panel import Vectors, intrinsic, pointer
 
 #: Side of an output tile, and of the input tile that it needs.
 TILE, PATCH = 4, 6
@@ -63,7 +62,7 @@ def _both_sides(vectors: Vectors, matrix: np.ndarray, tile: list[list[Any]]) -> 
 @intrinsic
 def transform_input(
     typing: Any, source: Any, line: Any, starts: Any, first: Any, target: Any, target_at: Any, step: Any
-):  # type: ignore[no-untyped-def]
+) -> Any:
     """transform_input(source, line, starts, first, target, target_at, step): a vector of input tiles.
 
     Row i of tile t is at source[starts[first + t] + i * line]; element f of the 36 goes to
@@ -96,7 +95,9 @@ def transform_input(
 
 
 @intrinsic
-def transform_output(typing: Any, source: Any, source_at: Any, step: Any, target: Any, target_at: Any, line: Any):  # type: ignore[no-untyped-def]
+def transform_output(
+    typing: Any, source: Any, source_at: Any, step: Any, target: Any, target_at: Any, line: Any
+) -> Any:
     """transform_output(source, source_at, step, target, target_at, line): a vector of output tiles, side by side.
 
     Element f of tile t is at source[source_at + f * step + t]; row i of it goes to target[target_at + i * line + 4 t].
