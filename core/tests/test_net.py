@@ -391,3 +391,11 @@ class TestWeights:
         path = trained.save(tmp_path / "net.caffemodel")
         assert list(net(INPUT, affine("a", "data"), weights=str(path)).params["a"][0].data) == [0, 1, 2]
         assert list(net(INPUT, affine("a", "data"), weights=[path]).params["a"][0].data) == [0, 1, 2]
+
+
+def test_a_net_closes_its_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    with net(INPUT, square("s", "data")) as built:
+        for layer in built.layers:
+            monkeypatch.setattr(layer, "close", lambda name=layer.name: closed.append(name))
+    assert closed == ["data", "s"]

@@ -28,6 +28,7 @@ import numpy as np
 
 from bicerin.blob import Blob, same_shape
 from bicerin.context import Context
+from bicerin.cuda import CudaSource, Kernels
 from bicerin.errors import BicerinError, BlobCountError, DeviceError, LayerError, ShapeError
 from bicerin.filler import fill
 
@@ -131,6 +132,8 @@ class Layer(ABC):
 
     type: ClassVar[str]
     counts: ClassVar[BlobCounts]
+    #: The layer's CUDA C, where it has some; see `bicerin.cuda`.
+    cuda: ClassVar[CudaSource | None] = None
     #: The weight of the first top in the net's loss where the prototxt gives none; a loss layer's is 1.
     default_loss_weight: ClassVar[float] = 0.0
 
@@ -196,6 +199,12 @@ class Layer(ABC):
         """As `backward_cpu`, on `gpu_data` and `gpu_diff`. Where not overridden, the CPU's is used."""
         self.backward_cpu(top, propagate_down, bottom)
 
+    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+        """Called where a device computed a loss of NaN: raise what the CPU would have raised, such as for a bad label.
+
+        A device cannot raise errors itself, and to look at values before every pass would cost a copy to the host.
+        """
+
     def allow_force_backward(self, bottom_index: int) -> bool:
         """Whether `force_backward` and a loss's gradient may reach this bottom; False for labels."""
         return True
@@ -207,6 +216,20 @@ class Layer(ABC):
         keep what backward needs from one forward to the next.
         """
         return False
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        """How many multiplications with an addition a forward pass takes, for `bicerin check`. Called after `set_up`.
+
+        By default 0: what a layer without products of matrices does is little beside what those with some do.
+        """
+        return 0
+
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
+        """For `bicerin check`: the tops' likely shapes where `set_up` ended with a `MissingDataError`.
+
+        By default none is known. A data layer tells what its parameters say, and may assume the rest.
+        """
+        return [None] * tops
 
     def state(self) -> Mapping[str, Any] | None:
         """What a snapshot must hold, besides `blobs`, for a run to go on exactly: JSON values; None for nothing.
@@ -221,7 +244,16 @@ class Layer(ABC):
         if "random" in state:
             self.context.random.bit_generator.state = state["random"]
 
+    def close(self) -> None:
+        """Let go of threads, stores and files, and finish what is being written. The net calls it; twice does no harm."""
+
     # For the use of layers
+
+    @property
+    def kernels(self) -> Kernels:
+        """The kernels of `cuda`, for the layer's device and dtype."""
+        assert self.cuda is not None, f"{self.type} declares no `cuda`"
+        return self.cuda.on(self.device, self.dtype)
 
     def new_blob(self, shape: Sequence[int] = (), name: str = "") -> Blob:
         """A blob of the layer's dtype on its device, for weights and buffers."""
@@ -247,7 +279,7 @@ class Layer(ABC):
         else:
             for shape, filler in declared:
                 blob = self.new_blob(shape)
-                if filler is not None:
+                if filler is not None and not self.context.shapes_only:
                     fill(blob, filler, self.context.random)
                 self.blobs.append(blob)
         self._param_propagate_down = [True] * len(self.blobs)
@@ -300,6 +332,8 @@ class Layer(ABC):
             loss = 0.0
             for index, weight in self._weighted:
                 loss += self._weighted_sum(top[index], weight)
+            if loss != loss and not self._on_host:
+                self.explain_nan(bottom)
             return loss
         except BicerinError as error:
             raise self._located(error, bottom, top) from error.__cause__
@@ -485,6 +519,10 @@ class ArrayLayer(Layer):
     def on(self, xp: Any, blob: Blob) -> Any:
         """A blob of the layer's own, such as a buffer, in the form that `xp` works on."""
         return blob if xp is np else DeviceBlob(blob)
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        """By default one for each element of the tops."""
+        return sum(blob.count for blob in top)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.forward_array(np, bottom, top)

@@ -21,7 +21,7 @@ from bicerin.hooks import implemented, plugins
 from bicerin.layer import Layer
 from bicerin.net.gradients import plan_backward
 from bicerin.net.parameters import Parameters
-from bicerin.net.rules import filter_layers
+from bicerin.net.rules import check_propagate_down, filter_layers, net_state
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
 from bicerin.phase import Phase
@@ -121,15 +121,7 @@ class Net:
         plugins().hook.bicerin_net_built(net=self)
 
     def _state(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> Any:
-        state = self.param.state
-        if phase is not None:
-            state.phase = Phase.of(phase)
-        if level is not None:
-            state.level = level
-        if isinstance(stages, str):
-            raise NetError(f"stages={stages!r}: give a list of names.")
-        if stages is not None:
-            state.stage.extend(stages)
+        state = net_state(self.param, phase, level, stages)
         self.phase = Phase(state.phase)
         return state
 
@@ -153,12 +145,7 @@ class Net:
         for definition, location, layer_seed in zip(definitions, locations, seed.spawn(len(definitions)), strict=True):
             if not definition.HasField("phase"):
                 definition.phase = self.phase
-            if len(definition.propagate_down) not in (0, len(definition.bottom)):
-                raise NetError(
-                    f'{location}: layer "{definition.name}": propagate_down param must be specified either 0 or '
-                    f"bottom_size times: it is given {len(definition.propagate_down)} times for "
-                    f"{len(definition.bottom)} bottom(s)."
-                )
+            check_propagate_down(definition, location)
             random = np.random.Generator(np.random.PCG64(layer_seed))
             shared = self._shared_layer(definition)
             layer = shared or self._make_layer(
@@ -486,6 +473,17 @@ class Net:
         """Let the random generators of all layers start anew; weights stay as they are."""
         for layer, layer_seed in zip(self.layers, np.random.SeedSequence(seed).spawn(len(self.layers)), strict=True):
             layer.context.random.bit_generator.state = np.random.PCG64(layer_seed).state
+
+    def close(self) -> None:
+        """Let go of what the layers hold, such as threads and files. A net that is deleted does so by itself."""
+        for layer in self.layers:
+            layer.close()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
 
     def state(self) -> dict[str, Any]:
         """What the layers need, besides weights, to go on exactly: JSON values."""
