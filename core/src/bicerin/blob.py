@@ -208,6 +208,16 @@ class Blob:
         self._views[key] = (buffer, view)
         return view
 
+    @property
+    def _gpu_data_ptr(self) -> int:
+        """The address of `gpu_data` on the device; pycaffe's name."""
+        return int(self.gpu_data.data.ptr)
+
+    @property
+    def _gpu_diff_ptr(self) -> int:
+        """The address of `gpu_diff` on the device; pycaffe's name."""
+        return int(self.gpu_diff.data.ptr)
+
     def _require_device(self) -> None:
         if self.device.is_host:
             raise DeviceError(
