@@ -26,6 +26,7 @@ class Context:
         net_name: the net's name.
         strict_device: whether a layer without an implementation for the device is an error.
         skip_bad_records: whether a data layer replaces a record it cannot read instead of stopping.
+        shapes_only: whether the layer will never run: it is set up to ask for shapes, and nothing need be filled.
         rank, replicas: which one of several solvers that train together this net belongs to, and of how many.
     """
 
@@ -38,6 +39,7 @@ class Context:
     net_name: str = ""
     strict_device: bool = False
     skip_bad_records: bool = False
+    shapes_only: bool = False
     rank: int = 0
     replicas: int = 1
 

@@ -15,6 +15,7 @@
     │   ├── BlobCountError       too few or too many bottoms or tops
     │   ├── ShapeError           shapes, axes or parameters that do not fit
     │   ├── DataError            a store or record of input data
+    │   │   └── MissingDataError     it is not there
     │   └── UserCodeError        a Python layer raised; the original exception is the cause
     ├── WeightsError             weights that do not fit the net
     ├── SpecError                a net written in Python that names what a layer does not have
@@ -45,6 +46,7 @@ __all__ = [
     "DeviceError",
     "IncompatiblePluginError",
     "LayerError",
+    "MissingDataError",
     "NetError",
     "ParseError",
     "PluginError",
@@ -154,6 +156,10 @@ class ShapeError(LayerError):
 
 class DataError(LayerError):
     """A data store, or a record in it, cannot be read. Commands raise it too, without a layer."""
+
+
+class MissingDataError(DataError):
+    """A file or store that input data comes from is not there."""
 
 
 class UserCodeError(LayerError):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bicerin_proto
 from bicerin.errors import ParseError
 from bicerin.schema import layer_owners, schema
+
+if TYPE_CHECKING:
+    from bicerin.solver.nets import NetSources
 
 
 def read_net_or_solver(
@@ -30,15 +33,20 @@ def read_net_or_solver(
             raise max(not_a_net, not_a_solver, key=_place) from None
 
 
-def train_net(
-    solver: bicerin_proto.Document, layer_providers: Mapping[str, str] | None = None
-) -> bicerin_proto.Document:
-    """The document of the net that a solver trains."""
+def net_sources(solver: bicerin_proto.Document, layer_providers: Mapping[str, str] | None = None) -> NetSources:
+    """The nets that a solver names."""
     from bicerin.context import Context
     from bicerin.solver.nets import NetSources
 
     directory = solver.path.parent if solver.path is not None else None
-    return NetSources(solver, Context(directory=directory).resolve, _reader(layer_providers)).train_net()
+    return NetSources(solver, Context(directory=directory).resolve, _reader(layer_providers))
+
+
+def train_net(
+    solver: bicerin_proto.Document, layer_providers: Mapping[str, str] | None = None
+) -> bicerin_proto.Document:
+    """The document of the net that a solver trains."""
+    return net_sources(solver, layer_providers).train_net()
 
 
 def _reader(layer_providers: Mapping[str, str] | None) -> Callable[[Any], bicerin_proto.Document]:

@@ -1,4 +1,4 @@
-"""Which layers of a net belong to it in a given state: `include` and `exclude` rules.
+"""What holds before a net is built: its state, and which layers belong to it in that state.
 
 Source: Caffe's `NetState`, `NetStateRule`.
 """
@@ -9,6 +9,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import NetError
+from bicerin.phase import Phase
+
+
+def net_state(param: Any, phase: Any = None, level: int | None = None, stages: Sequence[str] | None = None) -> Any:
+    """A NetParameter's `state`, changed to what is given."""
+    state = param.state
+    if phase is not None:
+        state.phase = Phase.of(phase)
+    if level is not None:
+        state.level = level
+    if isinstance(stages, str):
+        raise NetError(f"stages={stages!r}: give a list of names.")
+    if stages is not None:
+        state.stage.extend(stages)
+    return state
+
+
+def check_propagate_down(layer: Any, location: str) -> None:
+    """Check that a layer gives `propagate_down` for each bottom, or not at all.
+
+    Raises:
+        NetError: it does neither.
+    """
+    if len(layer.propagate_down) not in (0, len(layer.bottom)):
+        raise NetError(
+            f'{location}: layer "{layer.name}": propagate_down param must be specified either 0 or bottom_size times: '
+            f"it is given {len(layer.propagate_down)} times for {len(layer.bottom)} bottom(s)."
+        )
 
 
 def included(layer: Any, state: Any, location: str) -> bool:

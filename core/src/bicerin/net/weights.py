@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,7 @@ from bicerin.blob import Blob, same_shape
 from bicerin.errors import WeightsError
 
 if TYPE_CHECKING:
+    from bicerin.layer import Layer
     from bicerin.net.net import Net
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -68,22 +70,51 @@ def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> Load
         ProtoError, DecodeError: the file is missing, truncated or no weights.
         WeightsError: the shapes or numbers of blobs differ.
     """
+    layers = dict(zip(net.layer_names, net.layers, strict=True))
+    with _opened(layers, net.owns, source) as (name, found):
+        report, todo, problems = _compare(layers, name, found)
+        if problems and not ignore_mismatched:
+            raise WeightsError(problems[0])
+        for blob, item in todo:
+            blob.data.reshape(-1)[...] = item.read().reshape(-1)
+    return report
+
+
+def compare_weights(
+    layers: Mapping[str, Layer], owns: Callable[[Blob], bool], source: Any
+) -> tuple[LoadReport, list[str]]:
+    """What `load_weights` would do with these layers, and what is wrong with each that does not fit.
+
+    Args:
+        layers: by their names.
+        owns: whether a layer's blob is the first that uses its memory.
+    """
+    with _opened(layers, owns, source) as (name, found):
+        report, _, problems = _compare(layers, name, found)
+    return report, problems
+
+
+@contextlib.contextmanager
+def _opened(
+    layers: Mapping[str, Layer], owns: Callable[[Blob], bool], source: Any
+) -> Iterator[tuple[str, Iterator[tuple[str, Sequence[_Source | None]]]]]:
+    """A source's name and the blobs of each of its layers."""
     if isinstance(source, (str, PathLike)) and _is_hdf5(Path(source)):
         import h5py
 
         with h5py.File(source, "r") as file:
-            return _load(net, str(source), _from_hdf5(net, file, str(source)), ignore_mismatched)
-    weights = bicerin_proto.read_weights(Path(source) if isinstance(source, str) else source)
-    name = str(weights.path) if weights.path is not None else "<weights>"
-    return _load(net, name, _from_proto(weights), ignore_mismatched)
+            yield str(source), _from_hdf5(layers, owns, file, str(source))
+    else:
+        weights = bicerin_proto.read_weights(Path(source) if isinstance(source, str) else source)
+        yield str(weights.path) if weights.path is not None else "<weights>", _from_proto(weights)
 
 
-def _load(
-    net: Net, name: str, layers: Iterator[tuple[str, Sequence[_Source | None]]], ignore_mismatched: bool
-) -> LoadReport:
+def _compare(
+    by_name: Mapping[str, Layer], name: str, layers: Iterator[tuple[str, Sequence[_Source | None]]]
+) -> tuple[LoadReport, list[tuple[Blob, _Source]], list[str]]:
     report = LoadReport(name)
-    by_name = dict(zip(net.layer_names, net.layers, strict=True))
     todo: list[tuple[Blob, _Source]] = []
+    problems: list[str] = []
     for layer_name, sources in layers:
         layer = by_name.get(layer_name)
         if layer is None or not layer.blobs:
@@ -96,20 +127,17 @@ def _load(
         if problem is None:
             todo += [(blob, found) for blob, found in zip(layer.blobs, sources, strict=True) if found is not None]
             report.copied.append(layer_name)
-        elif ignore_mismatched:
-            report.mismatched.append(layer_name)
         else:
-            raise WeightsError(
+            report.mismatched.append(layer_name)
+            problems.append(
                 f"{name}: {problem} To learn this layer's parameters from scratch rather than copying from a saved "
                 "net, rename the layer."
             )
-    for blob, found in todo:
-        blob.data.reshape(-1)[...] = found.read().reshape(-1)
     named = {*report.copied, *report.mismatched}
     report.missing.extend(
         layer_name for layer_name, layer in by_name.items() if layer.blobs and layer_name not in named
     )
-    return report
+    return report, todo, problems
 
 
 def _mismatch(layer_name: str, blobs: Sequence[Blob], sources: Sequence[_Source | None]) -> str | None:
@@ -148,11 +176,12 @@ def _is_hdf5(path: Path) -> bool:
         return False  # bicerin_proto says what is wrong with the file
 
 
-def _from_hdf5(net: Net, file: Any, name: str) -> Iterator[tuple[str, Sequence[_Source | None]]]:
+def _from_hdf5(
+    layers: Mapping[str, Layer], owns: Callable[[Blob], bool], file: Any, name: str
+) -> Iterator[tuple[str, Sequence[_Source | None]]]:
     """Caffe's layout: a dataset `data/<layer>/<index>` for each blob that is not shared with an earlier layer."""
     if "data" not in file:
         raise WeightsError(f'{name}: an HDF5 file without the group "data" holds no weights of a net.')
-    layers = dict(zip(net.layer_names, net.layers, strict=True))
     for layer_name, datasets in _hdf5_layers(file["data"]):
         layer = layers.get(layer_name)
         if layer is None:
@@ -162,7 +191,7 @@ def _from_hdf5(net: Net, file: Any, name: str) -> Iterator[tuple[str, Sequence[_
         for index, blob in enumerate(layer.blobs):
             if index in datasets:
                 sources.append(_hdf5_source(datasets.pop(index)))
-            elif net.owns(blob):
+            elif owns(blob):
                 raise WeightsError(
                     f"{name}: Incompatible number of blobs for layer {layer_name}: blob {index} is missing."
                 )

@@ -180,6 +180,15 @@ class Solver(ABC):
     def update(self, step: Step) -> None:
         """Update one learnable blob: `step.run(self.rules.<rule>, constants...)`."""
 
+    @classmethod
+    def check(cls, param: Any) -> None:
+        """As `check_parameters`, of a SolverParameter alone. Whether snapshots can be written is not looked at."""
+        solver = object.__new__(cls)
+        solver.param = type(param)()
+        solver.param.CopyFrom(param)
+        solver.param.ClearField("snapshot")
+        solver.check_parameters()
+
     def check_parameters(self) -> None:
         """Raise a `SolverError` for parameters that do not make sense; a rule adds its own checks."""
         param = self.param
