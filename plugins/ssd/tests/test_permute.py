@@ -25,7 +25,7 @@ class TestPermute(LayerConformance):
     ]
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(4)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_order(order):
     data = np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5)
     run = run_layer(permute(*order), [data])

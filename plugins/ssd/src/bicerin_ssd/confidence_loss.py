@@ -27,10 +27,8 @@ def logistic_loss(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Args:
         scores, targets: shape (R, C).
     """
-    positive = scores >= 0
-    terms = scores * (targets - positive) - np.log1p(np.exp(-np.abs(scores)))
-    loss: np.ndarray = -terms.sum(axis=1)
-    return loss
+    losses = np.maximum(scores, 0) - scores * targets + np.log1p(np.exp(-np.abs(scores)))
+    return np.asarray(losses.sum(axis=1))
 
 
 def sigmoid(scores: np.ndarray) -> np.ndarray:

@@ -192,7 +192,7 @@ class MultiBoxLossLayer(LossLayer):
                     threshold=self.threshold,
                     ignore_crossing=param.ignore_cross_boundary_bbox,
                 )
-                matched[image, loc_class] = np.where(found > UNMATCHED, among[found], found)
+                matched[image, loc_class] = np.where(found > UNMATCHED, among[np.maximum(found, 0)], found)
         if by_prior and not param.share_location:
             matched = self._by_class(matched[:, 0], truth)
         return matched, overlap

@@ -67,7 +67,7 @@ def suppress(boxes, scores, background, score_threshold, threshold, eta, top_k, 
         boxes: shape (N, P, L, 4), L = 1 or the number of classes.
         scores: shape (N, P, C).
         background: the class that is passed over, or -1.
-        threshold, eta: scalars of the scores' dtype.
+        score_threshold, threshold, eta: scalars of the scores' dtype.
         kept: int64, shape (N, C, K) with room for all that may stay: their places, best first.
         counts: int64, shape (N, C): how many stay.
     """

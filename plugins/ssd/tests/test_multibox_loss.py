@@ -1,0 +1,453 @@
+"""MultiBoxLoss: against loops that follow SSD's Caffe box by box, gradients, checks."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import numpy as np
+import pytest
+
+from bicerin.errors import LayerError, ShapeError
+from bicerin.testing import LayerConformance, check_gradient, layer_case, run_layer
+from bicerin_ssd.box_code import decode, encode
+
+PRIORS, CLASSES, IMAGES = 16, 3, 3
+
+
+def multibox_loss(options: str = "", loss: str = "") -> str:
+    return (
+        f'type: "MultiBoxLoss" multibox_loss_param {{ num_classes: {CLASSES} {options} }} loss_param {{ {loss} }} '
+        "propagate_down: true propagate_down: true propagate_down: false propagate_down: false"
+    )
+
+
+def some_boxes(number, random):
+    corner = random.uniform(-0.1, 0.7, (number, 2))
+    return np.hstack((corner, corner + random.uniform(0.1, 0.5, (number, 2))))
+
+
+def inputs(loc_classes=1, seed=0, truths=((0, 1), (0, 2), (0, 1), (2, 2))):
+    """Image 1 has no objects. Each object is near a prior, so that there are matches above the threshold."""
+    random = np.random.default_rng(seed)
+    priors = some_boxes(PRIORS, random)
+    variances = random.uniform(0.1, 0.4, (PRIORS, 4))
+    rows = []
+    for index, (image, label) in enumerate(truths):
+        box = priors[3 * index + 1] + random.normal(size=4) * 0.02
+        rows.append([image, label, 0, *box, index == 1])
+    rows.append([-1] * 8)
+    return [
+        random.normal(size=(IMAGES, PRIORS * loc_classes * 4)),
+        random.normal(size=(IMAGES, PRIORS * CLASSES)) * 2,
+        np.stack((priors.reshape(-1), variances.reshape(-1)))[None],
+        np.array(rows, np.float64)[None, None],
+    ]
+
+
+GRADIENTS = {
+    "ssd": "code_type: CENTER_SIZE",
+    "corner": "loc_weight: 2.5",
+    "l2": "loc_loss_type: L2 code_type: CORNER_SIZE",
+    "logistic": "conf_loss_type: LOGISTIC code_type: CENTER_SIZE",
+    "all_boxes": "mining_type: NONE",
+    "logistic_all_boxes": "mining_type: NONE conf_loss_type: LOGISTIC",
+    "bipartite": "match_type: BIPARTITE",
+    "hard_examples": "mining_type: HARD_EXAMPLE sample_size: 6",
+    "easy_objects": "use_difficult_gt: false",
+    "inside": "bp_inside: true ignore_cross_boundary_bbox: true",
+}
+
+
+class TestMultiBoxLoss(LayerConformance):
+    cases = [
+        layer_case(name, multibox_loss(options), inputs(), check_bottom=(0, 1), batched=(0, 1))
+        for name, options in GRADIENTS.items()
+    ]
+
+
+# Loops
+
+
+def overlap(one, other):
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = [max(box[2] - box[0], 0) * max(box[3] - box[1], 0) for box in (one, other)]
+    return shared / (sum(areas) - shared) if shared > 0 else 0.0
+
+
+def match(boxes, objects, o):
+    """For each box the object that it matches, -1 or -2, and its greatest overlap."""
+    indices, greatest, free = [-1] * len(boxes), [0.0] * len(boxes), list(range(len(objects)))
+    if not objects:
+        return indices, greatest
+    shared = np.array([[overlap(box, row[3:7]) for row in objects] for box in boxes])
+    for i, box in enumerate(boxes):
+        if o["ignore_crossing"] and (min(box) < 0 or max(box) > 1):
+            indices[i] = -2
+            shared[i] = 0
+        greatest[i] = max(shared[i])
+    while free:
+        pairs = [(shared[i, j], -i, -j) for i in range(len(boxes)) if indices[i] == -1 for j in free]
+        best = max(pairs, default=(0, 0, 0))
+        if best[0] <= 1e-6:
+            break
+        i, j = -best[1], -best[2]
+        indices[i], greatest[i] = j, shared[i, j]
+        free.remove(j)
+    for i in range(len(boxes)):
+        if o["per_prediction"] and indices[i] == -1 and greatest[i] >= max(o["threshold"], 1e-6):
+            indices[i] = int(np.argmax(shared[i]))
+    return indices, greatest
+
+
+def smooth(value):
+    return 0.5 * value**2 if abs(value) < 1 else abs(value) - 0.5
+
+
+def confidence(scores, targets, o):
+    """Of one box: `targets` is a class, or for logistic one number a class."""
+    if o["softmax"]:
+        exponents = [exp(score - max(scores)) for score in scores]
+        return -log(exponents[targets] / sum(exponents))
+    return sum(
+        max(score, 0) - score * target + log(1 + exp(-abs(score)))
+        for score, target in zip(scores, targets, strict=True)
+    )
+
+
+def one_hot(label):
+    return [float(label == other) for other in range(CLASSES)]
+
+
+def expected(arrays, **options):
+    o = {
+        "share": True,
+        "background": 0,
+        "threshold": 0.5,
+        "per_prediction": True,
+        "by_prior": True,
+        "ignore_crossing": False,
+        "difficult": True,
+        "mining": "MAX_NEGATIVE",
+        "ratio": 3.0,
+        "neg_overlap": 0.5,
+        "sample_size": 64,
+        "nms": None,
+        "nms_top_k": 0,
+        "nms_by_prior": False,
+        "code": "CORNER",
+        "encoded": False,
+        "smooth": True,
+        "softmax": True,
+        "inside": False,
+        "loc_weight": 1.0,
+        "agnostic": False,
+        "normalization": "VALID",
+        **options,
+    }
+    locations, scores, prior, truth = arrays
+    boxes, variances = prior.reshape(2, PRIORS, 4)
+    loc_classes = 1 if o["share"] else CLASSES
+    locations = locations.reshape(IMAGES, PRIORS, loc_classes, 4)
+    scores = scores.reshape(IMAGES, PRIORS, CLASSES)
+    decoded = decode(o["code"], boxes, None if o["encoded"] else variances, locations)
+
+    def label_of(row):
+        return o["background"] + 1 if o["agnostic"] else int(row[1])
+
+    def location(image, box, loc_class, row):
+        within = None if o["encoded"] else variances[box : box + 1]
+        right = encode(o["code"], boxes[box : box + 1], within, row[None, 3:7])[0]
+        difference = locations[image, box, loc_class] - right
+        reach = boxes[box] if o["by_prior"] else decoded[image, box, loc_class]
+        if o["inside"]:
+            difference = np.where((reach < 0) | (reach > 1), 0, difference)
+        if o["encoded"]:
+            difference = difference / variances[box]
+        return sum(smooth(value) if o["smooth"] else 0.5 * value**2 for value in difference)
+
+    loc_loss = conf_loss = 0.0
+    matches = 0
+    everything = np.full((IMAGES, PRIORS), o["background"])
+    targets = np.full((IMAGES * PRIORS, CLASSES), float(o["background"]))
+    for image in range(IMAGES):
+        objects = [row for row in truth[0, 0] if row[0] == image and (o["difficult"] or not row[7])]
+        found = {}
+        for loc_class in range(loc_classes):
+            if not o["share"] and loc_class == o["background"]:
+                continue
+            if o["by_prior"]:
+                indices, greatest = match(boxes, objects, o)
+                if not o["share"]:
+                    indices = [j if j > -1 and objects[j][1] == loc_class else -1 for j in indices]
+            else:
+                own = [j for j, row in enumerate(objects) if o["share"] or row[1] == loc_class]
+                indices, greatest = match(decoded[image, :, loc_class], [objects[j] for j in own], o)
+                indices = [own[j] if j > -1 else j for j in indices]
+            found[loc_class] = indices, greatest
+        if not objects:
+            continue
+        if o["mining"] != "NONE":
+            indices, greatest = found[0]
+            labels = [label_of(objects[j]) if j > -1 else o["background"] for j in indices]
+            losses = [
+                confidence(scores[image, i], label if o["softmax"] else one_hot(label), o)
+                for i, label in enumerate(labels)
+            ]
+            if o["mining"] == "HARD_EXAMPLE":
+                losses = [
+                    loss + (location(image, i, 0, objects[j]) if j > -1 else 0)
+                    for i, (loss, j) in enumerate(zip(losses, indices, strict=True))
+                ]
+                eligible = list(range(PRIORS))
+                number = min(o["sample_size"], PRIORS)
+            else:
+                eligible = [i for i in range(PRIORS) if indices[i] == -1 and greatest[i] < o["neg_overlap"]]
+                number = min(int(sum(j > -1 for j in indices) * o["ratio"]), len(eligible))
+            eligible.sort(key=lambda i, losses=losses: -losses[i])
+            if o["nms"] is not None:
+                kept = []
+                rows = boxes if o["nms_by_prior"] else decoded[image, :, 0]
+                for i in eligible[: o["nms_top_k"]]:
+                    box = rows[i]
+                    area = max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+                    if area >= 1e-5 and all(overlap(box, rows[other]) <= o["nms"] for other in kept):
+                        kept.append(i)
+                eligible = kept
+            picked = set(eligible[:number])
+            for i in picked:
+                if indices[i] == -1:
+                    label = o["background"]
+                    background = [float(label)] * CLASSES
+                    background[label] = 1.0
+                    conf_loss += confidence(scores[image, i], label if o["softmax"] else background, o)
+            if o["mining"] == "HARD_EXAMPLE":
+                indices = [-1 if j > -1 and i not in picked else j for i, j in enumerate(indices)]
+            found[0] = indices, greatest
+        for loc_class, (indices, _) in found.items():
+            for i, j in enumerate(indices):
+                if j < 0:
+                    continue
+                matches += 1
+                loc_loss += location(image, i, loc_class, objects[j])
+                label = label_of(objects[j])
+                if o["mining"] == "NONE":
+                    everything[image, i] = label
+                    targets.reshape(-1)[image * PRIORS + i * CLASSES + label] = 1
+                else:
+                    positive = [float(o["background"])] * CLASSES
+                    positive[label] = 1.0
+                    conf_loss += confidence(scores[image, i], label if o["softmax"] else positive, o)
+    if o["mining"] == "NONE":
+        chosen = everything.reshape(-1) if o["softmax"] else targets
+        conf_loss = sum(confidence(row, goal, o) for row, goal in zip(scores.reshape(-1, CLASSES), chosen, strict=True))
+    divisor = {"VALID": matches, "FULL": IMAGES * PRIORS, "BATCH_SIZE": IMAGES, "NONE": 1}[o["normalization"]]
+    assert matches
+    return (o["loc_weight"] * loc_loss + conf_loss) / max(divisor, 1)
+
+
+OPTIONS = [
+    ("", {}),
+    ("code_type: CENTER_SIZE", {"code": "CENTER_SIZE"}),
+    ("code_type: CORNER_SIZE", {"code": "CORNER_SIZE"}),
+    ("encode_variance_in_target: true code_type: CENTER_SIZE", {"encoded": True, "code": "CENTER_SIZE"}),
+    ("loc_loss_type: L2 loc_weight: 0.3", {"smooth": False, "loc_weight": 0.3}),
+    ("conf_loss_type: LOGISTIC", {"softmax": False}),
+    ("match_type: BIPARTITE", {"per_prediction": False}),
+    ("overlap_threshold: 0.2", {"threshold": 0.2}),
+    ("overlap_threshold: 0.2 neg_overlap: 0.1", {"threshold": 0.2, "neg_overlap": 0.1}),
+    ("neg_pos_ratio: 1.5", {"ratio": 1.5}),
+    ("neg_pos_ratio: 100", {"ratio": 100}),
+    ("use_prior_for_matching: false", {"by_prior": False}),
+    ("use_prior_for_matching: false code_type: CENTER_SIZE", {"by_prior": False, "code": "CENTER_SIZE"}),
+    ("use_difficult_gt: false", {"difficult": False}),
+    ("ignore_cross_boundary_bbox: true", {"ignore_crossing": True}),
+    ("bp_inside: true", {"inside": True}),
+    ("bp_inside: true use_prior_for_matching: false", {"inside": True, "by_prior": False}),
+    ("mining_type: NONE", {"mining": "NONE"}),
+    ("mining_type: NONE conf_loss_type: LOGISTIC", {"mining": "NONE", "softmax": False}),
+    ("mining_type: NONE share_location: false", {"mining": "NONE", "share": False}),
+    (
+        "mining_type: NONE share_location: false use_prior_for_matching: false",
+        {"mining": "NONE", "share": False, "by_prior": False},
+    ),
+    ("mining_type: HARD_EXAMPLE", {"mining": "HARD_EXAMPLE"}),
+    ("mining_type: HARD_EXAMPLE sample_size: 5", {"mining": "HARD_EXAMPLE", "sample_size": 5}),
+    (
+        "mining_type: HARD_EXAMPLE sample_size: 4 loc_loss_type: L2 conf_loss_type: LOGISTIC",
+        {"mining": "HARD_EXAMPLE", "sample_size": 4, "smooth": False, "softmax": False},
+    ),
+    (
+        "mining_type: HARD_EXAMPLE sample_size: 5 ignore_cross_boundary_bbox: true",
+        {"mining": "HARD_EXAMPLE", "sample_size": 5, "ignore_crossing": True},
+    ),
+    ("nms_param { nms_threshold: 0.3 top_k: 10 }", {"nms": 0.3, "nms_top_k": 10}),
+    (
+        "nms_param { nms_threshold: 0.2 top_k: 100 } use_prior_for_nms: true",
+        {"nms": 0.2, "nms_top_k": 100, "nms_by_prior": True},
+    ),
+    ("nms_param { nms_threshold: 0.3 }", {"nms": 0.3, "nms_top_k": 0}),  # Without a top_k nothing is left.
+    ("nms_param { nms_threshold: 0 top_k: 3 }", {}),
+    (
+        "mining_type: HARD_EXAMPLE sample_size: 5 nms_param { nms_threshold: 0.4 top_k: 12 }",
+        {"mining": "HARD_EXAMPLE", "sample_size": 5, "nms": 0.4, "nms_top_k": 12},
+    ),
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("options", "arguments"), OPTIONS)
+def test_loss(options, arguments, seed):
+    arrays = inputs(1 if arguments.get("share", True) else CLASSES, seed)
+    run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
+    assert np.isclose(run.forward(), expected(arrays, **arguments), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mining", ["NONE", "MAX_NEGATIVE"])
+@pytest.mark.parametrize("softmax", [True, False])
+def test_another_background(mining, softmax):
+    arrays = inputs(truths=((0, 1), (0, 0), (2, 1)))
+    kind = "SOFTMAX" if softmax else "LOGISTIC"
+    options = f"background_label_id: 2 mining_type: {mining} conf_loss_type: {kind}"
+    run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
+    if softmax or mining == "MAX_NEGATIVE":
+        assert np.isclose(run.forward(), expected(arrays, background=2, mining=mining, softmax=softmax), rtol=1e-6)
+    else:
+        assert np.isfinite(run.forward())
+
+
+@pytest.mark.parametrize("normalization", ["FULL", "VALID", "BATCH_SIZE", "NONE"])
+def test_normalization(normalization):
+    arrays = inputs()
+    run = run_layer(multibox_loss(loss=f"normalization: {normalization}"), arrays, dtype=np.float64)
+    assert np.isclose(run.forward(), expected(arrays, normalization=normalization), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("normalize", "normalization"), [("true", "VALID"), ("false", "BATCH_SIZE")])
+def test_the_deprecated_normalize(normalize, normalization):
+    arrays = inputs()
+    run = run_layer(multibox_loss(loss=f"normalize: {normalize}"), arrays, dtype=np.float64)
+    assert np.isclose(run.forward(), expected(arrays, normalization=normalization), rtol=1e-6)
+
+
+@pytest.mark.parametrize("normalization", ["FULL", "BATCH_SIZE", "NONE"])
+def test_gradient_with_a_normalization(normalization):
+    check_gradient(multibox_loss(loss=f"normalization: {normalization}"), inputs(), check_bottom=(0, 1))
+
+
+@pytest.mark.parametrize("options", ["share_location: false", "share_location: false use_prior_for_matching: false"])
+def test_gradient_of_locations_of_each_class(options):
+    check_gradient(multibox_loss(f"mining_type: NONE {options}"), inputs(CLASSES), check_bottom=(0, 1))
+
+
+def test_the_gradient_with_variances_in_the_targets_leaves_these_out():
+    arrays = inputs()
+    run = run_layer(multibox_loss("encode_variance_in_target: true"), arrays, dtype=np.float64)
+    run.forward()
+    run.top[0].diff.fill(1)
+    run.backward([True, False, False, False])
+    analytic = run.bottom[0].diff.copy()
+    variances = arrays[2][0, 1]
+    for position in np.argwhere(analytic)[:10]:
+        place = tuple(position)
+        value = run.bottom[0].data[place]
+        run.bottom[0].data[place] = value + 1e-5
+        above = run.forward()
+        run.bottom[0].data[place] = value - 1e-5
+        numeric = (above - run.forward()) / 2e-5
+        run.bottom[0].data[place] = value
+        assert np.isclose(analytic[place], numeric * variances[place[1]], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("which", "options"), [((True, False), "loc_weight: 1"), ((False, True), "loc_weight: 0")])
+def test_propagate_down_says_what_counts(which, options):
+    arrays = inputs()
+    flags = " ".join(f"propagate_down: {str(flag).lower()}" for flag in (*which, False, False))
+    text = f'type: "MultiBoxLoss" multibox_loss_param {{ num_classes: {CLASSES} }} {flags}'
+    run = run_layer(text, arrays, dtype=np.float64)
+    whole, only_confidence = expected(arrays), expected(arrays, loc_weight=0.0)
+    assert np.isclose(run.forward(), only_confidence if which[1] else whole - only_confidence)
+
+
+def test_classes_that_do_not_matter():
+    arrays = inputs()
+    arrays[1] = arrays[1][:, : PRIORS * 2]
+    text = 'type: "MultiBoxLoss" multibox_loss_param { num_classes: 2 map_object_to_agnostic: true }'
+    both = run_layer(text, arrays, dtype=np.float64).forward()
+    arrays[3][..., 1] = np.where(arrays[3][..., 1] > 0, 1, arrays[3][..., 1])
+    assert np.isclose(both, run_layer(text.replace("true", "false"), arrays, dtype=np.float64).forward())
+
+
+def test_no_objects_at_all():
+    arrays = inputs(truths=())
+    run = run_layer(multibox_loss(), arrays)
+    assert run.forward() == 0
+    run.top[0].diff.fill(1)
+    run.backward()
+    assert not run.bottom[0].diff.any() and not run.bottom[1].diff.any()
+    everything = run_layer(multibox_loss("mining_type: NONE"), arrays)
+    assert everything.forward() > 0
+
+
+def test_another_number_of_objects():
+    run = run_layer(multibox_loss(), inputs(), dtype=np.float64)
+    run.forward()
+    other = inputs(seed=3, truths=((1, 2),))
+    run.bottom[3].reshape(*other[3].shape)
+    for blob, array in zip(run.bottom, other, strict=True):
+        blob.data[...] = array
+    assert np.isclose(run.forward(), expected(other), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("do_neg_mining: false", "do_neg_mining is false, but mining_type is MAX_NEGATIVE"),
+        ("do_neg_mining: true mining_type: NONE", "do_neg_mining is true, but mining_type is NONE"),
+        ("share_location: false", "Currently only support negative mining if share_location is true"),
+        ("mining_type: HARD_EXAMPLE sample_size: 0", "sample_size must be greater than 0"),
+        ("background_label_id: 3", r"background_label_id should be within \[0, num_classes\) for Softmax"),
+        ("map_object_to_agnostic: true", "map_object_to_agnostic needs num_classes 2, not 3"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(LayerError, match=message):
+        run_layer(multibox_loss(options), inputs(CLASSES if "share" in options else 1))
+
+
+def test_num_classes_is_needed():
+    with pytest.raises(LayerError, match="Must provide num_classes"):
+        run_layer('type: "MultiBoxLoss"', inputs())
+
+
+@pytest.mark.parametrize(
+    ("index", "shape", "message"),
+    [
+        (0, (3, 60), "Number of priors must match number of location predictions: .* 64 against 60"),
+        (1, (3, 44), "Number of priors must match number of confidence predictions: .* 48 against 44"),
+        (1, (2, 48), "The data and label should have the same first dimension"),
+        (3, (1, 1, 4, 7), r"ground truth has the shape \(1, 1, rows, 8\), not \(1, 1, 4, 7\)"),
+    ],
+)
+def test_wrong_shapes(index, shape, message):
+    arrays = inputs()
+    arrays[index] = np.zeros(shape)
+    with pytest.raises(ShapeError, match=message):
+        run_layer(multibox_loss(), arrays)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"), [(0, "Found background label in the dataset"), (3, "has the label 3, and num_classes is 3")]
+)
+def test_wrong_labels(label, message):
+    with pytest.raises(LayerError, match=message):
+        run_layer(multibox_loss(), inputs(truths=((0, label),))).forward()
+
+
+@pytest.mark.parametrize(("index", "what"), [(2, "prior"), (3, "label")])
+def test_only_predictions_have_a_gradient(index, what):
+    run = run_layer(multibox_loss(), inputs())
+    run.forward()
+    with pytest.raises(LayerError, match=f"cannot backpropagate to {what} inputs"):
+        run.backward([position == index for position in range(4)])
