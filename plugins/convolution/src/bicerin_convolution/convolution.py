@@ -6,6 +6,7 @@ y[k, p] = b[k] + sum over c, o of w[k, c, o] * x[c, stride * p + dilation * o - 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from bicerin.blob import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
@@ -29,6 +30,9 @@ class ConvolutionLayer(BaseConvolution):
 
     def problem(self, bottom_shape: tuple[int, ...], top_shape: tuple[int, ...]) -> Problem:
         return Problem(bottom_shape, top_shape, self.geometry, self.group, self.dtype)
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        return sum(blob.count for blob in top) * prod(self.weight_shape()[1:])
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         weights = self.blobs[0].cpu_data

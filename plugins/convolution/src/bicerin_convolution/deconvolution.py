@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from bicerin.blob import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
@@ -27,6 +28,9 @@ class DeconvolutionLayer(BaseConvolution):
 
     def problem(self, bottom_shape: tuple[int, ...], top_shape: tuple[int, ...]) -> Problem:
         return Problem(top_shape, bottom_shape, self.geometry, self.group, self.dtype)
+
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        return sum(blob.count for blob in bottom) * prod(self.weight_shape()[1:])
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         weights = self.blobs[0].cpu_data

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
-from bicerin.errors import DataError, LayerError
+from bicerin.errors import DataError, LayerError, MissingDataError
 from bicerin.layer import BlobCounts, Layer, at_least
 from bicerin.phase import Phase
 from bicerin_data.hdf5_file import Hdf5File
@@ -63,7 +63,7 @@ class HDF5DataLayer(Layer):
                 f"source {path} is not text.", "It lists HDF5 files, one a line; it is not an HDF5 file itself."
             ) from None
         except OSError as error:
-            raise DataError(f"Failed to open source file: {path}: {error.strerror}") from None
+            raise MissingDataError(f"Failed to open source file: {path}: {error.strerror}") from None
         paths: list[Path] = []
         for line in text.splitlines():
             # Caffe separates names by any blank; a name with one in it works here if the file exists.

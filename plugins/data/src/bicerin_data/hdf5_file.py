@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 
 #: Files whose rows are wanted in random order are held in memory up to this size, since single rows are slow to read.
 _MOST_BYTES_HELD = 1 << 28
@@ -53,7 +53,7 @@ class Hdf5File:
             self._file = library.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, locking="best-effort")
         except OSError as error:
             if not path.exists():
-                raise DataError(f"HDF5 file {path} does not exist.") from None
+                raise MissingDataError(f"HDF5 file {path} does not exist.") from None
             raise DataError(f"Failed opening HDF5 file {path}: {error}") from None
         try:
             self._datasets = [self._dataset(library, name) for name in names]

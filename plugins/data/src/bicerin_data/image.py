@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +62,7 @@ def read_image(path: str, color: bool = True, height: int = 0, width: int = 0) -
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise DataError(f"Could not open or find file {path}: {error.strerror}") from None
+        raise MissingDataError(f"Could not open or find file {path}: {error.strerror}") from None
     try:
         image = decode_image(data, color)
     except DataError as error:

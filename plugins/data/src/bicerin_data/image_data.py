@@ -43,6 +43,11 @@ class ImageDataLayer(PrefetchingLayer):
         lines = read_image_list(self.context.resolve(param.source))
         return _ImageReader(self, lines, self.transformer())
 
+    def batch_without_data(self) -> tuple[int, tuple[int, ...] | None]:
+        param, crop = self.param.image_data_param, self.param.transform_param.crop_size
+        height, width = (crop, crop) if crop else (param.new_height, param.new_width)
+        return param.batch_size, (3 if param.is_color else 1, height, width) if height else None
+
 
 class _ImageReader(RecordReader):
     def __init__(self, layer: Layer, lines: list[tuple[str, int]], transformer: Transformer) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 
 
 def read_image_list(path: Path) -> list[tuple[str, int]]:
     """The images and labels of a text file with a line "path label" for each; a path may have blanks in it.
 
     Raises:
-        DataError: the file is missing, empty or not text.
+        MissingDataError: the file cannot be opened.
+        DataError: it is empty or not text.
     """
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"source {path} is not text.", "It has a line `path label` for each image.") from None
     except OSError as error:
-        raise DataError(f"source {path} cannot be opened: {error.strerror}") from None
+        raise MissingDataError(f"source {path} cannot be opened: {error.strerror}") from None
     lines = []
     for line in text.splitlines():
         line = line.rstrip()

@@ -34,6 +34,17 @@ class PrefetchingLayer(Layer):
         if len(top) > 1:
             top[1].reshape(self._reader.batch_size)
 
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
+        batch, image = self.batch_without_data()
+        return [(batch, *image) if image is not None else None, (batch,)][:tops]
+
+    def batch_without_data(self) -> tuple[int, tuple[int, ...] | None]:
+        """The batch size, and an image's shape where the parameters give its size; 3 channels unless they say."""
+        transform = self.param.transform_param
+        channels = 1 if transform.force_gray else len(transform.mean_value) if len(transform.mean_value) > 1 else 3
+        crop = transform.crop_size
+        return self.param.data_param.batch_size, (channels, crop, crop) if crop else None
+
     def transformer(self) -> Transformer:
         context = self.context
         return Transformer(self.param.transform_param, self.phase, self.dtype, context.resolve)

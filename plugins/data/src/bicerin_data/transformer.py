@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import bicerin_proto
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 from bicerin.phase import Phase
 
 _log = logging.getLogger("bicerin.data")
@@ -122,13 +122,14 @@ def read_mean(path: Path) -> np.ndarray:
     """The mean image of a `.binaryproto` file, shape (C, H, W).
 
     Raises:
-        DataError: the file is missing, or is not one image.
+        MissingDataError: the file cannot be opened.
+        DataError: it is not one image.
     """
     try:
         blob = bicerin_proto.BlobProto.FromString(path.read_bytes())
         mean = bicerin_proto.blob_array(blob)
     except OSError as error:
-        raise DataError(f"mean_file {path}: {error.strerror}") from None
+        raise MissingDataError(f"mean_file {path}: {error.strerror}") from None
     except Exception as error:
         raise DataError(f"mean_file {path}: not a BlobProto: {error}") from None
     if mean.ndim == 4 and mean.shape[0] == 1:

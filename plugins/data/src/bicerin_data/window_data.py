@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 from bicerin.layer import BlobCounts, Layer
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.image import decode_image, read_image
@@ -44,6 +44,10 @@ class WindowDataLayer(PrefetchingLayer):
             )
         windows = read_window_file(self.context.resolve(param.source), param.fg_threshold, param.bg_threshold)
         return _WindowReader(self, windows, self.transformer())
+
+    def batch_without_data(self) -> tuple[int, tuple[int, ...] | None]:
+        crop = self.param.transform_param.crop_size
+        return self.param.window_data_param.batch_size, (3, crop, crop)
 
 
 class _WindowReader(BatchReader):
@@ -128,4 +132,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"Could not open or find file {path}: {error.strerror}") from None
+        raise MissingDataError(f"Could not open or find file {path}: {error.strerror}") from None

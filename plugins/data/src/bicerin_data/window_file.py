@@ -21,7 +21,7 @@ from typing import TextIO
 
 import numpy as np
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 
 #: The columns of a window.
 IMAGE, LABEL, X1, Y1, X2, Y2 = range(6)
@@ -48,7 +48,8 @@ def read_window_file(path: Path, fg_threshold: float, bg_threshold: float) -> Wi
     """Read a window file; windows that overlap less than the one and not less than the other threshold are left out.
 
     Raises:
-        DataError: the file is missing or empty, or a line is not what it should be.
+        MissingDataError: the file cannot be opened.
+        DataError: it is empty, or a line is not what it should be.
     """
     images: list[str] = []
     windows: list[np.ndarray] = []
@@ -59,7 +60,7 @@ def read_window_file(path: Path, fg_threshold: float, bg_threshold: float) -> Wi
                 images.append(name)
                 windows.append(np.insert(rows, 0, index, axis=1))
     except OSError as error:
-        raise DataError(f"Failed to open window file {path}: {error.strerror}") from None
+        raise MissingDataError(f"Failed to open window file {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DataError(f"window file {path} is not text.") from None
     if not images:

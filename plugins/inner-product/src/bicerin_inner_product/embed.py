@@ -2,7 +2,7 @@
 
 The bottom, of any shape, holds whole numbers of 0 up to `input_dim` - 1; the top has one axis more, of `num_output`.
 The table W is `(input_dim, num_output)`, the bias b `(num_output,)`. It is InnerProduct of one-hot vectors that nobody
-has to write out. float32 or float64.
+has to write out. float32 or float64. On a device, which cannot raise errors, a wrong index gives NaN.
 
 Source: Caffe's `EmbedLayer`.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts
 from bicerin_inner_product.embed_kernels import add_rows
@@ -25,6 +26,7 @@ class EmbedLayer(ArrayLayer):
 
     type = "Embed"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CudaSource(__file__, "embed.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.embed_param
@@ -47,7 +49,10 @@ class EmbedLayer(ArrayLayer):
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         table, *bias = self.weights(xp)
         y = top[0].data.reshape(-1, self.num_output)
-        y[...] = table.data[self._indices(xp, bottom[0])]
+        if xp is np:
+            y[...] = table.data[self._indices(bottom[0])]
+        else:
+            self.kernels.look_up(y.size, bottom[0].data, table.data, y, self.input_dim, self.num_output)
         if bias:
             xp.add(y, bias[0].data, out=y)
 
@@ -59,19 +64,22 @@ class EmbedLayer(ArrayLayer):
         table, *bias = self.weights(xp)
         y_diff = top[0].diff.reshape(-1, self.num_output)
         if self.param_propagate_down(0):
-            add = add_rows if xp is np else xp.add.at
-            add(table.diff, self._indices(xp, bottom[0]), y_diff)
+            if xp is np:
+                add_rows(table.diff, self._indices(bottom[0]), y_diff)
+            else:
+                sizes = (self.input_dim, self.num_output)
+                self.kernels.add_rows(y_diff.size, bottom[0].data, y_diff, table.diff, *sizes)
         if bias and self.param_propagate_down(1):
             bias[0].diff[...] += y_diff.sum(axis=0)
 
-    def _indices(self, xp: Any, bottom: Any) -> Any:
+    def _indices(self, bottom: Any) -> np.ndarray:
         """The bottom's values as integers, shape `(count,)`.
 
         Raises:
             ShapeError: one is no whole number, or no row of the table.
         """
         values = bottom.data.reshape(-1)
-        wrong = ~((values >= 0) & (values < self.input_dim) & (values == xp.floor(values)))
+        wrong = ~((values >= 0) & (values < self.input_dim) & (values == np.floor(values)))
         if wrong.any():
             position = int(wrong.argmax())
             place = tuple(map(int, np.unravel_index(position, bottom.shape)))

@@ -61,6 +61,9 @@ class InnerProductLayer(ArrayLayer):
         self.samples = prod(bottom[0].shape[:axis])
         top[0].reshape(*bottom[0].shape[:axis], self.num_output)
 
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        return self.samples * self.num_output * self.features
+
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         weight, *bias = self.weights(xp)
         x = bottom[0].data.reshape(self.samples, self.features)
@@ -87,7 +90,8 @@ class InnerProductLayer(ArrayLayer):
     def _add_product(self, xp: Any, left: Any, right: Any, total: Any) -> None:
         """total += left right, some rows at a time, so that no second array of the size of the weights is needed."""
         rows, columns = total.shape
-        step = min(rows, max(1, gradient_block(self.samples) // max(1, columns)))
+        # A GPU wants one large product, and has no such cache.
+        step = min(rows, max(1, gradient_block(self.samples) // max(1, columns))) if self.device.is_host else rows
         self._product.reshape(step, columns)
         product = (self._product if self.device.is_host else DeviceBlob(self._product)).data
         for start in range(0, rows, step):

@@ -126,6 +126,12 @@ class RecurrentLayer(ArrayLayer):
         if self.static and (bottom[2].num_axes < 2 or bottom[2].shape[0] != x.shape[1]):
             raise ShapeError(f"the static input must have the shape ({x.shape[1]}, ...), not {bottom[2].shape}.")
 
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        """Those of the products with W_x and W_h at every step, and of the one with W_static."""
+        rows = self.gates * self.num_output
+        static = sum(self._features[1:])
+        return self.streams * rows * (self.steps * (self._features[0] + self.num_output) + static)
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._check_bottoms(bottom)
         features = [prod(bottom[0].shape[2:])] + ([prod(bottom[2].shape[1:])] if self.static else [])

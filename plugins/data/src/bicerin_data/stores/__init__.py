@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 
 BACKENDS = ("lmdb", "leveldb")
 
@@ -55,10 +55,11 @@ def backend_of(path: Path) -> str:
     """Which kind of store a path holds: "lmdb" or "leveldb".
 
     Raises:
-        DataError: there is nothing, or it is neither.
+        MissingDataError: there is nothing.
+        DataError: it is neither.
     """
     if not path.exists():
-        raise DataError(f"source {path} does not exist.", f"It was looked for at {path.absolute()}.")
+        raise MissingDataError(f"source {path} does not exist.", f"It was looked for at {path.absolute()}.")
     if path.is_file() or (path / "data.mdb").exists():
         return "lmdb"
     if (path / "CURRENT").exists():
