@@ -1,6 +1,10 @@
 // What every .cu file may use, besides CUDA C. `real` is float or double, as the layer's dtype; BLOCK is the number of
 // threads of a block. All of it is put before the file by bicerin.cuda.
 
+#ifndef NAN  // NVRTC comes without C's headers
+#define NAN __int_as_float(0x7fffffff)
+#endif
+
 // In a kernel of one thread an element: i is the thread's element, of 0 to n - 1; threads beyond have nothing to do.
 #define ELEMENT(i, n) \
   const int i = blockIdx.x * BLOCK + threadIdx.x; \

@@ -1,10 +1,11 @@
 """CUDA C beside a layer: the kernels of a `.cu` file, compiled for a device and a dtype when they are first launched.
 
-    KERNELS = CudaSource(__file__, "prelu.cu")
+    class PReLULayer(Layer):
+        cuda = CudaSource(__file__, "prelu.cu")
 
-    def forward_gpu(self, bottom, top):
-        cuda = KERNELS.on(self.device, self.dtype)
-        cuda.forward(top[0].count, bottom[0].const_gpu_data, self.blobs[0].const_gpu_data, top[0].gpu_data)
+        def forward_gpu(self, bottom, top):
+            x, slope, y = bottom[0].const_gpu_data, self.blobs[0].const_gpu_data, top[0].gpu_data
+            self.kernels.forward(y.size, x, slope, y)
 
 In the file, `real` stands for float or double, and what `cuda.cuh` defines may be used:
 
@@ -14,7 +15,7 @@ In the file, `real` stands for float or double, and what `cuda.cuh` defines may 
     }
 
 A kernel is called with the number of its elements, its first parameter `int n`, and gets one thread for each; or, with
-`cuda.forward.blocks(rows, ...)`, it gets a block of `BLOCK` threads for each row. Numbers are turned into what the
+`kernels.forward.blocks(rows, ...)`, it gets a block of `BLOCK` threads for each row. Numbers are turned into what the
 parameters' types say. Arrays must be of the device, contiguous, and of the parameter's type, which CUDA does not check.
 """
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer
@@ -37,6 +39,12 @@ class LossLayer(Layer):
                 "The data and label should have the same first dimension: "
                 f"{bottom[0].shape[:1]} against {bottom[1].shape[:1]}."
             )
+
+
+def top_gradient(xp: Any, top: Sequence[Any]) -> Any:
+    """The gradient of the loss, mostly its weight: a number, or on a device, to save a copy, an array of no axis."""
+    diff = top[0].diff
+    return float(diff) if xp is np else diff
 
 
 def normalization_mode(loss_param: Any, default: str = "VALID") -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError
 from bicerin.phase import Phase
 from bicerin_activation import dropout_kernels
@@ -25,6 +26,7 @@ class DropoutLayer(NeuronLayer):
     """The expectation of y is x in both phases."""
 
     type = "Dropout"
+    cuda = CudaSource(__file__, "dropout.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         ratio: float = self.param.dropout_param.dropout_ratio
@@ -53,4 +55,4 @@ class DropoutLayer(NeuronLayer):
         elif xp is np:
             dropout_kernels.drop(source.reshape(-1), *self.key, self.threshold, self.scale, target.reshape(-1))
         else:
-            dropout_kernels.drop_array(xp, source, *self.key, self.threshold, self.scale, target)
+            self.kernels.drop(source.size, source, *self.key, self.threshold, self.scale, target)

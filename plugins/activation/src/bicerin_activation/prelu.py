@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import ShapeError
 from bicerin_activation import prelu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
@@ -23,6 +24,7 @@ class PReLULayer(NeuronLayer):
     """∂L/∂a_c is the sum of ∂L/∂y · x over the elements of channel c with x ≤ 0."""
 
     type = "PReLU"
+    cuda = CudaSource(__file__, "prelu.cu")
     keeps_bottom = True
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -48,36 +50,41 @@ class PReLULayer(NeuronLayer):
             raise ShapeError(f"Number of axes of bottom blob must be >=2: it has {bottom.num_axes}.")
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
-        x, y, slope = x.reshape(self.rows), y.reshape(self.rows), self._slope(xp)
         if xp is np:
-            prelu_kernels.forward(x, slope, y)
+            prelu_kernels.forward(x.reshape(self.rows), self._slope(), y.reshape(self.rows))
         else:
-            prelu_kernels.forward_array(xp, x, slope, y)
+            self.kernels.forward(x.size, x, *self._device_slope(xp), y, *self.rows[1:])
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
         # First, since in place the bottom's gradient overwrites the top's.
         if self.param_propagate_down(0):
-            x, y_diff = self.input(xp, bottom).reshape(self.rows), top[0].diff.reshape(self.rows)
-            sums = xp.empty(self.rows[:2], self.dtype)
-            if xp is np:
-                prelu_kernels.slope_diff(x, y_diff, sums)
-            else:
-                prelu_kernels.slope_diff_array(xp, x, y_diff, sums)
+            x, y_diff = self.input(xp, bottom), top[0].diff
             slope_diff = self.weights(xp)[0].diff
-            slope_diff += sums.sum(axis=0 if slope_diff.ndim else None)
+            if xp is np:
+                sums = np.empty(self.rows[:2], self.dtype)
+                prelu_kernels.slope_diff(x.reshape(self.rows), y_diff.reshape(self.rows), sums)
+                slope_diff += sums.sum(axis=0 if slope_diff.ndim else None)
+            else:
+                sums = xp.empty(self.channels, self.dtype)
+                self.kernels.slope_gradient.blocks(self.channels, x, y_diff, sums, *self.rows)
+                slope_diff += sums if slope_diff.ndim else sums.sum()
         super().backward_array(xp, top, propagate_down, bottom)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        x, y_diff, x_diff = (array.reshape(self.rows) for array in (x, y_diff, x_diff))
-        slope = self._slope(xp)
         if xp is np:
-            prelu_kernels.backward(x, slope, y_diff, x_diff)
+            x, y_diff, x_diff = (array.reshape(self.rows) for array in (x, y_diff, x_diff))
+            prelu_kernels.backward(x, self._slope(), y_diff, x_diff)
         else:
-            prelu_kernels.backward_array(xp, x, slope, y_diff, x_diff)
+            self.kernels.backward(x.size, x, *self._device_slope(xp), y_diff, x_diff, *self.rows[1:])
 
-    def _slope(self, xp: Any) -> Any:
+    def _slope(self) -> np.ndarray:
         """The slopes, shape (C,), also where one is shared."""
-        slope = self.weights(xp)[0].data.reshape(-1)
-        return slope if slope.size == self.channels else xp.repeat(slope, self.channels)
+        slope = self.blobs[0].data.reshape(-1)
+        return slope if slope.size == self.channels else np.repeat(slope, self.channels)
+
+    def _device_slope(self, xp: Any) -> tuple[Any, bool]:
+        """The slopes, and whether there is one for all channels."""
+        slope = self.weights(xp)[0].data
+        return slope, slope.size != self.channels

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin_activation import relu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
@@ -21,6 +22,7 @@ class ReLULayer(NeuronLayer):
     """In place the gradient reads the sign of y, which is x's where the slope is not negative."""
 
     type = "ReLU"
+    cuda = CudaSource(__file__, "relu.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.negative_slope: float = self.param.relu_param.negative_slope
@@ -29,10 +31,10 @@ class ReLULayer(NeuronLayer):
         if xp is np:
             relu_kernels.forward(x.reshape(-1), self.negative_slope, y.reshape(-1))
         else:
-            relu_kernels.forward_array(xp, x, self.negative_slope, y)
+            self.kernels.forward(x.size, x, self.negative_slope, y)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
         if xp is np:
             relu_kernels.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))
         else:
-            relu_kernels.backward_array(xp, x, self.negative_slope, y_diff, x_diff)
+            self.kernels.backward(x.size, x, self.negative_slope, y_diff, x_diff)

@@ -22,7 +22,7 @@ from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts, between
 from bicerin_loss import label_kernels
-from bicerin_loss.labels import class_labels, ignore_label, require_label_count
+from bicerin_loss.labels import CUDA, class_labels, ignore_label, require_label_count
 from bicerin_loss.softmax import class_columns
 
 
@@ -31,6 +31,7 @@ class AccuracyLayer(ArrayLayer):
 
     type = "Accuracy"
     counts = BlobCounts(bottom=2, top=between(1, 2))
+    cuda = CUDA
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.top_k: int = self.param.accuracy_param.top_k
@@ -51,14 +52,25 @@ class AccuracyLayer(ArrayLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         outer, classes, inner = self.columns
-        labels, valid = class_labels(xp, bottom[1].data, classes, self.ignore_label)
+        scores = bottom[0].data.reshape(self.columns)
+        labels, valid = class_labels(self, xp, bottom[1].data, classes, self.ignore_label)
         labels = labels.reshape(outer, inner)
-        right = xp.empty(labels.shape, bool)
-        if xp is np:
-            label_kernels.right_labels(bottom[0].data.reshape(self.columns), labels, self.top_k, right)
-        else:
-            label_kernels.right_labels_array(xp, bottom[0].data.reshape(self.columns), labels, self.top_k, right)
+        if xp is not np:
+            self._forward_device(xp, scores, labels, valid, top)
+            return
+        right = np.empty(labels.shape, bool)
+        label_kernels.right_labels(scores, labels, self.top_k, right)
         top[0].data[...] = int(right.sum()) / max(1, valid)
         if len(top) > 1:
-            seen = xp.bincount(labels[labels >= 0], minlength=classes)
-            top[1].data[...] = xp.bincount(labels[right], minlength=classes) / xp.maximum(seen, 1)
+            seen = np.bincount(labels[labels >= 0], minlength=classes)
+            top[1].data[...] = np.bincount(labels[right], minlength=classes) / np.maximum(seen, 1)
+
+    def _forward_device(self, xp: Any, scores: Any, labels: Any, valid: Any, top: Sequence[Any]) -> None:
+        classes, inner = self.columns[1:]
+        right = xp.empty(labels.shape, self.dtype)
+        self.kernels.right_labels(labels.size, scores, labels, right, self.top_k, classes, inner)
+        top[0].data[...] = right.sum() / xp.maximum(valid, 1)
+        if len(top) > 1:
+            seen, hits = xp.zeros(classes, self.dtype), xp.zeros(classes, self.dtype)
+            self.kernels.count_by_class(labels.size, labels, right, seen, hits)
+            xp.divide(hits, xp.maximum(seen, 1), out=top[1].data)

@@ -20,7 +20,7 @@ import numpy as np
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts
-from bicerin.loss_layer import LossLayer
+from bicerin.loss_layer import LossLayer, top_gradient
 from bicerin_loss.labels import require_one_label_an_image
 
 
@@ -76,7 +76,7 @@ class ContrastiveLossLayer(ArrayLayer, LossLayer):
         else:
             distance = xp.sqrt(self.squared_distance)
             push = -xp.maximum(self.margin - distance, 0) / (distance + self.SMALLEST_DISTANCE)
-        factor = xp.where(self.similar, 1, push) * (float(top[0].diff) / self.number)
+        factor = xp.where(self.similar, 1, push) * (top_gradient(xp, top) / self.number)
         for index, sign in ((0, 1), (1, -1)):
             if propagate_down[index]:
                 difference = self.on(xp, self.difference).data

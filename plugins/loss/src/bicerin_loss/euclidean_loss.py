@@ -13,7 +13,7 @@ from typing import Any
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer
-from bicerin.loss_layer import LossLayer
+from bicerin.loss_layer import LossLayer, top_gradient
 
 
 class EuclideanLossLayer(ArrayLayer, LossLayer):
@@ -46,7 +46,7 @@ class EuclideanLossLayer(ArrayLayer, LossLayer):
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
-        scale = float(top[0].diff) / self.number
+        scale = top_gradient(xp, top) / self.number
         for index, sign in ((0, 1), (1, -1)):
             if propagate_down[index]:
                 diff = bottom[index].diff

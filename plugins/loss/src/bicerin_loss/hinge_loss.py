@@ -18,8 +18,8 @@ import numpy as np
 
 from bicerin.blob import Blob
 from bicerin.layer import ArrayLayer
-from bicerin.loss_layer import LossLayer
-from bicerin_loss.labels import class_labels, refuse_label_gradient, require_one_label_an_image
+from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
 
 
 class HingeLossLayer(ArrayLayer, LossLayer):
@@ -40,13 +40,15 @@ class HingeLossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         margin = self.on(xp, self.margin).data
-        self.labels = class_labels(xp, bottom[1].data, margin.shape[1])[0].reshape(-1)
+        labels, valid = class_labels(self, xp, bottom[1].data, margin.shape[1])
+        self.labels = labels.reshape(-1)
         margin[...] = bottom[0].data.reshape(margin.shape)
         self._negate_labels(xp, margin)
         margin += 1
         xp.maximum(margin, 0, out=margin)
         total = xp.vdot(margin, margin) if self.squared else margin.sum(dtype=np.float64)
-        top[0].data[...] = total / self.number
+        # A device counts NaN where a label is wrong.
+        top[0].data[...] = total / self.number if xp is np else total / self.number + 0 * valid
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
@@ -56,12 +58,15 @@ class HingeLossLayer(ArrayLayer, LossLayer):
             return
         margin = self.on(xp, self.margin).data
         diff = bottom[0].diff.reshape(margin.shape)
-        scale = float(top[0].diff) / self.number
+        scale = top_gradient(xp, top) / self.number
         if self.squared:
             xp.multiply(margin, 2 * scale, out=diff)
         else:
             xp.multiply(xp.sign(margin), scale, out=diff)
         self._negate_labels(xp, diff)
+
+    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+        host_labels(bottom[1].cpu_data, self.margin.shape[1])
 
     def _negate_labels(self, xp: Any, rows: Any) -> None:
         rows[xp.arange(len(self.labels)), self.labels] *= -1

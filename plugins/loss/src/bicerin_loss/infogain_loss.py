@@ -65,7 +65,7 @@ class InfogainLossLayer(ProbabilityLossLayer):
         logarithms = xp.log(xp.maximum(probability, LOG_THRESHOLD))
         return -(self._rows(xp, bottom) * logarithms).sum(dtype=np.float64)
 
-    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: float, diff: Any) -> None:
+    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: Any, diff: Any) -> None:
         rows = self._rows(xp, bottom)
         gradient = probability * rows.sum(axis=1, keepdims=True) - rows
         diff[...] = xp.where(self.labels[:, None, :] >= 0, gradient * scale, 0)
@@ -74,8 +74,7 @@ class InfogainLossLayer(ProbabilityLossLayer):
         """H's row of each label, zeros where it is ignored; shape (outer, classes, inner)."""
         infogain = bottom[2] if self.infogain is None else self.on(xp, self.infogain)
         matrix = infogain.data.reshape(self.columns[1], self.columns[1])
-        rows = matrix[self.labels]
-        rows[self.labels < 0] = 0
+        rows = xp.where(self.labels[:, :, None] >= 0, matrix[self.labels], 0)
         return xp.moveaxis(rows, 2, 1)
 
     def _read_source(self) -> Any:

@@ -7,28 +7,53 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource, Kernels
 from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import Layer
+from bicerin.loss_layer import normalizer
 from bicerin_loss import label_kernels
 
+CUDA = CudaSource(__file__, "labels.cu")
 
-def class_labels(xp: Any, values: Any, classes: int, ignore_label: int | None = None) -> tuple[Any, int]:
+
+def kernels_of(layer: Layer) -> Kernels:
+    """The kernels of `labels.cu` for a layer's device and dtype."""
+    return CUDA.on(layer.device, layer.dtype)
+
+
+def class_labels(layer: Layer, xp: Any, values: Any, classes: int, ignore_label: int | None = None) -> tuple[Any, Any]:
     """The labels, a fraction cut off as Caffe does, and -1 where they are ignored; and how many are not.
 
     Returns:
-        int32 of the shape of `values`, and the number of those that are 0 or more.
+        int32 of the shape of `values`, and the number of those that are 0 or more; on a device an array of no axis,
+        NaN if any label is wrong, so that what is computed with it is NaN too.
 
     Raises:
-        LayerError: a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
+        LayerError: on the host, a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
     """
-    labels = xp.empty(values.shape, np.int32)
-    ignores, ignored = ignore_label is not None, ignore_label or 0
     if xp is np:
-        valid, wrong = label_kernels.read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
-    else:
-        valid, wrong = label_kernels.read_labels_array(xp, values, classes, ignores, ignored, labels)
+        return host_labels(values, classes, ignore_label)
+    labels, counts = xp.empty(values.shape, np.int32), xp.zeros(2, np.int32)
+    ignores, ignored = ignore_label is not None, ignore_label or 0
+    kernels_of(layer).read_labels(values.size, values, classes, ignores, ignored, labels, counts)
+    return labels, xp.where(counts[1] > 0, np.nan, counts[0]).astype(layer.dtype)
+
+
+def divisor(xp: Any, mode: str, outer: int, inner: int, valid: Any) -> Any:
+    """What a summed loss is divided by, see `bicerin.loss_layer.normalizer`; NaN where `valid` is."""
+    if xp is np or isinstance(valid, int):
+        return normalizer(mode, outer, inner, valid)
+    return xp.maximum(valid, 1) if mode == "VALID" else 0 * valid + normalizer(mode, outer, inner, 0)
+
+
+def host_labels(values: np.ndarray, classes: int, ignore_label: int | None = None) -> tuple[np.ndarray, int]:
+    """`class_labels` on the host."""
+    labels = np.empty(values.shape, np.int32)
+    ignores, ignored = ignore_label is not None, ignore_label or 0
+    valid, wrong = label_kernels.read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
     if wrong:
         flat = values.reshape(-1)
-        first = int(((labels.reshape(-1) < 0) & ((xp.trunc(flat) != ignored) | (not ignores))).argmax())
+        first = int(((labels.reshape(-1) < 0) & ((np.trunc(flat) != ignored) | (not ignores))).argmax())
         position = tuple(int(index) for index in np.unravel_index(first, values.shape))
         allowed = f"0 to {classes - 1}" if classes else "none, for there are no classes"
         if ignores:

@@ -18,8 +18,8 @@ import numpy as np
 
 from bicerin.blob import Blob
 from bicerin.layer import ArrayLayer
-from bicerin.loss_layer import LossLayer
-from bicerin_loss.labels import class_labels, refuse_label_gradient, require_one_label_an_image
+from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
 
 LOG_THRESHOLD = 1e-20
 
@@ -36,18 +36,24 @@ class MultinomialLogisticLossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         number, classes = self.rows
-        self.labels = class_labels(xp, bottom[1].data, classes)[0].reshape(number)
-        top[0].data[...] = -xp.log(self._chosen(xp, bottom)).sum(dtype=np.float64) / max(1, number)
+        labels, valid = class_labels(self, xp, bottom[1].data, classes)
+        self.labels = labels.reshape(number)
+        loss = -xp.log(self._chosen(xp, bottom)).sum(dtype=np.float64) / max(1, number)
+        # A device counts NaN where a label is wrong.
+        top[0].data[...] = loss if xp is np else loss + 0 * valid
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
         refuse_label_gradient(self.type, propagate_down)
         if propagate_down[0]:
-            scale = -float(top[0].diff) / max(1, self.rows[0])
+            scale = -top_gradient(xp, top) / max(1, self.rows[0])
             diff = bottom[0].diff.reshape(self.rows)
             diff[...] = 0
             diff[xp.arange(self.rows[0]), self.labels] = scale / self._chosen(xp, bottom)
+
+    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+        host_labels(bottom[1].cpu_data, self.rows[1])
 
     def _chosen(self, xp: Any, bottom: Sequence[Any]) -> Any:
         """The probability of each label, shape (N,)."""

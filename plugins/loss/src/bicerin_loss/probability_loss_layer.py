@@ -13,9 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.layer import ArrayLayer
-from bicerin.loss_layer import LossLayer, normalization_mode, normalizer
-from bicerin_loss.labels import class_labels, ignore_label, refuse_label_gradient, require_label_count
+from bicerin.loss_layer import LossLayer, normalization_mode, top_gradient
+from bicerin_loss.labels import (
+    class_labels,
+    divisor,
+    host_labels,
+    ignore_label,
+    refuse_label_gradient,
+    require_label_count,
+)
 from bicerin_loss.softmax import class_columns, softmax
 
 
@@ -25,6 +33,8 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
     Attributes:
         labels: int32 of shape (outer, inner), -1 where ignored.
     """
+
+    cuda = CudaSource(__file__, "softmax.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.ignore_label = ignore_label(self.param.loss_param)
@@ -46,7 +56,7 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
         """The sum over the valid labels."""
 
     @abstractmethod
-    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: float, diff: Any) -> None:
+    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: Any, diff: Any) -> None:
         """Write the gradient of the sum with respect to the scores, times `scale`, into `diff`."""
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -61,11 +71,11 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         outer, classes, inner = self.columns
-        labels, valid = class_labels(xp, bottom[1].data, classes, self.ignore_label)
+        labels, valid = class_labels(self, xp, bottom[1].data, classes, self.ignore_label)
         self.labels = labels.reshape(outer, inner)
-        self.divisor = normalizer(self.normalization, outer, inner, valid)
+        self.divisor = divisor(xp, self.normalization, outer, inner, valid)
         probability = self._probability(xp)
-        softmax(xp, bottom[0].data.reshape(self.columns), probability)
+        softmax(self, xp, bottom[0].data.reshape(self.columns), probability)
         top[0].data[...] = self.total_loss(xp, bottom, probability) / self.divisor
 
     def backward_array(
@@ -73,8 +83,11 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
     ) -> None:
         refuse_label_gradient(self.type, propagate_down)
         if propagate_down[0]:
-            scale = float(top[0].diff) / self.divisor
+            scale = top_gradient(xp, top) / self.divisor
             self.gradient(xp, bottom, self._probability(xp), scale, bottom[0].diff.reshape(self.columns))
+
+    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+        host_labels(bottom[1].cpu_data, self.columns[1], self.ignore_label)
 
     def _probability(self, xp: Any) -> Any:
         return self.on(xp, self.probability).data.reshape(self.columns)

@@ -20,8 +20,8 @@ import numpy as np
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer
-from bicerin.loss_layer import LossLayer, normalization_mode, normalizer
-from bicerin_loss.labels import ignore_label, refuse_label_gradient
+from bicerin.loss_layer import LossLayer, normalization_mode, top_gradient
+from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient
 
 
 class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
@@ -45,12 +45,12 @@ class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         x, target = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         losses = x * ((x >= 0) - target) + xp.log1p(xp.exp(-xp.absolute(x)))
-        valid_count = x.size
+        valid_count: Any = x.size
         if self.ignore_label is not None:
             valid = self._valid(xp, target)
-            valid_count = int(valid.sum())
+            valid_count = valid.sum()
             losses = xp.where(valid, losses, 0)
-        self.divisor = normalizer(self.normalization, self.outer, self.inner, valid_count)
+        self.divisor = divisor(xp, self.normalization, self.outer, self.inner, valid_count)
         top[0].data[...] = losses.sum(dtype=np.float64) / self.divisor
 
     def backward_array(
@@ -64,7 +64,7 @@ class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
         diff *= 0.5
         diff += 0.5
         diff -= target
-        diff *= float(top[0].diff) / self.divisor
+        diff *= top_gradient(xp, top) / self.divisor
         if self.ignore_label is not None:
             diff[~self._valid(xp, target)] = 0
 

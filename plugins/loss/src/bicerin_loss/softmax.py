@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
-from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.cuda import CudaSource
+from bicerin.layer import ArrayLayer, BlobCounts, Layer
 from bicerin_loss import softmax_kernels
 
 
@@ -23,13 +24,14 @@ class SoftmaxLayer(ArrayLayer):
 
     type = "Softmax"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CudaSource(__file__, "softmax.cu")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.columns = class_columns(bottom[0], bottom[0].canonical_axis(self.param.softmax_param.axis))
         top[0].reshape_like(bottom[0])
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        softmax(xp, bottom[0].data.reshape(self.columns), top[0].data.reshape(self.columns))
+        softmax(self, xp, bottom[0].data.reshape(self.columns), top[0].data.reshape(self.columns))
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
@@ -41,7 +43,11 @@ class SoftmaxLayer(ArrayLayer):
         if xp is np:
             softmax_kernels.softmax_backward(y, y_diff, x_diff)
         else:
-            softmax_kernels.softmax_backward_array(xp, y, y_diff, x_diff)
+            outer, classes, inner = self.columns
+            if inner == 1:
+                self.kernels.row_backward.blocks(outer, y, y_diff, x_diff, classes)
+            else:
+                self.kernels.column_backward(outer * inner, y, y_diff, x_diff, classes, inner)
 
 
 def class_columns(bottom: Blob, axis: int) -> tuple[int, int, int]:
@@ -49,9 +55,18 @@ def class_columns(bottom: Blob, axis: int) -> tuple[int, int, int]:
     return bottom.count_between(0, axis), bottom.shape[axis], bottom.count_between(axis + 1)
 
 
-def softmax(xp: Any, x: Any, y: Any) -> None:
-    """Write the softmax over axis 1 of `x` into `y`; both (outer, classes, inner), maybe the same array."""
+def softmax(layer: Layer, xp: Any, x: Any, y: Any) -> None:
+    """Write the softmax over axis 1 of `x` into `y`; both (outer, classes, inner), maybe the same array.
+
+    Args:
+        layer: whose `cuda` is softmax.cu.
+    """
+    outer, classes, inner = x.shape
     if xp is np:
         softmax_kernels.softmax(x, y)
+    elif not classes:
+        return
+    elif inner == 1:
+        layer.kernels.row_softmax.blocks(outer, x, y, classes)
     else:
-        softmax_kernels.softmax_array(xp, x, y)
+        layer.kernels.column_softmax(outer * inner, x, y, classes, inner)

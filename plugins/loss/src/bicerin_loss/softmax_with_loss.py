@@ -35,10 +35,12 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
     def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
         if xp is np:
             return softmax_kernels.logarithm_loss(probability, self.labels, FLT_MIN)
-        return softmax_kernels.logarithm_loss_array(xp, probability, self.labels, FLT_MIN)
+        losses = xp.empty(self.labels.shape, self.dtype)
+        self.kernels.label_losses(losses.size, probability, self.labels, losses, FLT_MIN, *self.columns[1:])
+        return losses.sum(dtype=np.float64)
 
-    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: float, diff: Any) -> None:
+    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: Any, diff: Any) -> None:
         if xp is np:
             softmax_kernels.logarithm_loss_backward(probability, self.labels, scale, diff)
         else:
-            softmax_kernels.logarithm_loss_backward_array(xp, probability, self.labels, scale, diff)
+            self.kernels.loss_backward(diff.size, probability, self.labels, scale, diff, *self.columns[1:])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin.phase import Phase
@@ -27,6 +28,7 @@ class BatchNormLayer(Layer):
 
     type = "BatchNorm"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CudaSource(__file__, "batch_norm.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.batch_norm_param
@@ -53,6 +55,9 @@ class BatchNormLayer(Layer):
         self.zeros = np.zeros(self.channels, self.dtype)
         self.ones = np.ones(self.channels, self.dtype)
         self.normalized = np.empty(0, self.dtype)
+        #: Per channel, on a device: mean, variance and inverse, then offset and slope of the gradient.
+        self.statistics = [self.new_blob((self.channels,)) for _ in range(5)]
+        self.device_normalized = self.new_blob(name="normalized")
 
     @staticmethod
     def _channels(blob: Blob) -> int:
@@ -66,8 +71,10 @@ class BatchNormLayer(Layer):
             raise ShapeError(f"it was set up for {self.channels} channels, but the bottom has {self._channels(blob)}.")
         self.aligned = (blob.shape[0], self.channels, blob.count_between(2))
         top[0].reshape(*blob.shape)
-        if blob is top[0] and not self.use_global_stats and self.normalized.shape != self.aligned:
-            self.normalized = np.empty(self.aligned, self.dtype)
+        if blob is top[0] and not self.use_global_stats:
+            self.device_normalized.reshape(*self.aligned)
+            if self.device.is_host and self.normalized.shape != self.aligned:
+                self.normalized = np.empty(self.aligned, self.dtype)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not bottom[0].count:
@@ -108,3 +115,35 @@ class BatchNormLayer(Layer):
         else:
             x = bottom[0].cpu_data.reshape(self.aligned)
             run(x, self.mean, self.inverse, self.inverse, y_diff, x_diff)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if not bottom[0].count:
+            return
+        x, sizes = bottom[0].const_gpu_data, self.aligned[1:]
+        mean, variance, inverse = (blob.gpu_data for blob in self.statistics[:3])
+        if self.use_global_stats:
+            blobs = (blob.const_gpu_data for blob in self.blobs)
+            self.kernels.global_statistics(self.channels, *blobs, mean, inverse, self.eps)
+        else:
+            self.kernels.batch_statistics.blocks(self.channels, x, mean, variance, inverse, *self.aligned, self.eps)
+            count = bottom[0].count // self.channels
+            unbiased = count / (count - 1) if count > 1 else 1.0
+            blobs = (blob.gpu_data for blob in self.blobs)
+            self.kernels.accumulate(self.channels, mean, variance, self.moving_average_fraction, unbiased, *blobs)
+        self.kernels.normalize(x.size, x, mean, inverse, top[0].gpu_data, *sizes)
+        if bottom[0] is top[0] and not self.use_global_stats:
+            self.device_normalized.gpu_data[...] = top[0].const_gpu_data.reshape(self.aligned)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0] or not bottom[0].count:
+            return
+        in_place, sizes = bottom[0] is top[0], self.aligned[1:]
+        y_diff, x_diff = top[0].const_gpu_diff, bottom[0].gpu_diff
+        mean, _, inverse, offset, slope = (blob.gpu_data for blob in self.statistics)
+        if self.use_global_stats:
+            self.kernels.scale_backward(x_diff.size, y_diff, inverse, x_diff, *sizes)
+            return
+        x = (self.device_normalized if in_place else bottom[0]).const_gpu_data
+        given = (x, y_diff, mean, inverse, in_place, offset, slope)
+        self.kernels.gradient_means.blocks(self.channels, *given, *self.aligned)
+        self.kernels.batch_backward(x_diff.size, *given, x_diff, *sizes)

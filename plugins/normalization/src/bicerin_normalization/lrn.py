@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin.phase import Phase
@@ -25,6 +26,7 @@ class LRNLayer(Layer):
 
     type = "LRN"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CudaSource(__file__, "lrn.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.lrn_param
@@ -39,6 +41,7 @@ class LRNLayer(Layer):
         self.shift: float = param.k if self.across else 1.0
         self.empty = np.empty((0, 0, 0), self.dtype)
         self.scale = self.empty
+        self.device_scale, self.ratio = self.new_blob(name="scale"), self.new_blob(name="ratio")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
@@ -49,6 +52,8 @@ class LRNLayer(Layer):
         num, channels, height, width = shape
         self.aligned = (num, channels, height * width) if self.across else (num * channels, height, width)
         top[0].reshape(*shape)
+        self.device_scale.reshape(*shape)
+        self.ratio.reshape(*shape)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         # At TEST the gradient is the exception, and computes the scale itself.
@@ -78,3 +83,17 @@ class LRNLayer(Layer):
             self.rate,
             self.beta,
         )
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        run = self.kernels.across if self.across else self.kernels.within
+        x, y, scale = bottom[0].const_gpu_data, top[0].gpu_data, self.device_scale.gpu_data
+        run(y.size, x, y, scale, *self.aligned[1:], self.size, self.rate, self.beta, self.shift)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0]:
+            return
+        x, scale, y_diff = bottom[0].const_gpu_data, self.device_scale.const_gpu_data, top[0].const_gpu_diff
+        self.kernels.ratios(x.size, x, scale, y_diff, self.ratio.gpu_data, self.beta)
+        run = self.kernels.across_backward if self.across else self.kernels.within_backward
+        given = (x, scale, y_diff, self.ratio.const_gpu_data)
+        run(x.size, *given, bottom[0].gpu_diff, *self.aligned[1:], self.size, self.rate, self.beta)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.layer import BlobCounts, Layer, between
 from bicerin_normalization.alignment import align, operand_shape
 from bicerin_normalization.scale_kernels import (
@@ -27,6 +28,7 @@ class ScaleLayer(Layer):
 
     type = "Scale"
     counts = BlobCounts(bottom=between(1, 2), top=1)
+    cuda = CudaSource(__file__, "scale.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.scale_param
@@ -47,6 +49,9 @@ class ScaleLayer(Layer):
         self.declare_blobs(*declared)
         self.no_bias = np.empty(0, self.dtype)
         self.before = np.empty(0, self.dtype)
+        self.device_before = self.new_blob(name="before")
+        #: The gradients of scale and bias of one pass, on a device.
+        self.sums = self.new_blob(name="sums")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = self._scale(bottom).shape
@@ -54,8 +59,11 @@ class ScaleLayer(Layer):
         top[0].reshape(*bottom[0].shape)
         if not self.bias_term and len(self.no_bias) != self.aligned[1]:
             self.no_bias = np.zeros(self.aligned[1], self.dtype)
-        if bottom[0] is top[0] and self.before.shape != self.aligned:
-            self.before = np.empty(self.aligned, self.dtype)
+        self.sums.reshape(2, self.aligned[1])
+        if bottom[0] is top[0]:
+            self.device_before.reshape(*self.aligned)
+            if self.device.is_host and self.before.shape != self.aligned:
+                self.before = np.empty(self.aligned, self.dtype)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, y = bottom[0].cpu_data.reshape(self.aligned), top[0].data.reshape(self.aligned)
@@ -86,6 +94,31 @@ class ScaleLayer(Layer):
                 self.blobs[-1].diff[...] += sums[1].reshape(scale.shape)
         elif propagate_down[0]:
             np.multiply(y_diff, factor[:, None], out=x_diff)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        x, scale = bottom[0].const_gpu_data, self._scale(bottom).const_gpu_data
+        if bottom[0] is top[0]:
+            self.device_before.gpu_data[...] = x.reshape(self.aligned)
+        bias = self.blobs[-1].const_gpu_data if self.bias_term else scale
+        self.kernels.forward(x.size, x, scale, bias, self.bias_term, top[0].gpu_data, *self.aligned[1:])
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        scale, y_diff = self._scale(bottom), top[0].const_gpu_diff
+        wants_scale = self.param_propagate_down(0) if self.learned else propagate_down[1]
+        wants_bias = self.bias_term and self.param_propagate_down(len(self.blobs) - 1)
+        if wants_scale or wants_bias:
+            x = (self.device_before if bottom[0] is top[0] else bottom[0]).const_gpu_data
+            sums = self.sums.gpu_data
+            self.kernels.sums.blocks(self.aligned[1], x, y_diff, sums[0], sums[1], *self.aligned)
+            if wants_scale and self.learned:
+                scale.gpu_diff[...] += sums[0].reshape(scale.shape)
+            elif wants_scale:
+                scale.gpu_diff[...] = sums[0].reshape(scale.shape)
+            if wants_bias:
+                self.blobs[-1].gpu_diff[...] += sums[1].reshape(scale.shape)
+        if propagate_down[0]:
+            factor = scale.const_gpu_data
+            self.kernels.backward(y_diff.size, y_diff, factor, bottom[0].gpu_diff, *self.aligned[1:])
 
     def _scale(self, bottom: Sequence[Blob]) -> Blob:
         return self.blobs[0] if self.learned else bottom[1]

@@ -39,10 +39,14 @@ class PlanePooling:
         self.training = context.phase is Phase.TRAIN
         self.dtype = context.dtype
         self.shape = (*shape[:2], *window.pooled_shape(shape[2], shape[3], ceil))
+        self.allocate()
+
+    def allocate(self) -> None:
+        """Make the buffers for `shape`."""
         self.mask = np.empty(0, np.int32)
         self.draws = np.empty(0, self.dtype)
         self.sums = np.empty(0, self.dtype)
-        if method == "STOCHASTIC":
+        if self.method == "STOCHASTIC":
             if self.training:
                 self.draws = np.empty(self.shape, self.dtype)
                 self.mask = np.empty(self.shape, np.int32)

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import BlobCounts, Layer, between
+from bicerin.layer import ArrayLayer, BlobCounts, between
 from bicerin.phase import Phase
+from bicerin_pooling.device_pooling import plane_pooling
 from bicerin_pooling.plane_pooling import PlanePooling
 from bicerin_pooling.window import Window
 
 
-class PoolingLayer(Layer):
+class PoolingLayer(ArrayLayer):
     """Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
 
     - MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
@@ -28,6 +30,7 @@ class PoolingLayer(Layer):
 
     type = "Pooling"
     counts = BlobCounts(bottom=1, top=between(1, 2))
+    cuda = CudaSource(__file__, "pooling.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.pooling_param
@@ -52,21 +55,23 @@ class PoolingLayer(Layer):
             window = self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
             if min(window[:2]) == 0:
                 raise ShapeError(f"Filter dimensions cannot be zero: {window.kernel_h} x {window.kernel_w}.")
-            self.pooling = PlanePooling(self.method, self.context, window, shape, self.ceil)
+            self.pooling = plane_pooling(self.method, self, window, shape, self.ceil)
             self.pooled_from = shape
         for blob in top:
             blob.reshape(*self.pooling.shape)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         # At TEST the gradient is the exception, and finds the places itself.
         masked = len(top) > 1 or self.phase is Phase.TRAIN
-        self.pooling.forward(bottom[0].cpu_data, top[0].data, masked)
+        self.pooling.forward(bottom[0].data, top[0].data, masked)
         if len(top) > 1:
             top[1].data[...] = self.pooling.mask
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
         if propagate_down[0]:
-            self.pooling.backward(bottom[0].cpu_data, bottom[0].diff, top[0].cpu_data, top[0].cpu_diff)
+            self.pooling.backward(bottom[0].data, bottom[0].diff, top[0].data, top[0].diff)
 
 
 def _window(param: Any) -> Window | None:

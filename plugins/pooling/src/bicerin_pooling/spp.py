@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-
-import numpy as np
+from typing import Any
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import ArrayLayer, BlobCounts
 from bicerin.phase import Phase
+from bicerin_pooling.device_pooling import plane_pooling
 from bicerin_pooling.plane_pooling import PlanePooling
 from bicerin_pooling.window import Window
 
 
-class SPPLayer(Layer):
+class SPPLayer(ArrayLayer):
     """Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and string them together.
 
     Level l has windows of ceil(H / 2^l) x ceil(W / 2^l) that touch without overlapping, centred by padding.
@@ -27,6 +28,7 @@ class SPPLayer(Layer):
 
     type = "SPP"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CudaSource(__file__, "pooling.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.spp_param
@@ -35,8 +37,9 @@ class SPPLayer(Layer):
         if self.pyramid_height < 1:
             raise ShapeError("pyramid_height must be at least 1, not 0.")
         self.levels: list[PlanePooling] = []
-        self.pooled: list[np.ndarray] = []
-        self.pooled_diff: list[np.ndarray] = []
+        #: What each level pools to, and its gradient.
+        self.pooled = [self.new_blob() for _ in range(self.pyramid_height)]
+        self.level_diff = self.new_blob()
         self.pooled_from: tuple[int, ...] | None = None
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -49,9 +52,9 @@ class SPPLayer(Layer):
             if min(shape[2:]) == 0:
                 raise ShapeError(f"Input dimensions cannot be zero: {shape[2]} x {shape[3]}.")
             self.levels = [self._level(2**level, shape) for level in range(self.pyramid_height)]
-            self.pooled = [np.empty(level.shape, self.dtype) for level in self.levels]
-            self.pooled_diff = [np.empty(level.shape, self.dtype) for level in self.levels]
-            self.level_diff = np.empty(shape if self.pyramid_height > 1 else 0, self.dtype)
+            for blob, level in zip(self.pooled, self.levels, strict=True):
+                blob.reshape(*level.shape)
+            self.level_diff.reshape(*shape)
             self.pooled_from = shape
         if self.pyramid_height == 1:
             top[0].reshape(*self.levels[0].shape)
@@ -67,33 +70,37 @@ class SPPLayer(Layer):
                 f"Planes of {shape[2]} x {shape[3]} need padding to divide into {bins} x {bins} bins.",
             )
         try:
-            return PlanePooling(self.method, self.context, Window(*kernel, *kernel, *pad), shape)
+            return plane_pooling(self.method, self, Window(*kernel, *kernel, *pad), shape)
         except ShapeError as error:
             raise ShapeError(
                 f"a plane of {shape[2]} x {shape[3]} does not divide into {bins} x {bins} bins: {error.reason}",
                 "A smaller pyramid_height or a larger bottom is needed.",
             ) from None
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         rows = top[0].data.reshape(top[0].shape[0], prod(top[0].shape[1:]))
         start = 0
-        for level, pooled in zip(self.levels, self.pooled, strict=True):
-            level.forward(bottom[0].cpu_data, pooled, masked=self.phase is Phase.TRAIN)
+        for level, blob in zip(self.levels, self.pooled, strict=True):
+            pooled = self.on(xp, blob).data
+            level.forward(bottom[0].data, pooled, masked=self.phase is Phase.TRAIN)
             flat = pooled.reshape(len(rows), prod(pooled.shape[1:]))
             rows[:, start : start + flat.shape[1]] = flat
             start += flat.shape[1]
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
         if not propagate_down[0]:
             return
-        rows = top[0].cpu_diff.reshape(top[0].shape[0], prod(top[0].shape[1:]))
+        rows = top[0].diff.reshape(top[0].shape[0], prod(top[0].shape[1:]))
         diff = bottom[0].diff
         start = 0
-        for level, pooled, pooled_diff in zip(self.levels, self.pooled, self.pooled_diff, strict=True):
-            flat = pooled_diff.reshape(len(rows), prod(pooled_diff.shape[1:]))
+        for level, blob in zip(self.levels, self.pooled, strict=True):
+            pooled = self.on(xp, blob)
+            flat = pooled.diff.reshape(len(rows), prod(pooled.shape[1:]))
             flat[...] = rows[:, start : start + flat.shape[1]]
-            target = self.level_diff if start else diff
-            level.backward(bottom[0].cpu_data, target, pooled, pooled_diff)
+            target = self.on(xp, self.level_diff).data if start else diff
+            level.backward(bottom[0].data, target, pooled.data, pooled.diff)
             if start:
                 diff += target
             start += flat.shape[1]

@@ -1,7 +1,8 @@
 """BatchReindex: the items of a batch in another order, some several times, some not at all: y[i] = x[index[i]].
 
 Bottoms: x `(N, ...)` and the indices `(M,)`, of 0 up to N - 1; a fraction is cut off. The top is `(M, ...)`. An item's
-gradient is the sum over its places; the indices take none. float32 or float64.
+gradient is the sum over its places; the indices take none. float32 or float64. On a device, which cannot raise errors,
+the place of a wrong index is filled with NaN.
 
 Source: Caffe's `BatchReindexLayer`.
 """
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts
 
@@ -24,6 +26,7 @@ class BatchReindexLayer(ArrayLayer):
 
     type = "BatchReindex"
     counts = BlobCounts(bottom=2, top=1)
+    cuda = CudaSource(__file__, "batch_reindex.cu")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if bottom[1].num_axes != 1:
@@ -37,7 +40,11 @@ class BatchReindexLayer(ArrayLayer):
         return bottom_index == 0
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        top[0].data[...] = bottom[0].data[self._indices(xp, bottom)]
+        if xp is np:
+            top[0].data[...] = bottom[0].data[self._indices(bottom)]
+        else:
+            batch = bottom[0].shape[0]
+            self.kernels.gather(top[0].count, bottom[0].data, bottom[1].data, top[0].data, batch, self._inner)
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
@@ -46,10 +53,14 @@ class BatchReindexLayer(ArrayLayer):
             raise LayerError("Cannot backprop to index.")
         if propagate_down[0]:
             bottom[0].diff.fill(0)
-            xp.add.at(bottom[0].diff, self._indices(xp, bottom), top[0].diff)
+            if xp is np:
+                np.add.at(bottom[0].diff, self._indices(bottom), top[0].diff)
+            else:
+                batch = bottom[0].shape[0]
+                self.kernels.scatter(top[0].count, top[0].diff, bottom[1].data, bottom[0].diff, batch, self._inner)
 
     @staticmethod
-    def _indices(xp: Any, bottom: Sequence[Any]) -> Any:
+    def _indices(bottom: Sequence[Any]) -> np.ndarray:
         """The second bottom as integers, shape `(M,)`.
 
         Raises:

@@ -1,0 +1,131 @@
+"""The GPU code against the real CuPy and NVRTC, without a GPU: every kernel compiles, every name exists.
+
+Run by `tox run -e nvrtc`, where the CuPy wheel is installed; `pytest tests` leaves this folder out.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import cupy
+import numpy as np
+import pytest
+from cupy.cuda import compiler
+
+from bicerin.cuda import OPTIONS, CudaSource
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = [ROOT / "core/src", *sorted(ROOT.glob("plugins/*/src"))]
+SOURCES = [path for package in PACKAGES for path in sorted(package.rglob("*.cu"))]
+MODULES = [path for package in PACKAGES for path in sorted(package.rglob("*.py")) if "emulated" not in str(path)]
+    path for package in PACKAGES for path in sorted(package.rglob("*.py")) if path.parts[-2] != "bicerin_emulated"
+]
+ARCHITECTURES = ("75", "80", "90", "120")
+
+
+def cubin(code: str, architecture: str) -> bytes:
+    """What NVRTC makes of CUDA C for `sm_<architecture>`, with the options that CuPy adds itself."""
+    # CuPy has no public function that compiles for a GPU that is not there; hence the wheel's pinned version.
+    program = compiler._NVRTCProgram(code, "kernel.cu", method="cubin")
+    options = (*OPTIONS, f"-arch=sm_{architecture}", "--device-as-default-execution-space", "-ftz=true")
+    compiled: bytes = program.compile(options)[0]
+    return compiled
+
+
+def test_there_are_kernels() -> None:
+    assert len(SOURCES) >= 10
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda number: f"sm_{number}")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_kernel_compiles(path: Path, dtype: type, architecture: str) -> None:
+    source = CudaSource(str(path), path.name)
+    compiled = cubin(source.code(np.dtype(dtype)), architecture)
+    assert compiled.startswith(b"\x7fELF")
+    missing = [name for name in source.signatures if name.encode() not in compiled]
+    assert source.signatures and not missing
+
+
+def test_errors_name_the_line() -> None:
+    source = CudaSource(str(SOURCES[0]), SOURCES[0].name)
+    wrong = source.code(np.dtype(np.float32)) + "\nthis is not C"
+    with pytest.raises(compiler.CompileException, match=f"{SOURCES[0].name}\\({source.text.count(chr(10)) + 2}\\)"):
+        cubin(wrong, "80")
+
+
+def array_module_uses(path: Path) -> list[tuple[str, ast.AST, ast.Call | None]]:
+    """The dotted names after `xp`, `self.xp`, `device.xp` or `cupy` in a file, with the call if there is one."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or id(node) in inner:
+            continue
+        names: list[str] = []
+        part: ast.expr = node
+        while isinstance(part, ast.Attribute) and part.attr not in ("xp", "_xp", "_cupy"):
+            names.insert(0, part.attr)
+            part = part.value
+        root = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
+        if root in ("xp", "_xp", "cupy", "_cupy") and names:
+            found.append((".".join(names), node, calls.get(id(node))))
+    return found
+
+
+def resolved(dotted: str) -> Any:
+    target: Any = cupy
+    for name in dotted.split("."):
+        target = getattr(target, name)
+    return target
+
+
+def test_every_name_of_cupy_that_is_used_exists() -> None:
+    used, wrong = 0, []
+    for path in MODULES:
+        for dotted, node, call in array_module_uses(path):
+            used += 1
+            place = f"{path.relative_to(ROOT)}:{node.lineno}: cupy.{dotted}"  # type: ignore[attr-defined]
+            try:
+                target = resolved(dotted)
+            except AttributeError:
+                wrong.append(f"{place} does not exist")
+                continue
+            plain = call and not any(isinstance(argument, ast.Starred) for argument in call.args)
+            if not plain or any(keyword.arg is None for keyword in call.keywords):
+                continue
+            try:
+                signature = inspect.signature(target)
+            except (TypeError, ValueError):
+                continue
+            try:
+                signature.bind(*call.args, **{keyword.arg: keyword for keyword in call.keywords})
+            except TypeError as error:
+                wrong.append(f"{place}: {error}")
+    assert used > 100
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_emulated_device_has_the_names_of_this_wheel() -> None:
+    recorded = json.loads((ROOT / "plugins/emulated/src/bicerin_emulated/cupy_names.json").read_text())
+    assert recorded["version"] == cupy.__version__
+    assert set(recorded["cupy"]) == {name for name in dir(cupy) if not name.startswith("_")}
+    assert set(recorded["ndarray"]) == {name for name in dir(cupy.ndarray) if not name.startswith("_")}
+    assert set(recorded["ufuncs"]) == {name for name in dir(cupy) if isinstance(getattr(cupy, name), cupy.ufunc)}
+
+
+def test_the_device_says_that_there_is_no_gpu() -> None:
+    """With the real CuPy installed, and no driver."""
+    from bicerin.device import get_device
+    from bicerin.errors import DeviceError
+
+    if cupy.is_available():
+        assert get_device("gpu").name == "gpu"
+        return
+    with pytest.raises(DeviceError, match=rf"CuPy {cupy.__version__} is installed, but finds no GPU that it can use"):
+        get_device("gpu")
