@@ -126,6 +126,16 @@ def test_same_number_other_name_parses_both_and_renumbers_the_later(fragment):
     assert numbers["c"] == alone, "a number given inside does not depend on who else is installed"
 
 
+@pytest.mark.parametrize("text", ["device_id: [3, 1, 2]", "device_id: 3 device_id: 1", "device_id: 3"])
+def test_a_field_of_caffe_that_a_plugin_repeats_may_be_given_several_times(fragment, caplog, text):
+    """The devices of yjxiong/caffe. Without the plugin, and for other fields, it is the error that it is in Caffe."""
+    schema = Schema.merged([fragment("forks", "message SolverParameter { repeated int32 device_id = 18; }")])
+    assert bicerin_proto.read_solver(text, schema).message.device_id == 3
+    assert ('"device_id" is given several times' in caplog.text) == ("1" in text)
+    with pytest.raises(ParseError, match="several|multiple|integer"):
+        bicerin_proto.read_solver(text.replace("device_id", "max_iter") + " max_iter: 1", schema)
+
+
 def test_the_order_in_which_plugins_are_found_does_not_matter(fragment):
     fragments = [
         fragment("a", field("a", 500)),

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 
-from bicerin_proto.claim import Conflict
+from bicerin_proto.claim import CAFFE, Conflict
 from bicerin_proto.errors import SchemaError
 from bicerin_proto.fragment import PACKAGE, Fragment
 from bicerin_proto.merge import Merged, merge
@@ -109,6 +109,14 @@ class Schema:
             if (conflict.message, conflict.name, conflict.winner) == (message, name, None):
                 return conflict
         return None
+
+    def is_repeated_elsewhere(self, message: str, name: str) -> bool:
+        """Tell whether a plugin lets a field be given several times where Caffe, whose meaning holds, does not."""
+        return any(
+            (conflict.message, conflict.name, conflict.winner) == (message, name, CAFFE)
+            and any(meaning.startswith("repeated ") for _, meaning in conflict.meanings)
+            for conflict in self.conflicts
+        )
 
     def renumbered(self, data: bytes, descriptor: Descriptor, owners: Mapping[str, str]) -> bytes:
         """Return a binary message of any fork with the numbers of this schema; see `Renumberer`."""

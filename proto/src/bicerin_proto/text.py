@@ -6,6 +6,7 @@ keeps the place of every field of the outermost message, and its errors say what
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from bicerin_proto import hints
 from bicerin_proto.field import is_repeated, is_required
 from bicerin_proto.schema import Schema
 from bicerin_proto.tokens import Place, Token, Tokens
+
+_log = logging.getLogger("bicerin.proto")
 
 _CLOSING = {"{": "}", "<": ">"}
 _DEEPEST = 100
@@ -117,9 +120,11 @@ class _Parser:
 
     def _known(self, message: Message, found: FieldDescriptor, name: Token, seen: set[str], depth: int) -> None:
         repeated = is_repeated(found)
-        if not repeated and name.text in seen:
+        several = repeated or (
+            found.message_type is None and self.schema.is_repeated_elsewhere(message.DESCRIPTOR.name, name.text)
+        )
+        if name.text in seen and not several:
             raise self.tokens.error(f'Non-repeated field "{name.text}" is specified multiple times.', name)
-        seen.add(name.text)
         value: Callable[[], None]
         if found.message_type is not None:
             self.tokens.accept(":")
@@ -142,12 +147,15 @@ class _Parser:
                 try:
                     if repeated:
                         getattr(message, name.text).append(read)
-                    else:
+                    elif name.text not in seen:
                         setattr(message, name.text, read)
+                    else:
+                        self._first_counts(name, token)
                 except (TypeError, ValueError) as error:
                     raise self.tokens.error(f'Bad value for "{name.text}": {error}.', token) from None
+                seen.add(name.text)
 
-        if repeated and self.tokens.accept("["):
+        if several and self.tokens.accept("["):
             if not self.tokens.accept("]"):
                 value()
                 while self.tokens.accept(","):
@@ -155,6 +163,11 @@ class _Parser:
                 self.tokens.expect("]")
         else:
             value()
+        seen.add(name.text)
+
+    def _first_counts(self, name: Token, token: Token) -> None:
+        where = ":".join(str(part) for part in (self.tokens.path or "<text>", self.tokens.place(token).line))
+        _log.warning('%s: "%s" is given several times, as in a fork of Caffe; the first counts.', where, name.text)
 
     def _scalar(self, found: FieldDescriptor) -> Any:
         if found.cpp_type == FieldDescriptor.CPPTYPE_STRING:
