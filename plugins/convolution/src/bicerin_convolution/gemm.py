@@ -14,6 +14,8 @@ from bicerin_convolution.gemm_kernels import (
     LINES,
     add_weight_gradient,
     correlate,
+    fold_products,
+    fold_scratch_size,
     pack_weights,
     scratch_size,
     weight_scratch_size,
@@ -28,6 +30,7 @@ from bicerin_convolution.workspace import workspace
 LEAST_BLOCK = 4
 #: Bytes of packed input and of output that a thread works on at a time.
 CACHE = 768 << 10
+_ONE_TAP = np.zeros(1, np.intp)
 #: Positions that are summed up between two visits to a tile of the weight gradient.
 LENGTH = 192
 #: Bytes of weight gradient that a thread sums up on its own at a time.
@@ -46,6 +49,9 @@ def data_gradient(
     dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
 ) -> None:
     """Write dx, and add to its channels the bias that a deconvolution has."""
+    if dx.size and _fold_wins(dy, w, dx):
+        _fold(dy, w, bias, geometry, group, dx)
+        return
     matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1).swapaxes(1, 2)
     for taps in data_gradient_taps(*with_rows(geometry, dx, dy)):
         _correlate(dy, matrix, bias, dx, taps, geometry)
@@ -80,6 +86,45 @@ def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: in
                 sums,
                 scratch,
             )
+
+
+def _fold_wins(dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> bool:
+    """Whether to add up the im2col matrix of dx rather than to unfold dy.
+
+    The work that goes with either is by taps and positions, times the channels of dx or those of dy.
+    """
+    taps, plane = prod(w.shape[2:]), prod(dy.shape[2:])
+    small = ROWS * taps * plane * dy.itemsize <= 2 * CACHE
+    return taps > 1 and plane >= 32 and small and dx.shape[1] * plane < dy.shape[1] * prod(dx.shape[2:])
+
+
+def _fold(
+    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
+) -> None:
+    taps = forward_taps(*with_rows(geometry, dx, dy))
+    depth, channels, plane = w.shape[0] // group, w.shape[1], prod(dy.shape[2:])
+    lines = channels * taps.taps.size
+    if bias is None:
+        bias = workspace("bias", (dx.shape[1],), w.dtype)
+        bias.fill(0)
+    fits = CACHE // (ROWS * taps.taps.size * plane * w.itemsize)
+    bundle = ROWS * max(1, min(fits, -(-channels // ROWS)))
+    with threads(w.size * len(dy) * plane) as workers:
+        packed = workspace("weights", (group, depth, _up(lines, ROWS)), w.dtype)
+        pack_weights(w.reshape(group, depth, lines, 1).swapaxes(1, 2), _ONE_TAP, packed)
+        size = fold_scratch_size(bundle, taps.taps.size, depth, plane, w.itemsize)
+        fold_products(
+            dy.reshape(*dy.shape[:2], plane),
+            packed,
+            lines,
+            bias,
+            as_rows(dx, geometry),
+            taps.rows,
+            taps.columns,
+            taps.stride,
+            bundle,
+            workspace("scratch", (workers, size), w.dtype),
+        )
 
 
 def _up(number: int, multiple: int) -> int:

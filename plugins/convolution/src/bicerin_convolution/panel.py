@@ -12,6 +12,7 @@ LLVM's terms, since a loop in Python leaves it to chance whether the tile stays 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import llvmlite.binding
@@ -80,6 +81,29 @@ class Vectors:
         """Elements of a long vector, from the first on."""
         lanes = list(range(first, first + (length or self.length)))
         return self.shuffle(value, ir.Constant(value.type, ir.Undefined), lanes)
+
+    def line(self, first: Any, count: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """Once: the body of a loop over a line, given index, place and mask of each vector of it."""
+        intp = count.type
+        lanes = ir.Constant(ir.VectorType(intp, self.length), list(range(self.length)))
+        step = ir.Constant(intp, self.length)
+        with cgutils.for_range_slice(self.builder, ir.Constant(intp, 0), count, step, inc=True) as (index, _):
+            place = self.builder.bitcast(self.builder.gep(first, [index]), self.type.as_pointer())
+            left = self.splat(self.builder.sub(count, index), lanes.type)
+            yield index, place, self.builder.icmp_signed("<", lanes, left)
+
+    def store_masked(self, value: Any, place: Any, mask: Any) -> None:
+        kinds = [self.type, place.type, ir.IntType(32), mask.type]
+        store = self._function("store", ir.VoidType(), kinds)
+        self.builder.call(store, [value, place, ir.IntType(32)(self.align), mask])
+
+    def load_masked(self, place: Any, mask: Any) -> Any:
+        load = self._function("load", self.type, [place.type, ir.IntType(32), mask.type, self.type])
+        return self.builder.call(load, [place, ir.IntType(32)(self.align), mask, self.constant(0)])
+
+    def _function(self, name: str, result: Any, kinds: list[Any]) -> Any:
+        kind = ir.FunctionType(result, kinds)
+        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.{name}.{self.suffix}.p0")
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
@@ -187,29 +211,36 @@ def copy_line(typing: Any, source: Any, source_at: Any, added: Any, target: Any,
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source_, at, added_, target_, target_at_, count_ = args
         vectors = Vectors(context, builder, source)
-        intp = args[1].type
-        first = pointer(context, builder, source, args[0], args[1])
-        target_first = pointer(context, builder, target, args[3], args[4])
-        summand = vectors.splat(args[2])
-        step = ir.Constant(intp, vectors.length)
-        numbers = ir.VectorType(intp, vectors.length)
-        lanes = ir.Constant(numbers, list(range(vectors.length)))
-        masks = ir.VectorType(ir.IntType(1), vectors.length)
-        store = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [vectors.type, vectors.type.as_pointer(), ir.IntType(32), masks]),
-            f"llvm.masked.store.{vectors.suffix}.p0",
-        )
-        with cgutils.for_range_slice(builder, ir.Constant(intp, 0), args[5], step, inc=True) as (index, _):
-            value = builder.fadd(vectors.load(builder.gep(first, [index])), summand)
-            place = builder.bitcast(builder.gep(target_first, [index]), vectors.type.as_pointer())
-            left = vectors.splat(builder.sub(args[5], index), numbers)
-            builder.call(store, [value, place, ir.IntType(32)(vectors.align), builder.icmp_signed("<", lanes, left)])
+        summand = vectors.splat(added_)
+        first = pointer(context, builder, source, source_, at)
+        for index, place, mask in vectors.line(pointer(context, builder, target, target_, target_at_), count_):
+            vectors.store_masked(builder.fadd(vectors.load(builder.gep(first, [index])), summand), place, mask)
         return context.get_dummy_value()
 
     intp = types.intp
     return types.void(source, intp, source.dtype, target, intp, intp), generate
+
+
+@intrinsic
+def add_line(typing: Any, source: Any, source_at: Any, target: Any, target_at: Any, count: Any) -> Any:
+    """add_line(source, source_at, target, target_at, count): add exactly `count` elements to the target's.
+
+    The source is read to the end of the last vector.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source_, at, target_, target_at_, count_ = args
+        vectors = Vectors(context, builder, source)
+        first = pointer(context, builder, source, source_, at)
+        for index, place, mask in vectors.line(pointer(context, builder, target, target_, target_at_), count_):
+            total = builder.fadd(vectors.load(builder.gep(first, [index])), vectors.load_masked(place, mask))
+            vectors.store_masked(total, place, mask)
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(source, intp, target, intp, intp), generate
 
 
 @intrinsic
