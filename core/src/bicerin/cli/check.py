@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -128,10 +129,13 @@ def examine(
 
 
 def _in_each_phase(document: Any, options: Mapping[str, Any]) -> list[NetOutline]:
-    """The net in the phases TRAIN and TEST, or once where its layers are the same."""
+    """The net in the phases TRAIN and TEST, of which it may be meant for one, or once where its layers are the same."""
     if document.message.state.HasField("phase"):
         return [outline(document, **options)]
     nets = [outline(document, phase, **options) for phase in ("TRAIN", "TEST")]
+    meant = [net for net in nets if not net.cut_off]
+    if len(meant) == 1:
+        return meant
     rows = [[(row.name, row.type, row.top_shapes, row.error) for row in net.layers] for net in nets]
     return nets if rows[0] != rows[1] else nets[1:]
 
@@ -148,7 +152,7 @@ def _check_solver(
         solvers.load(document.message.type).check(document.message)
     except BicerinError as error:
         note(error)
-    sources = net_sources(document, layer_providers)
+    sources = net_sources(document, layer_providers, _above)
     for read in (lambda: [sources.train_net()], sources.test_nets):
         try:
             report.nets += [outline(net, **options) for net in read()]
@@ -158,6 +162,15 @@ def _check_solver(
             # Of the file that the solver names, which may be the same for both.
             if str(error) not in report.errors:
                 report.errors.append(str(error))
+
+
+def _above(path: str, solver: Path | None) -> Path | None:
+    """A file that a solver names from the folder that it is meant to be run in: some folder above it."""
+    for folder in solver.absolute().parents if solver is not None else ():
+        if (folder / path).is_file():
+            _log.info("%s: found from %s", path, folder)
+            return folder / path
+    return None
 
 
 def _shapes(values: Sequence[str]) -> dict[str, Shape]:

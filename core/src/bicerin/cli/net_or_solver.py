@@ -33,13 +33,27 @@ def read_net_or_solver(
             raise max(not_a_net, not_a_solver, key=_place) from None
 
 
-def net_sources(solver: bicerin_proto.Document, layer_providers: Mapping[str, str] | None = None) -> NetSources:
-    """The nets that a solver names."""
+def net_sources(
+    solver: bicerin_proto.Document,
+    layer_providers: Mapping[str, str] | None = None,
+    search: Callable[[str, Path | None], Path | None] = lambda path, solver: None,
+) -> NetSources:
+    """The nets that a solver names.
+
+    Args:
+        search: where else to look for a file that is not where `Context.resolve` looks, given the solver's path.
+    """
     from bicerin.context import Context
     from bicerin.solver.nets import NetSources
 
     directory = solver.path.parent if solver.path is not None else None
-    return NetSources(solver, Context(directory=directory).resolve, _reader(layer_providers))
+    context = Context(directory=directory)
+
+    def resolve(path: str) -> Path:
+        found = context.resolve(path)
+        return found if found.exists() else search(path, solver.path) or found
+
+    return NetSources(solver, resolve, _reader(layer_providers))
 
 
 def train_net(

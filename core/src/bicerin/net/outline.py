@@ -76,6 +76,8 @@ class NetOutline:
     #: The layers that could be set up, and who owns their learnable blobs.
     built: dict[str, Layer] = field(default_factory=dict, repr=False)
     learnable: Parameters = field(default_factory=Parameters, repr=False)
+    #: Whether a layer reads what only a layer makes that is not in this phase: the net is not meant for it.
+    cut_off: bool = False
 
     @property
     def errors(self) -> list[str]:
@@ -137,10 +139,12 @@ class _Outliner:
             shapes_only=True,
         )
         rows = []
+        left_out: set[str] = set()
         for index in range(len(param.layer)):
             definition, location = param.layer[index], locations[index]
             try:
                 if not included(definition, state, location):
+                    left_out.update(definition.top)
                     continue
             except NetError as error:
                 row = LayerOutline(definition.name, definition.type, location, [], [], error=str(error))
@@ -149,12 +153,16 @@ class _Outliner:
             if not definition.HasField("phase"):
                 definition.phase = state.phase
             rows.append(self._layer(definition, replace(context, location=location, phase=Phase(definition.phase))))
-        return NetOutline(param.name, Phase(state.phase).name, rows, self.built, self.parameters)
+        cut_off = any(name in left_out and name not in self.blobs for row in rows for name in row.bottom)
+        return NetOutline(param.name, Phase(state.phase).name, rows, self.built, self.parameters, cut_off)
 
     def _layer(self, definition: Any, context: Context) -> LayerOutline:
         row = LayerOutline(
             definition.name, definition.type, context.location or "", list(definition.bottom), list(definition.top)
         )
+        for name in row.bottom:
+            if name not in self.blobs and name in self.given:
+                self.blobs[name] = Blob(self.given[name], _DTYPE, name=name)
         row.bottom_shapes = [self._shape(name) for name in row.bottom]
         top = [self._top(row, position, name) for position, name in enumerate(row.top)]
         known = self._tops_of(row, definition, context, top)
@@ -202,7 +210,7 @@ class _Outliner:
             self.built[row.name] = layer
             return list(top)
         except PluginError as error:
-            row.error = f"{where}: {error}"
+            row.error = f"{where}: {str(error).partition(chr(10))[0]}"
             # A layer that works in place cannot change the shape, whatever it is.
             kept = [self.blobs.get(name) if name in row.bottom else None for name in row.top]
             row.assumed = any(kept)
