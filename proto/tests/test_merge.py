@@ -132,7 +132,7 @@ def test_a_field_of_caffe_that_a_plugin_repeats_may_be_given_several_times(fragm
     schema = Schema.merged([fragment("forks", "message SolverParameter { repeated int32 device_id = 18; }")])
     assert bicerin_proto.read_solver(text, schema).message.device_id == 3
     assert ('"device_id" is given several times' in caplog.text) == ("1" in text)
-    with pytest.raises(ParseError, match="several|multiple|integer"):
+    with pytest.raises(ParseError, match=r"several|multiple|integer"):
         bicerin_proto.read_solver(text.replace("device_id", "max_iter") + " max_iter: 1", schema)
 
 
