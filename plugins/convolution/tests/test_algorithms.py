@@ -148,7 +148,8 @@ def worst(found: np.ndarray, expected: np.ndarray) -> float:
 def test_large_shapes_as_the_reference_in_float64(shape: tuple, algorithm: ModuleType, dtype: str) -> None:
     x, w, bias, dy, geometry, group = random_problem(shape, dtype)
     exact = [array.astype(np.float64) for array in (x, w, bias, dy)]
-    tolerance = 1e-5 if dtype == "float32" else 1e-13
+    # A plain float32 sum of the 10,000 terms of the largest is off by 1e-5.
+    tolerance = 2e-5 if dtype == "float32" else 1e-13
     y, expected = np.full_like(dy, np.nan), np.empty(dy.shape)
     algorithm.forward(x, w, bias, geometry, group, y)
     reference.forward(exact[0], exact[1], exact[2], geometry, group, expected)
