@@ -53,7 +53,7 @@ def time(
         stages=stages,
         layer_providers=layer_providers,
     )
-    measured = _measure(built, iterations)
+    measured = measure(built, iterations)
     if as_json:
         click.echo(json_text(measured, indent=2))
     else:
@@ -97,7 +97,8 @@ class _Stopwatch:
         self.transfers[index] += self._count() - self._moved
 
 
-def _measure(net: Net, iterations: int) -> dict[str, Any]:
+def measure(net: Net, iterations: int) -> dict[str, Any]:
+    """What `bicerin time --json` prints of a net."""
     watch = _Stopwatch(net)
     for _ in range(_WARM_UP):
         net.forward_backward()

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
+import platform
+import time
+from pathlib import Path
 
 from bicerin.cli.messages import Prefixed, StderrHandler, logger
 
@@ -34,6 +38,19 @@ def init_log(level: int = 0, stderr: bool = True) -> None:
 def log(message: str) -> None:
     """Write a line to the log."""
     _log.info("%s", message)
+
+
+def log_to_folder(folder: str | os.PathLike[str], program: str) -> Path:
+    """Write the log to a file in a folder too, with the name that glog gives it, and a link `<program>.INFO` to it."""
+    when = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{program}.{platform.node()}.{getpass.getuser()}.log.INFO.{when}.{os.getpid()}"
+    handler = logging.FileHandler(Path(folder) / name, encoding="utf-8")
+    handler.setFormatter(Prefixed())
+    logger.addHandler(handler)
+    link = Path(folder) / f"{program}.INFO"
+    link.unlink(missing_ok=True)
+    link.symlink_to(name)
+    return Path(folder) / name
 
 
 def _level(number: int) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import weakref
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from bicerin.registry import devices
+from bicerin.device import get_device
+from bicerin.errors import DeviceError, PluginError
 
 _log = logging.getLogger("bicerin.caffe")
 
@@ -37,10 +39,7 @@ def set_mode_cpu() -> None:
 
 
 def set_mode_gpu() -> None:
-    """Make nets for the GPU from now on. Where no installed plugin brings one, they stay on the CPU, with a warning."""
-    if "gpu" not in devices:
-        _log.warning('set_mode_gpu: no installed plugin brings the device "gpu": nets run on the CPU')
-        return
+    """Make nets for the GPU from now on. Where there is none, they stay on the CPU, with a warning."""
     _settings.gpu = True
 
 
@@ -51,7 +50,23 @@ def set_device(device_id: int) -> None:
 
 def device() -> str:
     """The device of a net that is made now."""
-    return f"gpu:{_settings.device_id}" if _settings.gpu else "cpu"
+    return gpu_or_cpu(_settings.device_id) if _settings.gpu else "cpu"
+
+
+def gpu_or_cpu(device_id: int) -> str:
+    """The GPU of this number; the CPU, with a warning, where there is no GPU at all."""
+    try:
+        get_device("gpu")
+    except (DeviceError, PluginError) as error:
+        _warn_of_missing_gpu(str(error))
+        return "cpu"
+    return f"gpu:{device_id}"
+
+
+@lru_cache(maxsize=1)
+def _warn_of_missing_gpu(reason: str) -> None:
+    """Say so once."""
+    _log.warning("a GPU is asked for, and there is none: nets run on the CPU. %s", reason)
 
 
 def set_random_seed(seed: int) -> None:

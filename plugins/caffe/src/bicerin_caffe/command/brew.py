@@ -1,0 +1,202 @@
+"""`caffe`: train, test, time, device_query."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+import bicerin
+import bicerin_proto
+from bicerin.schema import layer_owners, schema
+from bicerin_caffe import settings
+from bicerin_caffe.command.flags import GLOG, FlagError, parse
+from bicerin_caffe.command.program import bicerin_command, running
+
+_log = logging.getLogger("bicerin.caffe")
+
+_FLAGS: dict[str, Any] = {
+    "gpu": "",
+    "solver": "",
+    "model": "",
+    "phase": "",
+    "level": 0,
+    "stage": "",
+    "snapshot": "",
+    "weights": "",
+    "iterations": 50,
+    "sigint_effect": "stop",
+    "sighup_effect": "snapshot",
+    "help": False,
+    "version": False,
+}
+
+_USAGE = """\
+usage: caffe <command> <args>
+
+commands:
+  train           train or finetune a model
+  test            score a model
+  device_query    show GPU diagnostic information
+  time            benchmark model execution time
+
+flags, with one dash or two, as -flag value or -flag=value:
+  -gpu            the GPU to run on: its number; "all" or several numbers where several can train together
+  -solver         the solver definition (train)
+  -model          the model definition (test, time)
+  -phase          TRAIN or TEST (time); TRAIN by default
+  -level          the level of the net's state
+  -stage          the stages of the net's state, separated by commas
+  -snapshot       the solver state to go on from (train)
+  -weights        the weights to start from, separated by commas; not with -snapshot
+  -iterations     how many iterations to run (test, time); 50 by default
+  -sigint_effect  what SIGINT does: snapshot, stop or none (train); stop by default
+  -sighup_effect  what SIGHUP does: snapshot, stop or none (train); snapshot by default
+"""
+
+
+def caffe() -> NoReturn:
+    """What the script `caffe` runs."""
+    try:
+        flags, rest = parse(sys.argv[1:], {**_FLAGS, **GLOG})
+    except FlagError as error:
+        sys.exit(f"ERROR: {error}")
+    if flags["version"]:
+        print("caffe version 1.0.0")
+        sys.exit(0)
+    if flags["help"] or len(rest) != 1:
+        print(_USAGE, end="")
+        sys.exit(1 if rest else 0)
+    if rest[0] not in _COMMANDS:
+        sys.exit(f"ERROR: Unknown action: {rest[0]}; available: {', '.join(_COMMANDS)}")
+    running("caffe", flags, _COMMANDS[rest[0]])
+
+
+def _train(flags: dict[str, Any]) -> None:
+    if not flags["solver"]:
+        raise FlagError("Need a solver definition to train: -solver FILE.")
+    if flags["snapshot"] and flags["weights"]:
+        raise FlagError("Give a snapshot to resume training or weights to finetune but not both.")
+    command = ["train", flags["solver"], "--device", _train_device(flags)]
+    for name in ("sigint_effect", "sighup_effect"):
+        if flags[name] not in ("snapshot", "stop", "none"):
+            raise FlagError(f'Invalid signal effect "{flags[name]}" was specified: it is snapshot, stop or none.')
+        command += [f"--{name.replace('_', '-')}", flags[name]]
+    command += [f"--weights={path}" for path in _listed(flags["weights"])]
+    command += [f"--resume={flags['snapshot']}"] if flags["snapshot"] else []
+    command += [f"--stage={stage}" for stage in _listed(flags["stage"])]
+    command += [f"--level={flags['level']}"] if flags["level"] else []
+    _log.info("Starting Optimization")
+    bicerin_command(*command)
+    _log.info("Optimization Done.")
+
+
+def _train_device(flags: dict[str, Any]) -> str:
+    if flags["gpu"]:
+        return _device(flags)
+    param = bicerin_proto.read_solver(Path(flags["solver"]), schema(), owners=layer_owners()).message
+    if param.HasField("solver_mode") and param.solver_mode == param.GPU:
+        return settings.gpu_or_cpu(param.device_id)
+    return "cpu"
+
+
+def _device(flags: dict[str, Any]) -> str:
+    numbers = ["0"] if flags["gpu"] == "all" else _listed(flags["gpu"])
+    if not all(number.isdecimal() for number in numbers):
+        raise FlagError(f"illegal value '{flags['gpu']}' specified for flag 'gpu': it is a number, numbers, or all.")
+    if len(numbers) > 1:
+        _log.warning("-gpu %s: one GPU is used, %s", flags["gpu"], numbers[0])
+    device = settings.gpu_or_cpu(int(numbers[0])) if numbers else "cpu"
+    _log.info("Use %s.", "CPU" if device == "cpu" else f"GPU with device ID {numbers[0]}")
+    return device
+
+
+def _net(flags: dict[str, Any], purpose: str, phase: str) -> bicerin.Net:
+    if not flags["model"]:
+        raise FlagError(f"Need a model definition to {purpose}: -model FILE.")
+    net = bicerin.Net(
+        Path(flags["model"]), phase, device=_device(flags), level=flags["level"], stages=_listed(flags["stage"])
+    )
+    for path in _listed(flags["weights"]):
+        net.load_weights(Path(path))
+    return net
+
+
+def _test(flags: dict[str, Any]) -> None:
+    if not flags["weights"]:
+        raise FlagError("Need model weights to score: -weights FILE.")
+    net = _net(flags, "score", "TEST")
+    iterations = flags["iterations"]
+    _log.info("Running for %d iterations.", iterations)
+    loss = 0.0
+    sums: dict[str, np.ndarray] = {}
+    for number in range(iterations):
+        loss += net.run_forward()
+        for name in net.outputs:
+            output = net.blobs[name].cpu_data.reshape(-1)
+            sums[name] = sums[name] + output if name in sums else output.astype(np.float64)
+            for value in output.tolist():
+                _log.info("Batch %d, %s = %g", number, name, value)
+    _log.info("Loss: %g", loss / iterations)
+    for name, total in sums.items():
+        weight = net.loss_weight(name)
+        for mean in (total / iterations).tolist():
+            _log.info("%s = %g%s", name, mean, f" (* {weight:g} = {weight * mean:g} loss)" if weight else "")
+
+
+def _time(flags: dict[str, Any]) -> None:
+    from bicerin.cli.time import measure
+
+    net = _net(flags, "time", flags["phase"] or "TRAIN")
+    _log.info("*** Benchmark begins ***")
+    _log.info("Testing for %d iterations.", flags["iterations"])
+    measured = measure(net, flags["iterations"])
+    _log.info("Average time per layer:")
+    for layer in measured["layers"]:
+        for direction in ("forward", "backward"):
+            _log.info("%10s\t%s: %g ms.", layer["name"], direction, layer[f"{direction}_ms"])
+    _log.info("Average Forward pass: %g ms.", measured["forward_ms"])
+    _log.info("Average Backward pass: %g ms.", measured["backward_ms"])
+    _log.info("Average Forward-Backward: %g ms.", measured["total_ms"])
+    _log.info("Total Time: %g ms.", measured["total_ms"] * flags["iterations"])
+    _log.info("*** Benchmark ends ***")
+
+
+def _device_query(flags: dict[str, Any]) -> None:
+    from bicerin.device import get_device
+
+    for number in ["0"] if flags["gpu"] in ("", "all") else _listed(flags["gpu"]):
+        _log.info("Querying GPUs %s", flags["gpu"] or number)
+        device: Any = get_device(f"gpu:{number}")
+        cuda = device.xp.cuda.runtime
+        properties = cuda.getDeviceProperties(int(number))
+        for what, value in (
+            ("Device id", number),
+            ("Major revision number", properties["major"]),
+            ("Minor revision number", properties["minor"]),
+            ("Name", properties["name"].decode()),
+            ("Total global memory", properties["totalGlobalMem"]),
+            ("Total shared memory per block", properties["sharedMemPerBlock"]),
+            ("Total registers per block", properties["regsPerBlock"]),
+            ("Warp size", properties["warpSize"]),
+            ("Maximum threads per block", properties["maxThreadsPerBlock"]),
+            ("Clock rate", properties.get("clockRate", "unknown")),
+            ("Number of multiprocessors", properties["multiProcessorCount"]),
+        ):
+            _log.info("%-32s%s", f"{what}:", value)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+_COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "train": _train,
+    "test": _test,
+    "time": _time,
+    "device_query": _device_query,
+}
