@@ -1,0 +1,83 @@
+"""Text of the forks, one line for each way in which they add to Caffe's schema."""
+
+from __future__ import annotations
+
+import pytest
+
+import bicerin_proto
+from bicerin.schema import schema
+
+
+@pytest.mark.parametrize("text", [
+    # NVIDIA
+    'default_forward_type: FLOAT16 default_backward_math: FLOAT global_grad_scale: 1000 eltwise_mem_sharing: false',
+    'layer { type: "Data" data_param { cache: true shuffle: true threads: 2 parser_threads: 3 } forward_type: FLOAT16 }',
+    'layer { transform_param { img_rand_resize_lower: 256 interpolation_algo_up: INTER_LINEAR } }',
+    'layer { batch_norm_param { scale_filler { value: 1 } bias_filler { value: 0 } scale_bias: true engine: CUDNN } }',
+    'layer { detectnet_groundtruth_param { stride: 16 gridbox_type: GRIDBOX_MIN object_class { src: 1 dst: 0 } } }',
+    'layer { convolution_param { conv_algos_override: "1,1,3" cudnn_convolution_algo_seeker: GET } }',
+    # intel
+    'engine: "MKLDNN" bn_stats_batch_size: 32 compile_net_state { bn_scale_remove: true kept_bn_layers: "a" }',
+    'layer { engine: "MKL2017" convolution_param { engine: MKLDNN relu: true } pooling_param { engine: MKL2017 } }',
+    'layer { quantization_param { bw_layer_in: 8 scale_in: 1 scale_in: 2 is_negative_input: true } }',
+    'layer { transform_param { random_resize_param { resize_param { interp_mode: CUBIC } } flow: true } }',
+    'layer { eltwise_param { engine: MKLDNN } inner_product_param { engine: MKLDNN } concat_param { engine: CAFFE } }',
+    'multinode { model_parallel { layer_from: "a" layer_to: "b" num_nodes: 2 } }',
+    'layer { region_loss_param { biases: [1, 2] } eval_detection_param { score_type: PROB } reorg_param { } }',
+    # yjxiong
+    'mem_param { optimize_train: true }',
+    'layer { transform_param { fix_crop: true multi_scale: true scale_ratios: [1, .875] is_flow: true } }',
+    'layer { seg_data_param { } batch_reduction_param { level: 1 reduction_param { operation: TOPK k: 3 } } }',
+    # happynear
+    'layer { inner_distance_param { num_output: 10 } softmax_param { normalize_type: "Softmax" } }',
+    'layer { convolution_param { weight_filler { type: "msra" alpha: 0.1 } } insanity_param { lb: 3 ub: 8 } }',
+    'layers { name: "a" type: BATCH_NORM } layers { name: "b" type: INSANITY }',
+    # others
+    'layer { type: "Yolov3" yolov3_param { anchors_scale: 32 mask: [6, 7, 8] biases: 10 iou_loss: GIOU } }',
+    'layer { margin_inner_product_param { type: QUADRUPLE base: 1000 gamma: 0.12 lambda_min: 5 } }',
+    'layer { dense_image_data_param { label_divide_factor: 8 } }',
+    'layer { roi_warping_param { } mask_resize_param { output_width: 14 } dropout_param { scale_train: false } }',
+    'layer { compact_bilinear_param { num_output: 16000 sum_pool: false } noise_param { mu: 1 uniform_range: 2 } }',
+])  # fmt: skip
+def test_nets(text: str) -> None:
+    """They parse, and survive being written and read again."""
+    net = bicerin_proto.read_net(text + "\n", schema(), upgrade=False).message
+    assert type(net).FromString(net.SerializeToString()) == net
+
+
+@pytest.mark.parametrize("text", [
+    'larc: true larc_policy: "clip" larc_eta: 0.001 min_lr: 1e-5 rampup_interval: 400 momentum_policy: "poly"',
+    'solver_data_type: FLOAT16 max_epoch: 90 store_blobs_in_old_format: true solver_type: SAG',
+    'warmup_iter: 5 warmup_start_lr: 0.1 local_lr_auto: true local_gw_ratio: 0.001 engine: "MKLDNN" test_offset: 0',
+    'stagelr: 0.1 stagelr: 0.01 stageiter: [10, 20] richness: 100 group_id: [0, 0]',
+])  # fmt: skip
+def test_solvers(text: str) -> None:
+    solver = bicerin_proto.read_solver(text, schema(), upgrade=False).message
+    assert type(solver).FromString(solver.SerializeToString()) == solver
+
+
+def test_the_first_of_several_devices_counts() -> None:
+    assert bicerin_proto.read_solver("device_id: [2, 0, 1]", schema()).message.device_id == 2
+
+
+def test_older_layer_types() -> None:
+    net = bicerin_proto.read_net('layers { name: "a" type: BATCH_NORM } layers { name: "b" type: LOCAL }', schema())
+    assert [layer.type for layer in net.message.layer] == ["BatchNorm", "Local"]
+
+
+def varint(number: int) -> bytes:
+    out = b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+@pytest.mark.parametrize(("number", "field"), [
+    (160, "scale_param"), (161, "bias_param"), (136, "reshape_param"), (135, "tile_param"),
+])  # fmt: skip
+def test_numbers_of_caffes_own_fields_in_forks(number: int, field: str) -> None:
+    inner = varint(1 << 3) + varint(3)
+    data = varint(2 << 3 | 2) + b"\x01T" + varint(number << 3 | 2) + varint(len(inner)) + inner
+    net = varint(100 << 3 | 2) + varint(len(data)) + data
+    layer = bicerin_proto.read_net(net, schema(), owners={"T": "bicerin-forks"}, upgrade=False).message.layer[0]
+    assert layer.HasField(field)
