@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from bicerin.errors import PluginError
 from bicerin.layer import BlobCounts, at_most
 from bicerin.registry import layers
 from bicerin.testing import CHECKS, LayerConformance, check_gradient, layer_case, run_layer
@@ -124,3 +127,11 @@ def test_in_place() -> None:
     run = run_layer('type: "Square"', [np.full((2, 2), 3.0)], in_place=True)
     run.forward()
     assert (run.bottom[0].data == 9).all()
+
+
+def test_the_python_layer_helper_names_what_it_needs(provided: Any) -> None:
+    from bicerin.testing import test_gradient_for_python_layer
+
+    provided.index["bicerin.layers"].pop("Python", None)
+    with pytest.raises(PluginError, match="pip install bicerin-python"):
+        test_gradient_for_python_layer([("x", np.ones(2))], ["y"], "module", "Layer", "", [True])

@@ -3,6 +3,7 @@
 - `layer_case`: a row of a table of cases; `LayerConformance`: a test class that runs every check on them.
 - `check_recorded`: against results that a reference implementation computed.
 - `check_gradient`: against numeric differences, in float64; `check_device_parity`: a device against the CPU.
+- `test_gradient_for_python_layer`: the same for a class of the user's, with the arguments that users of Caffe know.
 - `run_layer`: one layer alone on given arrays, for tests of one's own.
 
 Everything but `LayerConformance` works without pytest.
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bicerin.testing.checks import CHECKS, check_device_parity
     from bicerin.testing.conformance import LayerConformance
     from bicerin.testing.gradient import check_gradient
+    from bicerin.testing.python_layer import test_gradient_for_python_layer
     from bicerin.testing.recorded import assert_close, check_recorded, recorded_cases
     from bicerin.testing.run import LayerRun, run_layer
 
@@ -33,6 +35,7 @@ _HOME = {
     "layer_case": "case",
     "recorded_cases": "recorded",
     "run_layer": "run",
+    "test_gradient_for_python_layer": "python_layer",
 }
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "layer_case",
     "recorded_cases",
     "run_layer",
+    "test_gradient_for_python_layer",
 ]
 
 
