@@ -33,8 +33,8 @@ def forward(definition: str, values: list[float], **options: object) -> np.ndarr
 
 @pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_batch_of_none_then_of_one_then_of_three(type_name: str, dtype: type) -> None:
-    run = run_layer(f'type: "{type_name}" {TYPES[type_name]}', [np.ones((0, 4, 2))], dtype=dtype)
+def test_batch_of_none_then_of_one_then_of_three(type_name: str, dtype: type, device: str) -> None:
+    run = run_layer(f'type: "{type_name}" {TYPES[type_name]}', [np.ones((0, 4, 2))], dtype=dtype, device=device)
     for number in (0, 1, 3):
         run.bottom[0].reshape(number, 4, 2)
         run.forward()
@@ -51,9 +51,9 @@ def test_nan_stays_nan(type_name: str) -> None:
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-def test_one_bottom_and_one_top(type_name: str) -> None:
+def test_one_bottom_and_one_top(type_name: str, device: str) -> None:
     with pytest.raises(BlobCountError, match=f"{type_name} Layer takes 1 bottom"):
-        run_layer(f'type: "{type_name}" {TYPES[type_name]}', [np.ones((2, 2))] * 2)
+        run_layer(f'type: "{type_name}" {TYPES[type_name]}', [np.ones((2, 2))] * 2, device=device)
 
 
 @pytest.mark.parametrize("warned", ["Log", "Exp", "Power"])
@@ -103,18 +103,18 @@ def test_values(definition: str, values: list[float], expected: list[float]) -> 
         ('type: "Clip" clip_param { min: 2 max: 1 }', "min is 2"),
     ],
 )
-def test_bad_parameters(definition: str, message: str) -> None:
+def test_bad_parameters(definition: str, message: str, device: str) -> None:
     with pytest.raises(LayerError, match=message):
-        run_layer(definition, [np.ones((2, 2))])
+        run_layer(definition, [np.ones((2, 2))], device=device)
 
 
-def test_absval_is_not_in_place() -> None:
+def test_absval_is_not_in_place(device: str) -> None:
     with pytest.raises(LayerError, match="does not allow in-place computation"):
-        run_layer('type: "AbsVal"', [np.ones((2, 2))], in_place=True)
+        run_layer('type: "AbsVal"', [np.ones((2, 2))], in_place=True, device=device)
 
 
-def test_threshold_has_no_gradient() -> None:
-    run = run_layer('type: "Threshold"', [np.ones((2, 2))])
+def test_threshold_has_no_gradient(device: str) -> None:
+    run = run_layer('type: "Threshold"', [np.ones((2, 2))], device=device)
     run.forward()
     with pytest.raises(LayerError, match="no gradient"):
         run.backward([True])
@@ -122,27 +122,27 @@ def test_threshold_has_no_gradient() -> None:
 
 
 class TestPReLU:
-    def test_needs_channels(self) -> None:
+    def test_needs_channels(self, device: str) -> None:
         with pytest.raises(ShapeError, match="must be >=2"):
-            run_layer('type: "PReLU"', [np.ones(3)])
+            run_layer('type: "PReLU"', [np.ones(3)], device=device)
 
-    def test_refuses_another_number_of_channels(self) -> None:
-        run = run_layer('type: "PReLU"', [np.ones((2, 3))])
+    def test_refuses_another_number_of_channels(self, device: str) -> None:
+        run = run_layer('type: "PReLU"', [np.ones((2, 3))], device=device)
         run.bottom[0].reshape(2, 4)
         with pytest.raises(ShapeError, match="4 channels"):
             run.forward()
 
-    def test_refuses_slopes_that_do_not_fit(self) -> None:
+    def test_refuses_slopes_that_do_not_fit(self, device: str) -> None:
         blob = "blobs { shape { dim: 2 } data: 1 data: 2 }"
         with pytest.raises(ShapeError, match=r"\(3,\)"):
-            run_layer(f'type: "PReLU" {blob}', [np.ones((2, 3))])
+            run_layer(f'type: "PReLU" {blob}', [np.ones((2, 3))], device=device)
 
     def test_takes_slopes_of_a_model(self) -> None:
         blob = "blobs { shape { dim: 2 } data: 3 data: 0 }"
         np.testing.assert_array_equal(forward(f'type: "PReLU" {blob}', [-2, -2]), [-6, 0])
 
-    def test_without_gradient_of_the_slopes(self) -> None:
-        run = run_layer('type: "PReLU"', [-np.ones((2, 3))])
+    def test_without_gradient_of_the_slopes(self, device: str) -> None:
+        run = run_layer('type: "PReLU"', [-np.ones((2, 3))], device=device)
         run.layer.set_param_propagate_down(0, False)
         run.forward()
         run.top[0].diff[...] = 1

@@ -57,16 +57,18 @@ LAYERS = [
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("definition", "limits", "kink"), LAYERS, ids=[row[0] for row in LAYERS])
-def test_gradient(definition: str, limits: tuple, kink: Callable | None, shape: tuple[int, ...]) -> None:
-    check_gradient(definition, [values(shape, *limits)], kink=kink, reseed="Dropout" in definition)
+def test_gradient(definition: str, limits: tuple, kink: Callable | None, shape: tuple[int, ...], device: str) -> None:
+    check_gradient(definition, [values(shape, *limits)], kink=kink, reseed="Dropout" in definition, device=device)
 
 
 @pytest.mark.parametrize("definition", [row[0] for row in LAYERS if "AbsVal" not in row[0]])
-def test_in_place_equals_not_in_place(definition: str) -> None:
+def test_in_place_equals_not_in_place(definition: str, device: str) -> None:
     limits = next(row[1] for row in LAYERS if row[0] == definition)
     x = values((2, 3, 4, 5), *limits)
     y_diff = values(x.shape)
-    separate, same = (run_layer(definition, [x], dtype=np.float64, in_place=flag) for flag in (False, True))
+    separate, same = (
+        run_layer(definition, [x], dtype=np.float64, in_place=flag, device=device) for flag in (False, True)
+    )
     for run in (separate, same):
         run.forward()
         run.top[0].diff[...] = y_diff

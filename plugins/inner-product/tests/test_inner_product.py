@@ -36,9 +36,9 @@ def expected(x: np.ndarray, run, axis: int, transpose: bool = False) -> np.ndarr
         ("num_output: 3 axis: -1", (2, 3, 4)),
     ],
 )
-def test_gradient(options, shape):
+def test_gradient(options, shape, device):
     x = np.random.default_rng(0).normal(size=shape)
-    check_gradient(layer(options), [x])
+    check_gradient(layer(options), [x], device=device)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -53,24 +53,26 @@ def test_gradient(options, shape):
         (1, (1, 3, 5), (1, 4)),
     ],
 )
-def test_forward(axis, shape, top_shape, transpose, dtype):
+def test_forward(axis, shape, top_shape, transpose, dtype, device):
     x = np.random.default_rng(1).normal(size=shape).astype(dtype)
-    run = run_layer(layer(f"num_output: 4 axis: {axis} transpose: {str(transpose).lower()}"), [x], dtype=dtype)
+    run = run_layer(
+        layer(f"num_output: 4 axis: {axis} transpose: {str(transpose).lower()}"), [x], dtype=dtype, device=device
+    )
     run.forward()
     assert run.top[0].shape == top_shape
     assert run.top[0].data.dtype == dtype
     np.testing.assert_allclose(run.top[0].data, expected(x, run, axis, transpose), rtol=1e-5, atol=1e-5)
 
 
-def test_negative_axis_counts_from_the_end():
+def test_negative_axis_counts_from_the_end(device):
     x = np.random.default_rng(2).normal(size=(2, 3, 5))
-    run = run_layer(layer("num_output: 4 axis: -2"), [x], dtype=np.float64)
+    run = run_layer(layer("num_output: 4 axis: -2"), [x], dtype=np.float64, device=device)
     run.forward()
     np.testing.assert_allclose(run.top[0].data, expected(x, run, 1))
 
 
-def test_batch_may_grow_and_shrink():
-    run = run_layer(layer(), [np.zeros((2, 3))])
+def test_batch_may_grow_and_shrink(device):
+    run = run_layer(layer(), [np.zeros((2, 3))], device=device)
     random = np.random.default_rng(3)
     for batch in (5, 0, 1, 2):
         x = random.normal(size=(batch, 3)).astype(np.float32)
@@ -85,14 +87,16 @@ def test_batch_may_grow_and_shrink():
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
-def test_gradient_in_blocks(monkeypatch, block):
+def test_gradient_in_blocks(monkeypatch, block, device):
     monkeypatch.setattr(inner_product, "gradient_block", lambda samples: block)
-    check_gradient(layer("num_output: 5"), [np.random.default_rng(4).normal(size=(3, 6))])
-    check_gradient(layer("num_output: 5 transpose: true"), [np.random.default_rng(4).normal(size=(3, 6))])
+    check_gradient(layer("num_output: 5"), [np.random.default_rng(4).normal(size=(3, 6))], device=device)
+    check_gradient(
+        layer("num_output: 5 transpose: true"), [np.random.default_rng(4).normal(size=(3, 6))], device=device
+    )
 
 
-def test_frozen_parameters_keep_their_diff():
-    run = run_layer(layer(), [np.ones((2, 3))])
+def test_frozen_parameters_keep_their_diff(device):
+    run = run_layer(layer(), [np.ones((2, 3))], device=device)
     run.layer.set_param_propagate_down(0, False)
     run.forward()
     run.top[0].diff[...] = 1
@@ -102,32 +106,34 @@ def test_frozen_parameters_keep_their_diff():
     assert (run.layer.blobs[1].diff == 2).all()
 
 
-def test_blobs_are_weight_and_bias():
-    assert [b.shape for b in run_layer(layer(), [np.zeros((2, 3, 5))]).layer.blobs] == [(4, 15), (4,)]
-    transposed = run_layer(layer("num_output: 4 transpose: true bias_term: false"), [np.zeros((2, 3, 5))])
+def test_blobs_are_weight_and_bias(device):
+    assert [b.shape for b in run_layer(layer(), [np.zeros((2, 3, 5))], device=device).layer.blobs] == [(4, 15), (4,)]
+    transposed = run_layer(
+        layer("num_output: 4 transpose: true bias_term: false"), [np.zeros((2, 3, 5))], device=device
+    )
     assert [b.shape for b in transposed.layer.blobs] == [(15, 4)]
 
 
-def test_blobs_of_a_saved_layer_in_the_legacy_shape():
-    message = run_layer(layer(), [np.zeros((2, 3))]).layer.to_proto()
+def test_blobs_of_a_saved_layer_in_the_legacy_shape(device):
+    message = run_layer(layer(), [np.zeros((2, 3))], device=device).layer.to_proto()
     for blob, shape in zip(message.blobs, [(1, 1, 4, 3), (1, 1, 1, 4)], strict=True):
         blob.ClearField("shape")
         blob.num, blob.channels, blob.height, blob.width = shape
-    run = run_layer(message, [np.zeros((2, 3))])
+    run = run_layer(message, [np.zeros((2, 3))], device=device)
     assert [b.shape for b in run.layer.blobs] == [(4, 3), (4,)]
 
 
-def test_errors():
+def test_errors(device):
     with pytest.raises(ShapeError, match="num_output must be positive"):
-        run_layer(layer(""), [np.zeros((2, 3))])
+        run_layer(layer(""), [np.zeros((2, 3))], device=device)
     with pytest.raises(ShapeError, match="axis 2 is out of range"):
-        run_layer(layer("num_output: 4 axis: 2"), [np.zeros((2, 3))])
+        run_layer(layer("num_output: 4 axis: 2"), [np.zeros((2, 3))], device=device)
     with pytest.raises(BlobCountError, match="InnerProduct Layer takes 1 bottom blob"):
-        run_layer(layer(), [np.zeros((2, 3))] * 2)
-    run = run_layer(layer(), [np.zeros((2, 3))])
+        run_layer(layer(), [np.zeros((2, 3))] * 2, device=device)
+    run = run_layer(layer(), [np.zeros((2, 3))], device=device)
     run.bottom[0].reshape(2, 5)
     with pytest.raises(ShapeError, match=r"Input size incompatible with inner product parameters: 5 .* for 3"):
         run.forward()
     message = run.layer.to_proto()
     with pytest.raises(ShapeError, match=r"parameter blob 0 must have the shape \(4, 7\), not \(4, 3\)"):
-        run_layer(message, [np.zeros((2, 7))])
+        run_layer(message, [np.zeros((2, 7))], device=device)

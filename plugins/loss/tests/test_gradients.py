@@ -33,8 +33,8 @@ SOFTMAX = [
 
 
 @pytest.mark.parametrize(("options", "x"), SOFTMAX)
-def test_softmax(options: str, x: np.ndarray) -> None:
-    check_gradient(f'type: "Softmax" {options}', [x])
+def test_softmax(options: str, x: np.ndarray, device: str) -> None:
+    check_gradient(f'type: "Softmax" {options}', [x], device=device)
 
 
 LABEL_LOSSES = [
@@ -54,12 +54,12 @@ LABEL_LOSSES = [
 
 
 @pytest.mark.parametrize(("type_name", "options", "x", "y"), LABEL_LOSSES)
-def test_label_loss(type_name: str, options: str, x: np.ndarray, y: np.ndarray) -> None:
+def test_label_loss(type_name: str, options: str, x: np.ndarray, y: np.ndarray, device: str) -> None:
     inputs = [x, y]
     if type_name == "InfogainLoss":
         classes = x.shape[2 if "axis" in options else 1]
         inputs.append(RANDOM.uniform(0, 1, (1, 1, classes, classes)))
-    check_gradient(f'type: "{type_name}" {options}', inputs)
+    check_gradient(f'type: "{type_name}" {options}', inputs, device=device)
 
 
 def hinge_kink(x: np.ndarray) -> np.ndarray:
@@ -91,12 +91,12 @@ LOSSES: list[tuple[str, list[np.ndarray], Callable | None]] = [
 
 
 @pytest.mark.parametrize(("definition", "inputs", "kink"), LOSSES, ids=[row[0] for row in LOSSES])
-def test_loss(definition: str, inputs: list[np.ndarray], kink: Callable | None) -> None:
-    check_gradient(definition, inputs, kink=kink)
+def test_loss(definition: str, inputs: list[np.ndarray], kink: Callable | None, device: str) -> None:
+    check_gradient(definition, inputs, kink=kink, device=device)
 
 
 @pytest.mark.parametrize("margin", [0.1, 3, 20])
-def test_contrastive_loss(margin: float) -> None:
+def test_contrastive_loss(margin: float, device: str) -> None:
     # Caffe adds 1e-4 to the distance that the gradient is divided by, so it is that much too small.
     definition = f'type: "ContrastiveLoss" contrastive_loss_param {{ margin: {margin} }}'
-    check_gradient(definition, [scores(6, 3), scores(6, 3), labels(2, 6)], tolerance=3e-4)
+    check_gradient(definition, [scores(6, 3), scores(6, 3), labels(2, 6)], tolerance=3e-4, device=device)

@@ -18,14 +18,14 @@ def loss(definition: str, *inputs: object, **options: object) -> float:
 
 
 class TestSoftmax:
-    def test_large_scores(self) -> None:
-        run = run_layer('type: "Softmax"', [np.array([[1e4, 1e4, -1e4], [-1e4, -2e4, -3e4]])])
+    def test_large_scores(self, device: str) -> None:
+        run = run_layer('type: "Softmax"', [np.array([[1e4, 1e4, -1e4], [-1e4, -2e4, -3e4]])], device=device)
         run.forward()
         np.testing.assert_allclose(run.top[0].data, [[0.5, 0.5, 0], [1, 0, 0]])
 
-    def test_in_place(self) -> None:
+    def test_in_place(self, device: str) -> None:
         x, y_diff = RANDOM.normal(size=(2, 3, 5)), RANDOM.normal(size=(2, 3, 5))
-        runs = [run_layer('type: "Softmax"', [x], in_place=flag) for flag in (False, True)]
+        runs = [run_layer('type: "Softmax"', [x], in_place=flag, device=device) for flag in (False, True)]
         for run in runs:
             run.forward()
             run.top[0].diff[...] = y_diff
@@ -33,18 +33,18 @@ class TestSoftmax:
         np.testing.assert_array_equal(runs[0].top[0].data, runs[1].top[0].data)
         np.testing.assert_allclose(runs[0].bottom[0].diff, runs[1].bottom[0].diff, rtol=1e-5, atol=1e-7)
 
-    def test_nan_spoils_its_own_sum_only(self) -> None:
-        run = run_layer('type: "Softmax"', [np.array([[0, np.nan, 1], [0, 0, 0]])])
+    def test_nan_spoils_its_own_sum_only(self, device: str) -> None:
+        run = run_layer('type: "Softmax"', [np.array([[0, np.nan, 1], [0, 0, 0]])], device=device)
         run.forward()
         assert np.isnan(run.top[0].data).tolist() == [[True] * 3, [False] * 3]
 
-    def test_axis_out_of_range(self) -> None:
+    def test_axis_out_of_range(self, device: str) -> None:
         with pytest.raises(ShapeError, match="axis 2"):
-            run_layer('type: "Softmax" softmax_param { axis: 2 }', [np.ones((2, 3))])
+            run_layer('type: "Softmax" softmax_param { axis: 2 }', [np.ones((2, 3))], device=device)
 
     @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (1, 3), (2, 3, 0), (2, 3, 600), (3, 40)])
-    def test_shapes(self, shape: tuple[int, ...]) -> None:
-        run = run_layer('type: "Softmax"', [RANDOM.normal(size=shape)])
+    def test_shapes(self, shape: tuple[int, ...], device: str) -> None:
+        run = run_layer('type: "Softmax"', [RANDOM.normal(size=shape)], device=device)
         run.forward()
         run.backward()
         if run.top[0].count:
@@ -87,8 +87,8 @@ class TestLabels:
             ("MultinomialLogisticLoss", "MultinomialLogisticLoss Layer cannot backpropagate to label inputs."),
         ],
     )
-    def test_have_no_gradient(self, type_name: str, message: str) -> None:
-        run = run_layer(f'type: "{type_name}"', [self.X, np.zeros(4)])
+    def test_have_no_gradient(self, type_name: str, message: str, device: str) -> None:
+        run = run_layer(f'type: "{type_name}"', [self.X, np.zeros(4)], device=device)
         run.forward()
         assert run.propagate_down == [True, False]
         with pytest.raises(LayerError, match=message):
@@ -116,10 +116,11 @@ class TestSoftmaxWithLoss:
     def test_nan_is_a_nan_loss(self) -> None:
         assert np.isnan(loss('type: "SoftmaxWithLoss"', [[0, np.nan], [0, 0]], [0, 0]))
 
-    def test_nan_of_an_ignored_label_has_no_gradient(self) -> None:
+    def test_nan_of_an_ignored_label_has_no_gradient(self, device: str) -> None:
         run = run_layer(
             'type: "SoftmaxWithLoss" loss_param { ignore_label: 1 }',
             [np.array([[0, np.nan], [1, 0]]), np.array([1, 0])],
+            device=device,
         )
         assert np.isfinite(run.forward())
         run.backward()
@@ -144,27 +145,31 @@ class TestSoftmaxWithLoss:
         value = loss(f'type: "SoftmaxWithLoss" loss_param {{ ignore_label: 7 {options} }}', np.zeros((2, 4, 3)), labels)
         assert value == pytest.approx(5 * np.log(4) / divisor)
 
-    def test_nothing_but_ignored_labels(self) -> None:
-        run = run_layer('type: "SoftmaxWithLoss" loss_param { ignore_label: 0 }', [np.ones((3, 2)), np.zeros(3)])
+    def test_nothing_but_ignored_labels(self, device: str) -> None:
+        run = run_layer(
+            'type: "SoftmaxWithLoss" loss_param { ignore_label: 0 }', [np.ones((3, 2)), np.zeros(3)], device=device
+        )
         assert run.forward() == 0
         run.backward()
         assert (run.bottom[0].diff == 0).all()
 
-    def test_second_top_is_the_softmax(self) -> None:
+    def test_second_top_is_the_softmax(self, device: str) -> None:
         x = RANDOM.normal(size=(3, 4, 2))
-        run = run_layer('type: "SoftmaxWithLoss" top: "loss" top: "p"', [x, np.zeros((3, 2))])
-        softmax = run_layer('type: "Softmax"', [x])
+        run = run_layer('type: "SoftmaxWithLoss" top: "loss" top: "p"', [x, np.zeros((3, 2))], device=device)
+        softmax = run_layer('type: "Softmax"', [x], device=device)
         run.forward()
         softmax.forward()
         np.testing.assert_array_equal(run.top[1].data, softmax.top[0].data)
 
-    def test_too_many_tops(self) -> None:
+    def test_too_many_tops(self, device: str) -> None:
         with pytest.raises(BlobCountError, match="at most 2 top"):
-            run_layer('type: "SoftmaxWithLoss"', [np.ones((3, 2)), np.zeros(3)], tops=3)
+            run_layer('type: "SoftmaxWithLoss"', [np.ones((3, 2)), np.zeros(3)], tops=3, device=device)
 
-    def test_loss_weight_scales_the_gradient(self) -> None:
+    def test_loss_weight_scales_the_gradient(self, device: str) -> None:
         x, y = RANDOM.normal(size=(3, 4)), np.array([0, 3, 1])
-        runs = [run_layer(f'type: "SoftmaxWithLoss" loss_weight: {weight}', [x, y]) for weight in (1, -2)]
+        runs = [
+            run_layer(f'type: "SoftmaxWithLoss" loss_weight: {weight}', [x, y], device=device) for weight in (1, -2)
+        ]
         for run in runs:
             run.forward()
             run.backward()
@@ -184,8 +189,8 @@ class TestSoftmaxWithLoss:
         ('type: "Accuracy"', [(3,), ()]),
     ],
 )
-def test_batch_of_none_then_of_one(definition: str, shapes: list[tuple[int, ...]]) -> None:
-    run = run_layer(definition, [np.ones((0, *shape)) for shape in shapes])
+def test_batch_of_none_then_of_one(definition: str, shapes: list[tuple[int, ...]], device: str) -> None:
+    run = run_layer(definition, [np.ones((0, *shape)) for shape in shapes], device=device)
     for number in (0, 1, 4, 0):
         for blob, shape in zip(run.bottom, shapes, strict=True):
             blob.reshape(number, *shape)
@@ -231,8 +236,8 @@ class TestAccuracy:
             self.accuracy([[1, 0, 0]], [0], "top_k: 4")
         assert self.accuracy([[0, 0, 0]], [0], "top_k: 3")[0] == 1
 
-    def test_has_no_gradient(self) -> None:
-        run = run_layer('type: "Accuracy"', [np.ones((2, 2)), np.zeros(2)])
+    def test_has_no_gradient(self, device: str) -> None:
+        run = run_layer('type: "Accuracy"', [np.ones((2, 2)), np.zeros(2)], device=device)
         run.forward()
         with pytest.raises(LayerError, match="no gradient"):
             run.backward([True, False])
@@ -280,8 +285,8 @@ class TestInfogainLoss:
             loss('type: "InfogainLoss"', self.X, self.Y, np.ones((2, 2)))
 
     @pytest.mark.parametrize(("flags", "kind"), [((0, 1, 0), "label"), ((0, 0, 1), "infogain")])
-    def test_no_gradient_of_labels_and_matrix(self, flags: tuple, kind: str) -> None:
-        run = run_layer('type: "InfogainLoss"', [self.X, np.array(self.Y), np.ones((3, 3))])
+    def test_no_gradient_of_labels_and_matrix(self, flags: tuple, kind: str, device: str) -> None:
+        run = run_layer('type: "InfogainLoss"', [self.X, np.array(self.Y), np.ones((3, 3))], device=device)
         run.forward()
         assert run.propagate_down == [True, False, False]
         with pytest.raises(LayerError, match=f"cannot backpropagate to {kind} inputs"):
@@ -304,8 +309,8 @@ class TestOtherLosses:
         value = loss('type: "SigmoidCrossEntropyLoss"', [[1000, -1000, 1000.0]], [[1, 0, 0.5]])
         assert value == pytest.approx(500)
 
-    def test_sigmoid_cross_entropy_refuses_label_gradient(self) -> None:
-        run = run_layer('type: "SigmoidCrossEntropyLoss"', [np.ones((2, 3)), np.ones((2, 3))])
+    def test_sigmoid_cross_entropy_refuses_label_gradient(self, device: str) -> None:
+        run = run_layer('type: "SigmoidCrossEntropyLoss"', [np.ones((2, 3)), np.ones((2, 3))], device=device)
         run.forward()
         with pytest.raises(LayerError, match="Layer cannot backpropagate to label inputs"):
             run.backward([False, True])
@@ -324,8 +329,8 @@ class TestOtherLosses:
         with pytest.raises(ShapeError):
             loss('type: "ContrastiveLoss"', *[np.ones(shape) for shape in shapes])
 
-    def test_contrastive_refuses_label_gradient(self) -> None:
-        run = run_layer('type: "ContrastiveLoss"', [np.ones((2, 3)), np.ones((2, 3)), np.ones(2)])
+    def test_contrastive_refuses_label_gradient(self, device: str) -> None:
+        run = run_layer('type: "ContrastiveLoss"', [np.ones((2, 3)), np.ones((2, 3)), np.ones(2)], device=device)
         run.forward()
         assert run.propagate_down == [True, True, False]
         with pytest.raises(LayerError, match="cannot backpropagate to label inputs"):

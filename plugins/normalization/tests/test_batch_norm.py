@@ -30,33 +30,35 @@ STATISTICS = (np.array([0.3, -0.6, 0.9]), np.array([1.5, 3.0, 0.6]), np.array([1
 @SHAPES
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_definition(shape: tuple[int, ...], in_place: bool, dtype: type) -> None:
+def test_definition(shape: tuple[int, ...], in_place: bool, dtype: type, device: str) -> None:
     x = values(*shape)
-    run = run_layer(batch_norm(), [x], in_place=in_place, dtype=dtype)
+    run = run_layer(batch_norm(), [x], in_place=in_place, dtype=dtype, device=device)
     run.forward()
     assert run.top[0].data == pytest.approx(normalized(x), rel=1e-4, abs=1e-5)
 
 
 @SHAPES
 @pytest.mark.parametrize("eps", [1e-5, 0.1])
-def test_gradient_of_batch_statistics(shape: tuple[int, ...], eps: float) -> None:
-    check_gradient(batch_norm(f"eps: {eps}"), [values(*shape)])
-    check_gradient(batch_norm(f"eps: {eps} use_global_stats: false"), [values(*shape)], phase="TEST")
+def test_gradient_of_batch_statistics(shape: tuple[int, ...], eps: float, device: str) -> None:
+    check_gradient(batch_norm(f"eps: {eps}"), [values(*shape)], device=device)
+    check_gradient(batch_norm(f"eps: {eps} use_global_stats: false"), [values(*shape)], phase="TEST", device=device)
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 6, 5), (5, 3)])
-def test_gradient_of_global_statistics(shape: tuple[int, ...]) -> None:
-    check_gradient(batch_norm(), [values(*shape)], phase="TEST", parameters=STATISTICS)
-    check_gradient(batch_norm("use_global_stats: true"), [values(*shape)], parameters=STATISTICS)
+def test_gradient_of_global_statistics(shape: tuple[int, ...], device: str) -> None:
+    check_gradient(batch_norm(), [values(*shape)], phase="TEST", parameters=STATISTICS, device=device)
+    check_gradient(batch_norm("use_global_stats: true"), [values(*shape)], parameters=STATISTICS, device=device)
 
 
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
 @pytest.mark.parametrize("shape", [(4, 3, 6, 5), (5, 3)])
-def test_gradient_in_place(shape: tuple[int, ...], phase: str) -> None:
+def test_gradient_in_place(shape: tuple[int, ...], phase: str, device: str) -> None:
     """Also when a later in-place layer has overwritten the top."""
     gradients = []
     for in_place in (False, True):
-        run = run_layer(batch_norm(), [values(*shape)], phase=phase, parameters=STATISTICS, in_place=in_place)
+        run = run_layer(
+            batch_norm(), [values(*shape)], phase=phase, parameters=STATISTICS, in_place=in_place, device=device
+        )
         run.forward()
         if in_place:
             run.top[0].data.fill(9)
@@ -66,22 +68,22 @@ def test_gradient_in_place(shape: tuple[int, ...], phase: str) -> None:
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-4, abs=1e-5)
 
 
-def test_global_statistics_are_divided_by_their_weight() -> None:
+def test_global_statistics_are_divided_by_their_weight(device: str) -> None:
     x = values(2, 3, 4, 4)
-    run = run_layer(batch_norm("eps: 0.01"), [x], phase="TEST", parameters=STATISTICS, dtype=np.float64)
+    run = run_layer(batch_norm("eps: 0.01"), [x], phase="TEST", parameters=STATISTICS, dtype=np.float64, device=device)
     run.forward()
     mean, variance = (statistic.reshape(3, 1, 1) / 1.5 for statistic in STATISTICS[:2])
     assert run.top[0].data == pytest.approx((x - mean) / np.sqrt(variance + np.float32(0.01)))
 
 
-def test_without_any_batch_yet_global_statistics_are_zeros() -> None:
-    run = run_layer(batch_norm("eps: 0.25"), [values(2, 3, 4, 4)], phase="TEST", dtype=np.float64)
+def test_without_any_batch_yet_global_statistics_are_zeros(device: str) -> None:
+    run = run_layer(batch_norm("eps: 0.25"), [values(2, 3, 4, 4)], phase="TEST", dtype=np.float64, device=device)
     run.forward()
     assert run.top[0].data == pytest.approx(values(2, 3, 4, 4) / 0.5)
 
 
-def test_running_averages() -> None:
-    run = run_layer(batch_norm("moving_average_fraction: 0.75"), [values(2, 3, 4, 4)], dtype=np.float64)
+def test_running_averages(device: str) -> None:
+    run = run_layer(batch_norm("moving_average_fraction: 0.75"), [values(2, 3, 4, 4)], dtype=np.float64, device=device)
     mean, variance, weight = np.zeros(3), np.zeros(3), 0.0
     for seed in range(3):
         x = values(2, 3, 4, 4, seed=seed)
@@ -94,35 +96,35 @@ def test_running_averages() -> None:
         assert blob.data == pytest.approx(expected)
 
 
-def test_one_value_a_channel_has_no_unbiased_variance() -> None:
-    run = run_layer(batch_norm(), [values(1, 3)])
+def test_one_value_a_channel_has_no_unbiased_variance(device: str) -> None:
+    run = run_layer(batch_norm(), [values(1, 3)], device=device)
     run.forward()
     assert (run.layer.blobs[1].data == 0).all()
     assert (run.top[0].data == 0).all()
 
 
-def test_an_empty_batch_changes_nothing() -> None:
-    run = run_layer(batch_norm(), [values(0, 3, 2, 2)], parameters=STATISTICS)
+def test_an_empty_batch_changes_nothing(device: str) -> None:
+    run = run_layer(batch_norm(), [values(0, 3, 2, 2)], parameters=STATISTICS, device=device)
     run.forward()
     run.backward()
     for blob, before in zip(run.layer.blobs, STATISTICS, strict=True):
         assert np.array_equal(blob.data, before.astype(np.float32))
 
 
-def test_the_solver_leaves_the_statistics_alone() -> None:
-    layer = run_layer(batch_norm(rest="param { lr_mult: 0 decay_mult: 0 }"), [values(2, 3)]).layer
+def test_the_solver_leaves_the_statistics_alone(device: str) -> None:
+    layer = run_layer(batch_norm(rest="param { lr_mult: 0 decay_mult: 0 }"), [values(2, 3)], device=device).layer
     assert [(spec.lr_mult, spec.decay_mult) for spec in layer.param.param] == [(0, 0), (0, 1), (0, 1)]
     with pytest.raises(LayerError, match="Cannot configure batch normalization statistics as layer parameters"):
-        run_layer(batch_norm(rest="param { lr_mult: 1 }"), [values(2, 3)])
+        run_layer(batch_norm(rest="param { lr_mult: 1 }"), [values(2, 3)], device=device)
 
 
-def test_channels_must_stay() -> None:
-    run = run_layer(batch_norm(), [values(2, 3, 2, 2)])
+def test_channels_must_stay(device: str) -> None:
+    run = run_layer(batch_norm(), [values(2, 3, 2, 2)], device=device)
     run.bottom[0].reshape(2, 4, 2, 2)
     with pytest.raises(ShapeError, match="set up for 3 channels, but the bottom has 4"):
         run.forward()
     with pytest.raises(ShapeError, match="a scalar has no batch"):
-        run_layer(batch_norm(), [np.array(1.0)])
+        run_layer(batch_norm(), [np.array(1.0)], device=device)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

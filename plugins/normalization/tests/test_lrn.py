@@ -35,10 +35,10 @@ def neighbours(x: np.ndarray, place: tuple[int, ...], half: int, axes: tuple[int
     size=st.sampled_from([1, 3, 5, 9]),
     beta=st.sampled_from([0.75, 0.5]),
 )
-def test_definition(region: str, axes: tuple[int, ...], phase: str, shape, size: int, beta: float) -> None:
+def test_definition(region: str, axes: tuple[int, ...], phase: str, shape, size: int, beta: float, device: str) -> None:
     x = values(*shape)
     options = f"local_size: {size} alpha: 0.5 beta: {beta} k: 2 norm_region: {region}"
-    run = run_layer(lrn(options), [x], phase=phase, dtype=np.float64)
+    run = run_layer(lrn(options), [x], phase=phase, dtype=np.float64, device=device)
     run.forward()
     k = 2 if region == "ACROSS_CHANNELS" else 1
     for place in np.ndindex(*shape):
@@ -49,8 +49,8 @@ def test_definition(region: str, axes: tuple[int, ...], phase: str, shape, size:
 @pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])
 @pytest.mark.parametrize("options", ["local_size: 3 alpha: 0.9", "alpha: 2 beta: 0.3 k: 1.5", "local_size: 1 beta: -1"])
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
-def test_gradient(region: str, options: str, phase: str) -> None:
-    check_gradient(lrn(f"norm_region: {region} {options}"), [values(2, 5, 4, 3)], phase=phase)
+def test_gradient(region: str, options: str, phase: str, device: str) -> None:
+    check_gradient(lrn(f"norm_region: {region} {options}"), [values(2, 5, 4, 3)], phase=phase, device=device)
 
 
 @pytest.mark.parametrize("pixels", [1, 511, 512, 513, 1100])
@@ -81,9 +81,9 @@ def test_planes_equal_their_reference(size: int) -> None:
 
 
 @pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])
-def test_reshaped_up_and_down_and_back(region: str) -> None:
+def test_reshaped_up_and_down_and_back(region: str, device: str) -> None:
     x = values(2, 3, 4, 4)
-    run = run_layer(lrn(f"local_size: 3 norm_region: {region}"), [x], dtype=np.float64)
+    run = run_layer(lrn(f"local_size: 3 norm_region: {region}"), [x], dtype=np.float64, device=device)
     run.forward()
     first = run.top[0].data.copy()
     for shape in [(4, 5, 6, 7), (1, 1, 1, 1), (0, 3, 4, 4), (2, 3, 4, 4)]:
@@ -96,10 +96,10 @@ def test_reshaped_up_and_down_and_back(region: str) -> None:
     assert np.array_equal(run.top[0].data, first)
 
 
-def test_errors() -> None:
+def test_errors(device: str) -> None:
     with pytest.raises(ShapeError, match="LRN only supports odd values for local_size, not 4"):
-        run_layer(lrn("local_size: 4"), [values(1, 2, 3, 3)])
+        run_layer(lrn("local_size: 4"), [values(1, 2, 3, 3)], device=device)
     with pytest.raises(ShapeError, match="Input must have 4 axes"):
-        run_layer(lrn(""), [values(2, 3, 3)])
+        run_layer(lrn(""), [values(2, 3, 3)], device=device)
     with pytest.raises(LayerError, match="LRN does not work in place"):
-        run_layer(lrn(""), [values(1, 2, 3, 3)], in_place=True)
+        run_layer(lrn(""), [values(1, 2, 3, 3)], in_place=True, device=device)

@@ -34,47 +34,49 @@ LEARNED = pytest.mark.parametrize(("options", "shape", "repeated"), [
 
 @LEARNED
 @pytest.mark.parametrize("in_place", [False, True])
-def test_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...], in_place: bool) -> None:
+def test_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...], in_place: bool, device: str) -> None:
     x, factor, summand = values(2, 3, 4, 5), values(*shape, seed=1), values(*shape, seed=2)
-    run = run_layer(scale(options + " bias_term: true"), [x], parameters=[factor, summand], in_place=in_place)
+    run = run_layer(
+        scale(options + " bias_term: true"), [x], parameters=[factor, summand], in_place=in_place, device=device
+    )
     assert [blob.shape for blob in run.layer.blobs] == [shape, shape]
     run.forward()
     assert run.top[0].data == pytest.approx(
         x * factor.reshape(repeated) + summand.reshape(repeated), rel=1e-4, abs=1e-6
     )
-    run = run_layer(bias(options), [x], parameters=[summand], in_place=in_place)
+    run = run_layer(bias(options), [x], parameters=[summand], in_place=in_place, device=device)
     run.forward()
     assert run.top[0].data == pytest.approx(x + summand.reshape(repeated), rel=1e-4, abs=1e-6)
 
 
 @LEARNED
-def test_gradient_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...]) -> None:
+def test_gradient_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...], device: str) -> None:
     x, operand = values(2, 3, 4, 5), values(*shape, seed=1)
-    check_gradient(scale(options), [x], parameters=[operand])
-    check_gradient(scale(options + " bias_term: true"), [x], parameters=[operand, operand])
-    check_gradient(bias(options), [x], parameters=[operand])
+    check_gradient(scale(options), [x], parameters=[operand], device=device)
+    check_gradient(scale(options + " bias_term: true"), [x], parameters=[operand, operand], device=device)
+    check_gradient(bias(options), [x], parameters=[operand], device=device)
 
 
 @pytest.mark.parametrize(("options", "shape"), [
     ("", (3,)), ("axis: 0", (2, 3)), ("axis: 0", (2, 3, 4, 5)), ("axis: -2", (4, 5)), ("axis: 3", ()),
     ("axis: 0", (2,)),
 ])  # fmt: skip
-def test_gradient_of_two_bottoms(options: str, shape: tuple[int, ...]) -> None:
+def test_gradient_of_two_bottoms(options: str, shape: tuple[int, ...], device: str) -> None:
     inputs = [values(2, 3, 4, 5), values(*shape, seed=1)]
-    check_gradient(scale(options), inputs)
-    check_gradient(scale(options + " bias_term: true"), inputs, parameters=[values(*shape, seed=2)])
-    check_gradient(bias(options), inputs)
+    check_gradient(scale(options), inputs, device=device)
+    check_gradient(scale(options + " bias_term: true"), inputs, parameters=[values(*shape, seed=2)], device=device)
+    check_gradient(bias(options), inputs, device=device)
 
 
 @pytest.mark.parametrize("definition", [scale(), scale("bias_term: true"), scale("axis: 3"), bias()])
 @pytest.mark.parametrize("bottoms", [1, 2])
-def test_gradient_in_place(definition: str, bottoms: int) -> None:
+def test_gradient_in_place(definition: str, bottoms: int, device: str) -> None:
     """Also when a later in-place layer has overwritten the top."""
     size = 5 if "axis: 3" in definition else 3
     inputs = [values(2, 3, 4, 5), values(size, seed=1)][:bottoms]
     results = []
     for in_place in (False, True):
-        run = run_layer(definition, inputs, in_place=in_place)
+        run = run_layer(definition, inputs, in_place=in_place, device=device)
         run.forward()
         if in_place:
             run.top[0].data.fill(9)
@@ -85,8 +87,8 @@ def test_gradient_in_place(definition: str, bottoms: int) -> None:
         assert apart == pytest.approx(together, rel=1e-5)
 
 
-def test_a_frozen_parameter_takes_no_gradient() -> None:
-    run = run_layer(scale("bias_term: true"), [values(2, 3, 4, 5)])
+def test_a_frozen_parameter_takes_no_gradient(device: str) -> None:
+    run = run_layer(scale("bias_term: true"), [values(2, 3, 4, 5)], device=device)
     run.forward()
     run.top[0].diff[...] = 1
     for frozen in (0, 1):
@@ -97,20 +99,28 @@ def test_a_frozen_parameter_takes_no_gradient() -> None:
         assert (run.layer.blobs[1 - frozen].diff != 0).all()
 
 
-def test_fillers() -> None:
-    layer = run_layer(scale("bias_term: true"), [values(2, 3)]).layer
+def test_fillers(device: str) -> None:
+    layer = run_layer(scale("bias_term: true"), [values(2, 3)], device=device).layer
     assert [blob.data.tolist() for blob in layer.blobs] == [[1, 1, 1], [0, 0, 0]]
-    layer = run_layer(scale("filler { value: 3 } bias_term: true bias_filler { value: 2 }"), [values(2, 3)]).layer
+    layer = run_layer(
+        scale("filler { value: 3 } bias_term: true bias_filler { value: 2 }"), [values(2, 3)], device=device
+    ).layer
     assert [blob.data.tolist() for blob in layer.blobs] == [[3, 3, 3], [2, 2, 2]]
-    layer = run_layer(scale("filler { }"), [values(2, 3)]).layer  # a filler that says nothing is constant 0
+    layer = run_layer(
+        scale("filler { }"), [values(2, 3)], device=device
+    ).layer  # a filler that says nothing is constant 0
     assert layer.blobs[0].data.tolist() == [0, 0, 0]
-    assert run_layer(bias(), [values(2, 3)]).layer.blobs[0].data.tolist() == [0, 0, 0]
-    assert run_layer(bias("filler { value: 4 }"), [values(2, 3)]).layer.blobs[0].data.tolist() == [4, 4, 4]
+    assert run_layer(bias(), [values(2, 3)], device=device).layer.blobs[0].data.tolist() == [0, 0, 0]
+    assert run_layer(bias("filler { value: 4 }"), [values(2, 3)], device=device).layer.blobs[0].data.tolist() == [
+        4,
+        4,
+        4,
+    ]
 
 
 @pytest.mark.parametrize("definition", [scale("bias_term: true"), bias()])
-def test_batches_up_and_down_and_back(definition: str) -> None:
-    run = run_layer(definition, [values(2, 3, 4, 5)])
+def test_batches_up_and_down_and_back(definition: str, device: str) -> None:
+    run = run_layer(definition, [values(2, 3, 4, 5)], device=device)
     run.forward()
     first = run.top[0].data.copy()
     for shape in [(4, 3, 6, 7), (1, 3), (0, 3, 4, 5), (2, 3, 4, 5)]:
@@ -123,19 +133,19 @@ def test_batches_up_and_down_and_back(definition: str) -> None:
 
 
 @pytest.mark.parametrize(("layer", "kind"), [(scale, "scale"), (bias, "bias")])
-def test_errors(layer, kind: str) -> None:
+def test_errors(layer, kind: str, device: str) -> None:
     x = values(2, 3, 4, 5)
     past = rf"{kind} blob's shape extends past bottom\[0\]'s shape when applied starting with bottom\[0\] axis = 2"
     with pytest.raises(ShapeError, match=past):
-        run_layer(layer("axis: 2 num_axes: 3"), [x])
+        run_layer(layer("axis: 2 num_axes: 3"), [x], device=device)
     with pytest.raises(ShapeError, match=past):
-        run_layer(layer("axis: 2"), [x, values(4, 5, 6)])
+        run_layer(layer("axis: 2"), [x, values(4, 5, 6)], device=device)
     with pytest.raises(ShapeError, match="num_axes must be non-negative, or -1"):
-        run_layer(layer("num_axes: -2"), [x])
+        run_layer(layer("num_axes: -2"), [x], device=device)
     with pytest.raises(ShapeError, match="axis 4 is out of range"):
-        run_layer(layer("axis: 4"), [x])
+        run_layer(layer("axis: 4"), [x], device=device)
     mismatch = rf"dimension mismatch between bottom\[0\]->shape\(2\) and {kind}->shape\(1\): 4 against 5"
     with pytest.raises(ShapeError, match=mismatch):
-        run_layer(layer(), [x, values(3, 5)])
+        run_layer(layer(), [x, values(3, 5)], device=device)
     with pytest.raises(BlobCountError, match=r"takes at most 2 bottom blob\(s\)"):
-        run_layer(layer(), [x, x, x])
+        run_layer(layer(), [x, x, x], device=device)

@@ -27,21 +27,23 @@ def distinct(*shape: int, seed: int = 0) -> np.ndarray:
     ("global_pooling: true", (2, 3, 3, 4)),
 ])  # fmt: skip
 @pytest.mark.parametrize("pool", ["MAX", "AVE"])
-def test_gradient(pool: str, options: str, shape: tuple[int, ...], phase: str) -> None:
-    check_gradient(pooling(f"pool: {pool} {options}"), [distinct(*shape)], phase=phase)
+def test_gradient(pool: str, options: str, shape: tuple[int, ...], phase: str, device: str) -> None:
+    check_gradient(pooling(f"pool: {pool} {options}"), [distinct(*shape)], phase=phase, device=device)
 
 
 @pytest.mark.parametrize("options", ["kernel_size: 2 stride: 2", "kernel_size: 3 stride: 2", "global_pooling: true"])
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
-def test_stochastic_gradient(options: str, phase: str) -> None:
-    check_gradient(pooling(f"pool: STOCHASTIC {options}"), [distinct(2, 2, 6, 5)], phase=phase, reseed=True)
+def test_stochastic_gradient(options: str, phase: str, device: str) -> None:
+    check_gradient(
+        pooling(f"pool: STOCHASTIC {options}"), [distinct(2, 2, 6, 5)], phase=phase, reseed=True, device=device
+    )
 
 
-def test_stochastic_draws_in_proportion() -> None:
+def test_stochastic_draws_in_proportion(device: str) -> None:
     """Windows of 0, 1, 3, 4: never the 0, and the others as often as they are large, within 5 standard deviations."""
     number = 20_000
     images = np.tile(np.array([[0.0, 1.0], [3.0, 4.0]]), (number, 1, 1, 1))
-    run = run_layer(pooling("pool: STOCHASTIC kernel_size: 2"), [images])
+    run = run_layer(pooling("pool: STOCHASTIC kernel_size: 2"), [images], device=device)
     run.forward()
     values, counts = np.unique(run.top[0].data, return_counts=True)
     assert values.tolist() == [1, 3, 4]
@@ -50,18 +52,21 @@ def test_stochastic_draws_in_proportion() -> None:
         assert abs(count - number * p) < 5 * np.sqrt(number * p * (1 - p))
 
 
-def test_stochastic_is_the_mean_at_test() -> None:
+def test_stochastic_is_the_mean_at_test(device: str) -> None:
     run = run_layer(
-        pooling("pool: STOCHASTIC kernel_size: 2 stride: 2"), [[[[[0, 1, 0, 0], [3, 4, 0, 0]]]]], phase="TEST"
+        pooling("pool: STOCHASTIC kernel_size: 2 stride: 2"),
+        [[[[[0, 1, 0, 0], [3, 4, 0, 0]]]]],
+        phase="TEST",
+        device=device,
     )
     run.forward()
     assert run.top[0].data.tolist() == [[[[26 / 8, 0]]]]
 
 
-def test_the_same_seed_draws_the_same() -> None:
+def test_the_same_seed_draws_the_same(device: str) -> None:
     tops = []
     for seed in (1, 1, 2):
-        run = run_layer(pooling("pool: STOCHASTIC kernel_size: 3"), [distinct(4, 2, 8, 8)], seed=seed)
+        run = run_layer(pooling("pool: STOCHASTIC kernel_size: 3"), [distinct(4, 2, 8, 8)], seed=seed, device=device)
         run.forward()
         tops.append(run.top[0].data.copy())
     assert np.array_equal(tops[0], tops[1])
@@ -69,18 +74,20 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
-def test_mask(phase: str) -> None:
+def test_mask(phase: str, device: str) -> None:
     run = run_layer(
-        pooling("kernel_size: 2 stride: 2"), [[[[[1, 5, 2, 2], [5, 0, 2, 2]]]]], tops=2, phase=phase
+        pooling("kernel_size: 2 stride: 2"), [[[[[1, 5, 2, 2], [5, 0, 2, 2]]]]], tops=2, phase=phase, device=device
     )  # fmt: skip
     run.forward()
     assert run.top[0].data.tolist() == [[[[5, 2]]]]
     assert run.top[1].data.tolist() == [[[[1, 2]]]]  # the first of equals
 
 
-def test_nan_is_never_a_maximum() -> None:
+def test_nan_is_never_a_maximum(device: str) -> None:
     run = run_layer(
-        pooling("kernel_size: 2 stride: 2"), [[[[[np.nan, 1, np.nan, np.nan], [0, np.nan, np.nan, np.nan]]]]]
+        pooling("kernel_size: 2 stride: 2"),
+        [[[[[np.nan, 1, np.nan, np.nan], [0, np.nan, np.nan, np.nan]]]]],
+        device=device,
     )
     run.forward()
     assert run.top[0].data.tolist() == [[[[1, float(np.finfo(np.float32).min)]]]]
@@ -91,9 +98,9 @@ def test_nan_is_never_a_maximum() -> None:
 
 @pytest.mark.parametrize("pool", ["MAX", "AVE", "STOCHASTIC"])
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
-def test_global_pooling_follows_the_bottom(pool: str, phase: str) -> None:
+def test_global_pooling_follows_the_bottom(pool: str, phase: str, device: str) -> None:
     """Reshaped up, down and back, with batches of 0 and 1 on the way."""
-    run = run_layer(pooling(f"pool: {pool} global_pooling: true"), [distinct(2, 3, 4, 5)], phase=phase)
+    run = run_layer(pooling(f"pool: {pool} global_pooling: true"), [distinct(2, 3, 4, 5)], phase=phase, device=device)
     run.forward()
     first = run.top[0].data.copy()
     for shape in [(1, 3, 7, 6), (0, 3, 4, 5), (2, 1, 1, 1)]:
@@ -110,9 +117,14 @@ def test_global_pooling_follows_the_bottom(pool: str, phase: str) -> None:
         assert np.array_equal(run.top[0].data, first)
 
 
-def test_one_size_goes_before_two_halves() -> None:
+def test_one_size_goes_before_two_halves(device: str) -> None:
     """Caffe takes kernel_size where kernel_h stands beside it alone."""
-    assert run_layer(pooling("kernel_size: 2 kernel_h: 3"), [np.zeros((1, 1, 4, 4))]).top[0].shape == (1, 1, 3, 3)
+    assert run_layer(pooling("kernel_size: 2 kernel_h: 3"), [np.zeros((1, 1, 4, 4))], device=device).top[0].shape == (
+        1,
+        1,
+        3,
+        3,
+    )
 
 
 @pytest.mark.parametrize(('options', 'message'), [
@@ -131,16 +143,16 @@ def test_one_size_goes_before_two_halves() -> None:
     ("kernel_size: 7", "7 x 7 is larger than the bottom's 4 x 5"),
     ("kernel_size: 2 pad: 1 pool: STOCHASTIC", "Padding implemented only for average and max pooling"),
 ])  # fmt: skip
-def test_errors(options: str, message: str) -> None:
+def test_errors(options: str, message: str, device: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        run_layer(pooling(options), [np.zeros((1, 2, 4, 5))])
+        run_layer(pooling(options), [np.zeros((1, 2, 4, 5))], device=device)
 
 
-def test_only_planes_are_pooled() -> None:
+def test_only_planes_are_pooled(device: str) -> None:
     with pytest.raises(ShapeError, match="Input must have 4 axes"):
-        run_layer(pooling("kernel_size: 2"), [np.zeros((2, 4, 5))])
+        run_layer(pooling("kernel_size: 2"), [np.zeros((2, 4, 5))], device=device)
 
 
-def test_only_max_has_a_mask() -> None:
+def test_only_max_has_a_mask(device: str) -> None:
     with pytest.raises(BlobCountError, match=r"Pooling Layer produces at most 1 top blob\(s\) as output"):
-        run_layer(pooling("pool: AVE kernel_size: 2"), [np.zeros((1, 2, 4, 5))], tops=2)
+        run_layer(pooling("pool: AVE kernel_size: 2"), [np.zeros((1, 2, 4, 5))], tops=2, device=device)

@@ -18,9 +18,9 @@ def distinct(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 9, 8), (1, 3, 4, 6), (0, 2, 8, 8)])
-def test_bins(shape: tuple[int, ...]) -> None:
+def test_bins(shape: tuple[int, ...], device: str) -> None:
     images = distinct(*shape)
-    run = run_layer(spp("pyramid_height: 3"), [images], dtype=np.float64)
+    run = run_layer(spp("pyramid_height: 3"), [images], dtype=np.float64, device=device)
     run.forward()
     expected = []
     for bins in (1, 2, 4):
@@ -41,12 +41,12 @@ def test_bins(shape: tuple[int, ...]) -> None:
     ("AVE", "pyramid_height: 2", (1, 2, 5, 7)),
     ("STOCHASTIC", "pyramid_height: 3", (1, 2, 4, 8)),
 ])  # fmt: skip
-def test_gradient(pool: str, options: str, shape: tuple[int, ...], phase: str) -> None:
-    check_gradient(spp(f"pool: {pool} {options}"), [distinct(*shape)], phase=phase, reseed=True)
+def test_gradient(pool: str, options: str, shape: tuple[int, ...], phase: str, device: str) -> None:
+    check_gradient(spp(f"pool: {pool} {options}"), [distinct(*shape)], phase=phase, reseed=True, device=device)
 
 
-def test_length_does_not_depend_on_the_size() -> None:
-    run = run_layer(spp("pyramid_height: 2"), [distinct(2, 3, 4, 4)])
+def test_length_does_not_depend_on_the_size(device: str) -> None:
+    run = run_layer(spp("pyramid_height: 2"), [distinct(2, 3, 4, 4)], device=device)
     for size in [(6, 8), (11, 7), (2, 2)]:
         run.bottom[0].reshape(1, 3, *size)
         run.forward()
@@ -54,8 +54,8 @@ def test_length_does_not_depend_on_the_size() -> None:
         run.backward()
 
 
-def test_one_level_stays_a_plane() -> None:
-    assert run_layer(spp("pyramid_height: 1"), [distinct(2, 3, 4, 4)]).top[0].shape == (2, 3, 1, 1)
+def test_one_level_stays_a_plane(device: str) -> None:
+    assert run_layer(spp("pyramid_height: 1"), [distinct(2, 3, 4, 4)], device=device).top[0].shape == (2, 3, 1, 1)
 
 
 @pytest.mark.parametrize(('options', 'shape', 'message'), [
@@ -65,6 +65,6 @@ def test_one_level_stays_a_plane() -> None:
     ("pyramid_height: 3", (1, 1, 5, 8), "5 x 8 does not divide into 4 x 4 bins"),
     ("pyramid_height: 2 pool: STOCHASTIC", (1, 1, 5, 8), "Padding implemented only for average and max pooling"),
 ])  # fmt: skip
-def test_errors(options: str, shape: tuple[int, ...], message: str) -> None:
+def test_errors(options: str, shape: tuple[int, ...], message: str, device: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        run_layer(spp(options), [np.zeros(shape)])
+        run_layer(spp(options), [np.zeros(shape)], device=device)

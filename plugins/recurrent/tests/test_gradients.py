@@ -23,24 +23,26 @@ def inputs(steps: int, streams: int, *features: int, first: int = 0) -> list[np.
 
 @pytest.mark.parametrize("shape", [(4, 2, 3), (1, 1, 2), (3, 1, 2, 2), (2, 0, 3)])
 @pytest.mark.parametrize("kind", HIDDEN)
-def test_gradient(kind, shape):
-    check_gradient(definition(kind), inputs(*shape))
+def test_gradient(kind, shape, device):
+    check_gradient(definition(kind), inputs(*shape), device=device)
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 3)])
 @pytest.mark.parametrize("kind", HIDDEN)
-def test_gradient_with_a_static_input(kind, shape):
+def test_gradient_with_a_static_input(kind, shape, device):
     static = np.random.default_rng(0).normal(size=(2, *shape))
-    check_gradient(definition(kind), [*inputs(3, 2, 3), static])
+    check_gradient(definition(kind), [*inputs(3, 2, 3), static], device=device)
 
 
 @pytest.mark.parametrize("static", [[], [np.ones((2, 2))]])
 @pytest.mark.parametrize("kind", HIDDEN)
-def test_gradient_with_exposed_states(kind, static):
+def test_gradient_with_exposed_states(kind, static, device):
     """Sequences go on from states that are given; no gradient reaches these, and none comes from theirs after."""
     states = list(np.random.default_rng(0).normal(size=(HIDDEN[kind], 1, 2, 3)))
     given = [*inputs(3, 2, 2, first=1), *static, *states]
-    run = run_layer(definition(kind, "expose_hidden: true"), given, tops=1 + len(states), dtype=np.float64)
+    run = run_layer(
+        definition(kind, "expose_hidden: true"), given, tops=1 + len(states), dtype=np.float64, device=device
+    )
     seed = np.random.default_rng(1).normal(size=run.top[0].shape)
 
     def objective() -> float:
@@ -71,12 +73,16 @@ def test_gradient_with_exposed_states(kind, static):
 
 @pytest.mark.parametrize("cont", [[1, 1], [0, 1], [0, 0]])
 @pytest.mark.parametrize("size", [1, 3])
-def test_gradient_of_lstm_unit(size, cont):
+def test_gradient_of_lstm_unit(size, cont, device):
     random = np.random.default_rng(0)
     check_gradient(
-        'name: "u" type: "LSTMUnit"', [random.normal(size=(1, 2, size)), random.normal(size=(1, 2, 4 * size)), [cont]]
+        'name: "u" type: "LSTMUnit"',
+        [random.normal(size=(1, 2, size)), random.normal(size=(1, 2, 4 * size)), [cont]],
+        device=device,
     )
 
 
-def test_gradient_of_an_empty_lstm_unit():
-    check_gradient('name: "u" type: "LSTMUnit"', [np.zeros((1, 0, 2)), np.zeros((1, 0, 8)), np.zeros((1, 0))])
+def test_gradient_of_an_empty_lstm_unit(device):
+    check_gradient(
+        'name: "u" type: "LSTMUnit"', [np.zeros((1, 0, 2)), np.zeros((1, 0, 8)), np.zeros((1, 0))], device=device
+    )

@@ -111,11 +111,11 @@ def test_number_of_streams_may_change(kind, x):
         ("RNN", True, [(3, 4), (3,), (3, 10), (3, 3), (3, 3), (3,)]),
     ],
 )
-def test_blobs(kind, static, shapes, x):
+def test_blobs(kind, static, shapes, x, device):
     given = [x, np.ones((6, 2))] + ([np.ones((2, 5, 2))] if static else [])
     run = make(kind, given)
     assert [blob.shape for blob in run.layer.blobs] == shapes
-    again = run_layer(run.layer.to_proto(), given, dtype=np.float64)
+    again = run_layer(run.layer.to_proto(), given, dtype=np.float64, device=device)
     np.testing.assert_allclose(feed(again, *given), feed(run, *given), rtol=1e-5)
 
 
@@ -155,9 +155,9 @@ def test_debug_info_reports_sizes(x, caplog):
     assert '[Backward] layer "t", parameter 2' in caplog.text
 
 
-def test_lstm_unit_saturates_without_warnings(recwarn):
+def test_lstm_unit_saturates_without_warnings(recwarn, device):
     gates = np.array([[[-1e4, -1e4, 1e4, 1e4]]])
-    run = run_layer('name: "u" type: "LSTMUnit"', [np.ones((1, 1, 1)), gates, np.ones((1, 1))])
+    run = run_layer('name: "u" type: "LSTMUnit"', [np.ones((1, 1, 1)), gates, np.ones((1, 1))], device=device)
     run.forward()
     assert [float(blob.data.item()) for blob in run.top] == [0, 0]
     assert not recwarn.list

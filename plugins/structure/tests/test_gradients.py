@@ -40,29 +40,34 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "options", "shapes"), CASES)
-def test_gradient(kind, options, shapes):
+def test_gradient(kind, options, shapes, device):
     random = np.random.default_rng(0)
     # No two values are close to each other or to zero, where a maximum or |x| has no derivative.
     inputs = []
     for shape in shapes:
         values = random.permutation(np.prod(shape, dtype=int)).reshape(shape) + random.choice([0.1, 0.3, 0.7], shape)
         inputs.append(values / 2 * random.choice([-1, 1], shape) + 0.01 * len(inputs))
-    check_gradient(f'name: "t" type: "{kind}" {options}', inputs)
+    check_gradient(f'name: "t" type: "{kind}" {options}', inputs, device=device)
 
 
 @pytest.mark.parametrize("selected", [[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]])
-def test_gradient_of_filter(selected):
+def test_gradient_of_filter(selected, device):
     random = np.random.default_rng(0)
     inputs = [random.normal(size=(4, 3)), random.normal(size=(4, 1, 2)), np.array(selected)]
-    check_gradient('name: "f" type: "Filter" top: "a" top: "b"', inputs, check_bottom=[0, 1])
+    check_gradient('name: "f" type: "Filter" top: "a" top: "b"', inputs, check_bottom=[0, 1], device=device)
 
 
 @pytest.mark.parametrize("index", [[1, 4, 2, 4, 2, 2], [0], []])
-def test_gradient_of_batch_reindex(index):
+def test_gradient_of_batch_reindex(index, device):
     inputs = [np.random.default_rng(0).normal(size=(5, 2, 3)), np.array(index)]
-    check_gradient('name: "b" type: "BatchReindex"', inputs, check_bottom=[0])
+    check_gradient('name: "b" type: "BatchReindex"', inputs, check_bottom=[0], device=device)
 
 
-def test_gradient_of_parameter():
+def test_gradient_of_parameter(device):
     values = np.random.default_rng(0).normal(size=(3, 4))
-    check_gradient('name: "p" type: "Parameter" parameter_param { shape { dim: 3 dim: 4 } }', [], parameters=[values])
+    check_gradient(
+        'name: "p" type: "Parameter" parameter_param { shape { dim: 3 dim: 4 } }',
+        [],
+        parameters=[values],
+        device=device,
+    )

@@ -77,18 +77,20 @@ def test_eltwise(options, expected, shape, dtype):
     np.testing.assert_allclose(result, expected(*inputs), rtol=1e-6, atol=1e-6)
 
 
-def test_eltwise_maximum_of_equals():
-    run = run_layer('name: "m" type: "Eltwise" eltwise_param { operation: MAX }', [np.zeros(1)] * 3)
+def test_eltwise_maximum_of_equals(device):
+    run = run_layer('name: "m" type: "Eltwise" eltwise_param { operation: MAX }', [np.zeros(1)] * 3, device=device)
     run.forward()
     run.top[0].diff[...] = 1
     run.backward()
     assert [float(blob.diff[0]) for blob in run.bottom] == [0, 1, 0]
 
 
-def test_eltwise_product_with_zeros():
+def test_eltwise_product_with_zeros(device):
     for stable, expected in (("true", [[2.0], [0.0]]), ("false", [[np.nan], [0.0]])):
         options = f"operation: PROD stable_prod_grad: {stable}"
-        run = run_layer(f'name: "p" type: "Eltwise" eltwise_param {{ {options} }}', [np.zeros(1), np.full(1, 2.0)])
+        run = run_layer(
+            f'name: "p" type: "Eltwise" eltwise_param {{ {options} }}', [np.zeros(1), np.full(1, 2.0)], device=device
+        )
         run.forward()
         run.top[0].diff[...] = 1
         run.backward()
@@ -152,8 +154,8 @@ def test_filter():
         np.testing.assert_array_equal(second, y[[1, 3]])
 
 
-def test_filter_follows_its_selector():
-    run = run_layer('name: "f" type: "Filter" top: "a"', [counting(3, 2), np.zeros(3)])
+def test_filter_follows_its_selector(device):
+    run = run_layer('name: "f" type: "Filter" top: "a"', [counting(3, 2), np.zeros(3)], device=device)
     assert run.top[0].shape == (3, 2), "before the first pass nobody knows the selector"
     for selector in ([0, 0, 0], [1, 0, 1], [1, 1, 1]):
         run.bottom[1].data[...] = selector
@@ -169,8 +171,10 @@ def test_batch_reindex():
 
 
 @pytest.mark.parametrize("kind", ["Flatten", "Reshape", "Concat", "Slice"])
-def test_memory_is_shared_not_copied(kind):
-    run = run_layer(f'name: "s" type: "{kind}" reshape_param {{ shape {{ dim: -1 }} }}', [counting(2, 3)])
+def test_memory_is_shared_not_copied(kind, device):
+    run = run_layer(
+        f'name: "s" type: "{kind}" reshape_param {{ shape {{ dim: -1 }} }}', [counting(2, 3)], device=device
+    )
     run.forward()
     for blob in (run.bottom[0], run.top[0]):
         assert np.shares_memory(blob.data, run.bottom[0].data)
