@@ -21,15 +21,11 @@ def test_gradient_for_python_layer(
     py_layer: str,
     param_str: str,
     propagate_down: Sequence[bool],
-    *,
-    step: float = 1e-5,
-    tolerance: float = 1e-5,
 ) -> None:
     """Check the gradients of a Python layer, in float64, against central differences of a random sum of its tops.
 
-        test_gradient_for_python_layer(
-            [("x", np.random.randn(4, 3)), ("label", np.ones(4))], ["loss"], "focal_loss", "FocalLoss", "{}", [True, False]
-        )
+        inputs = [("x", np.random.randn(4, 3)), ("label", np.ones(4))]
+        test_gradient_for_python_layer(inputs, ["loss"], "focal_loss", "FocalLoss", "{}", [True, False])
 
     Args:
         input_names_and_values: (name, array) of each bottom.
@@ -37,7 +33,6 @@ def test_gradient_for_python_layer(
         py_module, py_layer: where the layer's class is, as in `python_param`; found on `sys.path`.
         param_str: the layer's.
         propagate_down: for each bottom, whether it has a gradient to check. The layer's own blobs are checked always.
-        step, tolerance: see `check_gradient`.
 
     Raises:
         AssertionError: says which gradient differs, where, and both values.
@@ -60,8 +55,6 @@ def test_gradient_for_python_layer(
         definition,
         [np.asarray(value, np.float64) for _, value in input_names_and_values],
         check_bottom=[index for index, flag in enumerate(propagate_down) if flag],
-        step=step,
-        tolerance=tolerance,
     )
 
 
