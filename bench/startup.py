@@ -1,4 +1,4 @@
-"""What installed plugins cost at start-up: `import bicerin` and building LeNet, without and with 200 distributions more.
+"""What installed plugins cost at start-up: `import bicerin` and building LeNet, with and without 200 distributions.
 
     python bench/startup.py [--distributions 200] [--layers 10] [--repeat 15]
 
