@@ -23,7 +23,7 @@ def write_store(folder: Path) -> None:
     with create_store(folder / "squares", "lmdb") as writer:
         for index in range(IMAGES):
             image = random.integers(60, 140, (3, SIZE, SIZE), dtype=np.uint8)
-            record = schema().AnnotatedDatum(type=0)
+            record = schema().plugin_type("bicerin-ssd", "AnnotatedDatum")(type=0)
             for half in range(1 + index % 2):
                 label, size = int(random.integers(1, 3)), int(random.integers(12, 23))
                 left = int(random.integers(0, SIZE // 2 - size + 1)) + half * SIZE // 2

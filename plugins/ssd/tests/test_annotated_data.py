@@ -33,7 +33,7 @@ def record(image, objects, *, typed=True, encoding="", label=7):
     datum = array_datum(image, label)
     if encoding:
         datum = bicerin_proto.Datum(data=encode_image(image, encoding), encoded=True, label=label)
-    message = schema().AnnotatedDatum()
+    message = schema().plugin_type("bicerin-ssd", "AnnotatedDatum")()
     message.datum.MergeFromString(datum.SerializeToString())
     if typed:
         message.type = 0

@@ -161,7 +161,7 @@ def resize(text):
     from bicerin_proto import parse_text
 
     merged = schema()
-    message = merged.ResizeParameter()
+    message = merged.plugin_type("bicerin-ssd", "ResizeParameter")()
     parse_text(text, message, merged)
     return message
 

@@ -71,7 +71,7 @@ def read_record(value: bytes, color: bool | None, boxes: bool | None) -> tuple[A
         DataError: the bytes are no AnnotatedDatum, or hold no image of bytes.
     """
     try:
-        record = schema().AnnotatedDatum.FromString(value)
+        record = schema().plugin_type("bicerin-ssd", "AnnotatedDatum").FromString(value)
     except DecodeError:
         raise DataError(f"its {len(value)} bytes are not an AnnotatedDatum.") from None
     array = datum_array(record.datum, color)

@@ -90,8 +90,8 @@ class DetectionOutputLayer(Layer):
         predictions = bottom[0].data.reshape(number, self.priors, self.loc_classes, 4)
         scores = bottom[1].data.reshape(number, self.priors, self.num_classes)
         boxes = decode(self.code, priors, None if self.variance_in_target else variances, predictions)
-        options = (scores.dtype.type(value) for value in (self.score_threshold, self.nms_threshold, self.eta))
-        suppress(boxes, scores, self.background, *options, self.top_k, self.kept, self.found)
+        least, threshold, eta = map(scores.dtype.type, (self.score_threshold, self.nms_threshold, self.eta))
+        suppress(boxes, scores, self.background, least, threshold, eta, self.top_k, self.kept, self.found)
         images = [self._best(image, boxes[image], scores[image]) for image in range(number)]
         self._fill(images, top[0])
         if self.files is not None:

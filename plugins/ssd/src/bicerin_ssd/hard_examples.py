@@ -54,6 +54,6 @@ def _apart(nms: Any, order: np.ndarray, losses: np.ndarray, boxes: np.ndarray) -
         order = order[: nms.top_k]
     order = order[sizes(boxes[order]) >= _LEAST_SIZE]
     kept, count = np.empty((1, 1, len(order)), np.int64), np.empty((1, 1), np.int64)
-    least, threshold, eta = (losses.dtype.type(value) for value in (-np.inf, nms.nms_threshold, 1))
+    least, threshold, eta = map(losses.dtype.type, (-np.inf, nms.nms_threshold, 1))
     suppress(boxes[order][None, :, None], losses[order][None, :, None], -1, least, threshold, eta, -1, kept, count)
     return order[kept[0, 0, : count[0, 0]]]

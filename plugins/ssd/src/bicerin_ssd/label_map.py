@@ -17,7 +17,7 @@ def read_label_map(path: Path) -> dict[int, str]:
         DataError: the file is missing or no label map, or gives a label twice.
     """
     merged: Any = schema()
-    message = merged.LabelMap()
+    message = merged.plugin_type("bicerin-ssd", "LabelMap")()
     try:
         parse_text(path.read_text(), message, merged, path=path)
     except OSError as error:

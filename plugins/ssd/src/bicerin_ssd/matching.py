@@ -7,6 +7,8 @@ least. Liu et al., SSD, 2016, section 2.2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from bicerin_ssd.boxes import crossing, overlaps
@@ -36,27 +38,29 @@ def match(
     matched = np.full(len(boxes), UNMATCHED, np.int64)
     if not len(truths):
         return matched, np.zeros(len(boxes), boxes.dtype)
-    shared = overlaps(boxes, truths)
+    shared = overlaps(truths, boxes)
     shared[shared <= _LEAST] = 0
     if ignore_crossing:
         outside = crossing(boxes)
         matched[outside] = IGNORED
-        shared[outside] = 0
-    best = shared.max(axis=1)
+        shared[:, outside] = 0
+    best = shared.max(axis=0)
     if threshold is not None:
-        near = (best >= threshold) & (best > 0) & (matched == UNMATCHED)
-        matched[near] = shared[near].argmax(axis=1)
-    for box, truth in _bipartite(shared):
+        near = np.flatnonzero((best >= threshold) & (best > 0) & (matched == UNMATCHED))
+        matched[near] = shared[:, near].argmax(axis=0)
+    for box, truth, overlap in _bipartite(shared):
         matched[box] = truth
-        best[box] = shared[box, truth]
+        best[box] = overlap
     return matched, best
 
 
-def _bipartite(shared: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of box and ground truth, by overlap; of equal ones the first box, then the first ground truth, wins."""
-    left = shared.T.copy()
+def _bipartite(left: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    """Pairs of box and ground truth, by overlap; of equal ones the first box, then the first ground truth, wins.
+
+    Args:
+        left: the overlaps, shape (G, P); overwritten.
+    """
     candidate, overlap = left.argmax(axis=1), left.max(axis=1)
-    pairs: list[tuple[int, int]] = []
     for _ in range(len(left)):
         greatest = overlap.max()
         if greatest <= 0:
@@ -64,9 +68,8 @@ def _bipartite(shared: np.ndarray) -> list[tuple[int, int]]:
         equal = np.flatnonzero(overlap == greatest)
         truth = int(equal[candidate[equal].argmin()])
         box = int(candidate[truth])
-        pairs.append((box, truth))
+        yield box, truth, float(greatest)
         left[:, box] = 0
         overlap[truth] = 0
         for other in np.flatnonzero((candidate == box) & (overlap > 0)):
             candidate[other], overlap[other] = left[other].argmax(), left[other].max()
-    return pairs
