@@ -168,8 +168,6 @@ class Layer(ABC):
         self._weighted: tuple[tuple[int, float], ...] = ()
         self._param_propagate_down: list[bool] = [True] * len(self.blobs)
         self._shared = False
-        #: Whether the tops are computed on the host.
-        self._on_host = self.device.is_host
         self._lock = threading.Lock()
         self._run_forward, self._run_backward = self._implementations()
 
@@ -332,7 +330,7 @@ class Layer(ABC):
             loss = 0.0
             for index, weight in self._weighted:
                 loss += self._weighted_sum(top[index], weight)
-            if loss != loss and not self._on_host:
+            if loss != loss and not self.device.is_host:
                 self.explain_nan(bottom)
             return loss
         except BicerinError as error:
@@ -352,7 +350,7 @@ class Layer(ABC):
 
     def _weighted_sum(self, blob: Blob, weight: float) -> float:
         """A top's part in the loss, computed where the top is; one number is read from a device."""
-        if self._on_host:
+        if not blob.memory[0].on_device:
             if blob.count == 1:
                 return weight * float(blob.cpu_data.reshape(-1)[0])
             blob.diff.fill(weight)
@@ -395,7 +393,6 @@ class Layer(ABC):
             if self.context.strict_device:
                 raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
             _log.warning('layer "%s": %s; it runs on the CPU, with the copies that this needs.', self.name, reason)
-        self._on_host = "forward" in missing
         return _on_device(cls.forward_gpu), _on_device(cls.backward_gpu)
 
     def loss(self, top_index: int) -> float:
