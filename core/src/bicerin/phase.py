@@ -13,6 +13,10 @@ class Phase(IntEnum):
     TRAIN = 0
     TEST = 1
 
+    def __str__(self) -> str:
+        """The name, which Python layers look their settings up by."""
+        return self.name
+
     @classmethod
     def of(cls, value: Phase | int | str) -> Phase:
         """The phase that a member, Caffe's number, or the name in any case stands for."""

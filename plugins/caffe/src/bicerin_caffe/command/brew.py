@@ -12,10 +12,12 @@ import numpy as np
 
 import bicerin
 import bicerin_proto
+from bicerin.cli.progress import training_bar
+from bicerin.cli.signals import signals_obeyed
 from bicerin.schema import layer_owners, schema
 from bicerin_caffe import settings
 from bicerin_caffe.command.flags import GLOG, FlagError, parse
-from bicerin_caffe.command.program import bicerin_command, running
+from bicerin_caffe.command.program import running
 
 _log = logging.getLogger("bicerin.caffe")
 
@@ -81,27 +83,26 @@ def _train(flags: dict[str, Any]) -> None:
         raise FlagError("Need a solver definition to train: -solver FILE.")
     if flags["snapshot"] and flags["weights"]:
         raise FlagError("Give a snapshot to resume training or weights to finetune but not both.")
-    command = ["train", flags["solver"], "--device", _train_device(flags)]
     for name in ("sigint_effect", "sighup_effect"):
         if flags[name] not in ("snapshot", "stop", "none"):
             raise FlagError(f'Invalid signal effect "{flags[name]}" was specified: it is snapshot, stop or none.')
-        command += [f"--{name.replace('_', '-')}", flags[name]]
-    command += [f"--weights={path}" for path in _listed(flags["weights"])]
-    command += [f"--resume={flags['snapshot']}"] if flags["snapshot"] else []
-    command += [f"--stage={stage}" for stage in _listed(flags["stage"])]
-    command += [f"--level={flags['level']}"] if flags["level"] else []
+    document = bicerin_proto.read_solver(Path(flags["solver"]), schema(), owners=layer_owners())
+    document.message.train_state.level = flags["level"]
+    document.message.train_state.stage.extend(_listed(flags["stage"]))
+    solver = bicerin.Solver(document, _train_device(flags, document.message), weights=_listed(flags["weights"]))
+    if flags["snapshot"]:
+        _log.info("Resuming from %s", flags["snapshot"])
+        solver.restore(flags["snapshot"])
     _log.info("Starting Optimization")
-    bicerin_command(*command)
+    with training_bar(), signals_obeyed(solver, flags["sigint_effect"], flags["sighup_effect"]):
+        solver.solve()
     _log.info("Optimization Done.")
 
 
-def _train_device(flags: dict[str, Any]) -> str:
-    if flags["gpu"]:
+def _train_device(flags: dict[str, Any], param: Any) -> str:
+    if flags["gpu"] or param.solver_mode != param.GPU or not param.HasField("solver_mode"):
         return _device(flags)
-    param = bicerin_proto.read_solver(Path(flags["solver"]), schema(), owners=layer_owners()).message
-    if param.HasField("solver_mode") and param.solver_mode == param.GPU:
-        return settings.gpu_or_cpu(param.device_id)
-    return "cpu"
+    return settings.gpu_or_cpu(param.device_id)
 
 
 def _device(flags: dict[str, Any]) -> str:
