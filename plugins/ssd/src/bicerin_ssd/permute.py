@@ -31,9 +31,9 @@ class PermuteLayer(ArrayLayer):
                 f"order should be less than the input dimension: {self.given} for {axes} axes.",
                 f"Axes are numbered 0 to {axes - 1}.",
             )
-        self.order = self.given + [axis for axis in range(axes) if axis not in self.given]
+        self.order = (*self.given, *(axis for axis in range(axes) if axis not in self.given))
         #: Where each axis of the bottom is found in the top.
-        self.inverse = sorted(range(axes), key=self.order.__getitem__)
+        self.inverse = tuple(sorted(range(axes), key=self.order.__getitem__))
         top[0].reshape(*(bottom[0].shape[axis] for axis in self.order))
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
