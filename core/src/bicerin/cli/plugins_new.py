@@ -23,8 +23,6 @@ _NUMBER = 10_000_000
 #: Field numbers of forks lie below, those that Bicerin gives inside of itself above.
 _FREE_NUMBERS = (10_000_000, 380_000_000)
 
-_NOT_PACKAGED = ("__pycache__", ".pytest_cache")
-
 
 @click.command()
 @click.argument("name")
@@ -88,7 +86,7 @@ def _files(folder: Any, parts: tuple[str, ...] = ()) -> list[_File]:
     found = []
     for resource in sorted(folder.iterdir(), key=lambda resource: resource.name):
         inside = (*parts, resource.name)
-        if resource.is_dir() and resource.name not in _NOT_PACKAGED:
+        if resource.is_dir() and not resource.name.startswith((".", "__")):  # such are caches
             found += _files(resource, inside)
         elif resource.is_file():
             found.append(_File(resource, inside))
