@@ -18,6 +18,7 @@ from bicerin.cli.messages import is_verbose
 from bicerin.cli.options import json_option
 from bicerin.errors import BicerinError, PluginError, UnknownNameError
 from bicerin.registry import LAYER_API, Provider, Registry, layers, normalized, schemas
+from bicerin.registry import devices as device_registry
 
 cases_registry = Registry("bicerin.cases", "table of cases")
 
@@ -47,7 +48,11 @@ class Finding:
 @click.command()
 @click.argument("name")
 @click.option(
-    "--device", "devices", multiple=True, default=["cpu"], show_default=True, help="Run the layers there; repeatable."
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="NAME",
+    help="Run the layers there; repeatable. By default on the CPU and, where bicerin-emulated is installed, emulated.",
 )
 @json_option
 def check(name: str, devices: tuple[str, ...], as_json: bool) -> None:
@@ -57,7 +62,7 @@ def check(name: str, devices: tuple[str, ...], as_json: bool) -> None:
     conformance suite of bicerin.testing on the cases that it ships (entry-point group bicerin.cases, "module:CASES").
     The exit status is 1 where something fails.
     """
-    findings = list(examine(name, devices))
+    findings = list(examine(name, devices or ("cpu", *(["emulated"] if "emulated" in device_registry else []))))
     if as_json:
         click.echo(json_text({"distribution": name, "findings": [_plain(one) for one in findings]}, indent=2))
     else:
@@ -203,6 +208,10 @@ def _behaviour(found: Iterable[Provider], loaded: dict[str, Any], devices: Seque
             tested.add(layer_type)
             for device in devices:
                 yield from _run(case, f"layer {layer_type}", device)
+    for layer_type in sorted(loaded):
+        if getattr(loaded[layer_type], "cuda", None) is not None and set(devices) <= {"cpu"}:
+            advice = "not compiled: --device gpu, or pip install bicerin-emulated"
+            yield Finding(f"layer {layer_type}", "CUDA C", "note", advice)
     for layer_type in sorted(set(loaded) - tested):
         yield _made_up(layer_type, loaded[layer_type])
 
