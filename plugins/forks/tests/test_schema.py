@@ -10,8 +10,8 @@ from bicerin.schema import schema
 
 @pytest.mark.parametrize("text", [
     # NVIDIA
-    'default_forward_type: FLOAT16 default_backward_math: FLOAT global_grad_scale: 1000 eltwise_mem_sharing: false',
-    'layer { type: "Data" data_param { cache: true shuffle: true threads: 2 parser_threads: 3 } forward_type: FLOAT16 }',
+    'default_forward_type: FLOAT16 global_grad_scale: 1000 eltwise_mem_sharing: false',
+    'layer { type: "Data" data_param { cache: true shuffle: true parser_threads: 3 } forward_type: FLOAT16 }',
     'layer { transform_param { img_rand_resize_lower: 256 interpolation_algo_up: INTER_LINEAR } }',
     'layer { batch_norm_param { scale_filler { value: 1 } bias_filler { value: 0 } scale_bias: true engine: CUDNN } }',
     'layer { detectnet_groundtruth_param { stride: 16 gridbox_type: GRIDBOX_MIN object_class { src: 1 dst: 0 } } }',
@@ -35,7 +35,7 @@ from bicerin.schema import schema
     # others
     'layer { type: "Yolov3" yolov3_param { anchors_scale: 32 mask: [6, 7, 8] biases: 10 iou_loss: GIOU } }',
     'layer { margin_inner_product_param { type: QUADRUPLE base: 1000 gamma: 0.12 lambda_min: 5 } }',
-    'layer { dense_image_data_param { label_divide_factor: 8 } }',
+    'layer { dense_image_data_param { label_divide_factor: 8 } loss_param { class_weighting: [1, 2] } }',
     'layer { roi_warping_param { } mask_resize_param { output_width: 14 } dropout_param { scale_train: false } }',
     'layer { compact_bilinear_param { num_output: 16000 sum_pool: false } noise_param { mu: 1 uniform_range: 2 } }',
 ])  # fmt: skip
