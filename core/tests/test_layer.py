@@ -12,7 +12,9 @@ from bicerin.blob import Blob
 from bicerin.device import Device
 from bicerin.errors import BlobCountError, DeviceError, LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer, Range, any_number, at_least, at_most, between, create_layer
+from bicerin.option import enum_name
 from bicerin.registry import layers
+from bicerin.schema import schema
 from bicerin.testing import check_gradient, check_recorded, recorded_cases, run_layer
 
 AFFINE = 'name: "a" type: "Affine" inner_product_param { weight_filler { type: "constant" value: 2 } }'
@@ -50,6 +52,22 @@ def test_a_misspelt_rule_is_a_type_error(rule: dict) -> None:
 )
 def test_ranges_read_well(range_: Range, text: str) -> None:
     assert str(range_) == text
+
+
+def test_a_layer_may_refuse_to_work_in_place(provided: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_layer(AFFINE, [np.ones((2, 3))], in_place=True)
+    monkeypatch.setattr(layers.load("Affine"), "allows_in_place", False)
+    run_layer(AFFINE, [np.ones((2, 3))])
+    with pytest.raises(LayerError, match="Affine Layer does not allow in-place computation"):
+        run_layer(AFFINE, [np.ones((2, 3))], in_place=True)
+
+
+def test_an_enum_value_that_the_layer_does_not_know_is_an_error() -> None:
+    param = schema().FillerParameter(variance_norm=2)
+    assert enum_name(param, "variance_norm", ("FAN_IN", "AVERAGE")) == "AVERAGE"
+    with pytest.raises(LayerError, match="variance_norm: AVERAGE is not known to this layer") as error:
+        enum_name(param, "variance_norm", ("FAN_IN", "FAN_OUT"))
+    assert error.value.hint == "It knows FAN_IN, FAN_OUT."
 
 
 @pytest.mark.parametrize("name", ["set_up", "forward", "backward"])

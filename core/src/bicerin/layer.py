@@ -136,6 +136,8 @@ class Layer(ABC):
     cuda: ClassVar[CudaSource | None] = None
     #: The weight of the first top in the net's loss where the prototxt gives none; a loss layer's is 1.
     default_loss_weight: ClassVar[float] = 0.0
+    #: Whether a top may be one of the bottoms, the same `Blob`, which is then overwritten.
+    allows_in_place: ClassVar[bool] = True
 
     _final = ("set_up", "set_up_shared", "forward", "backward")
 
@@ -294,6 +296,10 @@ class Layer(ABC):
         try:
             self._initial_random = self.context.random.bit_generator.state
             self.counts.check(self.type, len(bottom), len(top))
+            if not self.allows_in_place and any(blob is other for blob in top for other in bottom):
+                raise LayerError(
+                    f"{self.type} Layer does not allow in-place computation.", "Give its top a name of its own."
+                )
             self.layer_set_up(bottom, top)
             self.reshape(bottom, top)
             self._set_loss_weights(top)

@@ -13,6 +13,7 @@ import numpy as np
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer
+from bicerin.option import enum_name
 
 
 class LossLayer(Layer):
@@ -22,6 +23,7 @@ class LossLayer(Layer):
     """
 
     counts = BlobCounts(bottom=2, top=1, auto_top=True)
+    allows_in_place = False
     default_loss_weight: ClassVar[float] = 1.0
 
     def allow_force_backward(self, bottom_index: int) -> bool:
@@ -50,9 +52,7 @@ def top_gradient(xp: Any, top: Sequence[Any]) -> Any:
 def normalization_mode(loss_param: Any, default: str = "VALID") -> str:
     """The mode: FULL, VALID, BATCH_SIZE or NONE. The deprecated `normalize` counts where it stands alone."""
     if loss_param.HasField("normalization"):
-        field = loss_param.DESCRIPTOR.fields_by_name["normalization"]
-        name: str = field.enum_type.values_by_number[loss_param.normalization].name
-        return name
+        return enum_name(loss_param, "normalization", ("FULL", "VALID", "BATCH_SIZE", "NONE"))
     if loss_param.HasField("normalize"):
         return "VALID" if loss_param.normalize else "BATCH_SIZE"
     return default

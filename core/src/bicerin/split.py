@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.blob import Blob
-from bicerin.errors import LayerError
 from bicerin.layer import ArrayLayer, BlobCounts, at_least
 
 
@@ -18,11 +17,10 @@ class SplitLayer(ArrayLayer):
 
     type = "Split"
     counts = BlobCounts(bottom=1, top=at_least(1))
+    allows_in_place = False
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for blob in top:
-            if blob is bottom[0]:
-                raise LayerError("Split Layer does not allow in-place computation.")
             blob.reshape_like(bottom[0])
             blob.share_data(bottom[0])
 

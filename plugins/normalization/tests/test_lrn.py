@@ -101,5 +101,5 @@ def test_errors(device: str) -> None:
         run_layer(lrn("local_size: 4"), [values(1, 2, 3, 3)], device=device)
     with pytest.raises(ShapeError, match="Input must have 4 axes"):
         run_layer(lrn(""), [values(2, 3, 3)], device=device)
-    with pytest.raises(LayerError, match="LRN does not work in place"):
+    with pytest.raises(LayerError, match="LRN Layer does not allow in-place computation"):
         run_layer(lrn(""), [values(1, 2, 3, 3)], in_place=True, device=device)

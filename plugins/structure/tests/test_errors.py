@@ -89,10 +89,25 @@ def test_blob_counts(kind, bottoms, message):
         run_layer(f'name: "t" type: "{kind}"', [np.zeros((2, 3))] * bottoms)
 
 
-@pytest.mark.parametrize("kind", ["Flatten", "Reshape", "Eltwise"])
-def test_not_in_place(kind):
+@pytest.mark.parametrize(
+    ("kind", "bottoms"),
+    [
+        ("ArgMax", 1),
+        ("BatchReindex", 2),
+        ("Concat", 2),
+        ("Crop", 2),
+        ("Eltwise", 2),
+        ("Filter", 2),
+        ("Flatten", 1),
+        ("Reduction", 1),
+        ("Reshape", 1),
+        ("Slice", 1),
+        ("Tile", 1),
+    ],
+)
+def test_not_in_place(kind, bottoms):
     with pytest.raises(LayerError, match=f"{kind} Layer does not allow in-place computation"):
-        run_layer(f'name: "t" type: "{kind}"', [np.zeros((2, 3))] * (2 if kind == "Eltwise" else 1), in_place=True)
+        run_layer(f'name: "t" type: "{kind}"', [np.zeros((2, 3))] * bottoms, in_place=True)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.layer import Layer
+from bicerin.option import enum_name
 from bicerin.phase import Phase
 from bicerin_data.batch_reader import BatchReader, RecordReader
 from bicerin_data.datum import datum_array, parse_datum
@@ -36,7 +37,7 @@ class DataLayer(PrefetchingLayer):
         param = self.param.data_param
         if not param.source:
             raise DataError("data_param names no source.")
-        backend = param.DESCRIPTOR.fields_by_name["backend"].enum_type.values_by_number[param.backend].name
+        backend = enum_name(param, "backend", ("LEVELDB", "LMDB"))
         path = self.context.resolve(param.source)
         return StoreReader(self, open_store(path, backend), self.transformer())
 

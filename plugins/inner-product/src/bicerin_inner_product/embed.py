@@ -26,6 +26,7 @@ class EmbedLayer(ArrayLayer):
 
     type = "Embed"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
     cuda = CudaSource(__file__, "embed.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -31,6 +31,7 @@ class InnerProductLayer(ArrayLayer):
 
     type = "InnerProduct"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.inner_product_param
@@ -91,7 +92,8 @@ class InnerProductLayer(ArrayLayer):
         """total += left right, some rows at a time, so that no second array of the size of the weights is needed."""
         rows, columns = total.shape
         # A GPU wants one large product, and has no such cache.
-        step = min(rows, max(1, gradient_block(self.samples) // max(1, columns))) if self.device.is_host else rows
+        step = min(rows, gradient_block(self.samples) // max(1, columns)) if self.device.is_host else rows
+        step = max(1, step)
         self._product.reshape(step, columns)
         product = (self._product if self.device.is_host else DeviceBlob(self._product)).data
         for start in range(0, rows, step):

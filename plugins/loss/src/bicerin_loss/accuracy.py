@@ -31,6 +31,7 @@ class AccuracyLayer(ArrayLayer):
 
     type = "Accuracy"
     counts = BlobCounts(bottom=2, top=between(1, 2))
+    allows_in_place = False
     cuda = CUDA
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

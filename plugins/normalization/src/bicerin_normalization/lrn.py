@@ -8,7 +8,7 @@ import numpy as np
 
 from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin.phase import Phase
 from bicerin_normalization import lrn_kernels as kernels
@@ -26,6 +26,7 @@ class LRNLayer(Layer):
 
     type = "LRN"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
     cuda = CudaSource(__file__, "lrn.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -34,8 +35,6 @@ class LRNLayer(Layer):
         self.size: int = param.local_size
         if self.size % 2 != 1:
             raise ShapeError(f"LRN only supports odd values for local_size, not {self.size}.")
-        if bottom[0] is top[0]:
-            raise LayerError("LRN does not work in place: it reads neighbours that it would have overwritten.")
         self.rate: float = param.alpha / (self.size if self.across else self.size**2)
         self.beta: float = param.beta
         self.shift: float = param.k if self.across else 1.0

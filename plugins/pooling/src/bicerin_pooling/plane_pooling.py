@@ -11,6 +11,8 @@ from bicerin.phase import Phase
 from bicerin_pooling import pooling_kernels as kernels
 from bicerin_pooling.window import Window
 
+METHODS = ("MAX", "AVE", "STOCHASTIC")
+
 
 class PlanePooling:
     """One method over one window, with the buffers that its backward pass needs.

@@ -9,9 +9,10 @@ from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.errors import BlobCountError, ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.option import enum_name
 from bicerin.phase import Phase
 from bicerin_pooling.device_pooling import plane_pooling
-from bicerin_pooling.plane_pooling import PlanePooling
+from bicerin_pooling.plane_pooling import METHODS, PlanePooling
 from bicerin_pooling.window import Window
 
 
@@ -30,11 +31,12 @@ class PoolingLayer(ArrayLayer):
 
     type = "Pooling"
     counts = BlobCounts(bottom=1, top=between(1, 2))
+    allows_in_place = False
     cuda = CudaSource(__file__, "pooling.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.pooling_param
-        self.method: str = param.DESCRIPTOR.fields_by_name["pool"].enum_type.values_by_number[param.pool].name
+        self.method = enum_name(param, "pool", METHODS)
         self.ceil = param.round_mode == param.CEIL
         self.window = _window(param)
         if len(top) > 1 and self.method != "MAX":

@@ -10,9 +10,10 @@ from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.option import enum_name
 from bicerin.phase import Phase
 from bicerin_pooling.device_pooling import plane_pooling
-from bicerin_pooling.plane_pooling import PlanePooling
+from bicerin_pooling.plane_pooling import METHODS, PlanePooling
 from bicerin_pooling.window import Window
 
 
@@ -28,11 +29,12 @@ class SPPLayer(ArrayLayer):
 
     type = "SPP"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
     cuda = CudaSource(__file__, "pooling.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.spp_param
-        self.method: str = param.DESCRIPTOR.fields_by_name["pool"].enum_type.values_by_number[param.pool].name
+        self.method = enum_name(param, "pool", METHODS)
         self.pyramid_height: int = param.pyramid_height
         if self.pyramid_height < 1:
             raise ShapeError("pyramid_height must be at least 1, not 0.")

@@ -27,6 +27,7 @@ class LSTMLayer(RecurrentLayer):
 
     type = "LSTM"
     counts = BlobCounts(bottom=between(2, 5), top=between(1, 3))
+    allows_in_place = False
     hidden_names = ("h", "c")
     gates = 4
 

@@ -78,6 +78,7 @@ class LSTMUnitLayer(ArrayLayer):
 
     type = "LSTMUnit"
     counts = BlobCounts(bottom=3, top=2)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._gates, self._tanh_c = self.new_blob(), self.new_blob()

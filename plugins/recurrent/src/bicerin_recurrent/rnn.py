@@ -26,6 +26,7 @@ class RNNLayer(RecurrentLayer):
 
     type = "RNN"
     counts = BlobCounts(bottom=between(2, 4), top=between(1, 2))
+    allows_in_place = False
     hidden_names = ("h",)
     gates = 1
 

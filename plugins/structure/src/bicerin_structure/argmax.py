@@ -23,6 +23,7 @@ class ArgMaxLayer(ArrayLayer):
 
     type = "ArgMax"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.argmax_param

@@ -26,6 +26,7 @@ class BatchReindexLayer(ArrayLayer):
 
     type = "BatchReindex"
     counts = BlobCounts(bottom=2, top=1)
+    allows_in_place = False
     cuda = CudaSource(__file__, "batch_reindex.cu")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -22,6 +22,7 @@ class ConcatLayer(ArrayLayer):
 
     type = "Concat"
     counts = BlobCounts(bottom=at_least(1), top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.concat_param

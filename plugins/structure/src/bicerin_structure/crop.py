@@ -21,6 +21,7 @@ class CropLayer(ArrayLayer):
 
     type = "Crop"
     counts = BlobCounts(bottom=2, top=1)
+    allows_in_place = False
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape, reference = bottom[0].shape, bottom[1].shape

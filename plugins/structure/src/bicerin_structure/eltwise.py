@@ -19,6 +19,7 @@ import numpy as np
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob, at_least
+from bicerin.option import enum_name
 
 
 class EltwiseLayer(ArrayLayer):
@@ -26,11 +27,11 @@ class EltwiseLayer(ArrayLayer):
 
     type = "Eltwise"
     counts = BlobCounts(bottom=at_least(2), top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.eltwise_param
-        operations = param.DESCRIPTOR.fields_by_name["operation"].enum_type.values_by_number
-        self._operation: str = operations[param.operation].name
+        self._operation = enum_name(param, "operation", ("PROD", "SUM", "MAX"))
         coefficients = list(param.coeff)
         if coefficients and len(coefficients) != len(bottom):
             raise LayerError(
@@ -45,8 +46,6 @@ class EltwiseLayer(ArrayLayer):
         self._term = self.new_blob()
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if any(blob is top[0] for blob in bottom):
-            raise LayerError("Eltwise Layer does not allow in-place computation.", "Give the top a name of its own.")
         for index, blob in enumerate(bottom[1:], start=1):
             if blob.shape != bottom[0].shape:
                 raise ShapeError(

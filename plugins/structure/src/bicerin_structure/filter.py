@@ -25,6 +25,7 @@ class FilterLayer(ArrayLayer):
 
     type = "Filter"
     counts = BlobCounts(bottom=at_least(2), top=at_least(1))
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(top) != len(bottom) - 1:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.blob import Blob
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts
 
 
@@ -20,10 +20,9 @@ class FlattenLayer(ArrayLayer):
 
     type = "Flatten"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if top[0] is bottom[0]:
-            raise LayerError("Flatten Layer does not allow in-place computation.", "Give the top a name of its own.")
         param = self.param.flatten_param
         first, last = bottom[0].canonical_axis(param.axis), bottom[0].canonical_axis(param.end_axis)
         if first > last + 1:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bicerin.blob import Blob
 from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob
+from bicerin.option import enum_name
 
 
 class ReductionLayer(ArrayLayer):
@@ -21,11 +22,11 @@ class ReductionLayer(ArrayLayer):
 
     type = "Reduction"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.reduction_param
-        operations = param.DESCRIPTOR.fields_by_name["operation"].enum_type.values_by_number
-        self._operation: str = operations[param.operation].name
+        self._operation = enum_name(param, "operation", ("SUM", "ASUM", "SUMSQ", "MEAN"))
         self._magnitude = self.new_blob()
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

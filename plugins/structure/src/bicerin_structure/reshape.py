@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from bicerin.blob import Blob
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import ShapeError
 from bicerin.layer import ArrayLayer, BlobCounts
 
 
@@ -22,6 +22,7 @@ class ReshapeLayer(ArrayLayer):
 
     type = "Reshape"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._dims = list(self.param.reshape_param.shape.dim)
@@ -32,8 +33,6 @@ class ReshapeLayer(ArrayLayer):
             )
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if top[0] is bottom[0]:
-            raise LayerError("Reshape Layer does not allow in-place computation.", "Give the top a name of its own.")
         top[0].reshape(*self._top_shape(bottom[0].shape))
         top[0].share_data(bottom[0])
         top[0].share_diff(bottom[0])

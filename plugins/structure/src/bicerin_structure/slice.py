@@ -22,6 +22,7 @@ class SliceLayer(ArrayLayer):
 
     type = "Slice"
     counts = BlobCounts(bottom=1, top=at_least(1))
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.slice_param
