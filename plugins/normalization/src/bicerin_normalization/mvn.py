@@ -13,9 +13,10 @@ from bicerin.layer import ArrayLayer, BlobCounts
 class MVNLayer(ArrayLayer):
     """top = (x - mean(x)) / (std(x) + eps), over each plane `(H, W)`, or with `across_channels` over each image.
 
-    Without `normalize_variance`, top = x - mean(x). Bottom and top: up to 4 axes `(N, C, H, W)`. In place is allowed.
-    Source: Caffe's MVNLayer; as there, the gradient is that of eps = 0:
-    (g - mean(g) - top * mean(g * top)) / (std(x) + eps), for g = the gradient of top.
+    Without `normalize_variance`, top = x - mean(x). Bottom: up to 4 axes. Top: `(N, C, H, W)`, where axes that
+    the bottom lacks are 1. In place is allowed, and gives the bottom that shape too. Source: Caffe's MVNLayer; as
+    there, the gradient is that of eps = 0: (g - mean(g) - top * mean(g * top)) / (std(x) + eps), for g = the gradient
+    of top.
     """
 
     type = "MVN"
@@ -34,7 +35,7 @@ class MVNLayer(ArrayLayer):
             raise ShapeError(f"MVN is for blobs of up to 4 axes (num, channels, height, width), not {blob.num_axes}.")
         rows = blob.num if self.across_channels else blob.num * blob.channels
         self.rows = (rows, blob.count // rows if rows else 0)
-        top[0].reshape(*blob.shape)
+        top[0].reshape(blob.num, blob.channels, blob.height, blob.width)
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         if not bottom[0].count:
