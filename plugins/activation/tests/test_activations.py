@@ -45,6 +45,24 @@ def test_batch_of_none_then_of_one_then_of_three(type_name: str, dtype: type, de
             assert np.isfinite(run.bottom[0].diff).all()
 
 
+@pytest.mark.parametrize("type_name", [name for name in TYPES if name != "PReLU"])
+def test_a_scalar_is_as_good_as_a_vector(type_name: str) -> None:
+    definition = f'type: "{type_name}" {TYPES[type_name]}'
+    runs = [run_layer(definition, [x], dtype=np.float64) for x in (np.array(0.3), np.array([0.3]))]
+    for run in runs:
+        run.forward()
+        if type_name != "Threshold":
+            run.top[0].diff[...] = 2
+            run.backward()
+    assert runs[0].top[0].shape == ()
+    assert runs[0].top[0].data == runs[1].top[0].data[0]
+    assert runs[0].bottom[0].diff == runs[1].bottom[0].diff[0]
+
+
+def test_exp_of_a_large_shift_is_infinite() -> None:
+    assert forward('type: "Exp" exp_param { shift: 1000 }', [0, 1]).tolist() == [np.inf, np.inf]
+
+
 @pytest.mark.parametrize("type_name", [name for name in TYPES if name not in ("Threshold", "Dropout")])
 def test_nan_stays_nan(type_name: str) -> None:
     assert np.isnan(forward(f'type: "{type_name}" {TYPES[type_name]}', [np.nan, 1])).tolist() == [True, False]

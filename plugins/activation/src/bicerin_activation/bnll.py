@@ -18,7 +18,7 @@ class BNLLLayer(NeuronLayer):
     type = "BNLL"
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
-        tail = xp.absolute(x)
+        tail = xp.absolute(x, out=xp.empty_like(x))
         xp.negative(tail, out=tail)
         xp.log1p(xp.exp(tail, out=tail), out=tail)
         xp.maximum(x, 0, out=y)

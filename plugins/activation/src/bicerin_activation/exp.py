@@ -8,8 +8,9 @@ Source: Caffe's `ExpLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp
 from typing import Any
+
+import numpy as np
 
 from bicerin.blob import Blob
 from bicerin_activation.logarithm import natural_logarithm
@@ -25,7 +26,8 @@ class ExpLayer(NeuronLayer):
         param = self.param.exp_param
         logarithm = natural_logarithm(param.base)
         self.inner_scale = logarithm * param.scale
-        self.outer_scale = exp(logarithm * param.shift)
+        with np.errstate(over="ignore"):
+            self.outer_scale = float(np.exp(logarithm * param.shift))
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
         if self.inner_scale == 1:
