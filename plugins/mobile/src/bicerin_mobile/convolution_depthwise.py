@@ -1,0 +1,30 @@
+"""ConvolutionDepthwise: a convolution of each channel by itself, without a `group`. Zhang et al., ShuffleNet, 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bicerin.blob import Blob
+from bicerin.errors import ShapeError
+from bicerin_convolution.convolution import ConvolutionLayer
+
+
+class ConvolutionDepthwiseLayer(ConvolutionLayer):
+    """Convolution with as many groups as there are channels, whatever `convolution_param.group` says.
+
+    `num_output` must be the number of channels; the weights are `(C, 1, kernel...)`. Source: the
+    ConvolutionDepthwiseLayer that ShuffleNet's Caffe nets use.
+    """
+
+    type = "ConvolutionDepthwise"
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.convolution_param
+        channels = bottom[0].shape[bottom[0].canonical_axis(param.axis)]
+        if param.num_output != channels:
+            raise ShapeError(
+                f"num_output must be the number of channels: {param.num_output} against {channels}.",
+                'For more filters a channel, use type: "Convolution" with group.',
+            )
+        param.group = channels
+        super().layer_set_up(bottom, top)

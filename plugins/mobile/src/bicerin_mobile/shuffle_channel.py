@@ -1,0 +1,46 @@
+"""ShuffleChannel: channels dealt out anew over groups. Zhang et al., ShuffleNet, 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import ArrayLayer, BlobCounts
+
+
+class ShuffleChannelLayer(ArrayLayer):
+    """top channel j G + i = bottom channel i C / G + j, for the G `group`s i.
+
+    Bottom and top: `(N, C, ...)`. Source: the ShuffleChannelLayer of farmingyard/ShuffleNet.
+    """
+
+    type = "ShuffleChannel"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.group: int = self.param.shuffle_channel_param.group
+        if not self.group:
+            raise LayerError("group must be greater than 0")
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if bottom[0].num_axes < 2:
+            raise ShapeError(f"Input must have the shape (N, C, ...), not {bottom[0].shape}.")
+        if top[0] is bottom[0]:
+            raise LayerError("it cannot work in place.", "Give its top another name than its bottom's.")
+        number, channels = bottom[0].shape[:2]
+        if channels % self.group:
+            raise ShapeError(f"Wrong group size: {channels} channels are no multiple of {self.group}.")
+        top[0].reshape_like(bottom[0])
+        self.rows = (number, self.group, channels // self.group, bottom[0].count_between(2))
+        self.columns = (number, channels // self.group, self.group, self.rows[3])
+
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        top[0].data.reshape(self.columns)[...] = bottom[0].data.reshape(self.rows).swapaxes(1, 2)
+
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        if propagate_down[0]:
+            bottom[0].diff.reshape(self.rows)[...] = top[0].diff.reshape(self.columns).swapaxes(1, 2)
