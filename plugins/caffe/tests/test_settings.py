@@ -1,0 +1,145 @@
+"""Mode, device, seed, solvers that train together, log, timer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import caffe
+import numpy as np
+import pytest
+
+from bicerin.errors import DeviceError
+from bicerin_caffe import settings
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(settings, "_settings", settings._Settings())
+    settings._warn_of_missing_gpu.cache_clear()
+    yield
+
+
+def test_version() -> None:
+    assert caffe.__version__ == caffe._caffe.__version__ == "1.0.0"
+
+
+def test_layer_types_are_those_that_are_installed() -> None:
+    types = caffe.layer_type_list()
+    assert {"Data", "Convolution", "InnerProduct", "Python", "Split"} <= set(types) and len(types) > 50
+
+
+def test_where_there_is_no_gpu_nets_stay_on_the_cpu(affine: Any, monkeypatch: Any, caplog: Any) -> None:
+    def no_gpu(spec: str) -> None:
+        raise DeviceError("no GPU here")
+
+    monkeypatch.setattr(settings, "get_device", no_gpu)
+    caffe.set_device(0)
+    caffe.set_mode_gpu()
+    assert [settings.device(), settings.device()] == ["cpu", "cpu"]
+    assert [record.message for record in caplog.records if "a GPU is asked for" in record.message] == [
+        "a GPU is asked for, and there is none: nets run on the CPU. no GPU here"
+    ]
+
+
+def test_the_device_is_the_one_that_was_set(monkeypatch: Any) -> None:
+    monkeypatch.setattr(settings, "get_device", lambda spec: spec)
+    assert settings.device() == "cpu"
+    caffe.set_mode_gpu()
+    assert settings.device() == "gpu:0"
+    caffe.set_device(2)
+    assert settings.device() == "gpu:2"
+    caffe.set_mode_cpu()
+    assert settings.device() == "cpu"
+
+
+def test_the_seed_decides_what_fillers_draw(net_file: str) -> None:
+    def weights() -> list[np.ndarray]:
+        caffe.set_random_seed(7)
+        return [caffe.Net(net_file, caffe.TRAIN).params["conv"][0].data for _ in range(2)]
+
+    (first, second), (again, _) = weights(), weights()
+    assert (first == again).all() and (first != second).any()
+
+
+def test_the_seed_decides_what_a_solver_draws(solver_file: Any) -> None:
+    def weights(more: str = "") -> np.ndarray:
+        caffe.set_random_seed(7)
+        return caffe.SGDSolver(solver_file(more)).net.params["conv"][0].data
+
+    assert (weights() == weights()).all()
+    assert (weights("random_seed: 3") != weights()).any()
+
+
+DROPOUT = """
+layer { type: "Input" name: "data" top: "data" input_param { shape { dim: 100 } } }
+layer { type: "Dropout" name: "drop" bottom: "data" top: "drop" }
+"""
+
+
+def test_a_seed_starts_the_nets_there_are_anew(write: Any) -> None:
+    net = caffe.Net(write("dropout.prototxt", DROPOUT), caffe.TRAIN)
+    net.blobs["data"].data[...] = 1
+
+    def dropped() -> np.ndarray:
+        return net.forward()["drop"].copy()
+
+    caffe.set_random_seed(1)
+    first, second = dropped(), dropped()
+    caffe.set_random_seed(1)
+    assert (first == dropped()).all() and (first != second).any()
+
+
+def test_solvers_that_train_together() -> None:
+    assert (caffe.solver_count(), caffe.solver_rank()) == (1, 0)
+    caffe.set_solver_count(4)
+    caffe.set_solver_rank(2)
+    caffe.set_multiprocess(True)
+    assert (caffe.solver_count(), caffe.solver_rank()) == (4, 2)
+
+
+def test_there_is_no_nccl() -> None:
+    assert caffe.has_nccl() is False
+    for call in (caffe.NCCL.new_uid, lambda: caffe.NCCL(None, b"")):
+        with pytest.raises(RuntimeError, match="no NCCL"):
+            call()
+
+
+def test_timer() -> None:
+    timer = caffe.Timer()
+    timer.start()
+    time.sleep(0.02)
+    timer.stop()
+    assert 20 <= timer.ms < 2000 and timer.ms == timer.ms
+
+
+GLOG = r"I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ \S+\.py:\d+\] hello$"
+
+
+def said(program: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | environment
+    )
+    return done.stderr
+
+
+def test_log_lines_are_glogs() -> None:
+    assert re.match(GLOG, said("import caffe; caffe.log('hello')"))
+
+
+def test_the_environment_or_init_log_silence_the_log() -> None:
+    assert said("import caffe; caffe.log('hello')", GLOG_minloglevel="1") == ""
+    assert said("import caffe; caffe.init_log(2); caffe.log('hello')") == ""
+    assert re.match(GLOG, said("import caffe; caffe.init_log(); caffe.log('hello')"))
+    assert re.match(GLOG, said("import caffe; caffe.init_log(0, True); caffe.log('hello')"))
+
+
+def test_a_program_that_logs_itself_is_left_alone() -> None:
+    assert said("import logging; logging.basicConfig(level=20, format='%(message)s'); import caffe; caffe.log('hello')")
+    assert logging.getLogger("bicerin.caffe").name == "bicerin.caffe"
