@@ -15,8 +15,7 @@ from caffe.proto import caffe_pb2
 
 
 def blob_of(numbers: np.ndarray, **fields: Any) -> Any:
-    blob = caffe_pb2.BlobProto(data=numbers.ravel(), **fields)
-    return blob
+    return caffe_pb2.BlobProto(data=numbers.ravel(), **fields)
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,9 @@ def build(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         phase: int = caffe.TRAIN,
     ) -> caffe.Net:
         given = 'layer { type: "Input" name: "data" top: "data" input_param { shape { dim: 4 } } }' if bottom else ""
+        blobs = " ".join(['bottom: "data"'] * bottom + [f'top: "{top}"' for top in tops])
         text = f"""name: "wild" force_backward: true {given}
-        layer {{ type: "Python" name: "layer" {'bottom: "data"' if bottom else ""} {" ".join(f'top: "{t}"' for t in tops)}
+        layer {{ type: "Python" name: "layer" {blobs}
           python_param {{ module: "wild_layers" layer: "{layer}" param_str: '{param_str}' }} }}"""
         return caffe.Net(write("python.prototxt", text), phase)
 
