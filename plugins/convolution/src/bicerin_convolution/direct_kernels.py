@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, prange
-from bicerin_convolution.panel import VECTOR_BYTES, copy_vector
+from bicerin.panel import VECTOR_BYTES, copy_vector
 
 
 @kernel()

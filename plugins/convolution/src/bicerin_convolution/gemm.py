@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin_convolution.gemm_kernels import (
     DEPTH,
     LINES,
@@ -21,7 +22,6 @@ from bicerin_convolution.gemm_kernels import (
     weight_scratch_size,
 )
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin_convolution.taps import Taps, as_rows, data_gradient_taps, forward_taps, with_rows
 from bicerin_convolution.threads import threads
 from bicerin_convolution.workspace import workspace

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, prange
-from bicerin_convolution.panel import (
+from bicerin.panel import (
     LINE_BYTES,
     ROWS,
     VECTOR_BYTES,

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from bicerin.panel import LINE_BYTES, ROWS
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.panel import LINE_BYTES, ROWS
 from bicerin_convolution.threads import threads
 from bicerin_convolution.winograd_kernels import (
     OUTPUT_PANELS,

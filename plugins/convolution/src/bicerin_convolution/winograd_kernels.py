@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, prange
+from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
 from bicerin_convolution.gemm_kernels import DEPTH, pack_line, segments
-from bicerin_convolution.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
 from bicerin_convolution.winograd_transforms import PATCH, TILE, G, transform_input, transform_output
 
 POINTS = PATCH * PATCH

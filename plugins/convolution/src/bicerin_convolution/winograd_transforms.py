@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from bicerin_convolution.panel import Vectors, intrinsic, pointer
+from bicerin.panel import Vectors, intrinsic, pointer
 
 #: Side of an output tile, and of the input tile that it needs.
 TILE, PATCH = 4, 6
