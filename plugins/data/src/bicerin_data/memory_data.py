@@ -46,6 +46,9 @@ class MemoryDataLayer(Layer):
         #: Whether records were added that the net has not had yet.
         self._new = False
 
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...]]:
+        return [(self.batch_size, *self.shape), (self.batch_size,)]
+
     def reset(self, data: Any, labels: Any) -> None:
         """Use these arrays from now on, from their first row; a copy is made only to change the type.
 

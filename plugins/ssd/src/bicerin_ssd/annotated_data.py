@@ -47,6 +47,16 @@ class AnnotatedDataLayer(PrefetchingLayer):
         if len(top) > 1:
             top[1].reshape(*self._reader.label_shape())  # type: ignore[attr-defined]
 
+    def batch_without_data(self) -> tuple[int, tuple[int, ...] | None]:
+        batch, image = super().batch_without_data()
+        transform = self.param.transform_param
+        sizes = [(transform.crop_h, transform.crop_w), *((one.height, one.width) for one in transform.resize_param)]
+        return batch, image or next(((3, *size) for size in sizes if all(size)), None)
+
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
+        data, *_ = super().shapes_without_data(tops)
+        return [data, (1, 1, 1, COLUMNS)][:tops]
+
 
 class _AnnotatedReader(StoreReader):
     transformer: AnnotatedTransformer

@@ -69,6 +69,9 @@ class DetectionOutputLayer(Layer):
         classes = [label for label in range(self.num_classes) if label != self.background]
         return ResultFiles(param, self.context.resolve, classes)
 
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...]]:
+        return [(1, 1, 1, 7)]  # as after `reshape`, whichever files of names there are
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         number = bottom[0].shape[0] if bottom[0].num_axes else 0
         if bottom[1].shape[:1] != bottom[0].shape[:1]:

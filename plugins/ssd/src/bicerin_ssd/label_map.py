@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bicerin.errors import DataError, ProtoError
+from bicerin.errors import DataError, MissingDataError, ProtoError
 from bicerin.schema import schema
 from bicerin_proto import parse_text
 
@@ -14,14 +14,15 @@ def read_label_map(path: Path) -> dict[int, str]:
     """The name of each class, from a `LabelMap` in text format.
 
     Raises:
-        DataError: the file is missing or no label map, or gives a label twice.
+        MissingDataError: the file cannot be opened.
+        DataError: it is no label map, or gives a label twice.
     """
     merged: Any = schema()
     message = merged.plugin_type("bicerin-ssd", "LabelMap")()
     try:
         parse_text(path.read_text(), message, merged, path=path)
     except OSError as error:
-        raise DataError(f"Failed to read label map file: {path}: {error.strerror}.") from None
+        raise MissingDataError(f"Failed to read label map file: {path}: {error.strerror}.") from None
     except (ProtoError, UnicodeDecodeError) as error:
         raise DataError(f"Failed to read label map file: {error}") from error
     names: dict[int, str] = {}
@@ -36,12 +37,13 @@ def read_name_sizes(path: Path) -> list[tuple[str, tuple[int, int]]]:
     """Each image's name with its height and width, from lines of `name height width`.
 
     Raises:
-        DataError: the file is missing, or a line is none of these.
+        MissingDataError: the file cannot be opened.
+        DataError: a line is none of these.
     """
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
-        raise DataError(f"Failed to open name size file: {path}: {error.strerror}.") from None
+        raise MissingDataError(f"Failed to open name size file: {path}: {error.strerror}.") from None
     found = []
     for number, line in enumerate(lines, 1):
         parts = line.split()
