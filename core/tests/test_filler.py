@@ -76,6 +76,20 @@ def test_only_gaussian_is_sparse() -> None:
         filled(type="uniform", sparse=3)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"type": "uniform", "min": 2.0, "max": 1.0}, '"uniform" needs finite min <= max, not 2 and 1'),
+        ({"type": "uniform", "max": np.inf}, "not 0 and inf"),
+        ({"type": "gaussian", "std": -1.0}, '"gaussian" needs a std of at least 0, not -1'),
+        ({"type": "gaussian", "std": np.nan}, "not nan"),
+    ],
+)
+def test_what_no_generator_can_draw(options: dict, message: str) -> None:
+    with pytest.raises(BicerinError, match=message):
+        filled(**options)
+
+
 def test_an_unknown_filler() -> None:
     with pytest.raises(UnknownNameError, match='unknown filler type "xaver"; did you mean "xavier"'):
         filled(type="xaver")

@@ -7,7 +7,7 @@ A filler is a function `(shape, param, random) -> array of that shape`, found by
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,8 @@ def constant(shape: Sequence[int], param: Any, random: np.random.Generator) -> n
 def uniform(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
     """Uniform in [min, max)."""
     _refuse_sparse(param)
+    if not -inf < param.min <= param.max < inf:
+        raise BicerinError(f'the filler "uniform" needs finite min <= max, not {param.min:g} and {param.max:g}.')
     return random.uniform(param.min, param.max, shape)
 
 
@@ -47,6 +49,8 @@ def gaussian(shape: Sequence[int], param: Any, random: np.random.Generator) -> n
     With `sparse` = s of at least 0, each weight is kept with probability s / (number of outputs, the first axis), so
     that an input has s non-zero weights on average.
     """
+    if not param.std >= 0:
+        raise BicerinError(f'the filler "gaussian" needs a std of at least 0, not {param.std:g}.')
     values = random.normal(param.mean, param.std, shape)
     if param.sparse >= 0:
         if not shape:

@@ -74,6 +74,7 @@ def test_shapes(type_name: str, options: str, bottom: tuple, top: tuple, weights
         ("num_output: 2 kernel_size: 6", (1, 2, 5, 7), "a kernel of 6x6 is larger than the padded input: 5x7"),
         ("num_output: 2 kernel_size: 3 dilation: 3", (1, 2, 5, 7), "3x3 with dilation 3x3 (7x7) is larger"),
         ("num_output: 2 kernel_size: 3 axis: 4", (1, 2, 5, 5), "axis 4 is out of range"),
+        ("num_output: 2 kernel_size: 3", (1, 0, 5, 5), "the bottom has no channels: axis 1 of its shape (1, 0, 5, 5)"),
     ],
 )
 def test_errors_of_convolution(options: str, bottom: tuple[int, ...], message: str) -> None:
@@ -101,8 +102,10 @@ def test_bottoms_must_have_one_shape() -> None:
 
 
 def test_it_cannot_work_in_place() -> None:
-    with pytest.raises(LayerError, match="cannot work in place"):
+    with pytest.raises(LayerError, match="does not allow in-place computation"):
         layer("Convolution", "num_output: 2 kernel_size: 1", (1, 2, 5, 5), in_place=True)
+    with pytest.raises(LayerError, match="does not allow in-place computation"):
+        layer("Im2col", "kernel_size: 1", (1, 2, 5, 5), in_place=True)
 
 
 def test_the_bottom_may_change_its_size_but_not_its_channels() -> None:

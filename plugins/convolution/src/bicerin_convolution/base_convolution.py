@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from bicerin.blob import Blob
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer, at_least
 from bicerin_convolution.bias_kernels import add_bias_gradient
 from bicerin_convolution.geometry import Geometry
@@ -29,6 +29,7 @@ class BaseConvolution(Layer):
     """
 
     counts = BlobCounts(bottom=at_least(1), top=at_least(1), equal=True)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.convolution_param
@@ -41,6 +42,8 @@ class BaseConvolution(Layer):
         self._planned: tuple[int, ...] | None = None
         if self.num_output < 1:
             raise ShapeError("num_output must be at least 1.")
+        if self.channels < 1:
+            raise ShapeError(f"the bottom has no channels: axis {self.axis} of its shape {bottom[0].shape} is 0.")
         if self.group < 1 or self.channels % self.group:
             raise ShapeError(f"the channels ({self.channels}) must be a multiple of group ({self.group}).")
         if self.num_output % self.group:
@@ -81,8 +84,6 @@ class BaseConvolution(Layer):
         for index, blob in enumerate(bottom):
             if blob.shape != shape:
                 raise ShapeError(f"shape mismatch - bottom[0]: {shape} vs. bottom[{index}]: {blob.shape}")
-            if blob is top[index]:
-                raise LayerError("it cannot work in place.", "Give its top another name than its bottom's.")
             top[index].reshape(*self._top_shape)
 
     def _make_plan(self, shape: tuple[int, ...]) -> None:

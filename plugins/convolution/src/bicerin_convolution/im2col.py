@@ -19,6 +19,7 @@ class Im2colLayer(Layer):
 
     type = "Im2col"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.convolution_param
