@@ -153,8 +153,8 @@ def test_resuming_is_exact(consumed, picture, make_layer, batches):
         ("# 0\na.png\n3\n14\n12\nmany\n", "invalid literal"),
         ("# 4\na.png\n3\n14\n12\n1\n1 0.9 0 0 1 1\n", "image_index 4, but there are 1 images"),
         ("# 0\na.png\n3\n14\n12\n1\n0 0.9 0 0 1 1\n", "a window over fg_threshold has a class of 0 or less"),
-        ("# 0\na.png\n3\n14\n12\n1\n1 0.9 0 0 1 1\n", "none of its 1 windows is background"),
-        ("# 0\na.png\n3\n14\n12\n1\n1 0.1 0 0 1 1\n", "none of its 1 windows is foreground"),
+        ("# 0\na.png\n3\n14\n12\n1\n1 0.9 0 0 1 1\n", "no window is background, but each batch needs 6"),
+        ("# 0\na.png\n3\n14\n12\n1\n1 0.1 0 0 1 1\n", "no window is foreground, but each batch needs 2"),
         (f"# 0\na.png\n1\n14\n12\n2\n{WINDOWS[0]}\n{WINDOWS[3]}\n", "images are read in color, but it says 1 channels"),
     ],
 )
@@ -164,6 +164,14 @@ def test_bad_window_files(content, reason, picture, tmp_path, make_layer):
         (tmp_path / "windows.txt").write_text(content)
     with pytest.raises(DataError, match=reason):
         make_layer(window_data())
+
+
+@pytest.mark.parametrize(("fraction", "windows", "label"), [(1, WINDOWS[:1], 3), (0, WINDOWS[3:4], 0)])
+def test_a_kind_that_no_batch_needs_may_be_missing(fraction, windows, label, picture, tmp_path, make_layer, batches):
+    write(tmp_path, windows)
+    ((data, labels),) = batches(make_layer(window_data(f"fg_fraction: {fraction}")), 1)
+    assert (labels == label).all()
+    assert (data == cut(picture, *corners(windows[0]))).all()
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,17 @@ class _WindowReader(BatchReader):
             raise DataError(
                 f"window file {param.source}: images are read in color, but it says {windows.channels} channels."
             )
+        #: How many windows of a batch are foreground; they follow those of the background.
+        self._foreground = int(np.float32(self.batch_size) * np.float32(param.fg_fraction))
+        for kind, chosen, number in (
+            ("foreground", windows.foreground, self._foreground),
+            ("background", windows.background, self.batch_size - self._foreground),
+        ):
+            if number > 0 and not len(chosen):
+                raise DataError(
+                    f"window file {param.source}: no window is {kind}, but each batch needs {number}.",
+                    "See fg_threshold, bg_threshold and fg_fraction.",
+                )
         self._param = param
         self._windows = windows
         self.records = len(windows.foreground) + len(windows.background)
@@ -90,9 +101,8 @@ class _WindowReader(BatchReader):
         data.fill(0)
         label = np.empty(self.batch_size, self.dtype)
         random = self.random(0, self.number)
-        foreground = int(np.float32(self.batch_size) * np.float32(self._param.fg_fraction))
         for item in range(self.batch_size):
-            kind = self._windows.foreground if item >= self.batch_size - foreground else self._windows.background
+            kind = self._windows.foreground if item >= self.batch_size - self._foreground else self._windows.background
             label[item] = self._sample(kind, random, data[item])
         self.number += 1
         return Batch(data, label, self.position())

@@ -79,9 +79,6 @@ def read_window_file(path: Path, fg_threshold: float, bg_threshold: float) -> Wi
     if (foreground[:, LABEL] <= 0).any():
         raise DataError(f"window file {path}: a window over fg_threshold has a class of 0 or less.")
     background[:, LABEL] = 0
-    for kind, chosen in (("foreground", foreground), ("background", background)):
-        if not len(chosen):
-            raise DataError(f"window file {path}: none of its {len(table)} windows is {kind}.")
     return WindowFile(images, channels, foreground, background)
 
 
