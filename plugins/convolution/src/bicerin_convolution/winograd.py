@@ -14,9 +14,11 @@ from bicerin.panel import LINE_BYTES, ROWS
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.threads import threads
 from bicerin_convolution.winograd_kernels import (
+    CHANNELS,
     OUTPUT_PANELS,
     POINTS,
     convolve_tiles,
+    kernel_scratch_size,
     tile_scratch_size,
     transform_weights,
 )
@@ -41,24 +43,26 @@ def forward(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, y: np.ndarray
 ) -> None:
     """Write y."""
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], 9)
-    _convolve(x, matrix, False, bias, geometry.pad, y)
+    _convolve(x, w.reshape(group, w.shape[0] // group, w.shape[1], 9), False, bias, geometry.pad, y)
 
 
 def data_gradient(
     dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
 ) -> None:
     """Write dx, and add to its channels the bias that a deconvolution has."""
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], 9).swapaxes(1, 2)
+    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], 9)
     _convolve(dy, matrix, True, bias, (2 - geometry.pad[0], 2 - geometry.pad[1]), dx)
 
 
 def _convolve(
-    x: np.ndarray, w: np.ndarray, flipped: bool, bias: np.ndarray | None, pad: tuple[int, ...], y: np.ndarray
+    x: np.ndarray, w: np.ndarray, turned: bool, bias: np.ndarray | None, pad: tuple[int, ...], y: np.ndarray
 ) -> None:
+    """w is `(G, M, C, 9)`; or `(G, C, M, 9)` when it is turned, and then each kernel half around."""
     if not y.size:
         return
     groups, outputs, channels, _ = w.shape
+    if turned:
+        outputs, channels = channels, outputs
     bundles = -(-outputs // (OUTPUT_PANELS * ROWS))
     rows = _tile_rows(x.shape[2], y.shape[2], pad[0])
     tiles = len(x) * rows.shape[1] * -(-y.shape[3] // TILE)
@@ -68,8 +72,9 @@ def _convolve(
         bias = workspace("bias", (y.shape[1],), w.dtype)
         bias.fill(0)
     with threads(groups * outputs * channels * POINTS * tiles) as workers:
-        packed = workspace("weights", (groups, bundles, POINTS, OUTPUT_PANELS, channels, ROWS), w.dtype)
-        transform_weights(w, flipped, packed)
+        room = -(-channels // CHANNELS) * CHANNELS
+        packed = workspace("weights", (groups, bundles, POINTS, OUTPUT_PANELS, room, ROWS), w.dtype)
+        transform_weights(w, turned, packed, workspace("scratch", (workers, kernel_scratch_size(w.itemsize)), w.dtype))
         fits = max(1, CACHE // (POINTS * channels * LINE_BYTES))
         block = max(1, min(fits, columns * groups // (2 * workers)))
         units = -(-columns // block) * groups

@@ -5,45 +5,64 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, prange
-from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
+from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply, transpose
 from bicerin_convolution.gemm_kernels import DEPTH, pack_line, segments
-from bicerin_convolution.winograd_transforms import PATCH, TILE, G, transform_input, transform_output
+from bicerin_convolution.winograd_transforms import PATCH, TILE, transform_input, transform_kernel, transform_output
 
 POINTS = PATCH * PATCH
 #: Panels of outputs in a bundle, whose products are transformed back together.
 OUTPUT_PANELS = 4
-_G = tuple(tuple(float(value) for value in row) for row in G)
+#: Channels whose kernels are transformed together: whole vectors, for every size of a vector.
+CHANNELS = 8
 
 
 @kernel(parallel=True)
-def transform_weights(w, flipped, packed):  # type: ignore[no-untyped-def]
-    """w `(G, M, C, 9)` to G w G^T as panels `(G, bundles, 36, OUTPUT_PANELS, C, ROWS)`, in the order of their use.
+def transform_weights(w, turned, packed, scratch):  # type: ignore[no-untyped-def]
+    """G w G^T as panels `(G, bundles, 36, OUTPUT_PANELS, C, ROWS)`, in the order of their use.
 
-    `flipped` turns each kernel half around.
+    Args:
+        w: `(G, M, C, 9)`; or `(G, C, M, 9)` if it is turned, and then each kernel half around.
+        packed: its C is rounded up to `CHANNELS`.
+        scratch: a line of `kernel_scratch_size` elements for each thread.
     """
-    groups, outputs, channels, _ = w.shape
-    panels = packed.shape[1] * OUTPUT_PANELS
-    g = np.array(_G, dtype=w.dtype)
-    for unit in prange(groups * panels):
-        group, panel = unit // panels, unit % panels
-        kernels = np.zeros((9, ROWS), w.dtype)
-        half = np.empty((PATCH, 3, ROWS), w.dtype)
-        for c in range(channels):
-            for row in range(max(0, min(ROWS, outputs - panel * ROWS))):
-                taps = w[group, panel * ROWS + row, c]
-                for t in range(9):
-                    kernels[t, row] = taps[8 - t] if flipped else taps[t]
-            for i in range(PATCH):
-                for j in range(3):
-                    for row in range(ROWS):
-                        half[i, j, row] = (
-                            g[i, 0] * kernels[j, row] + g[i, 1] * kernels[3 + j, row] + g[i, 2] * kernels[6 + j, row]
-                        )
-            for i in range(PATCH):
-                for j in range(PATCH):
-                    line = packed[group, panel // OUTPUT_PANELS, i * PATCH + j, panel % OUTPUT_PANELS, c]
-                    for row in range(ROWS):
-                        line[row] = g[j, 0] * half[i, 0, row] + g[j, 1] * half[i, 1, row] + g[j, 2] * half[i, 2, row]
+    groups, first, second, _ = w.shape
+    outputs, channels = (second, first) if turned else (first, second)
+    output_step, channel_step = (9, second * 9) if turned else (second * 9, 9)
+    panels, room = packed.shape[1] * OUTPUT_PANELS, packed.shape[4]
+    lanes = VECTOR_BYTES // w.itemsize
+    line = CHANNELS * ROWS
+    point = OUTPUT_PANELS * room * ROWS
+    flat, flat_packed = w.reshape(-1), packed.reshape(-1)
+    workers = scratch.shape[0]
+    for worker in prange(workers):
+        kernels = scratch[worker]
+        for unit in range(worker, groups * panels, workers):
+            group, panel = unit // panels, unit % panels
+            rows = max(0, min(ROWS, outputs - panel * ROWS))
+            if rows < ROWS:
+                kernels[:] = 0
+            for c0 in range(0, channels, CHANNELS):
+                for c in range(c0, min(c0 + CHANNELS, channels)):
+                    at = group * outputs * channels * 9 + panel * ROWS * output_step + c * channel_step
+                    target = (c - c0) * ROWS
+                    if rows == ROWS and at + (ROWS - 1) * output_step + 9 + lanes <= flat.size:
+                        for t in range(0, 9, lanes):
+                            transpose(flat, at + t, output_step, kernels, target + t * line, line)
+                    else:
+                        for row in range(rows):
+                            for t in range(9):
+                                kernels[target + t * line + row] = flat[at + row * output_step + t]
+                first_tap, tap = (8 * line, -line) if turned else (0, line)
+                base = (group * packed.shape[1] + panel // OUTPUT_PANELS) * POINTS * point
+                base += (panel % OUTPUT_PANELS * room + c0) * ROWS
+                for k in range(0, min(CHANNELS, room - c0) * ROWS, lanes):
+                    transform_kernel(kernels, first_tap + k, 3 * tap, tap, flat_packed, base + k, point)
+
+
+@kernel()
+def kernel_scratch_size(itemsize):  # type: ignore[no-untyped-def]
+    """Elements of scratch that `transform_weights` needs for one thread."""
+    return (9 + VECTOR_BYTES // itemsize) * CHANNELS * ROWS
 
 
 @kernel(parallel=True)
@@ -64,6 +83,7 @@ def convolve_tiles(x, rows, pad, weights, bias, y, block, parts, scratch):  # ty
     lanes = VECTOR_BYTES // x.itemsize
     images, channels, row_count, row_width = x.shape
     groups, bundles = weights.shape[:2]
+    room = weights.shape[4]
     channels //= groups
     outputs = y.shape[1] // groups
     out_height, out_width = y.shape[2:]
@@ -128,10 +148,7 @@ def convolve_tiles(x, rows, pad, weights, bias, y, block, parts, scratch):  # ty
                             for panel in range(-(-those // ROWS)):
                                 multiply(
                                     flat_weights,
-                                    (
-                                        (((group * bundles + bundle) * POINTS + f) * OUTPUT_PANELS + panel) * channels
-                                        + c0
-                                    )
+                                    ((((group * bundles + bundle) * POINTS + f) * OUTPUT_PANELS + panel) * room + c0)
                                     * ROWS,
                                     1,
                                     ROWS,

@@ -4,6 +4,10 @@ An output tile Y of 4x4 comes from an input tile D of 6x6 and a kernel W of 3x3 
 
     Y = A^T [ (G W G^T) * (B^T D B) ] A
 
+The gradient of the kernel is the same sum read backwards, again with 36 multiplications for a tile:
+
+    dW = G^T [ sum over tiles of (A dY A^T) * (B^T D B) ] G
+
 Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016.
 """
 
@@ -119,3 +123,48 @@ def transform_output(
 
     intp = types.intp
     return types.void(source, intp, intp, target, intp, intp), generate
+
+
+def _transform(matrix: np.ndarray) -> Any:
+    """transform(source, source_at, line, step, target, target_at, point): a vector of tiles, M tile M^T.
+
+    Element (i, j) of the tiles is at source[source_at + i * line + j * step]; the f-th of the result goes to
+    target[target_at + f * point].
+    """
+
+    def transform(
+        typing: Any, source: Any, source_at: Any, line: Any, step: Any, target: Any, target_at: Any, point: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            vectors = Vectors(context, builder, source)
+
+            def offset(at: Any, *places: tuple[int, Any]) -> Any:
+                for index, size in places:
+                    at = builder.add(at, builder.mul(ir.Constant(at.type, index), size))
+                return at
+
+            def element(i: int, j: int) -> Any:
+                at = offset(args[1], (i, args[2]), (j, args[3]))
+                return vectors.load(pointer(context, builder, source, args[0], at))
+
+            side = range(matrix.shape[1])
+            tile = [[element(i, j) for j in side] for i in side]
+            found = [value for row in _both_sides(vectors, matrix, tile) for value in row]
+            for f, value in enumerate(found):
+                vectors.store(value, pointer(context, builder, target, args[4], offset(args[5], (f, args[6]))))
+            return context.get_dummy_value()
+
+        intp = types.intp
+        return types.void(source, intp, intp, intp, target, intp, intp), generate
+
+    return intrinsic(transform)
+
+
+#: W to G W G^T, 3x3 to 6x6.
+transform_kernel = _transform(G)
+#: D to B^T D B, 6x6 to 6x6.
+transform_patch = _transform(B_T)
+#: dY to A dY A^T, 4x4 to 6x6.
+transform_gradient = _transform(A_T.T)
+#: A sum M of products to G^T M G, 6x6 to 3x3.
+kernel_gradient = _transform(G.T)
