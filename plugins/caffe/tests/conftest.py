@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
+
+import caffe
 
 SIMPLE = """
 name: "simple" force_backward: true

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
+
+import caffe
 
 
 def test_what_a_blob_has(net: Any) -> None:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import caffe
 import pytest
-from caffe.proto import caffe_pb2
 from google.protobuf import descriptor_pb2, text_format
 
 import bicerin_proto
+import caffe
+from caffe.proto import caffe_pb2
 
 
 def test_enums_are_constants() -> None:

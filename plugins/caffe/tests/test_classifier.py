@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
 import skimage.io
+
+import caffe
 
 # The mean of each channel: its "probabilities" say what the net was given.
 MEANS = """

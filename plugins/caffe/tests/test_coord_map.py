@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
+
+import caffe
 from caffe import layers as L
 from caffe import params as P
 from caffe.coord_map import AxisMismatchException, UndefinedMapException, compose, coord_map, coord_map_from_to, crop

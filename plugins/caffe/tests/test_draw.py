@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import caffe.draw
 import pytest
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
+
+import caffe.draw
+from caffe.proto import caffe_pb2
 
 NET = """
 name: "drawn"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
 import skimage.io
+
+import caffe
 from caffe.proto import caffe_pb2
 
 # Messages

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
+
+import caffe
 from caffe._caffe import BlobVec
 
 RULES = """

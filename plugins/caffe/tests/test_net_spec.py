@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import caffe
 import pytest
+from google.protobuf import text_format
+
+import caffe
 from caffe import layers as L
 from caffe import params as P
 from caffe.net_spec import assign_proto, param_name_dict
 from caffe.proto import caffe_pb2
-from google.protobuf import text_format
 
 
 def lenet(batch_size: int) -> caffe.NetSpec:

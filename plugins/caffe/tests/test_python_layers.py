@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
+
+import caffe
 
 LAYERS = '''
 import caffe

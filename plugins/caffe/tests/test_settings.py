@@ -9,10 +9,10 @@ import sys
 import time
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
 
+import caffe
 from bicerin.errors import DeviceError
 from bicerin_caffe import settings
 

@@ -6,9 +6,10 @@ import gc
 from pathlib import Path
 from typing import Any
 
-import caffe
 import numpy as np
 import pytest
+
+import caffe
 
 CLASSES = {
     "SGD": caffe.SGDSolver,

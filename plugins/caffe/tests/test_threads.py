@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-import caffe
 import numpy as np
+
+import caffe
 
 ROUNDS = 30
 

@@ -83,7 +83,8 @@ class Net:
         """Every blob once, in the order in which the layers make them; tops that have no name are "(automatic)"."""
         found: dict[int, tuple[str, Blob]] = {}
         for index, names in enumerate(self._core.top_names):
-            for name, blob in zip_longest(names, self._core.tops(index), fillvalue="(automatic)"):
+            for position, blob in enumerate(self._core.tops(index)):
+                name = names[position] if position < len(names) else "(automatic)"
                 found.setdefault(id(blob), (name, blob))
         return list(found.values())
 
@@ -273,10 +274,10 @@ class Net:
         gradients: dict[str, list[np.ndarray]] = {name: [] for name in {*self.inputs, *(diffs or ())}}
         forward_batches = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
         backward_batches = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
-        for inputs, top_diffs in zip_longest(forward_batches, backward_batches, fillvalue={}):
-            for name, array in self.forward(blobs=blobs, **inputs).items():
+        for inputs, top_diffs in zip_longest(forward_batches, backward_batches):
+            for name, array in self.forward(blobs=blobs, **(inputs or {})).items():
                 data[name].extend(array.copy())
-            for name, array in self.backward(diffs=diffs, **top_diffs).items():
+            for name, array in self.backward(diffs=diffs, **(top_diffs or {})).items():
                 gradients[name].extend(array.copy())
         return _without_padding(data, kwargs), _without_padding(gradients, kwargs)
 

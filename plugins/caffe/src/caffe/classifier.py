@@ -50,7 +50,7 @@ class Classifier(Net):
             images = images[:, top : top + self.crop_dims[0], left : left + self.crop_dims[1]]
         name = self.inputs[0]
         prepared = np.stack([self.transformer.preprocess(name, image) for image in images])
-        predictions = self.forward_all(**{name: prepared})[self.outputs[0]]
+        predictions = self.forward_all(None, **{name: prepared})[self.outputs[0]]
         if oversample:
             return predictions.reshape(len(predictions) // 10, 10, -1).mean(1)
         return predictions

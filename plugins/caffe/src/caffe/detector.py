@@ -52,7 +52,7 @@ class Detector(Net):
         images = {filename: io.load_image(filename).astype(np.float32) for filename, _ in pairs}
         name = self.inputs[0]
         inputs = [self.transformer.preprocess(name, self.crop(images[file], window)) for file, window in pairs]
-        outputs = self.forward_all(**{name: np.array(inputs)})[self.outputs[0]]
+        outputs = self.forward_all(None, **{name: np.array(inputs)})[self.outputs[0]]
         return [
             {"window": window, "prediction": output, "filename": filename}
             for (filename, window), output in zip(pairs, outputs, strict=True)

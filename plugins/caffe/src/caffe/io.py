@@ -184,10 +184,10 @@ class Transformer:
 
 def load_image(filename: Any, color: bool = True) -> np.ndarray:
     """Read an image file: float32, 0 to 1, (H, W, 3) in RGB, or (H, W, 1) with `color` False."""
-    import skimage
     import skimage.io
+    from skimage.util import img_as_float
 
-    image = skimage.img_as_float(skimage.io.imread(filename, as_gray=not color)).astype(np.float32)
+    image = img_as_float(skimage.io.imread(filename, as_gray=not color)).astype(np.float32)
     if image.ndim == 2:
         image = image[:, :, np.newaxis]
         return np.tile(image, (1, 1, 3)) if color else image
@@ -214,7 +214,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     return zoom(im, (*factors, 1), order=interp_order).astype(np.float32)
 
 
-def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int]) -> np.ndarray:
+def oversample(images: Any, crop_dims: Any) -> np.ndarray:
     """The four corners and the center of each image (H, W, K), then these five mirrored: float32 (10 N, h, w, K)."""
     height, width = (int(size) for size in crop_dims)
     rows, columns = images[0].shape[:2]
