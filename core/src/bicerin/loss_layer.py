@@ -36,10 +36,11 @@ class LossLayer(Layer):
 
     @staticmethod
     def require_same_batch(bottom: Sequence[Blob]) -> None:
-        if bottom[0].shape[:1] != bottom[1].shape[:1]:
+        data, label = (blob.shape[:1] for blob in bottom[:2])
+        if data != label or not data:
             raise ShapeError(
-                "The data and label should have the same first dimension: "
-                f"{bottom[0].shape[:1]} against {bottom[1].shape[:1]}."
+                f"The data and label should have the same first dimension: {data} against {label}.",
+                None if data and label else "A blob of no axis has no batch.",
             )
 
 

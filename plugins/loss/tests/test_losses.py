@@ -108,6 +108,16 @@ class TestLabels:
         with pytest.raises(ShapeError, match="The data and label should have the same first dimension"):
             loss('type: "SoftmaxWithLoss"', self.X, np.zeros((1, 4)))
 
+    @pytest.mark.parametrize("type_name", ["EuclideanLoss", "SigmoidCrossEntropyLoss", "ContrastiveLoss"])
+    def test_a_scalar_has_no_batch(self, type_name: str) -> None:
+        with pytest.raises(ShapeError, match="A blob of no axis has no batch"):
+            run_layer(f'type: "{type_name}"', [np.zeros(())] * (3 if type_name == "ContrastiveLoss" else 2))
+
+    @pytest.mark.parametrize("type_name", ["SoftmaxWithLoss", "HingeLoss", "Accuracy"])
+    def test_the_top_is_not_the_bottom(self, type_name: str) -> None:
+        with pytest.raises(LayerError, match=f"{type_name} Layer does not allow in-place computation"):
+            run_layer(f'type: "{type_name}"', [self.X, np.zeros(4)], in_place=True)
+
 
 class TestSoftmaxWithLoss:
     def test_loss_of_a_label_without_probability(self) -> None:
