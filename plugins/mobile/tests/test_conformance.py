@@ -2,125 +2,37 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-import numpy as np
-
-from bicerin.testing import LayerConformance, layer_case
-
-ONES = 'slope_filler { type: "constant" value: 1.5 } bias_filler { type: "constant" value: 0.5 }'
-SCALE = 'scale_filler { type: "constant" value: 1.5 } shift_filler { type: "constant" value: 0.5 }'
-
-
-def places(number: int, planes: int, *shape: int):
-    """A function that makes a mask of places, each of 0 to `number` - 1 at most once in a plane."""
-
-    def make(random: np.random.Generator) -> np.ndarray:
-        chosen = [random.permutation(number)[: np.prod(shape)].reshape(shape) for _ in range(planes)]
-        return np.stack(chosen).reshape(-1, 3, *shape)
-
-    return make
-
-
-def averages(channels: int) -> list[np.ndarray]:
-    """Scale, shift, mean and variance of yjxiong's BN."""
-    random = np.random.default_rng(4)
-    return [random.normal(size=(1, channels)) for _ in range(3)] + [random.uniform(0.5, 2, (1, channels))]
-
-
-def convolution(layer_type: str, options: str) -> str:
-    filler = 'weight_filler { type: "gaussian" std: 1 } bias_filler { type: "gaussian" std: 1 }'
-    return f'type: "{layer_type}" convolution_param {{ {options} {filler} }}'
+from bicerin.testing import LayerConformance
+from bicerin_mobile import cases
 
 
 class TestDepthwiseConvolution(LayerConformance):
-    cases = [
-        layer_case("plain", convolution("DepthwiseConvolution", "num_output: 4 group: 4 kernel_size: 3 pad: 1"),
-                   [(2, 4, 6, 5)]),
-        layer_case("stride", convolution("DepthwiseConvolution", "num_output: 4 group: 4 kernel_size: 3 stride: 2 "
-                                         "bias_term: false engine: CAFFE"), [(2, 4, 7, 5)]),
-        layer_case("two_a_channel", convolution("DepthwiseConvolution", "num_output: 6 group: 3 kernel_size: 2 "
-                                                "dilation: 2"), [(2, 3, 5, 5)]),
-    ]  # fmt: skip
+    cases = cases.DEPTHWISE_CONVOLUTION
 
 
 class TestConvolutionDepthwise(LayerConformance):
-    cases = [
-        layer_case("plain", convolution("ConvolutionDepthwise", "num_output: 4 kernel_size: 3 pad: 1"), [(2, 4, 6, 5)]),
-        layer_case("stride", convolution("ConvolutionDepthwise", "num_output: 4 kernel_size: 3 stride: 2"),
-                   [(2, 4, 7, 5)]),
-    ]  # fmt: skip
+    cases = cases.CONVOLUTION_DEPTHWISE
 
 
 class TestReLU6(LayerConformance):
-    cases = [
-        layer_case(name, f'type: "ReLU6" {options}', [lambda random: random.uniform(-9, 9, (3, 2, 4, 5))],
-                   kink=lambda x: np.minimum(np.abs(x), np.abs(x - 6)))
-        for name, options in [("plain", ""), ("leaky", "relu6_param { negative_slope: 0.1 }")]
-    ]  # fmt: skip
+    cases = cases.RELU6
 
 
 class TestShuffleChannel(LayerConformance):
-    cases = [
-        layer_case("two", 'type: "ShuffleChannel" shuffle_channel_param { group: 2 }', [(2, 6, 3, 2)]),
-        layer_case("three", 'type: "ShuffleChannel" shuffle_channel_param { group: 3 }', [(2, 6)]),
-        layer_case("one", 'type: "ShuffleChannel"', [(2, 5, 3)]),
-    ]
+    cases = cases.SHUFFLE_CHANNEL
 
 
 class TestAxpy(LayerConformance):
-    cases = [
-        layer_case("plain", 'type: "Axpy"', [(2, 3, 1, 1), (2, 3, 4, 5), (2, 3, 4, 5)]),
-        layer_case("two_axes", 'type: "Axpy"', [(2, 3), (2, 3, 4), (2, 3, 4)]),
-        layer_case("no_space", 'type: "Axpy"', [(2, 3), (2, 3), (2, 3)]),
-    ]
+    cases = cases.AXPY
 
 
 class TestUpsample(LayerConformance):
-    cases = [
-        layer_case("repeat", 'type: "Upsample" upsample_param { scale: 2 }', [(2, 3, 4, 5)]),
-        layer_case("repeat_thrice", 'type: "Upsample" upsample_param { scale: 3 }', [(2, 4, 5)]),
-        layer_case("identity", 'type: "Upsample"', [(2, 3, 4, 5)]),
-        *(
-            layer_case(name, f'type: "Upsample" upsample_param {{ {options} }}',
-                       [(2, 3, 3, 2), places(number, 6, 3, 2)], check_bottom=[0])
-            for name, options, number in [
-                ("unpool", "", 24), ("unpool_scales", "scale_h: 2 scale_w: 3", 36),
-                ("unpool_odd", "scale: 2 pad_out_h: true pad_out_w: true", 15),
-                ("unpool_size", "upsample_h: 5 upsample_w: 7", 35),
-            ]
-        ),
-    ]  # fmt: skip
+    cases = cases.UPSAMPLE
 
 
 class TestInterp(LayerConformance):
-    cases = [
-        layer_case(name, f'type: "Interp" interp_param {{ {options} }}', [shape])
-        for name, options, shape in [
-            ("larger", "height: 9 width: 11", (2, 3, 4, 5)),
-            ("smaller", "height: 3 width: 2", (2, 3, 7, 6)),
-            ("to_one", "height: 1 width: 1", (2, 3, 4, 5)),
-            ("from_one", "height: 3 width: 4", (2, 3, 1, 1)),
-            ("the_same", "height: 4 width: 5", (2, 3, 4, 5)),
-            ("zoom", "zoom_factor: 4", (2, 2, 3, 4)),
-            ("shrink", "shrink_factor: 3", (2, 2, 8, 7)),
-            ("both", "shrink_factor: 2 zoom_factor: 3", (2, 2, 6, 7)),
-            ("cropped", "height: 5 width: 5 pad_beg: -1 pad_end: -2", (2, 2, 7, 8)),
-        ]
-    ]
-
-
-segnet = partial(layer_case, inputs=[(4, 3, 2, 5)])
+    cases = cases.INTERP
 
 
 class TestBN(LayerConformance):
-    cases = [
-        segnet("segnet", f'type: "BN" bn_param {{ {SCALE} }}'),
-        segnet("segnet_test", f'type: "BN" bn_param {{ {SCALE} bn_mode: LEARN }}', phase="TEST"),
-        segnet("segnet_inference", f'type: "BN" bn_param {{ {SCALE} bn_mode: INFERENCE }}'),
-        segnet("yjxiong", f'type: "BN" bn_param {{ {ONES} momentum: 0.8 }}'),
-        segnet("yjxiong_test", f'type: "BN" bn_param {{ {ONES} eps: 0.01 }}', parameters=averages(3), phase="TEST"),
-        segnet("yjxiong_frozen", f'type: "BN" bn_param {{ {ONES} frozen: true }}', parameters=averages(3)),
-        layer_case("two_axes", f'type: "BN" bn_param {{ {ONES} }}', [(6, 3)]),
-        layer_case("no_fields", 'type: "BN"', [(4, 3, 2)], parameters=averages(3)),
-    ]
+    cases = cases.BN

@@ -265,7 +265,7 @@ def test_upsample_to_a_place_outside(place: int) -> None:
 
 
 def test_not_in_place() -> None:
-    with pytest.raises(LayerError, match="cannot work in place"):
+    with pytest.raises(LayerError, match="does not allow in-place"):
         run_layer('type: "ShuffleChannel" shuffle_channel_param { group: 2 }', [X], in_place=True)
-    with pytest.raises(LayerError, match="cannot work in place of a or x"):
+    with pytest.raises(LayerError, match="does not allow in-place computation on a or x"):
         run_layer('type: "Axpy"', [X[:, :, 0, 0], X, X], in_place=True)

@@ -2,105 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from bicerin.testing import LayerConformance, layer_case
-
-REGIONS = np.array([[0, 0, 0, 40, 24], [1, 8, 4, 30, 30], [1, 60, 60, 90, 90], [0, 20, 5, 12, 2], [0, 5, 7, 5, 7]])
-"""In images of 44 x 36 pixels: all of one, a part, one that lies outside, one turned round, one pixel."""
-
-
-def distinct(*shape: int):
-    """A function that makes values 0.01 apart: no difference taken turns one maximum into another."""
-    return lambda random: random.permutation(np.prod(shape)).reshape(shape) * 0.01
-
-
-def labels(number: int, classes: int):
-    return lambda random: random.integers(0, classes, number)
-
-
-def zeros_and_ones(*shape: int):
-    return lambda random: random.integers(0, 2, shape)
+from bicerin.testing import LayerConformance
+from bicerin_rcnn import cases
 
 
 class TestROIPooling(LayerConformance):
-    cases = [
-        layer_case(name, f'type: "ROIPooling" roi_pooling_param {{ {options} }}', [distinct(2, 3, 9, 11), regions],
-                   check_bottom=[0], batched=[1])
-        for name, options, regions in [
-            ("plain", "pooled_h: 2 pooled_w: 3 spatial_scale: 0.25", REGIONS),
-            ("fine", "pooled_h: 7 pooled_w: 7 spatial_scale: 0.25", REGIONS),
-            ("four_axes", "pooled_h: 1 pooled_w: 1 spatial_scale: 0.25", REGIONS.reshape(5, 5, 1, 1)),
-            ("pooled_size", "pooled_size: 3 spatial_scale: 0.25", REGIONS),
-            ("unscaled", "pooled_size: 4 pooled_size: 2", REGIONS / [1, 5, 5, 5, 5]),
-        ]
-    ]  # fmt: skip
+    cases = cases.ROI_POOLING
 
 
 class TestPSROIPooling(LayerConformance):
-    cases = [
-        layer_case(name, f'type: "PSROIPooling" psroi_pooling_param {{ {options} }}', [shape, regions],
-                   check_bottom=[0], batched=[1])
-        for name, options, shape, regions in [
-            ("plain", "spatial_scale: 0.25 output_dim: 2 group_size: 3", (2, 18, 9, 11), REGIONS),
-            ("one_bin", "spatial_scale: 0.25 output_dim: 4 group_size: 1", (2, 4, 9, 11), REGIONS),
-            ("fine", "spatial_scale: 0.0625 output_dim: 1 group_size: 4", (2, 16, 3, 3), REGIONS.reshape(5, 5, 1, 1)),
-        ]
-    ]  # fmt: skip
+    cases = cases.PSROI_POOLING
 
 
 class TestSmoothL1Loss(LayerConformance):
-    cases = [
-        layer_case("plain", 'type: "SmoothL1Loss"', [(4, 8), (4, 8)]),
-        layer_case("sigma", 'type: "SmoothL1Loss" smooth_l1_loss_param { sigma: 3 }', [(4, 8), (4, 8)]),
-        layer_case("maps", 'type: "SmoothL1Loss" loss_weight: 2', [(3, 4, 2, 3), (3, 4, 2, 3)]),
-        layer_case("axes_of_one", 'type: "SmoothL1Loss"', [(3, 4, 1, 1), (3, 4)]),
-        layer_case("inside", 'type: "SmoothL1Loss"', [(4, 8), (4, 8), zeros_and_ones(4, 8)]),
-        layer_case("inside_and_outside", 'type: "SmoothL1Loss" smooth_l1_loss_param { sigma: 2 }', [(4, 8)] * 4),
-    ]
+    cases = cases.SMOOTH_L1_LOSS
 
 
 class TestSmoothL1LossOHEM(LayerConformance):
-    cases = [
-        layer_case("plain", 'type: "SmoothL1LossOHEM"', [(4, 8), (4, 8)]),
-        layer_case("each", 'type: "SmoothL1LossOHEM"', [(2, 4, 3, 2), (2, 4, 3, 2)], tops=2),
-        layer_case("weighted", 'type: "SmoothL1LossOHEM" loss_param { normalization: BATCH_SIZE }',
-                   [(4, 8), (4, 8), zeros_and_ones(4, 8)]),
-        layer_case("fixed", 'type: "SmoothL1LossOHEM" loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 9 }',
-                   [(4, 8, 1, 1), (4, 8), zeros_and_ones(4, 8)]),
-        layer_case("whole", 'type: "SmoothL1LossOHEM" loss_param { normalization: NONE }', [(4, 8), (4, 8)], tops=2),
-    ]  # fmt: skip
+    cases = cases.SMOOTH_L1_LOSS_OHEM
 
 
 class TestSoftmaxWithLossOHEM(LayerConformance):
-    cases = [
-        layer_case("plain", 'type: "SoftmaxWithLossOHEM"', [(6, 5), labels(6, 5)]),
-        layer_case("each", 'type: "SoftmaxWithLossOHEM"', [(6, 5), labels(6, 5)], tops=3),
-        layer_case("maps", 'type: "SoftmaxWithLossOHEM" loss_param { normalization: FULL }',
-                   [(2, 3, 4, 2), lambda random: random.integers(0, 3, (2, 1, 4, 2))], tops=2),
-        layer_case("ignored", 'type: "SoftmaxWithLossOHEM" loss_param { ignore_label: -1 }',
-                   [(6, 5), np.array([0, 4, -1, 2, -1, 1])], tops=3),
-        layer_case("axis", 'type: "SoftmaxWithLossOHEM" softmax_param { axis: -1 } '
-                   "loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 3 }",
-                   [(2, 4, 3), lambda random: random.integers(0, 3, (2, 4))], tops=3),
-    ]  # fmt: skip
+    cases = cases.SOFTMAX_WITH_LOSS_OHEM
 
 
 class TestBoxAnnotatorOHEM(LayerConformance):
-    cases = [
-        layer_case("plain", 'type: "BoxAnnotatorOHEM" box_annotator_ohem_param { roi_per_img: 1 }',
-                   [REGIONS, (5,), labels(5, 3), (5, 8)], tops=2, gradient=False),
-        layer_case("four_axes", 'type: "BoxAnnotatorOHEM" box_annotator_ohem_param { roi_per_img: 4 ignore_label: 9 }',
-                   [(2, 5, 3, 4), (2, 1, 3, 4), (2, 1, 3, 4), (2, 8, 3, 4)], tops=2, gradient=False),
-    ]  # fmt: skip
+    cases = cases.BOX_ANNOTATOR_OHEM
 
 
 class TestProposal(LayerConformance):
-    cases = [
-        layer_case("plain", 'type: "Proposal"', [(2, 18, 4, 5), (2, 36, 4, 5), np.array([[64, 80, 1.0]])],
-                   gradient=False, batched=[0, 1]),
-        layer_case("scores", 'type: "Proposal" proposal_param { ratio: 1 scale: 2 min_size: 4 nms_thresh: 0.5 }',
-                   [(2, 2, 4, 5), (2, 4, 4, 5), np.array([[64, 80, 1.5, 2]])], tops=2, gradient=False, batched=[0, 1]),
-        layer_case("few", 'type: "Proposal" proposal_param { pre_nms_topn: 20 post_nms_topn: 3 feat_stride: 8 }',
-                   [(2, 18, 4, 5), (2, 36, 4, 5), np.array([[64, 80, 1], [60, 70, 2.0]])], tops=2, gradient=False),
-    ]  # fmt: skip
+    cases = cases.PROPOSAL

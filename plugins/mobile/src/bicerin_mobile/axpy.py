@@ -30,7 +30,9 @@ class AxpyLayer(ArrayLayer):
         if x.shape != y.shape:
             raise ShapeError(f"x and y must have the same shape: {x.shape} against {y.shape}.")
         if top[0] is a or top[0] is x:
-            raise LayerError("it cannot work in place of a or x.", "Give its top another name; y's is allowed.")
+            raise LayerError(
+                "Axpy Layer does not allow in-place computation on a or x.", "Only y's blob may be the top."
+            )
         top[0].reshape_like(x)
         self.in_place = top[0] is y
         self.channels = (*x.shape[:2], 1)

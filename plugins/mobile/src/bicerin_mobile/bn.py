@@ -114,7 +114,8 @@ class BNLayer(ArrayLayer):
             mean = x.mean(axis=(0, 2), keepdims=True)[0]
             xp.subtract(x, mean, out=normalized)
             variance = xp.square(normalized).mean(axis=(0, 2), keepdims=True)[0]
-            for average, value in zip(weights[2:], (mean, variance), strict=False):
+            for blob, value in zip(self.blobs[2:], (mean, variance), strict=False):
+                average = self.on(xp, blob).data.reshape(self.channels, 1)
                 average *= average.dtype.type(self.momentum)
                 average += value * average.dtype.type(1 - self.momentum)
             for blob, value in zip(top[1:], (mean, variance), strict=False):

@@ -27,6 +27,7 @@ class InterpLayer(Layer):
 
     type = "Interp"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.interp_param

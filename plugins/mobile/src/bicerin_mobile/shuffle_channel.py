@@ -18,6 +18,7 @@ class ShuffleChannelLayer(ArrayLayer):
 
     type = "ShuffleChannel"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.group: int = self.param.shuffle_channel_param.group
@@ -27,8 +28,6 @@ class ShuffleChannelLayer(ArrayLayer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if bottom[0].num_axes < 2:
             raise ShapeError(f"Input must have the shape (N, C, ...), not {bottom[0].shape}.")
-        if top[0] is bottom[0]:
-            raise LayerError("it cannot work in place.", "Give its top another name than its bottom's.")
         number, channels = bottom[0].shape[:2]
         if channels % self.group:
             raise ShapeError(f"Wrong group size: {channels} channels are no multiple of {self.group}.")

@@ -26,6 +26,7 @@ class UpsampleLayer(Layer):
 
     type = "Upsample"
     counts = BlobCounts(bottom=between(1, 2), top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.masked = len(bottom) == 2

@@ -26,6 +26,7 @@ class BoxAnnotatorOHEMLayer(Layer):
 
     type = "BoxAnnotatorOHEM"
     counts = BlobCounts(bottom=4, top=2)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.box_annotator_ohem_param

@@ -38,6 +38,7 @@ class ProposalLayer(Layer):
 
     type = "Proposal"
     counts = BlobCounts(bottom=3, top=between(1, 2))
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.proposal_param

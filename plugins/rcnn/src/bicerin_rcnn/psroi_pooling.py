@@ -25,6 +25,7 @@ class PSROIPoolingLayer(Layer):
 
     type = "PSROIPooling"
     counts = BlobCounts(bottom=2, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.psroi_pooling_param

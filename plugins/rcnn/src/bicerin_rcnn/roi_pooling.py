@@ -27,6 +27,7 @@ class ROIPoolingLayer(Layer):
 
     type = "ROIPooling"
     counts = BlobCounts(bottom=2, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.roi_pooling_param
