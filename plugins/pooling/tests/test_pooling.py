@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bicerin.errors import BlobCountError, ShapeError
+from bicerin.errors import BlobCountError, LayerError, ShapeError
 from bicerin.testing import check_gradient, run_layer
 
 
@@ -156,3 +156,9 @@ def test_only_planes_are_pooled(device: str) -> None:
 def test_only_max_has_a_mask(device: str) -> None:
     with pytest.raises(BlobCountError, match=r"Pooling Layer produces at most 1 top blob\(s\) as output"):
         run_layer(pooling("pool: AVE kernel_size: 2"), [np.zeros((1, 2, 4, 5))], tops=2, device=device)
+
+
+@pytest.mark.parametrize("definition", [pooling("kernel_size: 1"), 'type: "SPP" spp_param { pyramid_height: 1 }'])
+def test_not_in_place(definition: str, device: str) -> None:
+    with pytest.raises(LayerError, match="Layer does not allow in-place computation"):
+        run_layer(definition, [np.zeros((1, 2, 1, 1))], in_place=True, device=device)

@@ -94,3 +94,16 @@ def test_lstm_unit_markers_take_no_gradient():
     run.forward()
     with pytest.raises(LayerError, match="Cannot backpropagate to sequence indicators"):
         run.backward([True, True, True])
+
+
+@pytest.mark.parametrize(
+    ("definition", "shapes"),
+    [
+        ('type: "LSTM" recurrent_param { num_output: 3 }', [(2, 1, 3), (2, 1)]),
+        ('type: "RNN" recurrent_param { num_output: 3 }', [(2, 1, 3), (2, 1)]),
+        ('type: "LSTMUnit"', [(1, 1, 3), (1, 1, 12), (1, 1)]),
+    ],
+)
+def test_not_in_place(definition, shapes):
+    with pytest.raises(LayerError, match="Layer does not allow in-place computation"):
+        run_layer(definition, [np.zeros(shape) for shape in shapes], in_place=True)
