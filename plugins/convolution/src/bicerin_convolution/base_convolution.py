@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer, at_least
 from bicerin_convolution.bias_kernels import add_bias_gradient
+from bicerin_convolution.device_plan import CUDA, DevicePlan
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.plan import Plan, Problem
 
@@ -29,6 +31,9 @@ class BaseConvolution(Layer):
     """
 
     counts = BlobCounts(bottom=at_least(1), top=at_least(1), equal=True)
+    cuda = CUDA
+    #: Whether the layer runs a convolution from its top to its bottom.
+    transposed: ClassVar[bool] = False
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -75,7 +80,7 @@ class BaseConvolution(Layer):
     @property
     def algorithm(self) -> str:
         """The algorithms chosen for the present shapes."""
-        return str(self.plan)
+        return str(self.plan if self.device.is_host else self.device_plan)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
@@ -100,7 +105,11 @@ class BaseConvolution(Layer):
         #: The shapes of both ends with all axes before `axis` as one.
         self.bottom_shape = (prod(before), self.channels, *spatial)
         self.top_shape = (prod(before), self.num_output, *top_spatial)
-        self.plan = Plan(self.problem(self.bottom_shape, self.top_shape))
+        problem = self.problem(self.bottom_shape, self.top_shape)
+        if self.device.is_host:
+            self.plan = Plan(problem)
+        else:
+            self.device_plan = DevicePlan(self, problem)
         self._planned = shape
 
     def bias(self) -> np.ndarray | None:
@@ -113,3 +122,24 @@ class BaseConvolution(Layer):
             for blob in top:
                 diff = blob.cpu_diff.reshape(self.top_shape[0], self.num_output, prod(self.top_shape[2:]))
                 add_bias_gradient(diff, self.blobs[1].diff)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        plan = self.device_plan
+        run = plan.data_gradient if self.transposed else plan.forward
+        weights, *bias = (blob.const_gpu_data for blob in self.blobs)
+        for x, y in zip(bottom, top, strict=True):
+            sides = x.const_gpu_data.reshape(self.bottom_shape), y.gpu_data.reshape(self.top_shape)
+            run(sides[0], weights, bias[0] if bias else None, sides[1])
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        plan, weights = self.device_plan, self.blobs[0]
+        run = plan.forward if self.transposed else plan.data_gradient
+        for y, down, x in zip(top, propagate_down, bottom, strict=True):
+            dy = y.const_gpu_diff.reshape(self.top_shape)
+            if len(self.blobs) > 1 and self.param_propagate_down(1):
+                plan.add_bias_gradient(dy, self.blobs[1].gpu_diff)
+            if self.param_propagate_down(0):
+                ends = (x.const_gpu_data.reshape(self.bottom_shape), dy)
+                plan.weight_gradient(*(reversed(ends) if self.transposed else ends), weights.gpu_diff)
+            if down:
+                run(dy, weights.const_gpu_data, None, x.gpu_diff.reshape(self.bottom_shape))

@@ -19,6 +19,7 @@ class DeconvolutionLayer(BaseConvolution):
     """
 
     type = "Deconvolution"
+    transposed = True
 
     def weight_shape(self) -> tuple[int, ...]:
         return (self.channels, self.num_output // self.group, *self.geometry.kernel)

@@ -9,6 +9,7 @@ from math import prod
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer
+from bicerin_convolution.device_plan import CUDA, Unfolding
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.reference import fold, unfold
 
@@ -19,6 +20,7 @@ class Im2colLayer(Layer):
 
     type = "Im2col"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CUDA
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -28,6 +30,7 @@ class Im2colLayer(Layer):
         if axes < 1:
             raise ShapeError(f"there must be at least one spatial axis after the channels, axis {self.axis}.")
         self.geometry = Geometry.of(param, axes)
+        self._image_shape: tuple[int, ...] = ()
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
@@ -36,7 +39,10 @@ class Im2colLayer(Layer):
         before, channels, spatial = shape[: self.axis], shape[self.axis], shape[self.axis + 1 :]
         output = self.geometry.output_shape(spatial)
         top[0].reshape(*before, channels * prod(self.geometry.kernel), *output)
-        self._image_shape = (prod(before), channels, *spatial)
+        image_shape = (prod(before), channels, *spatial)
+        if not self.device.is_host and image_shape != self._image_shape:
+            self._unfolding = Unfolding(self, self.geometry, spatial, output)
+        self._image_shape = image_shape
         self._column_shape = (prod(before), channels, *self.geometry.kernel, *output)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -47,3 +53,10 @@ class Im2colLayer(Layer):
         if propagate_down[0]:
             columns = top[0].cpu_diff.reshape(self._column_shape)
             fold(columns, self.geometry, bottom[0].diff.reshape(self._image_shape))
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._unfolding.unfold(bottom[0].const_gpu_data, top[0].gpu_data)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            self._unfolding.fold(top[0].const_gpu_diff, bottom[0].gpu_diff)
