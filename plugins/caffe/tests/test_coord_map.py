@@ -94,6 +94,46 @@ def test_crop_makes_a_layer_that_runs(write: Any) -> None:
     assert caffe.Net(write("crop.prototxt", str(n.to_proto())), caffe.TEST).forward()["score"].shape == (1, 2, 10, 12)
 
 
+def fcn(n: caffe.NetSpec) -> None:
+    """The layers of the fully convolutional VGG-16 that move or scale (J. Long et al., 2015)."""
+    n.data = L.Input(shape=dict(dim=[1, 3, 500, 500]))
+    top = n.data
+    for stage, convolutions in enumerate((2, 2, 3, 3, 3), 1):
+        for number in range(1, convolutions + 1):
+            top = L.Convolution(top, num_output=64, kernel_size=3, pad=100 if stage == number == 1 else 1)
+            top = L.ReLU(top, in_place=True)
+        top = n[f"pool{stage}"] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=2, stride=2)
+    n.fc6 = L.Convolution(top, num_output=4096, kernel_size=7, pad=0)
+    n.fc7 = L.Convolution(L.Dropout(n.fc6, in_place=True), num_output=4096, kernel_size=1, pad=0)
+    n.score_fr = L.Convolution(n.fc7, num_output=21, kernel_size=1, pad=0)
+
+
+def upsampled(top: Any, factor: int) -> Any:
+    return L.Deconvolution(
+        top, convolution_param=dict(num_output=21, kernel_size=2 * factor, stride=factor, bias_term=False)
+    )
+
+
+def offset(cropped: Any) -> list[int]:
+    return cropped.fn.params["crop_param"]["offset"]
+
+
+def test_the_offsets_of_the_published_fully_convolutional_nets() -> None:
+    n = caffe.NetSpec()
+    fcn(n)
+    assert offset(crop(upsampled(n.score_fr, 32), n.data)) == [19]
+    n.upscore2 = upsampled(n.score_fr, 2)
+    n.score_pool4 = crop(L.Convolution(n.pool4, num_output=21, kernel_size=1, pad=0), n.upscore2)
+    assert offset(n.score_pool4) == [5]
+    n.fuse_pool4 = L.Eltwise(n.upscore2, n.score_pool4, operation=P.Eltwise.SUM)
+    assert offset(crop(upsampled(n.fuse_pool4, 16), n.data)) == [27]
+    n.upscore_pool4 = upsampled(n.fuse_pool4, 2)
+    n.score_pool3 = crop(L.Convolution(n.pool3, num_output=21, kernel_size=1, pad=0), n.upscore_pool4)
+    assert offset(n.score_pool3) == [9]
+    n.fuse_pool3 = L.Eltwise(n.upscore_pool4, n.score_pool3, operation=P.Eltwise.SUM)
+    assert offset(crop(upsampled(n.fuse_pool3, 8), n.data)) == [31]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

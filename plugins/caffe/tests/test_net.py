@@ -52,8 +52,15 @@ def test_without_weights_the_fillers_draw_them(net_file: str) -> None:
 
 
 def test_a_call_without_a_phase_is_a_type_error(net_file: str) -> None:
-    with pytest.raises(TypeError):
-        caffe.Net(net_file)
+    for arguments in ((net_file,), (net_file, "weights"), ()):
+        with pytest.raises(TypeError):
+            caffe.Net(*arguments)
+
+
+def test_the_older_form_is_deprecated(net: Any, net_file: str, tmp_path: Path, caplog: Any) -> None:
+    net.save(str(tmp_path / "weights"))
+    caffe.Net(net_file, str(tmp_path / "weights"), caffe.TEST)
+    assert f"Net('{net_file}', 1, weights='{tmp_path / 'weights'}')" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ class WithInit(caffe.Layer):
     def forward(self, bottom, top):
         top[0].data[0] = self.made
 
+class OnlySetup(caffe.Layer):
+    def setup(self, bottom, top):
+        raise ArithmeticError("in setup")
+
 class Raises(caffe.Layer):
     def setup(self, bottom, top):
         if self.param_str == "setup":
@@ -185,6 +189,7 @@ def test_a_layer_may_have_an_init_of_its_own(build: Callable[..., caffe.Net]) ->
     ("where", "error", "run"),
     [
         ("setup", RuntimeError, lambda build: build("Raises", param_str="setup")),
+        ("setup", ArithmeticError, lambda build: build("OnlySetup")),
         ("reshape", KeyError, lambda build: build("Raises", param_str="reshape")),
         ("forward", ValueError, lambda build: build("Raises").forward()),
         ("backward", ZeroDivisionError, lambda build: build("Raises", bottom=True).backward()),

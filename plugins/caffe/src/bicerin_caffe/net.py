@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -19,6 +20,8 @@ from bicerin.errors import NetError
 from bicerin_caffe import settings
 from bicerin_caffe.user_exceptions import user_exceptions
 from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
+
+_log = logging.getLogger("bicerin.caffe")
 
 Arrays = dict[str, np.ndarray]
 
@@ -47,18 +50,27 @@ class Net:
         self,
         network_file: str | os.PathLike[str],
         phase: Any,
-        level: Any = 0,
+        level: Any = None,
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
     ) -> None:
         if isinstance(phase, (str, os.PathLike)):
+            if level is None:
+                raise TypeError("Net(network_file, weights, phase) needs a phase, caffe.TRAIN or caffe.TEST")
+            _log.warning(
+                "DEPRECATION WARNING - deprecated use of Python interface. Use this instead (with the named "
+                "\"weights\" parameter): Net('%s', %d, weights='%s')",
+                network_file,
+                level,
+                phase,
+            )
             phase, level, weights = level, 0, phase
         core = bicerin.Net(
             Path(network_file),
             phase,
             weights,
             settings.device(),
-            level=level,
+            level=level or 0,
             stages=stages,
             seed=settings.next_seed(),
         )

@@ -29,8 +29,6 @@ class PythonLayerHost(Layer):
         options = self.param.python_param
         self._class = find_class(options.module, options.layer, self.context.directory)
         self._file = getattr(sys.modules.get(self._class.__module__), "__file__", None)
-        if not self._defines("forward"):
-            raise LayerError(f"{self._class.__name__} has no method forward(self, bottom, top).")
         self._check_device()
         blobs = ParameterBlobs(self)
         self.blobs = blobs
@@ -44,6 +42,8 @@ class PythonLayerHost(Layer):
             self.user.directory = self.context.directory
         if self._defines("setup"):
             self._call("setup", bottom, top)
+        if not self._defines("forward"):
+            raise LayerError(f"{self._class.__name__} has no method forward(self, bottom, top).")
         blobs.check_given()
         self._warn_of_missing_loss_weight(top)
 
