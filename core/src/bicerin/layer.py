@@ -31,6 +31,7 @@ from bicerin.context import Context
 from bicerin.cuda import CudaSource, Kernels
 from bicerin.errors import BicerinError, BlobCountError, DeviceError, LayerError, ShapeError
 from bicerin.filler import fill
+from bicerin.pointwise import Finish, Pointwise
 
 _log = logging.getLogger("bicerin.layer")
 
@@ -138,6 +139,10 @@ class Layer(ABC):
     default_loss_weight: ClassVar[float] = 0.0
     #: Whether a top may be one of the bottoms, the same `Blob`, which is then overwritten.
     allows_in_place: ClassVar[bool] = True
+    #: The axis of the top's channels, for a layer of one top whose `forward_cpu` ends with `finish`; else None.
+    channel_axis: int | None = None
+    #: The layers whose work `finish` includes at present; the net sets it, see `bicerin.pointwise`.
+    epilogue: Sequence[Layer] = ()
 
     _final = ("set_up", "set_up_shared", "forward", "backward")
 
@@ -205,6 +210,14 @@ class Layer(ABC):
         A device cannot raise errors itself, and to look at values before every pass would cost a copy to the host.
         """
 
+    def pointwise(self) -> Pointwise | None:
+        """The forward pass as y = f(scale * x + shift) for each channel, where it is no more than that; else None.
+
+        A layer before this one may then do it too, in its own `forward_cpu`, and this one's is not called. So it must
+        leave nothing behind that `backward` needs, where there is a scale or a shift and no gradient is asked for.
+        """
+        return None
+
     def allow_force_backward(self, bottom_index: int) -> bool:
         """Whether `force_backward` and a loss's gradient may reach this bottom; False for labels."""
         return True
@@ -224,10 +237,11 @@ class Layer(ABC):
         """
         return 0
 
-    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
+    def shapes_without_data(self, tops: int) -> Sequence[Sequence[int | None] | None]:
         """For `bicerin check`: the tops' likely shapes where `set_up` ended with a `MissingDataError`.
 
-        By default none is known. A data layer tells what its parameters say, and may assume the rest.
+        By default none is known. A data layer tells what its parameters say, and may assume the rest; an axis that it
+        does not know is None.
         """
         return [None] * tops
 
@@ -254,6 +268,10 @@ class Layer(ABC):
         """The kernels of `cuda`, for the layer's device and dtype."""
         assert self.cuda is not None, f"{self.type} declares no `cuda`"
         return self.cuda.on(self.device, self.dtype)
+
+    def finish(self, bias: np.ndarray | None) -> Finish:
+        """What becomes of each sum before it is written: this layer's bias, then what the `epilogue` does."""
+        return Finish.of(bias, [step for layer in self.epilogue if (step := layer.pointwise())], self.dtype)
 
     def new_blob(self, shape: Sequence[int] = (), name: str = "") -> Blob:
         """A blob of the layer's dtype on its device, for weights and buffers."""

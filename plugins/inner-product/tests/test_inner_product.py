@@ -5,9 +5,9 @@ from math import prod
 import numpy as np
 import pytest
 
-import bicerin_inner_product.inner_product as inner_product
-from bicerin.errors import BlobCountError, ShapeError
+from bicerin.errors import BlobCountError, LayerError, ShapeError
 from bicerin.testing import check_gradient, run_layer
+from bicerin_inner_product import product_kernels
 
 FILLED = 'weight_filler { type: "xavier" } bias_filler { type: "uniform" min: -1 max: 1 }'
 
@@ -87,12 +87,46 @@ def test_batch_may_grow_and_shrink(device):
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
-def test_gradient_in_blocks(monkeypatch, block, device):
-    monkeypatch.setattr(inner_product, "gradient_block", lambda samples: block)
-    check_gradient(layer("num_output: 5"), [np.random.default_rng(4).normal(size=(3, 6))], device=device)
-    check_gradient(
-        layer("num_output: 5 transpose: true"), [np.random.default_rng(4).normal(size=(3, 6))], device=device
-    )
+def test_the_weight_gradient_is_the_same_in_blocks(monkeypatch, block):
+    monkeypatch.setattr(product_kernels, "BLOCK", block)
+    left, right, total = (np.random.default_rng(4).normal(size=shape) for shape in ((3, 5), (3, 6), (5, 6)))
+    wanted = total + left.T @ right
+    product_kernels.add_outer_array(np, total, left, right, True)
+    np.testing.assert_allclose(total, wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("samples", "inputs", "outputs"),
+    [(0, 3, 4), (1, 1, 1), (10, 200, 130), (10, 96, 256), (49, 35, 9), (3, 500, 47), (200, 33, 600), (260, 401, 83)],
+)
+def test_products_are_those_of_whole_arrays(samples, inputs, outputs, dtype):
+    """Shapes that fill no tile, fill tiles exactly, and take several passes over the depth."""
+    random = np.random.default_rng(5)
+    x, w, y = (random.normal(size=s).astype(dtype) for s in ((samples, inputs), (outputs, inputs), (samples, outputs)))
+    tolerance = {"rtol": 1e-4, "atol": 2e-4} if dtype is np.float32 else {"rtol": 1e-12, "atol": 1e-10}
+    none = np.empty(0, dtype)
+    for name, scale, shift, slope in (("plain", none, none, 1.0), ("finished", w[:, 0].copy(), w[:, -1].copy(), 0.25)):
+        for product, given, large in (("dot_rows", x, w), ("sum_rows", x, np.ascontiguousarray(w.T))):
+            found, wanted = np.full_like(y, np.nan), np.empty_like(y)
+            getattr(product_kernels, product)(large, given, scale, shift, slope, found)
+            getattr(product_kernels, f"{product}_array")(np, large, given, scale, shift, slope, wanted)
+            np.testing.assert_allclose(found, wanted, err_msg=f"{product} {name}", **tolerance)
+    for add in (True, False):
+        found, wanted = w.copy(), w.copy()
+        product_kernels.add_outer(found, y, x, add)
+        product_kernels.add_outer_array(np, wanted, y, x, add)
+        np.testing.assert_allclose(found, wanted, **tolerance)
+
+
+def test_a_rectified_nan_stays_nan():
+    none = np.empty(0)
+    for product in (product_kernels.dot_rows, product_kernels.sum_rows):
+        y = np.zeros((1, 1))
+        product(np.ones((1, 1)), np.full((1, 1), np.nan), none, none, 0.0, y)
+        assert np.isnan(y).all()
+        product(np.ones((1, 1)), np.full((1, 1), -np.inf), none, none, 0.0, y)
+        assert y == 0
 
 
 def test_frozen_parameters_keep_their_diff(device):
@@ -137,3 +171,27 @@ def test_errors(device):
     message = run.layer.to_proto()
     with pytest.raises(ShapeError, match=r"parameter blob 0 must have the shape \(4, 7\), not \(4, 3\)"):
         run_layer(message, [np.zeros((2, 7))], device=device)
+
+
+@pytest.mark.parametrize(
+    "definition", [layer("num_output: 3"), 'type: "Embed" embed_param { num_output: 3 input_dim: 2 }']
+)
+def test_not_in_place(definition, device):
+    with pytest.raises(LayerError, match="Layer does not allow in-place computation"):
+        run_layer(definition, [np.zeros((2, 3))], in_place=True, device=device)
+
+
+@pytest.mark.parametrize("transpose", ["true", "false"])
+def test_no_features_leave_the_bias(transpose, device):
+    definition = layer(f"num_output: 3 transpose: {transpose}")
+    run = run_layer(
+        definition,
+        [np.zeros((2, 0))],
+        parameters=[np.zeros((0, 3) if transpose == "true" else (3, 0)), [1, 2, 3]],
+        device=device,
+    )
+    run.forward()
+    assert (run.top[0].data == [[1, 2, 3]] * 2).all()
+    run.top[0].diff[...] = 1
+    run.backward()
+    assert (run.layer.blobs[1].diff == 2).all()

@@ -19,6 +19,7 @@ from bicerin.device import Device, get_device
 from bicerin.errors import BicerinError, NetError, PluginError
 from bicerin.hooks import implemented, plugins
 from bicerin.layer import Layer
+from bicerin.net.fusion import plan_fusion
 from bicerin.net.gradients import plan_backward
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import check_propagate_down, filter_layers, net_state
@@ -176,6 +177,10 @@ class Net:
         self._wants_backward, self._propagate_down = plan_backward(
             self.layers, definitions, self.bottom_names, self.top_names, learns, self.param.force_backward
         )
+        self._fusion = plan_fusion(self.layers, self._bottoms, self._tops, self._wants_backward)
+        absorbed = {index for others in self._fusion.values() for index in others}
+        self._unfused = [index for index in range(len(self.layers)) if index not in absorbed]
+        self._fused = False
 
     def _shared_layer(self, definition: Any) -> Layer | None:
         """The root net's layer, if there is one to share."""
@@ -282,13 +287,24 @@ class Net:
         with self.lock:
             if self._per_layer_hooks or self.before_forward or self.after_forward:
                 return self._run_forward_observed(start, end)
+            # Somebody who stops half-way sees each blob as it is there.
+            whole = start == 0 and end == len(self.layers)
+            self._fuse(whole)
             loss = 0.0
             layers, bottoms, tops = self.layers, self._bottoms, self._tops
-            for index in range(start, end):
+            for index in self._unfused if whole else range(start, end):
                 loss += layers[index].forward(bottoms[index], tops[index])
             return loss
 
+    def _fuse(self, fused: bool) -> None:
+        """Let layers do the work of element-wise layers after them, or not."""
+        if fused != self._fused:
+            self._fused = fused
+            for index, absorbed in self._fusion.items():
+                self.layers[index].epilogue = [self.layers[other] for other in absorbed] if fused else ()
+
     def _run_forward_observed(self, start: int, end: int) -> float:
+        self._fuse(False)
         loss = 0.0
         hook = plugins().hook
         for index in range(start, end):

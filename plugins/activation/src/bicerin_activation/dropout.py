@@ -18,6 +18,7 @@ from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError
 from bicerin.phase import Phase
+from bicerin.pointwise import Pointwise
 from bicerin_activation import dropout_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
@@ -38,6 +39,9 @@ class DropoutLayer(NeuronLayer):
         self.threshold = int(ratio * 2**32)
         self.drops = self.phase is Phase.TRAIN and ratio > 0
         self.key = (0, 0)
+
+    def pointwise(self) -> Pointwise | None:
+        return None if self.drops else Pointwise()
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
         if self.drops:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
+from bicerin.pointwise import Pointwise
 from bicerin_activation import relu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 
@@ -26,6 +27,9 @@ class ReLULayer(NeuronLayer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.negative_slope: float = self.param.relu_param.negative_slope
+
+    def pointwise(self) -> Pointwise:
+        return Pointwise(negative_slope=self.negative_slope)
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
         if xp is np:

@@ -9,21 +9,17 @@ Source: Caffe's `InnerProductLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob
-
-
-def gradient_block(samples: int) -> int:
-    """How many elements of the weight gradient to compute at a time.
-
-    Few enough that the product is still in the cache when it is added; more of them where there are many samples, since
-    GEMM is then the larger part of the work and wants large matrices.
-    """
-    return min(1 << 20, max(1 << 16, samples << 12))
+from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.pointwise import Finish
+from bicerin_inner_product import product_kernels
 
 
 class InnerProductLayer(ArrayLayer):
@@ -48,7 +44,8 @@ class InnerProductLayer(ArrayLayer):
         if self.bias_term:
             declared.append(((self.num_output,), param.bias_filler))
         self.declare_blobs(*declared)
-        self._product = self.new_blob()
+        self.channel_axis = bottom[0].canonical_axis(param.axis)
+        self._none = np.empty(0, self.dtype)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         axis = bottom[0].canonical_axis(self.param.inner_product_param.axis)
@@ -69,9 +66,12 @@ class InnerProductLayer(ArrayLayer):
         weight, *bias = self.weights(xp)
         x = bottom[0].data.reshape(self.samples, self.features)
         y = top[0].data.reshape(self.samples, self.num_output)
-        xp.dot(x, weight.data if self.transpose else weight.data.T, out=y)
-        if bias:
-            xp.add(y, bias[0].data, out=y)
+        product = self._product("sum_rows" if self.transpose else "dot_rows", xp)
+        if self.epilogue:
+            finish = self.finish(bias[0].data if bias else None)
+        else:
+            finish = Finish(self._none, bias[0].data if bias else self._none, 1.0)
+        product(weight.data, x, *finish, y)
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
@@ -81,23 +81,14 @@ class InnerProductLayer(ArrayLayer):
         if self.param_propagate_down(0):
             x = bottom[0].data.reshape(self.samples, self.features)
             left, right = (x, y_diff) if self.transpose else (y_diff, x)
-            self._add_product(xp, left.T, right, weight.diff)
+            self._product("add_outer", xp)(weight.diff, left, right, True)
         if bias and self.param_propagate_down(1):
             bias[0].diff[...] += y_diff.sum(axis=0)
         if propagate_down[0]:
             x_diff = bottom[0].diff.reshape(self.samples, self.features)
-            xp.dot(y_diff, weight.data.T if self.transpose else weight.data, out=x_diff)
+            product = self._product("dot_rows" if self.transpose else "sum_rows", xp)
+            product(weight.data, y_diff, self._none, self._none, 1.0, x_diff)
 
-    def _add_product(self, xp: Any, left: Any, right: Any, total: Any) -> None:
-        """total += left right, some rows at a time, so that no second array of the size of the weights is needed."""
-        rows, columns = total.shape
-        # A GPU wants one large product, and has no such cache.
-        step = min(rows, gradient_block(self.samples) // max(1, columns)) if self.device.is_host else rows
-        step = max(1, step)
-        self._product.reshape(step, columns)
-        product = (self._product if self.device.is_host else DeviceBlob(self._product)).data
-        for start in range(0, rows, step):
-            block = total[start : start + step]
-            part = product[: len(block)]
-            xp.dot(left[start : start + step], right, out=part)
-            xp.add(block, part, out=block)
+    @staticmethod
+    def _product(name: str, xp: Any) -> Any:
+        return getattr(product_kernels, name) if xp is np else partial(getattr(product_kernels, f"{name}_array"), xp)

@@ -11,6 +11,7 @@ from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin.phase import Phase
+from bicerin.pointwise import Pointwise
 from bicerin_normalization import batch_norm_kernels as kernels
 
 
@@ -82,11 +83,7 @@ class BatchNormLayer(Layer):
         x, y = bottom[0].cpu_data.reshape(self.aligned), top[0].data.reshape(self.aligned)
         planes = self.aligned[2] > 1  # else NumPy, which runs along the channels, is faster
         if self.use_global_stats:
-            weight = float(self.blobs[2].cpu_data[0])
-            factor = 1 / weight if weight else 0.0
-            np.multiply(self.blobs[0].cpu_data, factor, out=self.mean)
-            np.multiply(self.blobs[1].cpu_data, factor, out=self.variance)
-            np.divide(1, np.sqrt(self.variance + self.dtype.type(self.eps)), out=self.inverse)
+            self._read_statistics()
             (kernels.normalize if planes else kernels.normalize_reference)(x, self.mean, self.inverse, y)
             return
         run = kernels.batch_norm if planes else kernels.batch_norm_reference
@@ -100,6 +97,19 @@ class BatchNormLayer(Layer):
             self.blobs, (self.mean, self.variance, self.ones[:1]), (1.0, unbiased, 1.0), strict=True
         ):
             blob.data[...] = self.moving_average_fraction * blob.data + weight * values
+
+    def _read_statistics(self) -> None:
+        weight = float(self.blobs[2].cpu_data[0])
+        factor = 1 / weight if weight else 0.0
+        np.multiply(self.blobs[0].cpu_data, factor, out=self.mean)
+        np.multiply(self.blobs[1].cpu_data, factor, out=self.variance)
+        np.divide(1, np.sqrt(self.variance + self.dtype.type(self.eps)), out=self.inverse)
+
+    def pointwise(self) -> Pointwise | None:
+        if not self.use_global_stats:
+            return None
+        self._read_statistics()
+        return Pointwise(1, self.inverse, -self.mean * self.inverse)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0] or not bottom[0].count:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bicerin.blob import Blob
 from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.pointwise import Pointwise
 from bicerin_normalization.alignment import align, operand_shape
 
 
@@ -22,6 +23,8 @@ class BiasLayer(ArrayLayer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.bias_param
+        #: The axis that the first axis of the bias lies along.
+        self.channel = bottom[0].canonical_axis(param.axis)
         if len(bottom) == 1:
             self.declare_blobs((operand_shape("bias", bottom[0], param.axis, param.num_axes), param.filler))
 
@@ -34,6 +37,11 @@ class BiasLayer(ArrayLayer):
         bias = (bottom[1] if len(bottom) > 1 else self.weights(xp)[0]).data
         x, y = bottom[0].data.reshape(self.aligned), top[0].data.reshape(self.aligned)
         xp.add(x, bias.reshape(-1, 1), out=y)
+
+    def pointwise(self) -> Pointwise | None:
+        if not self.blobs or self.blobs[0].num_axes != 1:
+            return None
+        return Pointwise(self.channel, shift=self.blobs[0].cpu_data)
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]

@@ -9,6 +9,7 @@ import numpy as np
 from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.layer import BlobCounts, Layer, between
+from bicerin.pointwise import Pointwise
 from bicerin_normalization.alignment import align, operand_shape
 from bicerin_normalization.scale_kernels import (
     scale_backward,
@@ -43,6 +44,8 @@ class ScaleLayer(Layer):
         else:
             shape = bottom[1].shape
             align("scale", bottom[0], shape, param.axis)
+        #: The axis that the first axis of the scale lies along.
+        self.channel = bottom[0].canonical_axis(param.axis)
         declared = [(shape, filler)] if self.learned else []
         if self.bias_term:
             declared.append((shape, param.bias_filler))
@@ -73,6 +76,12 @@ class ScaleLayer(Layer):
         # Where there are no rows, NumPy, which runs along the middle axis, is faster.
         run = scale_shift if self.aligned[2] > 1 else scale_shift_reference
         run(x, self._scale(bottom).cpu_data.reshape(-1), bias, y)
+
+    def pointwise(self) -> Pointwise | None:
+        if not self.learned or self.blobs[0].num_axes != 1:
+            return None
+        bias = self.blobs[1].cpu_data if self.bias_term else None
+        return Pointwise(self.channel, self.blobs[0].cpu_data, bias)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         scale = self._scale(bottom)
