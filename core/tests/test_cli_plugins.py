@@ -122,3 +122,88 @@ def test_hidden_plugins_are_named(core_alone: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("BICERIN_DISABLE_PLUGINS", "bicerin-pooling")
     assert "BICERIN_DISABLE_PLUGINS hides: bicerin-pooling" in run().stdout
     assert listed()["disabled"] == ["bicerin-pooling"]
+
+
+def test_a_schema_that_is_missing(core_alone: Any) -> None:
+    core_alone.add("bicerin.schemas", "lost", "bicerin.nowhere:lost.binpb", "lost-plugin", "0.4")
+    (schema,) = listed()["schemas"]
+    assert (schema["distribution"], schema["entry_point"]) == ("lost-plugin", "bicerin.nowhere:lost.binpb")
+    assert "failure: lost-plugin 0.4: the schema bicerin.nowhere:lost.binpb is missing" in run().stdout
+
+
+class TestCheck:
+    """`bicerin plugins check` of plugins that are not what they say."""
+
+    MODULE = (
+        "from bicerin.layer import ArrayLayer, BlobCounts\n"
+        "from bicerin.testing import layer_case\n"
+        "class Doubling(ArrayLayer):\n"
+        "    type = 'Doubling'\n"
+        "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    def reshape(self, bottom, top):\n"
+        "        top[0].reshape_like(bottom[0])\n"
+        "    def forward_array(self, xp, bottom, top):\n"
+        "        top[0].data[...] = 2 * bottom[0].data\n"
+        "    def backward_array(self, xp, top, propagate_down, bottom):\n"
+        "        bottom[0].diff[...] = 2 * top[0].diff\n"
+        "class Untested(Doubling):\n"
+        "    type = 'Untested'\n"
+        "CASES = [layer_case('rows', 'type: \"Doubling\"', [(2, 3)], without={'threads': 'a reason'})]\n"
+        "OTHERS = [layer_case('not ours', 'type: \"Split\"', [(2, 3)])]\n"
+    )
+
+    @pytest.fixture
+    def doubling(self, core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        (tmp_path / "doubling_layers.py").write_text(self.MODULE)
+        monkeypatch.syspath_prepend(tmp_path)
+        sys.modules.pop("doubling_layers", None)
+        core_alone.add("bicerin.layers", "Doubling", "doubling_layers:Doubling", "bicerin-doubling")
+        return core_alone
+
+    @staticmethod
+    def check(*arguments: str, status: int = 0) -> Result:
+        result = CliRunner().invoke(command_line, ["plugins", "check", "bicerin-doubling", *arguments])
+        assert result.exit_code == status, result.output
+        return result
+
+    def test_its_cases_are_run(self, doubling: Any) -> None:
+        doubling.add("bicerin.cases", "doubling", "doubling_layers:CASES", "bicerin-doubling")
+        doubling.add("bicerin.layers", "Untested", "doubling_layers:Untested", "bicerin-doubling")
+        result = self.check("--json", "--device", "cpu", status=1)
+        found = json.loads(result.stdout)["findings"]
+        failed = {(one["case"], one["check"]) for one in found if one["outcome"] == "failed"}
+        assert failed == {("rows", "propagate_down"), ("rows", "gradients")}
+        (left_out,) = [one for one in found if one["check"] == "threads"]
+        assert (left_out["outcome"], left_out["detail"]) == ("note", "does not apply: a reason")
+        (made_up,) = [one for one in found if one["check"] == "made-up case"]
+        assert made_up["subject"] == "layer Untested"
+        assert "passes 9 of 11 checks; not propagate_down" in made_up["detail"]
+        table = self.check("--device", "cpu", status=1).stdout
+        assert "bottom 0 has propagate_down False, but was written" in table
+        assert "2 failed" in table and "Traceback" not in table
+
+    def test_cases_of_other_layers_and_cases_that_are_not_there(self, doubling: Any) -> None:
+        doubling.add("bicerin.cases", "others", "doubling_layers:OTHERS", "bicerin-doubling")
+        assert '"Split" is no layer of this plugin' in self.check(status=1).stdout
+        doubling.add("bicerin.cases", "lost", "doubling_layers:LOST", "bicerin-doubling")
+        assert "has no attribute 'LOST'" in self.check(status=1).stdout
+
+    def test_another_layer_api_and_a_missing_schema(self, doubling: Any) -> None:
+        doubling.index["bicerin.layers"].pop("Doubling")
+        doubling.add("bicerin.layers", "Doubling", "never_imported:Doubling", "bicerin-doubling", api=7)
+        doubling.add("bicerin.schemas", "doubling", "nowhere:doubling.binpb", "bicerin-doubling", api=7)
+        table = self.check(status=1).stdout
+        assert "written for 7; this core has 1" in table
+        assert "the schema nowhere:doubling.binpb is missing" in table
+
+    def test_another_provider_of_the_type_does_not_matter(self, doubling: Any) -> None:
+        doubling.add("bicerin.layers", "Doubling", "never_imported:Doubling", "bicerin-another")
+        doubling.add("bicerin.cases", "doubling", "doubling_layers:CASES", "bicerin-doubling")
+        table = self.check(status=1).stdout
+        assert "also brought by bicerin-another 1.0" in table
+        assert "2 failed" in table
+
+    def test_a_plugin_that_is_not_installed(self, core_alone: Any) -> None:
+        result = CliRunner().invoke(command_line, ["plugins", "check", "bicerinn"])
+        assert result.exit_code == 1
+        assert "no plugin bicerinn is installed; did you mean bicerin?" in result.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from bicerin import configuration
 from bicerin.errors import BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
-from bicerin.registry import layers, plugin_index
+from bicerin.registry import _layer_api, layers, plugin_index
 
 
 def test_the_core_brings_two_layers() -> None:
@@ -79,6 +79,56 @@ def test_another_layer_api_is_found_before_any_import(provided, api: int, advice
         layers.load("Future")
 
 
+def test_a_plugin_for_several_layer_apis_fits_where_one_of_them_is_the_cores() -> None:
+    assert _layer_api({"1": "bicerin.layer", "2": "bicerin.layer"}) == 1
+    assert _layer_api({"2": "bicerin.layer", "3": "bicerin.layer"}) == 3
+    assert _layer_api({}) == 1
+
+
+@pytest.fixture
+def module(provided, tmp_path: Path, monkeypatch):
+    """A function that makes a module of a plugin's."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(name: str, text: str) -> None:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        ("import nobody_has_this\n", 'It needs the module "nobody_has_this", which is not installed.'),
+        ("class Wrong: pass\n", "is no bicerin.Layer"),
+        ("Wrong = 3\n", "is no bicerin.Layer"),
+        (
+            "from bicerin.layer import *\nfrom bicerin.layer import Layer, BlobCounts\n"
+            "class Wrong(Layer):\n    type = 'Right'\n    counts = BlobCounts()\n",
+            'has the type "Right", but its entry point is named "Wrong"',
+        ),
+        ("from bicerin.layer import Layer\nclass Wrong(Layer):\n    type = 'Wrong'\n", "declares no counts"),
+    ],
+)
+def test_what_is_not_the_layer_that_it_says(provided, module, text: str, said: str) -> None:
+    module("wrong_layer", text)
+    provided.add("bicerin.layers", "Wrong", "wrong_layer:Wrong", "wrong-plugin", "0.3")
+    with pytest.raises(BrokenPluginError, match=r"wrong-plugin 0\.3") as caught:
+        layers.load("Wrong")
+    assert said in str(caught.value)
+
+
+def test_choices_of_a_block_go_before_the_configuration_file(provided, tmp_path: Path, monkeypatch) -> None:
+    provided.add("bicerin.layers", "Affine", "elsewhere:Other", "other-plugin", "2.1")
+    (tmp_path / "config.toml").write_text('[layer_providers]\nAffine = "other-plugin"\n')
+    monkeypatch.setenv("BICERIN_CONFIG", str(tmp_path / "config.toml"))
+    with configuration.choosing({"Affine": "test-plugin"}):
+        assert layers.provider("Affine").distribution == "test-plugin"
+    assert layers.provider("Affine").distribution == "other-plugin"
+
+
 PLUGIN = """\
 [bicerin.layers]
 Third = third:Third
@@ -94,7 +144,7 @@ third = third:main
 def fake_distribution(folder: Path, name: str, entry_points: str) -> None:
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nname: {name}\nVersion: 1.0\n\nVersion: 7 of a README\n")
     (info / "entry_points.txt").write_text(entry_points)
 
 

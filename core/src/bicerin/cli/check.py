@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,7 +55,8 @@ class Report:
     multiple=True,
     metavar="BLOB=N,C,H,W",
     callback=lambda ctx, param, values: _shapes(values),
-    help="The shape of a blob, where no file tells it: of a data layer's top or of an input; repeatable.",
+    help="The shape of a blob, where no file tells it: of a data layer's top or of an input; repeatable. An axis of ? "
+    "is what the layer knows, such as its batch size.",
 )
 @click.option("--summary", is_flag=True, help="A line for each file, and no tables.")
 @net_options
@@ -177,9 +179,9 @@ def _shapes(values: Sequence[str]) -> dict[str, Shape]:
     given = {}
     for value in values:
         name, equals, axes = value.rpartition("=")
-        if not (name and equals and all(axis.strip().isdecimal() for axis in axes.split(","))):
+        if not (name and equals and re.fullmatch(r"(\d+|\?)(,(\d+|\?))*", axes)):
             raise click.BadParameter(f'"{value}" is not of the form BLOB=N,C,H,W, as in data=1,3,224,224.')
-        given[name] = tuple(int(axis) for axis in axes.split(","))
+        given[name] = tuple(-1 if axis == "?" else int(axis) for axis in axes.split(","))
     return given
 
 

@@ -12,8 +12,8 @@ from bicerin.cli.json_text import json_text
 from bicerin.cli.messages import is_verbose
 from bicerin.cli.options import json_option
 from bicerin.configuration import layer_providers
-from bicerin.errors import PluginError
-from bicerin.registry import LAYER_API, Provider, disabled_distributions, layers
+from bicerin.errors import BicerinError, PluginError
+from bicerin.registry import LAYER_API, Provider, disabled_distributions, layers, schemas
 
 _CORE = "bicerin"
 _NONE = (
@@ -42,8 +42,9 @@ def describe(verbose: bool) -> dict[str, Any]:
     """What `--json` prints. With `verbose`, the layers are imported.
 
     Keys: `layer_api`; `layers`, with `type`, `distribution`, `version`, `entry_point`, `layer_api`, `failure` (or null)
-    and, if imported, `bottom`, `top`, `equal`, `auto_top`, `devices`; `fields` that plugins add to Caffe's schema;
-    `others`, the entry points that are not layers; `conflicts`; `disabled` distributions.
+    and, if imported, `bottom`, `top`, `equal`, `auto_top`, `devices`; `fields` that plugins add to Caffe's schema, each
+    with its declared `number` and the one that it has `inside`; `schemas`, where each plugin's is, with `failure` (or
+    null); `others`, the other entry points; `conflicts`; `disabled` distributions.
     """
     rows = [_layer(provider, verbose) for found in layers.providers().values() for provider in found]
     fields, field_conflicts = _schema()
@@ -51,6 +52,7 @@ def describe(verbose: bool) -> dict[str, Any]:
         "layer_api": LAYER_API,
         "layers": rows,
         "fields": fields,
+        "schemas": [_schema_of(provider) for found in schemas.providers().values() for provider in found],
         "others": [_other(provider) for provider in _others()],
         "conflicts": [*_layer_conflicts(), *field_conflicts],
         "disabled": sorted(disabled_distributions()),
@@ -88,6 +90,17 @@ def _declared(provider: Provider) -> dict[str, Any]:
     }
 
 
+def _schema_of(provider: Provider) -> dict[str, Any]:
+    from bicerin.schema import read_fragment
+
+    failure = None
+    try:
+        read_fragment(provider).check()
+    except BicerinError as error:
+        failure = str(error)
+    return {**_other(provider), "failure": failure}
+
+
 def _schema() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The fields that plugins add, and those that they disagree about."""
     from bicerin.schema import schema
@@ -97,7 +110,8 @@ def _schema() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         {
             "message": field.message,
             "field": field.name,
-            "number": field.number,
+            "number": field.numbers[0],
+            "inside": field.number,
             "distributions": list(field.distributions),
         }
         for field in merged.added.values()
@@ -124,7 +138,7 @@ def _layer_conflicts() -> Iterator[dict[str, Any]]:
 
 def _others() -> Iterator[Provider]:
     for group, names in sorted(registry.plugin_index().items()):
-        if group not in (layers.group, "bicerin.layer_api"):
+        if group not in (layers.group, schemas.group):
             yield from (provider for _, found in sorted(names.items()) for provider in found)
 
 
@@ -150,9 +164,11 @@ def _print(found: Mapping[str, Any], verbose: bool) -> None:
     output.print(table)
     if verbose:
         _print_more(found, output)
+    else:
+        output.print("\n--verbose imports the layers, and tells their blob counts, devices, fields and failures.")
     if all(row["distribution"] == _CORE for row in found["layers"]):
         output.print(f"\n{_NONE}")
-    for row in found["layers"]:
+    for row in (*found["layers"], *found["schemas"]):
         if row["failure"]:
             output.print(f"\nfailure: {row['failure']}")
     for conflict in found["conflicts"]:

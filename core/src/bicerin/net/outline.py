@@ -111,7 +111,8 @@ def outline(
     Args:
         document: what `bicerin_proto.read_net` returned.
         phase, level, stages: the net's state, as for a `Net`.
-        given: shapes of blobs, for inputs and for what data layers and layers that nobody has would make.
+        given: shapes of blobs, for inputs and for what data layers and layers that nobody has would make. An axis of
+            -1 is what the layer itself knows of it, such as a data layer's batch size.
         layer_providers: layer type -> distribution.
     """
     return _Outliner(document, given or {}, layer_providers).run(phase, level, stages)
@@ -126,6 +127,8 @@ class _Outliner:
         self.blobs: dict[str, Blob | None] = {}
         self.parameters = Parameters()
         self.built: dict[str, Layer] = {}
+        #: What layers told of their tops without data, axes that they do not know left out as None.
+        self.told: dict[tuple[str, int], Sequence[int | None] | None] = {}
 
     def run(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> NetOutline:
         param = type(self.document.message)()
@@ -161,20 +164,32 @@ class _Outliner:
             definition.name, definition.type, context.location or "", list(definition.bottom), list(definition.top)
         )
         for name in row.bottom:
-            if name not in self.blobs and name in self.given:
+            if name not in self.blobs and self._is_given(name):
                 self.blobs[name] = Blob(self.given[name], _DTYPE, name=name)
         row.bottom_shapes = [self._shape(name) for name in row.bottom]
         top = [self._top(row, position, name) for position, name in enumerate(row.top)]
         known = self._tops_of(row, definition, context, top)
         for position, name in enumerate(row.top):
             if known[position] is None and name in self.given:
-                known[position] = Blob(self.given[name], _DTYPE, name=name)
-                row.assumed = True
+                known[position] = self._given(row, name, position)
             if name not in row.bottom and (blob := known[position]) is not None:
                 row.memory += blob.count * _DTYPE.itemsize
             self.blobs[name] = known[position]
         row.top_shapes = [self._shape(name) for name in row.top]
         return row
+
+    def _is_given(self, name: str) -> bool:
+        return name in self.given and all(size >= 0 for size in self.given[name])
+
+    def _given(self, row: LayerOutline, name: str, position: int) -> Blob | None:
+        """A blob of the given shape, completed by what the layer knows; None if axes are left."""
+        shape, told = self.given[name], self.told.get((row.name, position)) or ()
+        if len(told) == len(shape):
+            shape = tuple(told[axis] if size < 0 else size for axis, size in enumerate(shape))  # type: ignore[misc]
+        if any(size is None or size < 0 for size in shape):
+            return None
+        row.assumed = True
+        return Blob(shape, _DTYPE, name=name)
 
     def _shape(self, name: str) -> Shape | None:
         blob = self.blobs.get(name)
@@ -198,7 +213,7 @@ class _Outliner:
             if unknown:
                 row.note = f"the shape of {', '.join(dict.fromkeys(unknown))} is not known"
                 return nothing
-            if row.top and not row.bottom and all(name in self.given for name in row.top):
+            if row.top and not row.bottom and all(map(self._is_given, row.top)):
                 row.note = "shapes as given"
                 return nothing
             layer = cls(definition, context)
@@ -235,21 +250,22 @@ class _Outliner:
     def _set_up(self, row: LayerOutline, layer: Layer, top: list[Blob]) -> None:
         bottom: Any = [self.blobs[name] for name in row.bottom]
         layer.set_up(bottom, top)
+        layer.close()  # it will not run
         row.multiply_adds = int(layer.multiply_adds(bottom, top))
         row.parameters = [blob.shape for blob in layer.blobs]
         self.parameters.add_layer(layer, layer.param, row.location)
         owned = [blob for blob in layer.blobs if self.parameters.of_blob[id(blob)].blob is blob]
         row.parameter_count = sum(blob.count for blob in owned)
 
-    @staticmethod
-    def _assumed(row: LayerOutline, layer: Layer, top: Sequence[Blob]) -> list[Blob | None]:
-        shapes = list(layer.shapes_without_data(len(top)))
+    def _assumed(self, row: LayerOutline, layer: Layer, top: Sequence[Blob]) -> list[Blob | None]:
         found: list[Blob | None] = []
-        for blob, shape in zip(top, shapes, strict=True):
-            if shape is not None:
-                blob.reshape(*shape)
+        for position, (blob, shape) in enumerate(zip(top, layer.shapes_without_data(len(top)), strict=True)):
+            self.told[row.name, position] = shape
+            known = shape is not None and None not in shape
+            if known:
+                blob.reshape(*shape)  # type: ignore[misc]
                 row.assumed = True
-            found.append(blob if shape is not None else None)
+            found.append(blob if known else None)
         return found
 
 

@@ -34,9 +34,9 @@ class PrefetchingLayer(Layer):
         if len(top) > 1:
             top[1].reshape(self._reader.batch_size)
 
-    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int | None, ...]]:
         batch, image = self.batch_without_data()
-        return [(batch, *image) if image is not None else None, (batch,)][:tops]
+        return [(batch, *(image or (None, None, None))), (batch,)][:tops]
 
     def batch_without_data(self) -> tuple[int, tuple[int, ...] | None]:
         """The batch size, and an image's shape where the parameters give its size; 3 channels unless they say."""

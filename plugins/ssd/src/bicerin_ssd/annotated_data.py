@@ -53,7 +53,7 @@ class AnnotatedDataLayer(PrefetchingLayer):
         sizes = [(transform.crop_h, transform.crop_w), *((one.height, one.width) for one in transform.resize_param)]
         return batch, image or next(((3, *size) for size in sizes if all(size)), None)
 
-    def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
+    def shapes_without_data(self, tops: int) -> Sequence[tuple[int | None, ...]]:
         data, *_ = super().shapes_without_data(tops)
         return [data, (1, 1, 1, COLUMNS)][:tops]
 
