@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +258,29 @@ class TestRunning:
         assert np.array_equal(one, two)
         assert not np.array_equal(one, other)
 
+    def test_a_new_seed_starts_every_generator_anew(self) -> None:
+        built = net(INPUT, square("s", "data"), seed=1)
+
+        def drawn(seed: int) -> list[float]:
+            built.seed(seed)
+            return [layer.context.random.random() for layer in built.layers]
+
+        assert drawn(3) == drawn(3) != drawn(4)
+        assert len(set(drawn(3))) == len(built.layers)
+
+    def test_threads_take_turns(self) -> None:
+        built = net(INPUT, square("s", "data"))
+        running: list[int] = []
+        built.before_forward.append(lambda index: running.append(index))
+
+        def run(number: float) -> bool:
+            results = [built.forward(data=np.full((4, 3), number))["s"] for _ in range(50)]
+            return all((result == number**2).all() for result in results)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(run, range(4)))
+        assert running == [0, 1] * 200
+
     def test_callbacks_see_every_layer(self) -> None:
         built = net(INPUT, affine("a", "data"), head="force_backward: true\n")
         seen: list[tuple[str, int]] = []
@@ -378,6 +402,12 @@ class TestWeights:
             assert sorted(file["data/b"]) == []
         fresh = net(INPUT, affine("a", "data", more=named), affine("b", "a", more=named), weights=path)
         assert list(fresh.params["b"][0].data) == [4, 5, 6]
+
+    @pytest.mark.parametrize(("name", "hdf5"), [("any.name", True), ("net.h5", False)])
+    def test_the_format_may_be_told(self, trained: bicerin.Net, tmp_path: Path, name: str, hdf5: bool) -> None:
+        path = trained.save(tmp_path / name, hdf5=hdf5)
+        assert path.read_bytes().startswith(b"\x89HDF") == hdf5
+        assert trained.load_weights(path).copied
 
     def test_a_truncated_file_changes_nothing(self, trained: bicerin.Net, tmp_path: Path) -> None:
         path = trained.save(tmp_path / "net.caffemodel")
