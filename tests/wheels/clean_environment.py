@@ -50,6 +50,7 @@ class Environment:
             "VIRTUAL_ENV": str(self.folder),
             "PIP_FIND_LINKS": f"{self.wheelhouse} {os.environ.get('PIP_FIND_LINKS', '')}".strip(),
             "UV_FIND_LINKS": str(self.wheelhouse),
+            "PIP_NO_COMPILE": "1",  # what is run once is compiled when it is run
             "BICERIN_CONFIG": str(self.folder / "config.toml"),
             **self.variables,
             **variables,
