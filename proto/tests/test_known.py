@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bicerin_proto import ProtoError, read_net
 from bicerin_proto.known import field_distribution, layer_distribution, layer_types
 
 
@@ -15,7 +16,9 @@ from bicerin_proto.known import field_distribution, layer_distribution, layer_ty
         ("LSTMUnit", "bicerin-recurrent"),
         ("PriorBox", "bicerin-ssd"),
         ("Axpy", "bicerin-mobile"),
+        ("ConvolutionDepthwise", "bicerin-mobile"),
         ("Proposal", "bicerin-rcnn"),
+        ("SoftmaxWithLossOHEM", "bicerin-rcnn"),
         ("Nonsense", None),
     ],
 )
@@ -31,6 +34,34 @@ def test_all_of_caffes_own_types_are_known():
 _PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile")
 
 
-def test_fields():
-    assert field_distribution("roi_pooling_param") == "bicerin-rcnn"
-    assert field_distribution("pooling_param") is None
+@pytest.mark.parametrize(
+    ("message", "field", "distribution"),
+    [
+        ("LayerParameter", "roi_pooling_param", "bicerin-rcnn"),
+        ("LayerParameter", "video_data_param", "bicerin-ssd"),
+        ("LossParameter", "pre_fixed_normalizer", "bicerin-rcnn"),
+        ("TransformationParameter", "crop_h", "bicerin-ssd"),
+        ("SolverParameter", "plateau_winsize", "bicerin-ssd"),
+        ("LayerParameter", "noise_param", "bicerin-forks"),
+        ("TransformationParameter", "noise_param", "bicerin-ssd"),
+        ("BatchNormParameter", "scale_bias", "bicerin-forks"),
+        ("ScaleParameter", "scale_bias", None),
+        ("LayerParameter", "pooling_param", None),
+    ],
+)
+def test_fields(message, field, distribution):
+    assert field_distribution(message, field) == distribution
+
+
+@pytest.mark.parametrize(
+    ("text", "distribution"),
+    [
+        ('layer { name: "a" type: "Reorg" reorg_param { stride: 2 } }', "bicerin-forks"),
+        ('layers { name: "a" type: DATA bn_param { } }', "bicerin-mobile"),
+        ('layer { name: "a" type: "Data" transform_param { display: true } }', "bicerin-forks"),
+        ('layer { name: "a" type: "SoftmaxWithLoss" loss_param { pre_fixed_normalizer: 2 } }', "bicerin-rcnn"),
+    ],
+)
+def test_errors_say_who_brings_a_field(text, distribution):
+    with pytest.raises(ProtoError, match=f"It comes with {distribution}: pip install {distribution}$"):
+        read_net(text)

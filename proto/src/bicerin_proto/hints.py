@@ -40,11 +40,11 @@ def _other_meaning(schema: Schema, descriptor: Descriptor) -> str:
 
 
 def _elsewhere(schema: Schema, descriptor: Descriptor, name: str) -> str:
+    if distribution := known.field_distribution(descriptor.name.removeprefix("V1"), name):
+        return f"It comes with {distribution}: pip install {distribution}"
     outer = [one for one in _OUTER if name in getattr(schema, one).DESCRIPTOR.fields_by_name]
     if outer:
         return f"It is a field of {' and of '.join(outer)}."
-    if distribution := known.field_distribution(name):
-        return f"It comes with {distribution}: pip install {distribution}"
     if close := did_you_mean(name, descriptor.fields_by_name):
         return close
     inner = [

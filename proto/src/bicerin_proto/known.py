@@ -16,22 +16,91 @@ _LAYERS = {
     " Silence Parameter",
     "bicerin-data": "Data ImageData HDF5Data HDF5Output MemoryData DummyData WindowData",
     "bicerin-recurrent": "RNN LSTM LSTMUnit",
-    "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM BoxAnnotatorOHEM Proposal",
+    "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
+    " Proposal",
     "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData",
-    "bicerin-mobile": "DepthwiseConvolution ReLU6 ShuffleChannel Axpy Upsample Interp BN",
+    "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN",
 }
 
-_FIELDS = {
-    "bicerin-rcnn": "roi_pooling_param psroi_pooling_param smooth_l1_loss_param box_annotator_ohem_param"
-    " proposal_param",
-    "bicerin-ssd": "permute_param norm_param prior_box_param detection_output_param multibox_loss_param"
-    " detection_evaluate_param annotated_data_param resize_param noise_param distort_param expand_param emit_constraint"
-    " eval_type ap_version show_per_class_result",
-    "bicerin-mobile": "relu6_param shuffle_channel_param upsample_param interp_param bn_param",
+_FIELDS: dict[str, dict[str, str]] = {
+    "bicerin-rcnn": {
+        "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
+        " smooth_l1_loss_param",
+        "LossParameter": "pre_fixed_normalizer",
+    },
+    "bicerin-ssd": {
+        "LayerParameter": "annotated_data_param multibox_loss_param permute_param prior_box_param"
+        " detection_output_param detection_evaluate_param norm_param video_data_param",
+        "SolverParameter": "eval_type ap_version plateau_winsize show_per_class_result",
+        "SolverState": "minimum_loss iter_last_event",
+        "TransformationParameter": "resize_param noise_param emit_constraint crop_h crop_w distort_param expand_param",
+    },
+    "bicerin-mobile": {
+        "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param",
+    },
+    "bicerin-forks": {
+        "BatchNormParameter": "engine use_weight_bias bias_term filler bias_filler stats_batch_size relu scale_filler"
+        " scale_bias",
+        "ConcatParameter": "engine per_fla_fuse",
+        "ConvolutionParameter": "relu negative_slope conv_algorithm cudnn_convolution_algo_seeker conv_algos_override"
+        " cudnn_math_override dilation_h dilation_w",
+        "DataParameter": "shuffle parser_threads cache threads",
+        "DropoutParameter": "scale_train",
+        "EltwiseParameter": "engine",
+        "FillerParameter": "scale alpha",
+        "ImageDataParameter": "min_height min_width max_aspect_ratio max_rotate_angle min_random_scale max_random_scale"
+        " max_random_shift face_mirror face_point_num face_transform max_shear_ratio",
+        "InnerProductParameter": "engine",
+        "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
+        " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
+        " unpooling_param dense_image_data_param local_param seg_data_param triplet_loss_param forward_type"
+        " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
+        " spatial_dropout_param mn_grad_compress_param quantization_param reorg_param batch_reduction_param"
+        " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
+        " sub_region_param split_param region_loss_param fcn_data_param center_loss_param flip_param"
+        " inner_distance_param normalize_param general_contrastive_loss_param soft_contrastive_loss_param"
+        " general_triplet_loss_param soft_truncation_param pairwise_param smoothl1_param"
+        " batch_contrastive_loss_param truncation_param nca_param largemargin_inner_product_param"
+        " label_specific_rescale_param infimum_loss_param ordinal_regression_loss_param resize_param"
+        " margin_inner_product_param feature_decay_loss_param confidence_penalty_loss_param focal_loss_param"
+        " label_specific_margin_param channel_scale_param label_specific_affine_param"
+        " label_specific_hard_margin_param label_specific_statistics_param label_specific_add_param"
+        " exp_triplet_loss_param eval_detection_param yolo_detection_output_param yolov3_detection_output_param"
+        " yolov3_param yolo_seg_param segmentation_evaluate_param backward_math engine multinode"
+        " mn_activation_param predict_box_param debug cudnn_math_override hotspot_param roi_warping_param"
+        " mask_pooling_param mask_resize_param continuation_indicator_param compact_bilinear_param"
+        " detectnet_groundtruth_param detectnet_augmentation_param mil_data_param mil_param",
+        "LossParameter": "label_smoothing weight_by_label_freqs class_weighting",
+        "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"
+        " default_backward_type default_forward_math default_backward_math global_grad_scale"
+        " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
+        " eltwise_mem_sharing",
+        "PoolingParameter": "avg_include_pad axis ceil_mode",
+        "ReductionParameter": "k",
+        "SoftmaxParameter": "normalize_type",
+        "SolverParameter": "richness group_id per_parameter_reduce max_epoch epoch_size test_epoch_size"
+        " test_interval_epoch disabled_update engine warmup_iter warmup_start_lr local_lr_auto local_gw_ratio"
+        " min_lr rampup_interval rampup_lr momentum_policy max_momentum momentum_power weight_decay_policy"
+        " weight_decay_power larc larc_policy larc_eta larc_turbo solver_data_type store_blobs_in_old_format"
+        " test_and_snapshot_start_epoch test_and_snapshot_last_epochs stagelr stageiter test_offset",
+        "TransformationParameter": "use_gpu_transform fix_crop multi_scale scale_ratios max_distort is_flow"
+        " random_resize_param random_aspect_ratio_param flow upper_height upper_width original_image"
+        " img_rand_resize_lower img_rand_resize_upper rand_resize_ratio_lower rand_resize_ratio_upper"
+        " vertical_stretch_lower vertical_stretch_upper horizontal_stretch_lower horizontal_stretch_upper"
+        " allow_upscale interpolation_algo_up interpolation_algo_down display random_seed more_fix_crop stride"
+        " upper_size var_sz_img_rand_resize_lower var_sz_img_rand_resize_upper var_sz_img_rand_crop"
+        " var_sz_img_center_crop rand_wscale_lower rand_wscale_upper rand_hscale_lower rand_hscale_upper"
+        " rand_lscale_lower rand_lscale_upper",
+    },
 }
 
 _OF_LAYER = {name: distribution for distribution, names in _LAYERS.items() for name in names.split()}
-_OF_FIELD = {name: distribution for distribution, names in _FIELDS.items() for name in names.split()}
+_OF_FIELD = {
+    (message, name): distribution
+    for distribution, messages in _FIELDS.items()
+    for message, names in messages.items()
+    for name in names.split()
+}
 
 
 def layer_distribution(layer_type: str) -> str | None:
@@ -44,6 +113,11 @@ def layer_types() -> tuple[str, ...]:
     return tuple(_OF_LAYER)
 
 
-def field_distribution(field: str) -> str | None:
-    """Return the distribution known to bring a field that Caffe's schema lacks."""
-    return _OF_FIELD.get(field)
+def field_distribution(message: str, field: str) -> str | None:
+    """Return the distribution known to bring a field that a message of Caffe's schema, "LayerParameter", lacks."""
+    return _OF_FIELD.get((message, field))
+
+
+def fields() -> dict[tuple[str, str], str]:
+    """Return every field that a known distribution brings: (message, field) -> distribution."""
+    return dict(_OF_FIELD)
