@@ -22,8 +22,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "core/src", *sorted(ROOT.glob("plugins/*/src"))]
 SOURCES = [path for package in PACKAGES for path in sorted(package.rglob("*.cu"))]
 MODULES = [path for package in PACKAGES for path in sorted(package.rglob("*.py")) if "emulated" not in str(path)]
-    path for package in PACKAGES for path in sorted(package.rglob("*.py")) if path.parts[-2] != "bicerin_emulated"
-]
 ARCHITECTURES = ("75", "80", "90", "120")
 
 

@@ -40,22 +40,23 @@ CONVOLUTIONS = {
 
 @pytest.mark.parametrize("type_name", ["Convolution", "Deconvolution"])
 @pytest.mark.parametrize(("shape", "options"), CONVOLUTIONS.values(), ids=CONVOLUTIONS.keys())
-def test_gradient(type_name: str, shape: tuple[int, ...], options: str) -> None:
+def test_gradient(type_name: str, shape: tuple[int, ...], options: str, device: str) -> None:
     if type_name == "Deconvolution" and options == "num_output: 2 kernel_size: 2 pad: 3":
         options = "num_output: 2 kernel_size: 2 pad: 1"
     x = np.random.default_rng(0).uniform(-1, 1, shape)
     filler = 'weight_filler { type: "gaussian" std: 0.5 } bias_filler { type: "constant" value: 0.3 }'
-    check_gradient(f'type: "{type_name}" convolution_param {{ {options} {filler} }}', [x])
+    check_gradient(f'type: "{type_name}" convolution_param {{ {options} {filler} }}', [x], device=device)
 
 
 @pytest.mark.parametrize("type_name", ["Convolution", "Deconvolution"])
-def test_gradient_of_two_bottoms(type_name: str) -> None:
+def test_gradient_of_two_bottoms(type_name: str, device: str) -> None:
     random = np.random.default_rng(0)
     options = 'num_output: 3 kernel_size: 2 pad: 1 stride: 2 weight_filler { type: "gaussian" std: 0.5 }'
     check_gradient(
         f'type: "{type_name}" convolution_param {{ {options} }}',
         [random.normal(size=(2, 2, 4, 5)) for _ in "ab"],
         tops=2,
+        device=device,
     )
 
 
@@ -68,6 +69,6 @@ def test_gradient_of_two_bottoms(type_name: str) -> None:
         ((2, 2, 2, 5, 5), "axis: 2 kernel_h: 2 kernel_w: 3"),
     ],
 )
-def test_gradient_of_im2col(shape: tuple[int, ...], options: str) -> None:
+def test_gradient_of_im2col(shape: tuple[int, ...], options: str, device: str) -> None:
     x = np.random.default_rng(0).normal(size=shape)
-    check_gradient(f'type: "Im2col" convolution_param {{ {options} }}', [x])
+    check_gradient(f'type: "Im2col" convolution_param {{ {options} }}', [x], device=device)

@@ -11,5 +11,5 @@ from bicerin.testing import check_recorded, recorded_cases
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", recorded_cases(Path(__file__).parent / "recorded"), ids=lambda case: case.stem)
-def test_case(case: Path, dtype: str) -> None:
-    check_recorded(case, dtype=dtype)
+def test_case(case: Path, dtype: str, device: str) -> None:
+    check_recorded(case, dtype=dtype, device=device)

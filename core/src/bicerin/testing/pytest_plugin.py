@@ -1,7 +1,7 @@
 """The pytest plugin that comes with Bicerin: the option `--device` and fixtures for layer tests.
 
-A test that takes `device` runs once for each device that was asked for: `pytest --device cpu --device gpu`. A device
-that was asked for and is not there fails its tests with the reason; one that was not asked for is not mentioned.
+A test that takes `device` runs once for each device that was asked for: `pytest --device cpu --device gpu`. Where a
+device that was asked for cannot be used, no test is run, and one line says why; one that was not is not mentioned.
 """
 
 from __future__ import annotations
@@ -20,6 +20,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="run layer tests on this device (cpu, gpu, gpu:1, emulated); may be given several times; default: cpu",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from bicerin.device import get_device
+    from bicerin.errors import BicerinError
+
+    for name in config.getoption("--device"):
+        try:
+            get_device(name)
+        except BicerinError as error:
+            raise pytest.UsageError(f"--device {name}: {' '.join(str(error).split())}") from None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

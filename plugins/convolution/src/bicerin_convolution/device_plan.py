@@ -26,7 +26,7 @@ WORKSPACE = 64 << 20
 
 
 class Unfolding:
-    """im2col and col2im between `x (N, C, spatial...)` and columns `(N, C, kernel..., output...)` on a layer's device."""
+    """im2col and col2im, between `x (N, C, spatial...)` and columns `(N, C, kernel..., output...)`, on a device."""
 
     def __init__(self, layer: Layer, geometry: Geometry, spatial: tuple[int, ...], output: tuple[int, ...]) -> None:
         self._kernels = CUDA.on(layer.device, layer.dtype)
