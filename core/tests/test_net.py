@@ -10,7 +10,7 @@ import pytest
 
 import bicerin
 import bicerin_proto
-from bicerin.errors import DecodeError, NetError, ParseError, ProtoError, UnknownNameError, WeightsError
+from bicerin.errors import DecodeError, LayerError, NetError, ParseError, ProtoError, UnknownNameError, WeightsError
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
 LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -36,6 +36,15 @@ def _layers(provided) -> None:
 
 def net(*layers: str, head: str = "", **options) -> bicerin.Net:
     return bicerin.Net(head + "".join(layers), **options)
+
+
+def test_a_shape_that_a_layer_refuses_is_an_error_that_names_it() -> None:
+    built = net(INPUT, LABEL, loss("data"))
+    built.blobs["data"].reshape(5, 3)
+    with pytest.raises(
+        LayerError, match=r'layer "loss" \(HalfSquareLoss\)(?s:.)*same first dimension: \(5,\) against \(4,\)'
+    ):
+        built.reshape()
 
 
 class TestRules:

@@ -144,7 +144,7 @@ class Layer(ABC):
     #: The layers whose work `finish` includes at present; the net sets it, see `bicerin.pointwise`.
     epilogue: Sequence[Layer] = ()
 
-    _final = ("set_up", "set_up_shared", "forward", "backward")
+    _final = ("set_up", "set_up_shared", "carry_shapes", "forward", "backward")
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -337,6 +337,14 @@ class Layer(ABC):
             with self._lock:
                 self.reshape(bottom, top)
                 self._set_loss_weights(top)
+        except BicerinError as error:
+            raise self._located(error, bottom, top) from error.__cause__
+
+    @final
+    def carry_shapes(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Reshape, without running; an error names the layer, as those of `forward` do."""
+        try:
+            self.reshape(bottom, top)
         except BicerinError as error:
             raise self._located(error, bottom, top) from error.__cause__
 

@@ -343,7 +343,7 @@ class Net:
         """Carry new shapes of the inputs through all layers, without running them."""
         with self.lock:
             for layer, bottom, top in zip(self.layers, self._bottoms, self._tops, strict=True):
-                layer.reshape(bottom, top)
+                layer.carry_shapes(bottom, top)
 
     # Looking things up
 
