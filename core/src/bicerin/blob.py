@@ -239,6 +239,13 @@ class Blob:
             self._diff = other._diff
             self._views.clear()
 
+    def use_memory(self, memory: Memory) -> None:
+        """Keep the values in this memory, which has room for them, from now on."""
+        if memory.size < self.count:
+            raise ShapeError(f"a memory of {memory.size} elements cannot hold a blob of shape {self.shape}.")
+        self._data = memory
+        self._views.clear()
+
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data
 

@@ -139,6 +139,8 @@ class Layer(ABC):
     default_loss_weight: ClassVar[float] = 0.0
     #: Whether a top may be one of the bottoms, the same `Blob`, which is then overwritten.
     allows_in_place: ClassVar[bool] = True
+    #: Whether every forward pass writes the whole of every top; if not, values may stay from one to the next.
+    rewrites_tops: ClassVar[bool] = True
     #: The axis of the top's channels, for a layer of one top whose `forward_cpu` ends with `finish`; else None.
     channel_axis: int | None = None
     #: The layers whose work `finish` includes at present; the net sets it, see `bicerin.pointwise`.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -23,11 +23,12 @@ from bicerin.net.fusion import plan_fusion
 from bicerin.net.gradients import plan_backward
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import check_propagate_down, filter_layers, net_state
+from bicerin.net.shared_memory import DroppedBlob, Step, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
 from bicerin.phase import Phase
 from bicerin.registry import layers as layer_registry
-from bicerin.schema import layer_owners, schema
+from bicerin.schema import read_net
 
 _log = logging.getLogger("bicerin.net")
 
@@ -49,6 +50,9 @@ class Net:
         skip_bad_records: let data layers replace records that they cannot read.
         root_net: a net of the same layers on the same device. Those whose `share_in_parallel` is true are not made
             anew: this net runs the root's own instances.
+        optimize: for nets that only compute their outputs, in phase TEST: blobs that nobody reads share memory, and
+            layers write at once what others would make of it. `blobs` then has values for the inputs, the outputs and
+            those named in `keep`; to read another's is an error.
 
     Attributes:
         name, phase, device, dtype, directory: the directory of the prototxt, or None.
@@ -79,11 +83,13 @@ class Net:
         strict_device: bool = False,
         skip_bad_records: bool = False,
         root_net: Net | None = None,
+        optimize: bool = False,
+        keep: Sequence[str] = (),
     ) -> None:
         if isinstance(source, bicerin_proto.Document):
             document = source
         else:
-            document = bicerin_proto.read_net(source, schema(layer_providers), owners=layer_owners(layer_providers))
+            document = read_net(source, layer_providers)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise NetError(f"dtype {self.dtype} is not supported: blobs are float32 or float64.")
@@ -115,6 +121,8 @@ class Net:
             skip_bad_records=skip_bad_records,
         )
         self._build(definitions, locations, context, np.random.SeedSequence(seed))
+        self._optimized = optimize
+        self._fuse(self._drop(keep) if optimize else ())
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
         if weights is not None:
             for path in [weights] if isinstance(weights, (str, PathLike)) else weights:
@@ -177,10 +185,6 @@ class Net:
         self._wants_backward, self._propagate_down = plan_backward(
             self.layers, definitions, self.bottom_names, self.top_names, learns, self.param.force_backward
         )
-        self._fusion = plan_fusion(self.layers, self._bottoms, self._tops, self._wants_backward)
-        absorbed = {index for others in self._fusion.values() for index in others}
-        self._unfused = [index for index in range(len(self.layers)) if index not in absorbed]
-        self._fused = False
 
     def _shared_layer(self, definition: Any) -> Layer | None:
         """The root net's layer, if there is one to share."""
@@ -193,6 +197,35 @@ class Net:
         if root.device is not self.device:
             raise NetError(f'layer "{layer.name}" cannot be shared by nets on {root.device} and {self.device}.')
         return layer
+
+    def _fuse(self, dropped: Collection[int]) -> None:
+        """Plan a whole forward pass, in which layers do the work of others, and dropped blobs share memory."""
+        plan = plan_fusion(self.layers, self._bottoms, self._tops, self._wants_backward, dropped)
+        self._epilogues = [(self.layers[f.producer], [self.layers[i] for i in f.absorbed]) for f in plan]
+        self._fused = False
+        self._steps: list[Step] = list(zip(self.layers, self._bottoms, self._tops, strict=True))
+        tops = {fusion.producer: [fusion.top] for fusion in plan}
+        absorbed = {index for fusion in plan for index in fusion.absorbed}
+        self._fused_steps: list[Step] = [
+            (layer, bottom, tops.get(index, top))
+            for index, (layer, bottom, top) in enumerate(self._steps)
+            if index not in absorbed
+        ]
+        if dropped:
+            blobs = [blob for _, bottom, top in self._steps for blob in (*bottom, *top)]
+            share_memory(self._fused_steps, [blob for blob in blobs if id(blob) not in dropped])
+
+    def _drop(self, keep: Sequence[str]) -> set[int]:
+        """Put a `DroppedBlob` in the place of each blob that nobody reads; the ids of those blobs."""
+        if self.phase is not Phase.TEST:
+            raise NetError("optimize=True is for nets in phase TEST: a backward pass reads what the forward pass left.")
+        steps = zip(self.layers, self._bottoms, self._tops, strict=True)
+        kept = [self.blob(name) for name in (*self.inputs, *self.outputs, *keep)] + lasting(steps)
+        kept += [blob for blobs in self.params.values() for blob in blobs]
+        memories = {id(blob.memory[0]) for blob in kept}
+        gone = {name: blob for name, blob in self.blobs.items() if id(blob.memory[0]) not in memories}
+        self.blobs.update({name: cast(Blob, DroppedBlob(blob)) for name, blob in gone.items()})
+        return {id(blob) for blob in gone.values()}
 
     def _make_layer(self, definition: Any, context: Context) -> Layer:
         try:
@@ -284,27 +317,27 @@ class Net:
     def run_forward(self, start: int = 0, end: int | None = None) -> float:
         """Run layers `start` up to, not including, `end`; returns their weighted loss."""
         end = len(self.layers) if end is None else end
+        if start and self._optimized:
+            raise NetError("a net built with optimize=True runs from its first layer: what lies between is not kept.")
         with self.lock:
             if self._per_layer_hooks or self.before_forward or self.after_forward:
                 return self._run_forward_observed(start, end)
             # Somebody who stops half-way sees each blob as it is there.
-            whole = start == 0 and end == len(self.layers)
-            self._fuse(whole)
+            fused = start == 0 and end == len(self.layers)
+            self._set_epilogues(fused)
             loss = 0.0
-            layers, bottoms, tops = self.layers, self._bottoms, self._tops
-            for index in self._unfused if whole else range(start, end):
-                loss += layers[index].forward(bottoms[index], tops[index])
+            for layer, bottom, top in self._fused_steps if fused else self._steps[start:end]:
+                loss += layer.forward(bottom, top)
             return loss
 
-    def _fuse(self, fused: bool) -> None:
-        """Let layers do the work of element-wise layers after them, or not."""
+    def _set_epilogues(self, fused: bool) -> None:
         if fused != self._fused:
             self._fused = fused
-            for index, absorbed in self._fusion.items():
-                self.layers[index].epilogue = [self.layers[other] for other in absorbed] if fused else ()
+            for layer, epilogue in self._epilogues:
+                layer.epilogue = epilogue if fused else ()
 
     def _run_forward_observed(self, start: int, end: int) -> float:
-        self._fuse(False)
+        self._set_epilogues(False)
         loss = 0.0
         hook = plugins().hook
         for index in range(start, end):
@@ -323,6 +356,8 @@ class Net:
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run layers backward from `start` (by default the last) down to and including `end`."""
         start = len(self.layers) - 1 if start is None else start
+        if self._optimized:
+            raise NetError("a net built with optimize=True has no backward pass: what it would read is not kept.")
         with self.lock:
             for index in range(start, end - 1, -1):
                 for callback in self.before_backward:

@@ -22,6 +22,7 @@ class PythonLayerHost(Layer):
     """Makes a `python_param.layer` of `python_param.module` and calls its setup, reshape, forward and backward."""
 
     type = "Python"
+    rewrites_tops = False
     counts = BlobCounts()
     user: Any
 

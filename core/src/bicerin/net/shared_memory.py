@@ -1,0 +1,91 @@
+"""Blobs that nobody reads, in memory that they share: what `Net(..., optimize=True)` does.
+
+A blob lives from the layer that first touches its memory to the one that last does. Blobs whose lives do not meet take
+turns in one piece of memory, so that a net needs as much as its widest place, not as all its layers together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bicerin.blob import Blob
+from bicerin.errors import NetError
+from bicerin.layer import Layer
+from bicerin.memory import Memory
+
+#: One layer of a forward pass with its bottoms and tops.
+Step = tuple[Layer, Sequence[Blob], Sequence[Blob]]
+
+_SHAPE = {"shape", "count", "num_axes", "num", "channels", "height", "width", "canonical_axis", "count_between"}
+_KNOWN = _SHAPE | {"name", "dtype", "device"}
+
+
+class DroppedBlob:
+    """What stands for a blob whose memory serves other blobs too: it has a shape, but no values to read."""
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+
+    def __repr__(self) -> str:
+        return f"DroppedBlob({self._blob.name!r}, shape={self._blob.shape})"
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in _KNOWN:
+            return getattr(self._blob, attribute)
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        raise NetError(
+            f'the values of blob "{self._blob.name}" are not kept: the net was built with optimize=True. '
+            f'Name the blob in keep=["{self._blob.name}"], or build the net without optimize.'
+        )
+
+
+def lasting(steps: Iterable[Step]) -> list[Blob]:
+    """The blobs whose values may stay from one forward pass to the next."""
+    return [blob for layer, bottom, top in steps if not bottom or not layer.rewrites_tops for blob in (*bottom, *top)]
+
+
+def share_memory(steps: Sequence[Step], kept: Iterable[Blob]) -> list[Memory]:
+    """Let the blobs of a forward pass take turns in few memories, which are returned; `kept` ones have their own.
+
+    A blob that grows later leaves for a memory of its own.
+    """
+    own = {id(blob.memory[0]) for blob in kept}
+    members: dict[int, list[Blob]] = {}
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for index, (_, bottom, top) in enumerate(steps):
+        for blob in (*bottom, *top):
+            key = id(blob.memory[0])
+            if key not in own:
+                members.setdefault(key, []).append(blob)
+                first.setdefault(key, index)
+                last[key] = index
+    sizes: list[int] = []
+    free: list[int] = []
+    slot_of: dict[int, int] = {}
+    for index in range(len(steps)):
+        for key in [key for key in members if first[key] == index]:
+            need = max(blob.count for blob in members[key])
+            large = [slot for slot in free if sizes[slot] >= need]
+            if large:
+                slot = min(large, key=sizes.__getitem__)
+            elif free:
+                slot = max(free, key=sizes.__getitem__)
+            else:
+                slot = len(sizes)
+                sizes.append(0)
+                free.append(slot)
+            free.remove(slot)
+            sizes[slot] = max(sizes[slot], need)
+            slot_of[key] = slot
+        free += [slot_of[key] for key in members if last[key] == index]
+    memories: dict[int, Memory] = {}
+    for key, blobs in members.items():
+        slot = slot_of[key]
+        for blob in blobs:
+            if slot not in memories:
+                memories[slot] = Memory(sizes[slot], blob.dtype, blob.device)
+            blob.use_memory(memories[slot])
+    return list(memories.values())
