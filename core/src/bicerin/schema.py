@@ -20,6 +20,7 @@ from typing import Any
 import bicerin_proto
 from bicerin import configuration
 from bicerin.errors import BrokenPluginError, ProtoError
+from bicerin.ignored_fields import ignored_fields
 from bicerin.registry import Provider, layers, normalized, schemas
 
 _log = logging.getLogger("bicerin.schema")
@@ -36,6 +37,29 @@ def schema(layer_providers: Mapping[str, str] | None = None) -> Any:
     if not fragments:
         return bicerin_proto.default_schema()
     return _merged(fragments, frozenset(map(normalized, _chosen(layer_providers).values())))
+
+
+def read_net(source: Any, layer_providers: Mapping[str, str] | None = None) -> bicerin_proto.Document:
+    """A net, read with the fields of the installed plugins; a warning says which of those nothing makes use of.
+
+    Raises:
+        ProtoError: see `bicerin_proto.read_net`.
+    """
+    return _read(bicerin_proto.read_net, source, layer_providers)
+
+
+def read_solver(source: Any, layer_providers: Mapping[str, str] | None = None) -> bicerin_proto.Document:
+    """As `read_net`, of a solver."""
+    return _read(bicerin_proto.read_solver, source, layer_providers)
+
+
+def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> bicerin_proto.Document:
+    merged, owners = schema(layer_providers), layer_owners(layer_providers)
+    document: bicerin_proto.Document = read(source, merged, owners=owners)
+    ignored = ignored_fields(document.message, merged, owners)
+    if ignored:
+        _log.warning("%s: ignored, since what would use it is not installed: %s", document.name, "; ".join(ignored))
+    return document
 
 
 def layer_owners(layer_providers: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import bicerin_proto
 from bicerin.errors import ParseError
-from bicerin.schema import layer_owners, schema
+from bicerin.schema import read_net, read_solver
 
 if TYPE_CHECKING:
     from bicerin.solver.nets import NetSources
@@ -27,8 +27,7 @@ def read_net_or_solver(
         return _reader(layer_providers)(Path(path)), False
     except ParseError as not_a_net:
         try:
-            owners = layer_owners(layer_providers)
-            return bicerin_proto.read_solver(Path(path), schema(layer_providers), owners=owners), True
+            return read_solver(Path(path), layer_providers), True
         except ParseError as not_a_solver:
             raise max(not_a_net, not_a_solver, key=_place) from None
 
@@ -64,7 +63,7 @@ def train_net(
 
 
 def _reader(layer_providers: Mapping[str, str] | None) -> Callable[[Any], bicerin_proto.Document]:
-    return partial(bicerin_proto.read_net, schema=schema(layer_providers), owners=layer_owners(layer_providers))
+    return partial(read_net, layer_providers=layer_providers)
 
 
 def _place(error: ParseError) -> tuple[int, int]:

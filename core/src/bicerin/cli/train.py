@@ -8,12 +8,11 @@ from typing import Any
 import click
 import numpy as np
 
-import bicerin_proto
 from bicerin.cli.options import device_option, log_json_option, net_options, verbosity_options, write_json_log
 from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import EFFECTS, signals_obeyed
 from bicerin.cli.summary import summary
-from bicerin.schema import layer_owners, schema
+from bicerin.schema import read_solver
 from bicerin.solver import Solver
 
 
@@ -65,7 +64,7 @@ def train(
     if weights and resume:
         raise click.UsageError("Give --resume to go on with a training, or --weights to start from, but not both.")
     write_json_log(log_json)
-    document = bicerin_proto.read_solver(Path(solver), schema(layer_providers), owners=layer_owners(layer_providers))
+    document = read_solver(Path(solver), layer_providers)
     _change(document.message, iterations, seed, level, stages)
     built = Solver(  # type: ignore[abstract]  # it makes one of the class that the document names
         document, device, weights=weights, layer_providers=layer_providers, skip_bad_records=skip_bad_records

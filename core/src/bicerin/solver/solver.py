@@ -29,7 +29,7 @@ from bicerin.errors import DeviceError, PluginError, ProtoError, SnapshotError, 
 from bicerin.hooks import implemented, plugins
 from bicerin.net import Net
 from bicerin.registry import solvers
-from bicerin.schema import layer_owners, schema
+from bicerin.schema import read_net, read_solver
 from bicerin.solver import debug_info
 from bicerin.solver.learning_rate import check_policy, learning_rate
 from bicerin.solver.nets import NetSources
@@ -91,8 +91,7 @@ class Solver(ABC):
         if isinstance(source, bicerin_proto.Document):
             document = source
         else:
-            providers = keywords.get("layer_providers")
-            document = bicerin_proto.read_solver(source, schema(providers), owners=layer_owners(providers))
+            document = read_solver(source, keywords.get("layer_providers"))
         if cls is Solver:
             try:
                 cls = solvers.load(document.message.type)
@@ -120,7 +119,7 @@ class Solver(ABC):
         directory = document.path.parent if document.path is not None else None
         resolve = Context(directory=directory).resolve
         self._directory = directory
-        read = partial(bicerin_proto.read_net, schema=schema(layer_providers), owners=layer_owners(layer_providers))
+        read = partial(read_net, layer_providers=layer_providers)
         sources = NetSources(document, resolve, read)
         try:
             self.check_parameters()
