@@ -134,9 +134,7 @@ class RawKernel:
         """Pointers to the arguments, the arrays' addresses, and what must live as long. CuPy checks none of it."""
         from bicerin_emulated.cupy import ndarray
 
-        signature = getattr(library, f"emulated_signature_{self.name}")
-        signature.restype = ctypes.c_char_p
-        types = signature().decode().rstrip(",").split(",")
+        types = _types(library, self.name)
         if len(arguments) != len(types):
             raise TypeError(f"{self.name} takes {len(types)} arguments, not {len(arguments)}")
         pointers = (ctypes.c_void_p * len(types))()
@@ -224,6 +222,16 @@ def _load(code: str, check: str) -> tuple[Any, Path]:
     source = code.replace('extern "C" __global__', "__global__")
     path = _compiled(f'#include "emulator.h"\n{source}\n#line 1 "exports"{exports}\n', [*_FLAGS, *_CHECK_FLAGS[check]])
     return ctypes.CDLL(str(path)), path
+
+
+@cache
+def _types(library: Any, name: str) -> list[str]:
+    """What a kernel's parameters are, such as "const f4*" for an array of float to read."""
+    signature = getattr(library, f"emulated_signature_{name}")
+    signature.restype = ctypes.c_char_p
+    with _lock:
+        text: str = signature().decode()
+    return text.rstrip(",").split(",")
 
 
 @cache

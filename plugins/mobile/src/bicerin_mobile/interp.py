@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin_mobile import interp_kernels as kernels
@@ -27,6 +28,7 @@ class InterpLayer(Layer):
 
     type = "Interp"
     counts = BlobCounts(bottom=1, top=1)
+    cuda = CudaSource(__file__, "interp.cu")
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -65,10 +67,14 @@ class InterpLayer(Layer):
 
     def _places(self, before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
         """For each row or column of the top: the one of the bottom before it, and how far it is on to the next."""
-        step = self.dtype.type(before - 1) / self.dtype.type(after - 1) if after > 1 else self.dtype.type(0)
-        place = np.arange(after, dtype=self.dtype) * step
+        place = np.arange(after, dtype=self.dtype) * self._step(before, after)
         first = np.minimum(place.astype(np.int64), before - 1)
         return first, (place - first).astype(self.dtype)
+
+    def _step(self, before: int, after: int) -> np.floating:
+        """How far apart the rows or columns of the top lie in the bottom."""
+        step: np.floating = self.dtype.type(before - 1) / self.dtype.type(max(after - 1, 1))
+        return step if after > 1 else self.dtype.type(0)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, y = self._cropped(bottom[0], bottom[0].cpu_data), top[0].data
@@ -85,3 +91,18 @@ class InterpLayer(Layer):
         start, (height, width) = self.crop[0], self.inner
         planes = array.reshape(blob.count_between(0, 2), *blob.shape[2:])
         return planes[:, start : start + height, start : start + width]
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        y = top[0].gpu_data
+        self.kernels.interpolate(y.size, bottom[0].const_gpu_data, y, *self._sizes(bottom[0], top[0]))
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            y_diff, diff = top[0].const_gpu_diff, bottom[0].gpu_diff
+            diff.fill(0)
+            self.kernels.interpolate_backward(y_diff.size, y_diff, diff, *self._sizes(bottom[0], top[0]))
+
+    def _sizes(self, bottom: Blob, top: Blob) -> tuple[float | np.floating, ...]:
+        size = top.shape[2:]
+        steps = tuple(map(self._step, self.inner, size))
+        return (*bottom.shape[2:], self.crop[0], *self.inner, *size, *steps)

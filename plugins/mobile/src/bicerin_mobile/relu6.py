@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.layer import BlobCounts, Layer
 from bicerin_mobile import relu6_kernels as kernels
 
@@ -17,6 +18,7 @@ class ReLU6Layer(Layer):
     """
 
     type = "ReLU6"
+    cuda = CudaSource(__file__, "relu6.cu")
     counts = BlobCounts(bottom=1, top=1)
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -32,3 +34,12 @@ class ReLU6Layer(Layer):
         if propagate_down[0]:
             x, y_diff, x_diff = bottom[0].cpu_data, top[0].cpu_diff, bottom[0].diff
             kernels.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        x = bottom[0].const_gpu_data
+        self.kernels.forward(x.size, x, self.negative_slope, top[0].gpu_data)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            x, y_diff = bottom[0].const_gpu_data, top[0].const_gpu_diff
+            self.kernels.backward(x.size, x, self.negative_slope, y_diff, bottom[0].gpu_diff)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer, between
 from bicerin_mobile import upsample_kernels as kernels
@@ -26,10 +27,13 @@ class UpsampleLayer(Layer):
 
     type = "Upsample"
     counts = BlobCounts(bottom=between(1, 2), top=1)
+    cuda = CudaSource(__file__, "upsample.cu")
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.masked = len(bottom) == 2
+        #: On a device, the pixel that goes to each place of the top.
+        self.source = Blob((), np.int32, self.device, "source")
         if self.masked:
             self._set_up_unpooling()
         else:
@@ -91,6 +95,7 @@ class UpsampleLayer(Layer):
                 raise ShapeError(f"Input must have a height and a width, not the shape {shape}.")
             size = tuple(length * self.scale for length in shape[-2:])
         top[0].reshape(*shape[:-2], *size)
+        self.source.reshape_like(top[0])
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not self.masked:
@@ -113,6 +118,29 @@ class UpsampleLayer(Layer):
             _flat(bottom[0], bottom[0].diff)[...] = np.take_along_axis(diff, self.places, axis=1)
         if self.masked and propagate_down[1]:
             bottom[1].diff.fill(0)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        x, y = bottom[0].const_gpu_data, top[0].gpu_data
+        if not self.masked:
+            self.kernels.repeat(y.size, x, y, *x.shape[-2:], self.scale)
+            return
+        source = self.source.gpu_data
+        source.fill(-1)
+        sizes = (bottom[0].count_between(2), top[0].count_between(2))
+        self.kernels.find_sources(x.size, bottom[1].const_gpu_data, source, *sizes)
+        self.kernels.put_back(y.size, x, source, y)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        y_diff = top[0].const_gpu_diff
+        if propagate_down[0] and not self.masked:
+            diff = bottom[0].gpu_diff
+            self.kernels.repeat_backward(diff.size, y_diff, diff, *diff.shape[-2:], self.scale)
+        elif propagate_down[0]:
+            places, diff = bottom[1].const_gpu_data, bottom[0].gpu_diff
+            sizes = (bottom[0].count_between(2), top[0].count_between(2))
+            self.kernels.put_back_backward(diff.size, y_diff, places, diff, *sizes)
+        if self.masked and propagate_down[1]:
+            bottom[1].gpu_diff.fill(0)
 
 
 def _planes(blob: Blob, array: np.ndarray) -> np.ndarray:

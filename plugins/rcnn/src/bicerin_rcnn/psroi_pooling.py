@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin_rcnn import psroi_pooling_kernels as kernels
@@ -24,6 +25,7 @@ class PSROIPoolingLayer(Layer):
     """
 
     type = "PSROIPooling"
+    cuda = CudaSource(__file__, "regions.cu")
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
 
@@ -63,6 +65,23 @@ class PSROIPoolingLayer(Layer):
             kernels.average_pool_regions_backward(diff, *self.bins, top[0].cpu_diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        y = top[0].gpu_data
+        maps, regions = (blob.const_gpu_data for blob in bottom)
+        self.kernels.average_pool(y.size, maps, regions, y, *self._sizes(bottom[0]))
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            diff, regions = bottom[0].gpu_diff, bottom[1].const_gpu_data
+            diff.fill(0)
+            y_diff = top[0].const_gpu_diff
+            self.kernels.average_backward(y_diff.size, y_diff, regions, diff, *self._sizes(bottom[0]))
+        if propagate_down[1]:
+            bottom[1].gpu_diff.fill(0)
+
+    def _sizes(self, maps: Blob) -> tuple[float, ...]:
+        return self.spatial_scale, maps.num, self.output_dim, maps.height, maps.width, self.group_size
 
 
 def _grouped(blob: Blob, array: np.ndarray, top: Blob) -> np.ndarray:

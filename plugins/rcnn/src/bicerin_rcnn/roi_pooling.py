@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import ShapeError
 from bicerin.layer import BlobCounts, Layer
 from bicerin_rcnn import roi_pooling_kernels as kernels
@@ -26,6 +27,7 @@ class ROIPoolingLayer(Layer):
     """
 
     type = "ROIPooling"
+    cuda = CudaSource(__file__, "regions.cu")
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
 
@@ -41,6 +43,7 @@ class ROIPoolingLayer(Layer):
         self.spatial_scale: float = param.spatial_scale
         #: The place of each maximum in its plane, y * W + x; -1 for none.
         self.mask = np.empty((0,) * 4, np.int32)
+        self.device_mask = Blob((), np.int32, self.device, "mask")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0
@@ -49,7 +52,8 @@ class ROIPoolingLayer(Layer):
         require_regions(bottom[1])
         shape = (bottom[1].num, bottom[0].channels, self.pooled_h, self.pooled_w)
         top[0].reshape(*shape)
-        if self.mask.shape != shape:
+        self.device_mask.reshape(*shape)
+        if self.device.is_host and self.mask.shape != shape:
             self.mask = np.empty(shape, np.int32)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -67,6 +71,21 @@ class ROIPoolingLayer(Layer):
             kernels.scatter_to_regions(diff, self.bins.image, top[0].cpu_diff, self.mask)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        maps, regions = (blob.const_gpu_data for blob in bottom)
+        sizes = (*maps.shape, self.pooled_h, self.pooled_w)
+        y = top[0].gpu_data
+        self.kernels.max_pool(y.size, maps, regions, y, self.device_mask.gpu_data, self.spatial_scale, *sizes)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            diff, regions, mask = bottom[0].gpu_diff, bottom[1].const_gpu_data, self.device_mask.const_gpu_data
+            diff.fill(0)
+            sizes = (*diff.shape[1:], self.pooled_h * self.pooled_w)
+            self.kernels.max_backward(mask.size, top[0].const_gpu_diff, regions, mask, diff, *sizes)
+        if propagate_down[1]:
+            bottom[1].gpu_diff.fill(0)
 
 
 def _planes(blob: Blob, array: np.ndarray) -> np.ndarray:
