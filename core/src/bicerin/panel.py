@@ -204,23 +204,41 @@ def copy_vector(typing: Any, source: Any, source_at: Any, stride: Any, target: A
 
 
 @intrinsic
-def copy_line(typing: Any, source: Any, source_at: Any, added: Any, target: Any, target_at: Any, count: Any) -> Any:
-    """copy_line(source, source_at, added, target, target_at, count): copy exactly `count` elements, each plus `added`.
+def copy_line(
+    typing: Any,
+    source: Any,
+    source_at: Any,
+    scale: Any,
+    shift: Any,
+    slope: Any,
+    target: Any,
+    target_at: Any,
+    count: Any,
+) -> Any:
+    """copy_line(source, source_at, scale, shift, slope, target, target_at, count): copy exactly `count` elements, finished.
 
-    The source is read to the end of the last vector.
+    That is f(scale * x + shift) with f(v) = v where v > 0, else slope * v. The source is read to the end of the last
+    vector.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source_, at, added_, target_, target_at_, count_ = args
+        source_, at, scale_, shift_, slope_, target_, target_at_, count_ = args
         vectors = Vectors(context, builder, source)
-        summand = vectors.splat(added_)
+        factor, summand, below = vectors.splat(scale_), vectors.splat(shift_), vectors.splat(slope_)
+        zero = vectors.constant(0)
+        flat = builder.fcmp_ordered("==", slope_, ir.Constant(slope_.type, 0.0))
         first = pointer(context, builder, source, source_, at)
         for index, place, mask in vectors.line(pointer(context, builder, target, target_, target_at_), count_):
-            vectors.store_masked(builder.fadd(vectors.load(builder.gep(first, [index])), summand), place, mask)
+            value = vectors.fma(vectors.load(builder.gep(first, [index])), factor, summand)
+            # A comparison that NaN fails, so that NaN stays NaN; and no product of infinity with 0.
+            low = builder.select(flat, zero, builder.fmul(value, below))
+            value = builder.select(builder.fcmp_ordered("<=", value, zero), low, value)
+            vectors.store_masked(value, place, mask)
         return context.get_dummy_value()
 
     intp = types.intp
-    return types.void(source, intp, source.dtype, target, intp, intp), generate
+    number = source.dtype
+    return types.void(source, intp, number, number, number, target, intp, intp), generate
 
 
 @intrinsic

@@ -139,7 +139,8 @@ class BaseConvolution(Layer):
             if len(self.blobs) > 1 and self.param_propagate_down(1):
                 plan.add_bias_gradient(dy, self.blobs[1].gpu_diff)
             if self.param_propagate_down(0):
-                ends = (x.const_gpu_data.reshape(self.bottom_shape), dy)
-                plan.weight_gradient(*(reversed(ends) if self.transposed else ends), weights.gpu_diff)
+                bottom_data = x.const_gpu_data.reshape(self.bottom_shape)
+                left, right = (dy, bottom_data) if self.transposed else (bottom_data, dy)
+                plan.weight_gradient(left, right, weights.gpu_diff)
             if down:
                 run(dy, weights.const_gpu_data, None, x.gpu_diff.reshape(self.bottom_shape))

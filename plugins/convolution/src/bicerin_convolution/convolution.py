@@ -22,6 +22,10 @@ class ConvolutionLayer(BaseConvolution):
 
     type = "Convolution"
 
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
+        self.channel_axis = self.axis
+
     def weight_shape(self) -> tuple[int, ...]:
         return (self.num_output, self.channels // self.group, *self.geometry.kernel)
 
@@ -36,10 +40,9 @@ class ConvolutionLayer(BaseConvolution):
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         weights = self.blobs[0].cpu_data
+        finish = self.finish(self.bias()) if self.epilogue else self.bias()
         for x, y in zip(bottom, top, strict=True):
-            self.plan.forward(
-                x.cpu_data.reshape(self.bottom_shape), weights, self.bias(), y.data.reshape(self.top_shape)
-            )
+            self.plan.forward(x.cpu_data.reshape(self.bottom_shape), weights, finish, y.data.reshape(self.top_shape))
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self.add_bias_gradient(top)

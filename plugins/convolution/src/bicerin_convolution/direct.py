@@ -9,18 +9,20 @@ from math import prod
 
 import numpy as np
 
+from bicerin.pointwise import Finish
 from bicerin_convolution.direct_kernels import add_row_products, correlate_rows
+from bicerin_convolution.finish import finish_table
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.taps import Taps, as_rows, data_gradient_taps, forward_taps, with_rows
 from bicerin_convolution.threads import threads
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, y: np.ndarray
+    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
 ) -> None:
     """Write y."""
     matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    _correlate(x, matrix, bias, y, forward_taps(*with_rows(geometry, x, y)), geometry)
+    _correlate(x, matrix, finish, y, forward_taps(*with_rows(geometry, x, y)), geometry)
 
 
 def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
@@ -41,10 +43,9 @@ def data_gradient(
 
 
 def _correlate(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, y: np.ndarray, taps: Taps, geometry: Geometry
+    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray, taps: Taps, geometry: Geometry
 ) -> None:
-    if bias is None:
-        bias = np.zeros(y.shape[1], y.dtype)
+    table = finish_table(finish, y.shape[1], y.dtype)
     with threads(w.shape[2] * taps.taps.size * y.size):
         correlate_rows(
             as_rows(x, geometry),
@@ -53,7 +54,7 @@ def _correlate(
             taps.stride,
             taps.taps,
             w,
-            bias,
+            table,
             as_rows(y, geometry),
             taps.out_rows,
             *taps.out_columns,

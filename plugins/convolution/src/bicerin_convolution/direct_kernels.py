@@ -9,6 +9,7 @@ import numpy as np
 
 from bicerin.kernels import kernel, prange
 from bicerin.panel import VECTOR_BYTES, copy_vector
+from bicerin_convolution.finish import finished
 
 
 @kernel()
@@ -27,8 +28,8 @@ def every(x, at, stride, count, out):  # type: ignore[no-untyped-def]
 
 
 @kernel(parallel=True)
-def correlate_rows(x, rows, columns, stride, taps, w, bias, y, out_rows, out_column, out_step, out_width):  # type: ignore[no-untyped-def]
-    """y = w * x + bias, where `Taps` says; x is `(N, G * C, R, W)`, y `(N, G * M, R', W')`."""
+def correlate_rows(x, rows, columns, stride, taps, w, finish, y, out_rows, out_column, out_step, out_width):  # type: ignore[no-untyped-def]
+    """y = w * x, finished, where `Taps` says; x is `(N, G * C, R, W)`, y `(N, G * M, R', W')`."""
     groups, outputs, channels, _ = w.shape
     row_count, row_width = x.shape[2:]
     flat_x = x.reshape(-1)
@@ -38,7 +39,7 @@ def correlate_rows(x, rows, columns, stride, taps, w, bias, y, out_rows, out_col
         line = np.empty(out_width, x.dtype)
         thinned = np.empty(out_width + VECTOR_BYTES // x.itemsize, x.dtype)
         for o in range(out_rows.size):
-            line[:] = bias[out]
+            line[:] = 0
             for c in range(channels):
                 for i in range(rows.shape[0]):
                     if rows[i, o] < 0:
@@ -62,6 +63,8 @@ def correlate_rows(x, rows, columns, stride, taps, w, bias, y, out_rows, out_col
                             every(flat_x, at + first * stride + shift, stride, last - first, thinned)
                             for q in range(part.size):
                                 part[q] += factor * thinned[q]
+            for q in range(out_width):
+                line[q] = finished(line[q], finish[0, out], finish[1, out], finish[2, out])
             target = y[image, out, out_rows[o]]
             if out_step == 1:
                 target[out_column : out_column + out_width] = line

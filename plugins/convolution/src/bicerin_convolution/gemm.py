@@ -5,11 +5,14 @@ The functions are those of `reference`, with the same results.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES
+from bicerin.pointwise import Finish
+from bicerin_convolution.finish import finish_table
 from bicerin_convolution.gemm_kernels import (
     DEPTH,
     LINES,
@@ -38,11 +41,11 @@ SUMS = 16 << 20
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, y: np.ndarray
+    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
 ) -> None:
     """Write y."""
     matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    _correlate(x, matrix, bias, y, forward_taps(*with_rows(geometry, x, y)), geometry)
+    _correlate(x, matrix, False, finish, y, forward_taps(*with_rows(geometry, x, y)), geometry)
 
 
 def data_gradient(
@@ -52,9 +55,9 @@ def data_gradient(
     if dx.size and _fold_wins(dy, w, dx):
         _fold(dy, w, bias, geometry, group, dx)
         return
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1).swapaxes(1, 2)
+    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
     for taps in data_gradient_taps(*with_rows(geometry, dx, dy)):
-        _correlate(dy, matrix, bias, dx, taps, geometry)
+        _correlate(dy, matrix, True, bias, dx, taps, geometry)
 
 
 def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
@@ -111,7 +114,7 @@ def _fold(
     bundle = ROWS * max(1, min(fits, -(-channels // ROWS)))
     with threads(w.size * len(dy) * plane) as workers:
         packed = workspace("weights", (group, depth, _up(lines, ROWS)), w.dtype)
-        pack_weights(w.reshape(group, depth, lines, 1).swapaxes(1, 2), _ONE_TAP, packed)
+        pack_weights(w.reshape(group, depth, lines, 1), True, _ONE_TAP, packed)
         size = fold_scratch_size(bundle, taps.taps.size, depth, plane, w.itemsize)
         fold_products(
             dy.reshape(*dy.shape[:2], plane),
@@ -132,21 +135,28 @@ def _up(number: int, multiple: int) -> int:
 
 
 def _correlate(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, y: np.ndarray, taps: Taps, geometry: Geometry
+    x: np.ndarray,
+    w: np.ndarray,
+    turned: bool,
+    finish: np.ndarray | Finish | None,
+    y: np.ndarray,
+    taps: Taps,
+    geometry: Geometry,
 ) -> None:
+    """w is `(G, M, C, kernel)`; or `(G, C, M, kernel)` if it is turned."""
     if not y.size:
         return
     groups, outputs, channels = w.shape[:3]
+    if turned:
+        outputs, channels = channels, outputs
     panels = -(-outputs // ROWS)
     positions = len(x) * taps.out_rows.size * taps.out_columns[2]
     columns = -(-positions // (LINE_BYTES // w.itemsize))
-    if bias is None:
-        bias = workspace("bias", (y.shape[1],), w.dtype)
-        bias.fill(0)
+    table = finish_table(finish, y.shape[1], w.dtype)
     with threads(groups * outputs * channels * taps.taps.size * positions) as workers:
         depth = channels * taps.taps.size
         packed = workspace("weights", (groups, depth, panels * ROWS), w.dtype)
-        pack_weights(w, taps.taps, packed)
+        pack_weights(w, turned, taps.taps, packed)
         block = _block(columns, groups, workers, LINE_BYTES * (min(depth, DEPTH) + outputs))
         units = -(-columns // block) * groups
         parts = 1 if units >= workers else min(panels, -(-workers // units))
@@ -157,7 +167,7 @@ def _correlate(
             taps.columns,
             taps.stride,
             packed,
-            bias,
+            table,
             as_rows(y, geometry),
             taps.out_rows,
             *taps.out_columns,
@@ -167,6 +177,7 @@ def _correlate(
         )
 
 
+@lru_cache(maxsize=512)
 def _block(columns: int, groups: int, workers: int, column_bytes: int) -> int:
     """How many panels of positions make a block.
 

@@ -20,6 +20,7 @@ from bicerin.panel import (
     multiply,
     transpose,
 )
+from bicerin_convolution.finish import finished
 
 #: Lines of a panel that stay in the first-level cache together.
 DEPTH = 192
@@ -95,36 +96,55 @@ def pack_line(x, image_size, base, row_width, rows, i, shift, stride, table, cou
 
 
 @kernel(parallel=True)
-def pack_weights(w, taps, packed):  # type: ignore[no-untyped-def]
-    """w `(G, M, C, kernel)` to panels of DEPTH or less of the C * taps, in the order of their use.
+def pack_weights(w, turned, taps, packed):  # type: ignore[no-untyped-def]
+    """The weights as panels of DEPTH or less of the C * taps, in the order of their use.
 
-    `packed` is `(G, C * taps, panels * ROWS)` in size; rows that M lacks are zeros.
+    Args:
+        w: `(G, M, C, kernel)`; or `(G, C, M, kernel)` if it is turned. Contiguous.
+        taps: the elements of the kernel that are wanted, in their order.
+        packed: `(G, C * taps, panels * ROWS)` in size; rows that M lacks are zeros.
     """
-    groups, outputs, channels = w.shape[:3]
-    depth = packed.shape[1]
-    panels = packed.shape[2] // ROWS
-    flat = packed.reshape(-1)
+    groups, first, second, size = w.shape
+    outputs, channels = (second, first) if turned else (first, second)
+    row_step, channel_step = (size, second * size) if turned else (second * size, size)
+    lanes = VECTOR_BYTES // w.itemsize
+    depth, panels = packed.shape[1], packed.shape[2] // ROWS
+    # Lines that lie side by side in w.
+    run = depth if taps.size == size and not turned else size if taps.size == size else 1
+    flat, flat_packed = w.reshape(-1), packed.reshape(-1)
     for unit in prange(groups * panels):
         group, panel = unit // panels, unit % panels
-        for row in range(ROWS):
-            m = panel * ROWS + row
-            for c in range(channels):
-                for t in range(taps.size):
-                    k = c * taps.size + t
-                    k0 = k - k % DEPTH
-                    at = (group * depth + k0) * panels + panel * min(DEPTH, depth - k0) + k - k0
-                    flat[at * ROWS + row] = w[group, m, c, taps[t]] if m < outputs else 0
+        rows = min(ROWS, outputs - panel * ROWS)
+        base = group * outputs * channels * size + panel * ROWS * row_step
+        lines = np.zeros((depth + lanes) * ROWS, w.dtype)
+        for k in range(0, depth, run):
+            c = k // taps.size
+            at = base + c * channel_step + taps[k % taps.size]
+            for j in range(0, run, lanes):
+                target = (k + j) * ROWS
+                if rows == ROWS and run > 2 and at + j + (ROWS - 1) * row_step + lanes <= flat.size:
+                    # What is written past the run is overwritten by the next.
+                    transpose(flat, at + j, row_step, lines, target, ROWS)
+                else:
+                    for q in range(min(lanes, run - j)):
+                        for row in range(rows):
+                            lines[target + q * ROWS + row] = flat[at + j + q + row * row_step]
+        for k0 in range(0, depth, DEPTH):
+            size_here = min(DEPTH, depth - k0) * ROWS
+            target = (group * depth + k0) * panels * ROWS + panel * size_here
+            flat_packed[target : target + size_here] = lines[k0 * ROWS : k0 * ROWS + size_here]
 
 
 @kernel(parallel=True)
 def correlate(  # type: ignore[no-untyped-def]
-    x, rows, columns, stride, weights, bias, y, out_rows, out_column, out_step, out_width, block, parts, scratch
+    x, rows, columns, stride, weights, finish, y, out_rows, out_column, out_step, out_width, block, parts, scratch
 ):
-    """y = weights * x + bias, where `Taps` says.
+    """y = weights * x, finished, where `Taps` says.
 
     Args:
         x: `(N, G * C, R, W)`, contiguous.
         weights: of `pack_weights`.
+        finish: of `finish_table`.
         y: `(N, G * M, R', W')`.
         block: panels of positions that are packed together.
         parts: into how many parts the outputs are split, to give every thread work.
@@ -205,13 +225,14 @@ def correlate(  # type: ignore[no-untyped-def]
             for m in range(first_panel * ROWS, min(last_panel * ROWS, outputs)):
                 out = group * outputs + m
                 at = (m - first_panel * ROWS) * line
-                added = bias[out]
+                scale, shift, slope = finish[0, out], finish[1, out], finish[2, out]
                 if whole:
                     position = first
                     while position < last:
                         image, start = position // plane, position % plane
                         length = min(plane - start, last - position)
-                        copy_line(tile, at, added, flat_y, (image * groups * outputs + out) * plane + start, length)
+                        place = (image * groups * outputs + out) * plane + start
+                        copy_line(tile, at, scale, shift, slope, flat_y, place, length)
                         at += length
                         position += length
                 else:
@@ -219,7 +240,7 @@ def correlate(  # type: ignore[no-untyped-def]
                         target = y[table[piece, 0], out, out_rows[table[piece, 1]]]
                         start = out_column + table[piece, 2] * out_step
                         for k in range(table[piece, 3]):
-                            target[start + k * out_step] = tile[at + k] + added
+                            target[start + k * out_step] = finished(tile[at + k], scale, shift, slope)
                         at += table[piece, 3]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bicerin.errors import ShapeError
@@ -35,12 +36,12 @@ class Geometry:
             raise ShapeError(f"Stride dimensions must be nonzero; stride is {_by(stride)}.")
         return cls(kernel, stride, pad, dilation)
 
-    @property
+    @cached_property
     def extent(self) -> tuple[int, ...]:
         """How many input elements the kernel spans: dilation * (kernel - 1) + 1."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
-    @property
+    @cached_property
     def is_pointwise(self) -> bool:
         """Whether an output position sees only the input at that same position."""
         return all(e == 1 and k == 1 for e, k in zip(self.extent, self.kernel, strict=True)) and not (

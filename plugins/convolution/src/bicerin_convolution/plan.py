@@ -15,6 +15,7 @@ import numpy as np
 
 from bicerin.errors import BicerinError
 from bicerin.kernels import COMPILED
+from bicerin.pointwise import Finish
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
 
@@ -53,10 +54,10 @@ class Plan:
             return names["forward"]
         return ", ".join(f"{product.replace('_', ' ')} {name}" for product, name in names.items())
 
-    def forward(self, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
-        """Write y = w * x + bias."""
+    def forward(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+        """Write y = w * x, and to each channel add the bias, or what else becomes of it."""
         problem = self.problem
-        self._algorithms["forward"].forward(x, w, bias, problem.geometry, problem.group, y)
+        self._algorithms["forward"].forward(x, w, finish, problem.geometry, problem.group, y)
 
     def weight_gradient(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
         """Add to dw."""
@@ -93,14 +94,24 @@ def _is_narrow(problem: Problem) -> bool:
 def _winograd_wins(product: str, problem: Problem) -> bool:
     """Whether the estimated cycles of Winograd are fewer than those of the plain product.
 
-    The factors were measured: cycles for a multiply-add of a vector of 16, for the transform of a kernel, of a tile of
-    one input channel, and of a tile of one output channel.
+    The factors were measured: cycles for a multiply-add of a vector of 16, for the way of a kernel, and for that of a
+    tile of one channel, through the transforms and the memory.
     """
     images, channels, *inside = problem.x_shape
     _, outputs, *outside = problem.y_shape
     if product == "data_gradient":
         channels, outputs, outside = outputs, channels, inside
     kernels = channels * outputs // problem.group
-    tiles = images * prod(-(-size // 4) for size in outside)
-    plain = kernels * 9 * images * prod(outside) / 16 * 0.65
-    return kernels * (36 * tiles / 16 * 0.6 + 150) + channels * tiles * 60 + outputs * tiles * 40 < plain
+    size = prod(problem.geometry.kernel)
+    side = 7 - problem.geometry.kernel[0]
+    tiles = images * prod(-(-length // side) for length in outside)
+    plain = kernels * (size * images * prod(outside) / 16 * 0.75 + 25)
+    if product == "weight_gradient":
+        # Its vectors hold channels, a full one even for a few.
+        full = problem.group * (_vectors(channels // problem.group) + _vectors(outputs // problem.group)) * 16
+        return kernels * (36 * tiles / 16 * 0.6 + 25) + full * tiles * 20 < plain
+    return kernels * (36 * tiles / 16 * 0.55 + 80) + channels * tiles * 60 + outputs * tiles * 10 * side < plain
+
+
+def _vectors(number: int) -> int:
+    return -(-number // 16)

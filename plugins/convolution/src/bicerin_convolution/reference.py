@@ -4,7 +4,7 @@ Arrays are `x (N, C, spatial...)`, `w (K, C/group, kernel...)`, `y (N, K, output
 arithmetic with x and y in each other's place. The im2col matrix of an image, `(C * kernel, positions)`, turns each of
 the three products into one of matrices:
 
-    forward           y[n]  =  w . columns(x[n]) + bias
+    forward           y[n]  =  w . columns(x[n]), finished
     weight gradient   dw   +=  sum over n of dy[n] . columns(x[n])^T
     data gradient     dx[n] =  col2im(w^T . dy[n])
 
@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from bicerin.pointwise import Finish
+from bicerin_convolution.finish import finish_array
 from bicerin_convolution.geometry import Geometry
 
 #: Bytes of im2col matrix to unfold at a time.
@@ -28,7 +30,7 @@ WORKSPACE = 8 << 20
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, y: np.ndarray
+    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
 ) -> None:
     """Write y."""
     matrix = w.reshape(group, w.shape[0] // group, -1)
@@ -40,8 +42,7 @@ def forward(
             columns.reshape(len(part), group, matrix.shape[2], prod(y.shape[2:])),
             out=part.reshape(len(part), *matrix.shape[:2], prod(y.shape[2:])),
         )
-    if bias is not None:
-        y += bias.reshape(-1, *(1,) * (y.ndim - 2))
+    finish_array(y, finish)
 
 
 def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:

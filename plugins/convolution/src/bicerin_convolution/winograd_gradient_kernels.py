@@ -11,9 +11,10 @@ from bicerin_convolution.gemm_kernels import DEPTH
 from bicerin_convolution.winograd_kernels import POINTS
 from bicerin_convolution.winograd_transforms import (
     PATCH,
-    TILE,
-    kernel_gradient,
-    transform_gradient,
+    kernel_gradient_3,
+    kernel_gradient_5,
+    transform_gradient_2,
+    transform_gradient_4,
     transform_patch,
 )
 
@@ -24,7 +25,7 @@ OUTPUTS = 48
 @kernel()
 def pixel_lines(columns, itemsize):  # type: ignore[no-untyped-def]
     """Places of a packed row: its pixels, what they need to be whole tiles, and what is written past the end."""
-    return columns + 2 + PATCH + 2 * (VECTOR_BYTES // itemsize)
+    return columns + 2 * PATCH + 2 * (VECTOR_BYTES // itemsize)
 
 
 @kernel()
@@ -58,7 +59,7 @@ def add_tile_products(x, rows, pad, dy, dw, block, patches, gradients, scratch):
         rows: `(6, tile rows)`, the input row that is row i of each row of tiles; -1 is padding.
         pad: columns of padding on the left.
         dy: `(N, G * K, H', W')`, contiguous.
-        dw: `(G, K, C, 9)`.
+        dw: `(G, K, C, 9 or 25)`.
         block: rows of tiles that are transformed together.
         patches: `(G, 36, panels, tiles, width)` in size with room for 36 vectors, for the transformed x.
         gradients: `(G, 36, panels, tiles, line)`, for the transformed dy, likewise.
@@ -67,9 +68,11 @@ def add_tile_products(x, rows, pad, dy, dw, block, patches, gradients, scratch):
     width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
     line = max(ROWS, lanes)
     images, _, height, row_width = x.shape
-    groups, outputs, channels, _ = dw.shape
+    groups, outputs, channels, size = dw.shape
+    side = 3 if size == 9 else 5
+    tile = PATCH + 1 - side
     out_height, out_width = dy.shape[2:]
-    tile_rows, tile_columns = rows.shape[1], -(-out_width // TILE)
+    tile_rows, tile_columns = rows.shape[1], -(-out_width // tile)
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
     tiles = block * tile_columns
     panels, lines = -(-channels // width), -(-outputs // line)
@@ -92,7 +95,7 @@ def add_tile_products(x, rows, pad, dy, dw, block, patches, gradients, scratch):
                 if part < x_groups:
                     c = part * line
                     base = (image * groups + group) * channels + c
-                    needed = tile_columns * TILE + 2
+                    needed = tile_columns * tile + side - 1
                     for i in range(PATCH):
                         if rows[i, tile_row] < 0:
                             pixels[i * row_line : i * row_line + needed * line] = 0
@@ -105,22 +108,15 @@ def add_tile_products(x, rows, pad, dy, dw, block, patches, gradients, scratch):
                         panel, offset = (c + k) // width, (c + k) % width
                         if panel < panels:
                             at = group * POINTS * patch_point + (panel * tiles + number * tile_columns) * width + offset
-                            for tile in range(tile_columns):
-                                transform_patch(
-                                    pixels,
-                                    tile * TILE * line + k,
-                                    row_line,
-                                    line,
-                                    patches,
-                                    at + tile * width,
-                                    patch_point,
-                                )
+                            for t in range(tile_columns):
+                                source, target = t * tile * line + k, at + t * width
+                                transform_patch(pixels, source, row_line, line, patches, target, patch_point)
                 else:
                     m = (part - x_groups) * line
                     base = (image * groups + group) * outputs + m
-                    needed = tile_columns * TILE
-                    for i in range(TILE):
-                        row = tile_row * TILE + i
+                    needed = tile_columns * tile
+                    for i in range(tile):
+                        row = tile_row * tile + i
                         if row >= out_height:
                             pixels[i * row_line : i * row_line + needed * line] = 0
                         else:
@@ -130,16 +126,12 @@ def add_tile_products(x, rows, pad, dy, dw, block, patches, gradients, scratch):
                             )  # fmt: skip
                     at = group * POINTS * gradient_point + ((part - x_groups) * tiles + number * tile_columns) * line
                     for k in range(0, line, lanes):
-                        for tile in range(tile_columns):
-                            transform_gradient(
-                                pixels,
-                                tile * TILE * line + k,
-                                row_line,
-                                line,
-                                gradients,
-                                at + tile * line + k,
-                                gradient_point,
-                            )
+                        for t in range(tile_columns):
+                            source, target = t * tile * line + k, at + t * line + k
+                            if tile == 4:
+                                transform_gradient_4(pixels, source, row_line, line, gradients, target, gradient_point)
+                            else:
+                                transform_gradient_2(pixels, source, row_line, line, gradients, target, gradient_point)
         for worker in prange(workers):
             products = scratch[worker]
             point = OUTPUTS * width + lanes
@@ -164,10 +156,13 @@ def add_tile_products(x, rows, pad, dy, dw, block, patches, gradients, scratch):
                 for row in range(those):
                     for k in range(0, vectors * lanes, lanes):
                         at = row * width + k
-                        kernel_gradient(products, at, PATCH * point, point, products, taps + k, width)
+                        if side == 3:
+                            kernel_gradient_3(products, at, PATCH * point, point, products, taps + k, width)
+                        else:
+                            kernel_gradient_5(products, at, PATCH * point, point, products, taps + k, width)
                     target = dw[group, first_output + row]
                     for c in range(columns):
-                        for t in range(9):
+                        for t in range(size):
                             target[panel * width + c, t] += products[taps + t * width + c]
 
 
@@ -176,5 +171,5 @@ def gradient_scratch_size(columns, itemsize):  # type: ignore[no-untyped-def]
     """Elements of scratch that `add_tile_products` needs for one thread; columns: pad and the wider row."""
     width, lanes = LINE_BYTES // itemsize, VECTOR_BYTES // itemsize
     return max(
-        PATCH * pixel_lines(columns, itemsize) * max(ROWS, lanes), POINTS * (OUTPUTS * width + lanes) + 9 * width
+        PATCH * pixel_lines(columns, itemsize) * max(ROWS, lanes), POINTS * (OUTPUTS * width + lanes) + 25 * width
     )

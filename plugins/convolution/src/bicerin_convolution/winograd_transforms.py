@@ -1,6 +1,6 @@
-"""The transforms of Winograd's convolution F(4x4, 3x3), for as many tiles at once as a vector holds.
+"""The transforms of Winograd's convolutions F(4x4, 3x3) and F(2x2, 5x5), for as many tiles at once as a vector holds.
 
-An output tile Y of 4x4 comes from an input tile D of 6x6 and a kernel W of 3x3 with 36 multiplications in place of 144:
+An output tile Y comes from an input tile D of 6x6 and a kernel W with 36 multiplications, in place of 144 or 100:
 
     Y = A^T [ (G W G^T) * (B^T D B) ] A
 
@@ -21,8 +21,8 @@ from numba.core import types
 
 from bicerin.panel import Vectors, intrinsic, pointer
 
-#: Side of an output tile, and of the input tile that it needs.
-TILE, PATCH = 4, 6
+#: Side of an input tile. An output tile's is PATCH + 1 - that of the kernel.
+PATCH = 6
 B_T = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -34,8 +34,20 @@ B_T = np.array(
     ],
     np.float64,
 )
-G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float64) / 24
-A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float64)
+#: The points at which the polynomials are multiplied, the last of the six being infinity, and their factors.
+_AT = (0, 1, -1, 2, -2)
+_FACTORS = (1 / 4, -1 / 6, -1 / 6, 1 / 24, 1 / 24)
+
+
+def _g(kernel: int) -> np.ndarray:
+    """G for a side of the kernel."""
+    powers = [[factor * at**k for k in range(kernel)] for at, factor in zip(_AT, _FACTORS, strict=True)]
+    return np.array([*powers, [0] * (kernel - 1) + [1]], np.float64)
+
+
+def _a_t(tile: int) -> np.ndarray:
+    """A^T for a side of the output tile."""
+    return np.array([[*(at**i for at in _AT), float(i == tile - 1)] for i in range(tile)], np.float64)
 
 
 def _combine(vectors: Vectors, factors: np.ndarray, terms: list[Any]) -> Any:
@@ -98,31 +110,32 @@ def transform_input(
     return types.void(source, intp, starts, intp, target, intp, intp), generate
 
 
-@intrinsic
-def transform_output(
-    typing: Any, source: Any, source_at: Any, step: Any, target: Any, target_at: Any, line: Any
-) -> Any:
-    """transform_output(source, source_at, step, target, target_at, line): a vector of output tiles, side by side.
+def _transform_output(matrix: np.ndarray) -> Any:
+    """transform(source, source_at, step, target, target_at, line): a vector of output tiles, side by side.
 
-    Element f of tile t is at source[source_at + f * step + t]; row i of it goes to target[target_at + i * line + 4 t].
+    Element f of tile t is at source[source_at + f * step + t]; row i of the tile, of `tile` elements, goes to
+    target[target_at + i * line + tile * t].
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = Vectors(context, builder, source)
-        intp = args[1].type
+    def transform(typing: Any, source: Any, source_at: Any, step: Any, target: Any, target_at: Any, line: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            vectors = Vectors(context, builder, source)
+            intp = args[1].type
 
-        def element(f: int) -> Any:
-            at = builder.add(args[1], builder.mul(ir.Constant(intp, f), args[2]))
-            return vectors.load(pointer(context, builder, source, args[0], at))
+            def element(f: int) -> Any:
+                at = builder.add(args[1], builder.mul(ir.Constant(intp, f), args[2]))
+                return vectors.load(pointer(context, builder, source, args[0], at))
 
-        tile = [[element(i * PATCH + j) for j in range(PATCH)] for i in range(PATCH)]
-        for i, row in enumerate(_both_sides(vectors, A_T, tile)):
-            at = builder.add(args[4], builder.mul(ir.Constant(intp, i), args[5]))
-            vectors.store(vectors.interleave(row), pointer(context, builder, target, args[3], at))
-        return context.get_dummy_value()
+            tile = [[element(i * PATCH + j) for j in range(PATCH)] for i in range(PATCH)]
+            for i, row in enumerate(_both_sides(vectors, matrix, tile)):
+                at = builder.add(args[4], builder.mul(ir.Constant(intp, i), args[5]))
+                vectors.store(vectors.interleave(row), pointer(context, builder, target, args[3], at))
+            return context.get_dummy_value()
 
-    intp = types.intp
-    return types.void(source, intp, intp, target, intp, intp), generate
+        intp = types.intp
+        return types.void(source, intp, intp, target, intp, intp), generate
+
+    return intrinsic(transform)
 
 
 def _transform(matrix: np.ndarray) -> Any:
@@ -160,11 +173,17 @@ def _transform(matrix: np.ndarray) -> Any:
     return intrinsic(transform)
 
 
-#: W to G W G^T, 3x3 to 6x6.
-transform_kernel = _transform(G)
-#: D to B^T D B, 6x6 to 6x6.
+#: D to B^T D B.
 transform_patch = _transform(B_T)
-#: dY to A dY A^T, 4x4 to 6x6.
-transform_gradient = _transform(A_T.T)
-#: A sum M of products to G^T M G, 6x6 to 3x3.
-kernel_gradient = _transform(G.T)
+#: W to G W G^T.
+transform_kernel_3 = _transform(_g(3))
+transform_kernel_5 = _transform(_g(5))
+#: A product M to A^T M A.
+transform_output_4 = _transform_output(_a_t(4))
+transform_output_2 = _transform_output(_a_t(2))
+#: dY to A dY A^T.
+transform_gradient_4 = _transform(_a_t(4).T)
+transform_gradient_2 = _transform(_a_t(2).T)
+#: A sum M of products to G^T M G.
+kernel_gradient_3 = _transform(_g(3).T)
+kernel_gradient_5 = _transform(_g(5).T)
