@@ -68,3 +68,34 @@ def test_bytes_are_counted() -> None:
     blob.data.fill(1)
     _ = blob.gpu_data
     assert blob.device.transfers.bytes_to_device == 32
+
+
+def test_a_gradient_is_cleared_when_it_is_looked_at() -> None:
+    blob = Blob((3,))
+    blob.diff[...] = 7
+    held = blob.diff
+    blob.clear_diff(later=True)
+    assert blob.diff_is_clear
+    assert held[0] == 7
+    assert list(blob.cpu_diff) == [0, 0, 0]
+    assert not blob.diff_is_clear
+    assert held[0] == 0
+
+    blob.diff[...] = 7
+    blob.clear_diff(later=True)
+    blob.uncleared_diff[...] = 2
+    assert list(blob.diff) == [2, 2, 2]
+
+
+def test_a_cleared_gradient_reaches_the_device() -> None:
+    blob = Blob((3,), device=OtherSide())
+    blob.diff[...] = 7
+    blob.memory[1].clear_host()
+    assert list(blob.gpu_diff) == [0, 0, 0]
+
+
+def test_what_nobody_touched_stays_without_memory() -> None:
+    blob = Blob((3,))
+    blob.clear_diff(later=True)
+    assert blob.memory[1].nbytes == 0
+    assert not blob.diff_is_clear

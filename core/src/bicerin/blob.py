@@ -11,7 +11,7 @@ import numpy as np
 import bicerin_proto
 from bicerin.device import CPU, Device
 from bicerin.errors import DeviceError, ShapeError
-from bicerin.memory import Memory
+from bicerin.memory import Memory, State
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
@@ -224,6 +224,29 @@ class Blob:
                 f'blob "{self.name}" is bound to the device "{self.device}", which has no arrays of its own; '
                 'use data and diff, or build the net with device="gpu".'
             )
+
+    def clear_diff(self, later: bool = False) -> None:
+        """Make the gradient zeros.
+
+        Args:
+            later: on the host, only when it is next asked for; arrays that were handed out before do not see it.
+        """
+        if not self.device.is_host:
+            self.gpu_diff.fill(0)
+        elif later:
+            self._diff.clear_host()
+        else:
+            self.diff.fill(0)
+
+    @property
+    def diff_is_clear(self) -> bool:
+        """Whether `clear_diff(later=True)` has been asked for and not yet been done."""
+        return self._diff.state is State.CLEARED
+
+    @property
+    def uncleared_diff(self) -> np.ndarray:
+        """Where `diff_is_clear`: the gradient, for one who writes all of it instead of adding to zeros."""
+        return self._view("diff", self._diff.uncleared_host_array())
 
     def share_data(self, other: Blob) -> None:
         """Use the other blob's values as this blob's own, without a copy; the counts must be equal."""

@@ -9,7 +9,8 @@ numbers of blobs that it takes and gives. The net makes one from its `LayerParam
    `forward_cpu` or `forward_gpu`, and returns the weighted loss.
 3. `backward(top, propagate_down, bottom)` after a forward. It calls `backward_cpu` or `backward_gpu`, which write
    `bottom[i].diff` for each i with `propagate_down[i]`, and *add* to `blobs[i].diff` for each i with
-   `param_propagate_down(i)`; the solver clears those.
+   `param_propagate_down(i)`; the solver clears those. (Where `blobs[i].diff_is_clear` a layer may write all of
+   `blobs[i].uncleared_diff` instead.)
 
 A subclass implements `reshape`, `forward_cpu` and `backward_cpu`, or, where its arithmetic is whole-array code,
 subclasses `ArrayLayer` and writes it once for every device. It does not override what is marked final.

@@ -18,6 +18,8 @@ class State(Enum):
     HOST = "host"
     DEVICE = "device"
     SYNCED = "synced"
+    #: On the host, zeros as soon as someone looks.
+    CLEARED = "cleared"
 
 
 class Memory:
@@ -51,6 +53,9 @@ class Memory:
                 self._host_array = np.zeros(self.size, self.dtype)
             self.state = State.HOST
             return self._host_array
+        if state is State.CLEARED:
+            self.uncleared_host_array().fill(0)
+            return self._host_array  # type: ignore[return-value]
         if self._host_array is None:
             self._host_array = np.empty(self.size, self.dtype)
         if state is State.DEVICE:
@@ -65,6 +70,9 @@ class Memory:
         state = self.state
         if state is State.DEVICE:
             return self._device_array
+        if state is State.CLEARED:
+            self.host_array()
+            state = self.state
         if state is State.UNINITIALIZED:
             if self._device_array is None:
                 self._device_array = self.device.zeros(self.size, self.dtype)
@@ -78,6 +86,17 @@ class Memory:
         if write:
             self.state = State.DEVICE
         return self._device_array
+
+    def clear_host(self) -> None:
+        """Make the host's copy the valid one, and all zeros: when it is next asked for, unless all of it is written."""
+        if self._host_array is not None:
+            self.state = State.CLEARED
+
+    def uncleared_host_array(self) -> np.ndarray:
+        """After `clear_host`: the host copy for one who writes the whole of it, and need not see the zeros."""
+        assert self.state is State.CLEARED and self._host_array is not None
+        self.state = State.HOST
+        return self._host_array
 
     def use_host_array(self, array: np.ndarray) -> None:
         """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
 from bicerin.layer import ArrayLayer, BlobCounts, at_least
 
@@ -34,6 +36,11 @@ class SplitLayer(ArrayLayer):
             return
         if len(top) == 1:
             bottom[0].diff[...] = top[0].diff
+            return
+        if xp is np:
+            from bicerin.split_kernels import add_all  # here, since it brings Numba, and few nets have a Split
+
+            add_all(bottom[0].diff.reshape(-1), [blob.diff.reshape(-1) for blob in top])
             return
         xp.add(top[0].diff, top[1].diff, out=bottom[0].diff)
         for blob in top[2:]:

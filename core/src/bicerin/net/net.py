@@ -452,14 +452,10 @@ class Net:
         """Whether a layer's blob is the first that uses its memory."""
         return self._parameters.of_blob[id(blob)].blob is blob
 
-    def clear_param_diffs(self) -> None:
-        """Set the gradients of all learnable blobs to zero."""
+    def clear_param_diffs(self, later: bool = False) -> None:
+        """Set the gradients of all learnable blobs to zero, or with `later`, as they are next asked for."""
         for parameter in self._parameters.learnable:
-            blob = parameter.blob
-            if blob.device.is_host:
-                blob.diff.fill(0)
-            else:
-                blob.gpu_diff.fill(0)
+            parameter.blob.clear_diff(later)
 
     def update(self) -> None:
         """Subtract each learnable blob's diff from its data."""

@@ -260,7 +260,8 @@ class Solver(ABC):
         observed = implemented("bicerin_solver_step")
         end = self.iteration + iterations
         while self.iteration < end:
-            self.net.clear_param_diffs()
+            # The backward pass that follows writes most of them, so that it need not read zeros.
+            self.net.clear_param_diffs(later=True)
             if self._due(self.param.test_interval) and (self.iteration > 0 or self.param.test_initialization):
                 self.test_all()
                 if self.stopped:

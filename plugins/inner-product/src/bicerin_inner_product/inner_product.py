@@ -81,7 +81,8 @@ class InnerProductLayer(ArrayLayer):
         if self.param_propagate_down(0):
             x = bottom[0].data.reshape(self.samples, self.features)
             left, right = (x, y_diff) if self.transpose else (y_diff, x)
-            self._product("add_outer", xp)(weight.diff, left, right, True)
+            add = xp is not np or not weight.diff_is_clear
+            self._product("add_outer", xp)(weight.diff if add else weight.uncleared_diff, left, right, add)
         if bias and self.param_propagate_down(1):
             bias[0].diff[...] += y_diff.sum(axis=0)
         if propagate_down[0]:

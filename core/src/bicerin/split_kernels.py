@@ -1,0 +1,44 @@
+"""The sum of the gradients of a Split's tops, in as few passes over memory as there can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import SMALL, kernel, prange
+
+
+def add_two_reference(total: Any, first: Any, second: Any) -> None:
+    np.add(first, second, out=total)
+
+
+@kernel(reference=add_two_reference, parallel=True, serial_below=SMALL)
+def add_two(total: Any, first: Any, second: Any) -> None:
+    for i in prange(total.size):
+        total[i] = first[i] + second[i]
+
+
+def add_four_reference(total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
+    np.add(first, second, out=total)
+    np.add(total, third, out=total)
+    np.add(total, fourth, out=total)
+
+
+@kernel(reference=add_four_reference, parallel=True, serial_below=SMALL)
+def add_four(total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
+    """Added in the tops' order, as Caffe does."""
+    for i in prange(total.size):
+        total[i] = ((first[i] + second[i]) + third[i]) + fourth[i]
+
+
+def add_all(total: np.ndarray, given: list[np.ndarray]) -> None:
+    """total = the sum of two or more flat arrays."""
+    if len(given) >= 4:
+        add_four(total, *given[:4])
+        rest = given[4:]
+    else:
+        add_two(total, *given[:2])
+        rest = given[2:]
+    for array in rest:
+        add_two(total, total, array)
