@@ -188,16 +188,6 @@ class Blob:
         """The gradient on the device, to read only: the host's copy stays valid."""
         return self._const_view("const_gpu_diff", self._diff)
 
-    @property
-    def _gpu_data_ptr(self) -> int:
-        """The address of `gpu_data`, under the name that pycaffe's users know."""
-        return self.device.address(self.gpu_data)
-
-    @property
-    def _gpu_diff_ptr(self) -> int:
-        """The address of `gpu_diff`."""
-        return self.device.address(self.gpu_diff)
-
     def _const_view(self, key: str, memory: Memory) -> Any:
         self._require_device()
         buffer = memory.device_array(write=False)

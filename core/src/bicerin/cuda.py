@@ -42,7 +42,7 @@ OPTIONS = ("--std=c++17", "--fmad=false")
 
 _KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
 _PARAMETER = re.compile(r"(?:const\s+)?(real|double|float|(?:unsigned\s+)?int|long\s+long|bool)\s*(\*?)\s*(\w+)$")
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "double": np.dtype(np.float64),
     "float": np.dtype(np.float32),
     "int": np.dtype(np.int32),
@@ -61,7 +61,7 @@ class Parameter:
     type: str
     is_array: bool
 
-    def dtype(self, real: np.dtype) -> np.dtype:
+    def dtype(self, real: np.dtype[Any]) -> np.dtype[Any]:
         return real if self.type == "real" else _DTYPES[self.type]
 
 
@@ -123,7 +123,7 @@ class Kernels:
 class Kernel:
     """One kernel; calling it launches a thread for each of `count` elements. Made by `Kernels`."""
 
-    def __init__(self, name: str, function: Any, parameters: Sequence[Parameter], array: type, real: np.dtype) -> None:
+    def __init__(self, name: str, function: Any, parameters: Sequence[Parameter], array: Any, real: np.dtype) -> None:
         self.name = name
         self._function = function
         self._parameters = [(parameter, parameter.dtype(real)) for parameter in parameters]

@@ -82,10 +82,6 @@ class Device(ABC):
         """A view of the array to read from; a device that can tell refuses to write to it."""
         return array
 
-    def address(self, array: Any) -> int:
-        """Where the array's first element is in the device's memory."""
-        return int(array.data.ptr)
-
     def _read_number(self, array: Any) -> Any:
         return array.item()
 

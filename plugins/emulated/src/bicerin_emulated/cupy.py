@@ -48,6 +48,7 @@ class ndarray:
     """An array on the device. `_host` is the NumPy array that holds its values."""
 
     __slots__ = ("_host",)
+    _host: np.ndarray
     __hash__ = None  # type: ignore[assignment]
     # NumPy's operators leave the work to those of this class, and its functions refuse.
     __array_ufunc__ = None
@@ -66,10 +67,10 @@ class ndarray:
 
     # Copies to and from the host
 
-    def get(self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True) -> Any:
+    def get(self, stream: Any = None, order: Any = "C", out: np.ndarray | None = None, blocking: bool = True) -> Any:
         _count_read(self._host.nbytes)
         if out is None:
-            return self._host.copy(order=order)  # type: ignore[arg-type]
+            return self._host.copy(order=order)
         out[...] = self._host
         return out
 
@@ -100,7 +101,7 @@ class ndarray:
         return bool(self.item())
 
     def __index__(self) -> int:
-        return self.item().__index__()  # type: ignore[no-any-return]
+        return self.item().__index__()
 
     # Views
 

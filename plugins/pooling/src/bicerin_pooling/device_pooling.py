@@ -25,11 +25,8 @@ class DevicePooling(PlanePooling):
     def allocate(self) -> None:
         """The buffers are blobs, which take memory when they are touched."""
 
-    @property
-    def mask(self) -> Any:
-        return self._chosen.gpu_data
-
     def forward(self, bottom: Any, top: Any, masked: bool) -> None:
+        self.mask = self._chosen.gpu_data
         if self.method == "AVE":
             self.kernels.average_pool(top.size, bottom, top, *self._sizes)
         elif self.method == "MAX":

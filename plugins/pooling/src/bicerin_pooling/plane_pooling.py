@@ -45,7 +45,7 @@ class PlanePooling:
 
     def allocate(self) -> None:
         """Make the buffers for `shape`."""
-        self.mask = np.empty(0, np.int32)
+        self.mask: Any = np.empty(0, np.int32)
         self.draws = np.empty(0, self.dtype)
         self.sums = np.empty(0, self.dtype)
         if self.method == "STOCHASTIC":
