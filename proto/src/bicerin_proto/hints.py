@@ -40,7 +40,9 @@ def _other_meaning(schema: Schema, descriptor: Descriptor) -> str:
 
 
 def _elsewhere(schema: Schema, descriptor: Descriptor, name: str) -> str:
-    if distribution := known.field_distribution(descriptor.name.removeprefix("V1"), name):
+    message = descriptor.name.removeprefix("V1")
+    distribution = known.field_distribution(message, name)
+    if distribution and name not in getattr(schema, message).DESCRIPTOR.fields_by_name:
         return f"It comes with {distribution}: pip install {distribution}"
     outer = [one for one in _OUTER if name in getattr(schema, one).DESCRIPTOR.fields_by_name]
     if outer:
