@@ -22,102 +22,32 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from bicerin.blob import Blob, same_shape
 from bicerin.context import Context
+from bicerin.counts import BlobCounts, Range, any_number, at_least, at_most, between
 from bicerin.cuda import CudaSource, Kernels
-from bicerin.errors import BicerinError, BlobCountError, DeviceError, LayerError, ShapeError
+from bicerin.errors import BicerinError, DeviceError, LayerError, ShapeError
 from bicerin.filler import fill
 from bicerin.pointwise import Finish, Pointwise
 
+__all__ = [
+    "ArrayLayer",
+    "BlobCounts",
+    "DeviceBlob",
+    "Layer",
+    "Range",
+    "any_number",
+    "at_least",
+    "at_most",
+    "between",
+    "create_layer",
+]
+
 _log = logging.getLogger("bicerin.layer")
-
-
-@dataclass(frozen=True)
-class Range:
-    """How many blobs: from `least` to `most`, both included; None means no limit."""
-
-    least: int = 0
-    most: int | None = None
-
-    def __contains__(self, number: int) -> bool:
-        return self.least <= number and (self.most is None or number <= self.most)
-
-    @property
-    def exact(self) -> int | None:
-        return self.least if self.least == self.most else None
-
-    def __str__(self) -> str:
-        if self.exact is not None:
-            return str(self.exact)
-        if self.most is None:
-            return f"{self.least}+" if self.least else "any"
-        return f"{self.least} to {self.most}"
-
-
-def at_least(number: int) -> Range:
-    return Range(number, None)
-
-
-def at_most(number: int) -> Range:
-    return Range(0, number)
-
-
-def between(least: int, most: int) -> Range:
-    return Range(least, most)
-
-
-any_number = Range()
-
-
-@dataclass(frozen=True)
-class BlobCounts:
-    """How many blobs a layer takes and gives.
-
-    Args:
-        bottom, top: an int is exact; else `at_least(n)`, `at_most(n)`, `between(a, b)`, `any_number`.
-        equal: there must be as many tops as bottoms.
-        auto_top: tops that the prototxt leaves out are made, up to the least number (as the losses' are).
-    """
-
-    bottom: int | Range = any_number
-    top: int | Range = any_number
-    equal: bool = False
-    auto_top: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("bottom", "top"):
-            value = getattr(self, name)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                object.__setattr__(self, name, Range(value, value))
-            elif not isinstance(value, Range):
-                raise TypeError(f"{name}={value!r}: a number of blobs is an int of at least 0, or a Range.")
-
-    def check(self, type_name: str, bottom: int, top: int) -> None:
-        """Raise a `BlobCountError`, in Caffe's words, unless the numbers fit."""
-        for kind, number, allowed in (("bottom", bottom, self.bottom), ("top", top, self.top)):
-            if number in allowed:  # type: ignore[operator]
-                continue
-            verb = "takes" if kind == "bottom" else "produces"
-            if allowed.exact is not None:  # type: ignore[union-attr]
-                rule, limit = "", allowed.exact  # type: ignore[union-attr]
-            elif number < allowed.least:  # type: ignore[union-attr]
-                rule, limit = "at least ", allowed.least  # type: ignore[union-attr]
-            else:
-                rule, limit = "at most ", allowed.most  # type: ignore[union-attr]
-            raise BlobCountError(
-                f"{type_name} Layer {verb} {rule}{limit} {kind} blob(s) as {'input' if kind == 'bottom' else 'output'}."
-                f" It was given {number}."
-            )
-        if self.equal and bottom != top:
-            raise BlobCountError(
-                f"{type_name} Layer produces one top blob as output for each bottom blob input. "
-                f"It was given {bottom} bottom and {top} top blob(s)."
-            )
 
 
 class Layer(ABC):
@@ -262,7 +192,7 @@ class Layer(ABC):
             self.context.random.bit_generator.state = state["random"]
 
     def close(self) -> None:
-        """Let go of threads, stores and files, and finish what is being written. The net calls it; twice does no harm."""
+        """Let go of threads, stores and files, and finish what is being written; the net calls it."""
 
     # For the use of layers
 
