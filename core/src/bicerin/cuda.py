@@ -36,8 +36,8 @@ from bicerin.errors import DeviceError
 #: Threads of a block: a power of 2.
 BLOCK = 256
 
-#: Products and sums are rounded apart, as on the CPU, so that bins of regions fall alike; it costs little, since kernels
-#: mostly wait for memory.
+#: Products and sums are rounded apart, as on the CPU, so that bins of regions fall alike; it costs little, since
+#: kernels mostly wait for memory.
 OPTIONS = ("--std=c++17", "--fmad=false")
 
 _KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(\w+)\s*\(([^)]*)\)')
