@@ -63,9 +63,7 @@ class Stopwatch:
 def profile(name: str, train: bool, rounds: int, optimize: bool, gemm: float, copy: float) -> list[dict[str, Any]]:
     """A row for each layer and direction that takes time: name, type, algorithm, milliseconds, limit, rates."""
     options = {"optimize": True} if optimize else {}
-    net = bicerin.Net(
-        models.prototxt(name, BATCH[name], train), phase="TRAIN" if train else "TEST", seed=0, **options
-    )
+    net = bicerin.Net(models.prototxt(name, BATCH[name], train), phase="TRAIN" if train else "TEST", seed=0, **options)
     random = np.random.default_rng(1)
     for blob in map(net.blobs.get, net.inputs):
         blob.data[...] = random.normal(size=blob.shape) if blob.num_axes > 1 else random.integers(0, 10, blob.shape)
@@ -140,7 +138,9 @@ def main() -> None:
         found[name] = profile(name, arguments.train, arguments.rounds, arguments.optimize, gemm, copy)
         show(found[name], arguments.least)
     if arguments.output:
-        arguments.output.write_text(json.dumps({"gemm_gflops": gemm, "copy_gb_s": copy, "nets": found}, indent=1) + "\n")
+        arguments.output.write_text(
+            json.dumps({"gemm_gflops": gemm, "copy_gb_s": copy, "nets": found}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -19,9 +19,8 @@ def available() -> str | None:
 
 class Peer:
     def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
-        import caffe
-
         import bicerin_proto
+        import caffe
         from peers.bicerin import SOLVER
 
         self.train = train
