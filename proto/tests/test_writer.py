@@ -95,3 +95,15 @@ def test_incomplete_and_too_large(tmp_path, monkeypatch):
     with pytest.raises(ProtoError, match="at most 2 GiB; save weights of this size as HDF5"):
         write_binary(default_schema().NetParameter(name="long"), tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    net, path = default_schema().NetParameter(name="n"), tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_binary(net, path)
+        assert os.read(reader, 100) == net.SerializeToString()
+    finally:
+        os.close(reader)
+    assert path.is_fifo() and [one.name for one in tmp_path.iterdir()] == ["pipe"]

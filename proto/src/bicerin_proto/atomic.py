@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from bicerin_proto.errors import ProtoError
 
@@ -18,11 +21,17 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` for writing (and reading); it replaces `path` when the block succeeds.
 
     The file has a `name`, for libraries that want to open it by themselves. A link is followed: the file that it
-    points to is replaced. The mode of an existing file is kept.
+    points to is replaced. The mode of an existing file is kept. A device or a pipe is not replaced but written to.
 
     Raises:
         ProtoError: the folder is missing or not writable, or the disk is full.
     """
+    if _is_device(path):
+        with tempfile.NamedTemporaryFile() as file:
+            yield cast(BinaryIO, file)
+            file.seek(0)
+            _copy(file, path)
+        return
     final = Path(os.path.realpath(path))
     temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -40,6 +49,23 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise ProtoError(f"{path}: cannot be written: {error.strerror or error}") from error
         raise
+
+
+def _is_device(path: str | PathLike[str]) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    # /dev/stdout may lead to a file; whoever opened that wants to go on with it.
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or os.path.abspath(path).startswith("/dev/std")
+
+
+def _copy(file: IO[bytes], device: str | PathLike[str]) -> None:
+    try:
+        with open(device, "ab") as target:
+            shutil.copyfileobj(file, target)
+    except OSError as error:
+        raise ProtoError(f"{device}: cannot be written: {error.strerror or error}") from error
 
 
 def _sync_folder(folder: Path) -> None:
