@@ -399,6 +399,17 @@ class TestWeights:
         assert (report.copied, report.missing, report.mismatched, report.unused) == ([], ["z"], ["a"], ["b/c"])
         assert "mismatched: a" in str(report)
 
+    def test_weights_of_another_net(
+        self, trained: bicerin.Net, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = trained.save(tmp_path / "net.caffemodel")
+        trained.load_weights(path)
+        net(INPUT, affine("p", "data"), affine("a", "p")).load_weights(path)
+        assert not caplog.records
+        net(INPUT, affine("p", "data"), affine("q", "p")).load_weights(path)
+        (record,) = caplog.records
+        assert record.message == f"{path}: weights of 0 layer(s) copied; missing: p, q; unused: a, b/c"
+
     def test_shared_blobs_are_written_once_to_hdf5(self, tmp_path: Path) -> None:
         import h5py
 

@@ -502,7 +502,7 @@ class Net:
         """
         with self.lock:
             report = load_weights(self, source, ignore_mismatched)
-        _log.info("%s", report)
+        _log.log(logging.WARNING if report.missing and not report.copied else logging.INFO, "%s", report)
         return report
 
     def save(self, path: str | PathLike[str], write_diff: bool = False, hdf5: bool | None = None) -> Path:
