@@ -96,6 +96,15 @@ def test_truncated(tmp_path, size):
     assert f"{path.stat().st_size} bytes" in str(error.value)
 
 
+def test_a_solver_state(tmp_path):
+    path = tmp_path / "lenet_iter_5.solverstate"
+    state = default_schema().SolverState(iter=5, learned_net="lenet_iter_5.caffemodel")
+    state.history.add(data=[1, 2], shape={"dim": [2]})
+    path.write_bytes(state.SerializeToString())
+    with pytest.raises(DecodeError, match=f"{path}: a solver state, not the weights of a net"):
+        read_weights(path)
+
+
 def test_what_holds_no_weights(tmp_path):
     with pytest.raises(ProtoError, match="no such file"):
         read_weights(tmp_path / "none.caffemodel")

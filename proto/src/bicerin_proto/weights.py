@@ -7,6 +7,7 @@ leaving out what that does not know.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
+from bicerin_proto import wire
 from bicerin_proto.content import Content, read_content
 from bicerin_proto.decode import decode
 from bicerin_proto.errors import DecodeError
@@ -78,9 +80,25 @@ def _minimal(name: str) -> Any:
 
 
 def _from_binary(content: Content) -> Any:
-    net = _minimal("Net")()
-    decode(content.binary or b"", net, content.name, "NetParameter")
+    net, data = _minimal("Net")(), content.binary or b""
+    try:
+        decode(data, net, content.name, "NetParameter")
+    except DecodeError:
+        if _is_solver_state(data):
+            raise DecodeError(
+                f"{content.name}: a solver state, not the weights of a net; those are in the .caffemodel beside it"
+            ) from None
+        raise
     return net
+
+
+def _is_solver_state(data: bytes) -> bool:
+    """Whether it begins as a SolverState does, with the iteration and then the path of the weights or a history."""
+    try:
+        first, second = itertools.islice(wire.fields(data), 2)
+    except ValueError:
+        return False
+    return (first.number, first.wire_type, second.wire_type) == (1, wire.VARINT, wire.LENGTH)
 
 
 def _from_text(content: Content) -> Any:
