@@ -1,7 +1,7 @@
 """The cost of a layer call apart from its arithmetic: `python bench/overhead.py`.
 
-Nets of 10 to 1,000 layers over blobs of 8 numbers, of one type each. Their time, by the number of layers, is the cost of
-a call; it must be a line: no layer pays for how many others there are.
+Nets of 10 to 1,000 layers over blobs of 8 numbers, of one type each. Their time, by the number of layers, is the cost
+of a call; it must be a line: no layer pays for how many others there are.
 """
 
 from __future__ import annotations
