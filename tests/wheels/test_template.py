@@ -74,6 +74,7 @@ def test_nothing_is_overwritten(core_alone: Environment, tmp_path: Path) -> None
         (["lambda"], "Python does not allow"),
         (["json"], "Python does not allow"),
         (["2d"], "Python does not allow"),
+        (["numpy"], 'a package "numpy" is installed here'),
         (["bicerin-pooling"], '"Pooling" is brought by bicerin-pooling'),
         (["fancy", "--layer", "no-word"], "must be a word"),
         (["fancy", "--layer", "Tile"], "is brought by bicerin-structure"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 import sys
@@ -126,6 +127,8 @@ def _distribution(name: str) -> str:
         raise click.BadParameter(
             f'"{name}" would be imported as "{package}", which Python does not allow or has itself.', param_hint="NAME"
         )
+    if importlib.util.find_spec(package) is not None:
+        raise click.BadParameter(f'the name is taken: a package "{package}" is installed here.', param_hint="NAME")
     return distribution
 
 
