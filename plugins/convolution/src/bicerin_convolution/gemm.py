@@ -35,7 +35,7 @@ LEAST_BLOCK = 4
 CACHE = 768 << 10
 _ONE_TAP = np.zeros(1, np.intp)
 #: Positions that are summed up between two visits to a tile of the weight gradient.
-LENGTH = 192
+LENGTH = 384
 #: Bytes of weight gradient that a thread sums up on its own at a time.
 SUMS = 16 << 20
 
@@ -184,10 +184,21 @@ def _block(columns: int, groups: int, workers: int, column_bytes: int) -> int:
     Many share a pass over the weights, and read longer runs of the input; but a block should stay in the cache, and the
     busiest thread must not have much more to do than the others.
     """
-    most = max(LEAST_BLOCK, CACHE // column_bytes)
+    most = min(columns, max(LEAST_BLOCK, CACHE // column_bytes))
 
     def busiest(block: int) -> int:
-        return -(-groups * -(-columns // block) // workers) * block
+        """Threads take units in turn; the last of each group is short."""
+        units = groups * -(-columns // block)
+        missing = units // groups * block - columns
 
-    least = min(map(busiest, range(1, most + 1)))
-    return max(block for block in range(1, most + 1) if busiest(block) <= 1.02 * least)
+        def taken(units: int, worker: int) -> int:
+            return (units - worker + workers - 1) // workers
+
+        return max(
+            taken(units, worker) * block - (taken(units, worker) - taken(units - groups, worker)) * missing
+            for worker in range(workers)
+        )
+
+    loads = {block: busiest(block) for block in range(1, most + 1)}
+    least = min(loads.values())
+    return max(block for block, load in loads.items() if load <= 1.02 * least)

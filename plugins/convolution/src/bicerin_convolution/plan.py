@@ -98,14 +98,16 @@ def _winograd_wins(product: str, problem: Problem) -> bool:
     tile of one channel, through the transforms and the memory.
     """
     images, channels, *inside = problem.x_shape
-    _, outputs, *outside = problem.y_shape
+    outputs, *outside = problem.y_shape[1:]
     if product == "data_gradient":
         channels, outputs, outside = outputs, channels, inside
     kernels = channels * outputs // problem.group
     size = prod(problem.geometry.kernel)
     side = 7 - problem.geometry.kernel[0]
     tiles = images * prod(-(-length // side) for length in outside)
-    plain = kernels * (size * images * prod(outside) / 16 * 0.75 + 25)
+    # The data gradient's plain product is over the fewer positions: see `gemm`.
+    positions = images * min(prod(inside), prod(problem.y_shape[2:]))
+    plain = kernels * (size * positions / 16 * 0.75 + 25)
     if product == "weight_gradient":
         # Its vectors hold channels, a full one even for a few.
         full = problem.group * (_vectors(channels // problem.group) + _vectors(outputs // problem.group)) * 16
