@@ -1,6 +1,6 @@
 """Write the digits into two LMDBs, as Caffe's data layer reads them: 8,500 to train on, 1,500 to test on.
 
-    python make_lmdb.py [FOLDER]
+python make_lmdb.py [FOLDER]
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """Show a few test digits and what a trained LeNet takes them for.
 
-    python show.py [WEIGHTS]
+python show.py [WEIGHTS]
 """
 
 import sys

@@ -215,7 +215,7 @@ def copy_line(
     target_at: Any,
     count: Any,
 ) -> Any:
-    """copy_line(source, source_at, scale, shift, slope, target, target_at, count): copy exactly `count` elements, finished.
+    """copy_line(source, source_at, scale, shift, slope, target, target_at, count): copy `count` elements, finished.
 
     That is f(scale * x + shift) with f(v) = v where v > 0, else slope * v. The source is read to the end of the last
     vector.

@@ -96,7 +96,7 @@ def check_gradient(
             below = objective()
             blob.data[position] = value
             numeric = (above - below) / (2 * step)
-            scale = float(max(1.0, abs(numeric), abs(analytic[position])))
+            scale = max(1.0, abs(float(numeric)), abs(float(analytic[position])))
             assert abs(numeric - analytic[position]) <= tolerance * scale, (
                 f"{run.layer.type}: gradient of {name} at {position}: {analytic[position]!r} by backward, "
                 f"{numeric!r} by differences"

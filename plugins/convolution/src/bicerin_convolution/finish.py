@@ -1,5 +1,7 @@
-"""What becomes of each sum of a convolution on its way to the output: f(scale * sum + shift) with a scale, a shift and a
-slope for each channel, and f(v) = v where v > 0, else slope * v. A bias alone is a shift."""
+"""What becomes of each sum of a convolution on its way to the output: f(scale * sum + shift).
+
+A scale, a shift and a slope stand for each channel; f(v) = v where v > 0, else slope * v. A bias alone is a shift.
+"""
 
 from __future__ import annotations
 
