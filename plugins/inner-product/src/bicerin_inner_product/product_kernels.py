@@ -150,10 +150,12 @@ def dot_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
                 at = (panel * depth + k0) * width
                 for n in range(first, last, ROWS):
                     target = (n - first) * line + panel * width
+                    # One call of `multiply`, since each is compiled in full.
                     if n < whole:
-                        multiply(flat, n * depth + k0, depth, 1, packed, at, k1 - k0, sums, target, line, vectors, True)
+                        rows_of, place, row, along = flat, n * depth + k0, depth, 1
                     else:
-                        multiply(edge, k0 * ROWS, 1, ROWS, packed, at, k1 - k0, sums, target, line, vectors, True)
+                        rows_of, place, row, along = edge, k0 * ROWS, 1, ROWS
+                    multiply(rows_of, place, row, along, packed, at, k1 - k0, sums, target, line, vectors, True)
         for m in range(samples):
             for n in range(first, last):
                 y[m, n] = finish(sums[(n - first) * line + m], n, scale, shift, slope)
@@ -224,16 +226,20 @@ def add_outer(large, left, right, add):  # type: ignore[no-untyped-def]
                     m1 = min(m0 + DEPTH, samples)
                     at = (panel * samples + m0) * width
                     more = add or m0 > 0
-                    if n + ROWS <= rows and count % lanes == 0:
-                        multiply(
-                            flat_left, m0 * rows + n, 1, rows, packed, at, m1 - m0,
-                            flat, n * columns + start, columns, vectors, more,
-                        )  # fmt: skip
-                        continue
                     if n + ROWS <= rows:
-                        multiply(flat_left, m0 * rows + n, 1, rows, packed, at, m1 - m0, tile, 0, width, vectors, False)
+                        rows_of, place, along = flat_left, m0 * rows + n, rows
                     else:
-                        multiply(edge, m0 * ROWS, 1, ROWS, packed, at, m1 - m0, tile, 0, width, vectors, False)
+                        rows_of, place, along = edge, m0 * ROWS, ROWS
+                    direct = n + ROWS <= rows and count % lanes == 0
+                    if direct:
+                        target, there, line = flat, n * columns + start, columns
+                    else:
+                        target, there, line = tile, 0, width
+                    multiply(
+                        rows_of, place, 1, along, packed, at, m1 - m0, target, there, line, vectors, more and direct
+                    )
+                    if direct:
+                        continue
                     for row in range(min(ROWS, last - n)):
                         for k in range(count):
                             place = (n + row) * columns + start + k
