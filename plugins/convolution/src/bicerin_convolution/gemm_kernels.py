@@ -84,11 +84,12 @@ def pack_line(x, image_size, base, row_width, rows, i, shift, stride, table, cou
                 while k < length:
                     copy_vector(x, source + 4 * k, 4, block, at + k)
                     k += lanes
-            if column < 0 or column + (length - 1) * stride >= row_width:
-                left = -(column // stride)
-                right = -((column - row_width) // stride)
-                block[at : at + min(max(left, 0), length)] = 0
-                block[at + min(max(right, 0), length) : at + length] = 0
+            if column < 0:
+                for k in range(min(-(column // stride), length)):
+                    block[at + k] = 0
+            if column + (length - 1) * stride >= row_width:
+                for k in range(max(-((column - row_width) // stride), 0), length):
+                    block[at + k] = 0
         else:
             for k in range(length):
                 inside = column + k * stride
