@@ -1,5 +1,9 @@
 """Kernels, compiled or not."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -43,3 +47,21 @@ def test_an_error_leaves_the_threads_as_they_were() -> None:
     with pytest.raises(ValueError):
         increment(np.ones(3), np.ones(4))
     assert threads() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "blas"),
+    [({"BICERIN_NUM_THREADS": "1"}, "1"), ({}, ""), ({"BICERIN_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "3"}, "3")],
+)
+def test_the_number_of_threads_is_for_blas_too(given: dict[str, str], blas: str) -> None:
+    program = (
+        "import os, bicerin; from bicerin.kernels import num_threads; "
+        "print(os.environ.get('OPENBLAS_NUM_THREADS', ''), num_threads(), sep=',')"
+    )
+    inherited = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], env=inherited | given, capture_output=True, text=True, check=True
+    ).stdout
+    seen, threads = printed.strip().split(",")
+    assert seen == blas
+    assert threads == given.get("BICERIN_NUM_THREADS", str(len(os.sched_getaffinity(0))))

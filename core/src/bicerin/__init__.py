@@ -11,9 +11,15 @@ Everything here is imported when it is first used.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# NumPy's BLAS reads its number of threads when NumPy is first imported, which is after this in most programs.
+if os.environ.get("BICERIN_NUM_THREADS", "").isdecimal():
+    for _setting in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ.setdefault(_setting, os.environ["BICERIN_NUM_THREADS"])
 
 _HOME = {
     "ArrayLayer": "layer",
