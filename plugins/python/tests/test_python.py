@@ -299,7 +299,7 @@ class TestErrors:
         ("source", "message"),
         [
             ("1 / 0", "raised ZeroDivisionError"),
-            ("def (:", "raised SyntaxError"),
+            ("x = 1\ndef (:", r"raised SyntaxError(.|\n)*at \S*broken\.py:2: def \(:"),
             ("import no_such_dependency", "raised ModuleNotFoundError: No module named 'no_such_dependency'"),
         ],
     )

@@ -80,6 +80,8 @@ def user_code(what: str, file: str | None) -> Iterator[None]:
 
 
 def _place(error: Exception, file: str | None) -> str | None:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"at {error.filename}:{error.lineno}: {(error.text or '').strip()}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
     if not frames:
         return None
