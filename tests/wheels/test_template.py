@@ -66,6 +66,13 @@ def test_nothing_is_overwritten(core_alone: Environment, tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["file"]
 
 
+def test_a_folder_that_cannot_be(core_alone: Environment, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = core_alone.bicerin("plugins", "new", "theirs", "-d", "file/folder", cwd=tmp_path, status=1).stderr
+    assert "file/folder: cannot be written: Not a directory" in refused
+    assert "Traceback" not in refused
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

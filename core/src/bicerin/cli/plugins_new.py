@@ -38,7 +38,10 @@ def new(name: str, directory: Path | None, layer_type: str | None) -> None:
     distribution = _distribution(name)
     layer_type = _layer_type(layer_type or _camel(distribution.removeprefix("bicerin-")), distribution)
     target = directory if directory is not None else Path(distribution)
-    render(distribution, layer_type, target)
+    try:
+        render(distribution, layer_type, target)
+    except OSError as error:
+        raise PluginError(f"{target}: cannot be written: {error.strerror or error}") from error
     click.echo(f'{target}: the distribution {distribution} with the layer type "{layer_type}"')
     click.echo(f'Next: cd {target}; pip install -e ".[test]"; pytest')
 
