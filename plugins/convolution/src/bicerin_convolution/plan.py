@@ -111,7 +111,7 @@ def _winograd_wins(product: str, problem: Problem) -> bool:
     if product == "weight_gradient":
         # Its vectors hold channels, a full one even for a few.
         full = problem.group * (_vectors(channels // problem.group) + _vectors(outputs // problem.group)) * 16
-        return kernels * (36 * tiles / 16 * 0.6 + 25) + full * tiles * 20 < plain
+        return kernels * (36 * tiles / 16 * 0.6 + 25) + full * tiles * 35 < plain
     return kernels * (36 * tiles / 16 * 0.55 + 80) + channels * tiles * 60 + outputs * tiles * 10 * side < plain
 
 
