@@ -40,6 +40,7 @@ def main(peer: str, name: str, batch: int, train: bool, threads: int, weights_fi
     if train:
         inputs["label"] = random.integers(0, models.CLASSES[name], batch).astype(np.float32)
     runner = importlib.import_module(f"peers.{peer}").Peer(net, weights, train, threads)
+    del weights, net  # the peers have copies of their own
     # What is printed from here on is an answer; libraries that chat do so on standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
