@@ -139,3 +139,14 @@ def test_every_shape_is_the_nets(tmp_path: Path) -> None:
     by_name = {row["name"]: row["multiply_adds"] for row in outline["layers"]}
     assert by_name["conv"] == 2 * 6 * 6 * 6 * 9
     assert by_name["up"] == 2 * 6 * 6 * 6 * 4 * 4
+
+
+def test_a_label_map_is_known_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "labelmap.prototxt"
+    path.write_text('item { name: "none_of_the_above" label: 0 display_name: "background" }\n')
+    assert check(path)["kind"] == "LabelMap"
+    said = CliRunner().invoke(command_line, ["check", str(path)]).output
+    assert said == f"{path}: LabelMap, no errors\n"
+    path.write_text('item { nane: "none_of_the_above" label: 0 }\n')
+    report = check(path, status=1)
+    assert report["kind"] is None and "has no field named" in report["errors"][0]

@@ -89,6 +89,19 @@ class Schema:
             raise AttributeError(f'{distribution} has no message or enum "{name}"')
         return found
 
+    def plugin_documents(self) -> list[type[Message]]:
+        """Return the plugins' own messages that no message has as a field: what a file of its own may hold."""
+        own = [one for names in self._own_types.values() for name in names if (one := self._message(name)) is not None]
+        caffes = self.pool.FindMessageTypeByName(f"{PACKAGE}.NetParameter").file.message_types_by_name.values()
+        inside = {field.message_type.full_name for one in [*own, *caffes] for field in one.fields if field.message_type}
+        return [self.message_class(one) for one in own if one.fields and one.full_name not in inside]
+
+    def _message(self, full_name: str) -> Descriptor | None:
+        try:
+            return self.pool.FindMessageTypeByName(full_name)
+        except KeyError:  # it is an enum
+            return None
+
     def _find(self, full_names: list[str]) -> type[Message] | EnumTypeWrapper | None:
         if len(full_names) > 1:
             raise AttributeError(f"several plugins have it ({', '.join(full_names)}); use plugin_type")

@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from bicerin.cli.json_text import json_text
-from bicerin.cli.net_or_solver import net_sources, read_net_or_solver
+from bicerin.cli.net_or_solver import net_sources, other_document, read_net_or_solver
 from bicerin.cli.options import json_option, net_options, phase_option, verbosity_options
-from bicerin.errors import BicerinError, SolverError
+from bicerin.errors import BicerinError, ParseError, SolverError
 from bicerin.net.outline import LayerOutline, NetOutline, Shape, outline
 
 _log = logging.getLogger("bicerin.cli")
@@ -25,7 +25,8 @@ class Report:
     """What is known of a file.
 
     Attributes:
-        kind: "net", "solver", or "" for a file that is neither.
+        kind: "net", "solver", the name of a message such as "LabelMap" that plugins keep in files of its own, or "" for
+            a file that is none of these.
         upgraded: what was brought up to date.
         nets: in each phase that is different; for a solver, those that it trains and tests.
         errors: with file and line.
@@ -109,7 +110,9 @@ def examine(
     try:
         document, is_solver = read_net_or_solver(file, layer_providers)
     except BicerinError as error:
-        report.errors.append(str(error))
+        report.kind = (other_document(file, layer_providers) if isinstance(error, ParseError) else None) or ""
+        if not report.kind:
+            report.errors.append(str(error))
         return report
     report.kind, report.upgraded = "solver" if is_solver else "net", document.upgrades
     options["layer_providers"] = layer_providers
@@ -223,6 +226,8 @@ def _print(report: Report, summary: bool) -> None:
             output.print()
         for line in report.weights:
             output.print(line)
+        if not report.nets and not report.errors:
+            output.print(f"{report.file}: {_verdict(report)}")
     for error in report.errors:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
 

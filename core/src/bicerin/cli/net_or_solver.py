@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import bicerin_proto
 from bicerin.errors import ParseError
-from bicerin.schema import read_net, read_solver
+from bicerin.schema import read_net, read_solver, schema
 
 if TYPE_CHECKING:
     from bicerin.solver.nets import NetSources
@@ -30,6 +31,16 @@ def read_net_or_solver(
             return read_solver(Path(path), layer_providers), True
         except ParseError as not_a_solver:
             raise max(not_a_net, not_a_solver, key=_place) from None
+
+
+def other_document(path: str, layer_providers: Mapping[str, str] | None = None) -> str | None:
+    """What a text file is that is neither: the name of a plugin's own message, such as LabelMap, or None."""
+    text = Path(path).read_text("utf-8", errors="replace")
+    for message in schema(layer_providers).plugin_documents():
+        with contextlib.suppress(ParseError):
+            bicerin_proto.parse_text(text, message(), schema(layer_providers))
+            return message.DESCRIPTOR.name
+    return None
 
 
 def net_sources(
