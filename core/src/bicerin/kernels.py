@@ -110,8 +110,11 @@ def _report_compilation() -> None:
 
     class Reporter(event.Listener):
         def on_start(self, compilation: Any) -> None:
-            name = getattr(compilation.data.get("dispatcher"), "__name__", "a kernel")
-            _log.info("compiling %s (once; kept on disk)", name)
+            dispatcher = compilation.data.get("dispatcher")
+            name = getattr(dispatcher, "__name__", "a kernel")
+            # Numba compiles pieces of its own for them, whose names say nothing.
+            if not getattr(dispatcher, "__module__", "").startswith("numba."):
+                _log.info("compiling %s (once; kept on disk)", name)
 
         def on_end(self, compilation: Any) -> None:
             pass
