@@ -80,15 +80,26 @@ class Hooks:
 
 @lru_cache(maxsize=1)
 def plugins() -> pluggy.PluginManager:
-    """The plugin manager with every installed hook implementation; a broken one is logged and left out."""
+    """The plugin manager with every installed hook implementation; a broken one is logged and left out.
+
+    A hook that nobody knows is logged too: it is misspelt, or of a newer core.
+    """
     manager = pluggy.PluginManager("bicerin")
     manager.add_hookspecs(Hooks)
     for name, providers in hook_plugins.providers().items():
         for provider in providers:
+            known_as = f"{provider.distribution}:{name}"
             try:
-                manager.register(provider.load(), name=f"{provider.distribution}:{name}")
+                manager.register(provider.load(), name=known_as)
             except PluginError as error:
                 _log.warning("%s", error)
+            except pluggy.PluginValidationError as error:
+                manager.unregister(name=known_as)
+                _log.warning("the hooks of %s are left out: %s", provider, error)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        _log.warning("%s", error)
     return manager
 
 
