@@ -205,7 +205,7 @@ def test_features_to_a_store(backend, run, trained, tmp_path):
 
 
 def test_features_to_hdf5(run, trained, tmp_path):
-    run("extract-features", "w.caffemodel", "net.prototxt", "data,label", "f.h5,g.h5", 2, "--backend", "hdf5")
+    run("extract-features", "w.caffemodel", "net.prototxt", "data,label", "f.h5,g.h5", 2)
     with h5py.File(tmp_path / "f.h5") as features, h5py.File(tmp_path / "g.h5") as labels:
         assert np.array_equal(features["data"], trained)
         assert labels["label"][()].tolist() == [7, 8, 9, 10]

@@ -21,7 +21,11 @@ from bicerin.cli.options import device_option, net_options, verbosity_options
 @click.argument("blobs", metavar="BLOB[,BLOB...]")
 @click.argument("outputs", metavar="OUTPUT[,OUTPUT...]")
 @click.argument("batches", metavar="BATCHES", type=click.IntRange(min=1))
-@click.option("--backend", type=click.Choice(["lmdb", "leveldb", "hdf5"]), default="lmdb", show_default=True)
+@click.option(
+    "--backend",
+    type=click.Choice(["lmdb", "leveldb", "hdf5"]),
+    help="The kind of each OUTPUT; by default HDF5 for one that ends in .h5, LMDB for others.",
+)
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @device_option("cpu")
 @net_options
@@ -32,7 +36,7 @@ def extract_features(
     blobs: str,
     outputs: str,
     batches: int,
-    backend: str,
+    backend: str | None,
     skip_bad_records: bool,
     device: str,
     level: int | None,
@@ -68,7 +72,8 @@ def extract_features(
             )
     with contextlib.ExitStack() as stack:
         stores = [
-            stack.enter_context(_output(name, target, backend)) for name, target in zip(names, targets, strict=True)
+            stack.enter_context(_output(name, target, backend or ("hdf5" if target.suffix == ".h5" else "lmdb")))
+            for name, target in zip(names, targets, strict=True)
         ]
         counts = [0] * len(names)
         for _ in counted(range(batches), "extracting"):
