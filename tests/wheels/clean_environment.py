@@ -44,7 +44,9 @@ class Environment:
         self, *command: str | Path, cwd: Path | None = None, status: int = 0, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment, which must end with `status`."""
-        surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BICERIN"))}
+        # TOX_*: a tox that is run in here must not work in the environments of the one that runs these tests.
+        foreign = ("PYTHON", "BICERIN", "TOX", "PYTEST")
+        surroundings = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         surroundings |= {
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "VIRTUAL_ENV": str(self.folder),
