@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from bicerin.errors import BlobCountError
 
@@ -69,16 +70,20 @@ class BlobCounts:
 
     def check(self, type_name: str, bottom: int, top: int) -> None:
         """Raise a `BlobCountError`, in Caffe's words, unless the numbers fit."""
-        for kind, number, allowed in (("bottom", bottom, self.bottom), ("top", top, self.top)):
-            if number in allowed:  # type: ignore[operator]
+        for kind, number, allowed in (
+            ("bottom", bottom, cast(Range, self.bottom)),
+            ("top", top, cast(Range, self.top)),
+        ):
+            if number in allowed:
                 continue
             verb = "takes" if kind == "bottom" else "produces"
-            if allowed.exact is not None:  # type: ignore[union-attr]
-                rule, limit = "", allowed.exact  # type: ignore[union-attr]
-            elif number < allowed.least:  # type: ignore[union-attr]
-                rule, limit = "at least ", allowed.least  # type: ignore[union-attr]
+            limit: int | None
+            if allowed.exact is not None:
+                rule, limit = "", allowed.least
+            elif number < allowed.least:
+                rule, limit = "at least ", allowed.least
             else:
-                rule, limit = "at most ", allowed.most  # type: ignore[union-attr]
+                rule, limit = "at most ", allowed.most
             raise BlobCountError(
                 f"{type_name} Layer {verb} {rule}{limit} {kind} blob(s) as {'input' if kind == 'bottom' else 'output'}."
                 f" It was given {number}."
