@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from bicerin.layer import ArrayLayer, Layer
+from bicerin.array_layer import ArrayLayer
+from bicerin.layer import Layer
 from bicerin.registry import layers
 
 PAGE = Path(__file__).with_name("devices.md")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from bicerin import registry
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, Layer
+from bicerin.layer import BlobCounts, Layer
 from bicerin.loss_layer import LossLayer
 from bicerin.registry import Provider
 

@@ -63,7 +63,8 @@ def test_a_table_and_json_of_the_same(core_alone: Any) -> None:
 
 def test_classes_are_imported_only_when_asked(core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lazy_layers.py").write_text(
-        "from bicerin.layer import ArrayLayer, BlobCounts, Layer, at_least\n"
+        "from bicerin.array_layer import ArrayLayer\n"
+        "from bicerin.layer import BlobCounts, Layer, at_least\n"
         "class Host(Layer):\n"
         "    type = 'Host'\n"
         "    counts = BlobCounts(bottom=2, top=1, auto_top=True)\n"
@@ -135,7 +136,8 @@ class TestCheck:
     """`bicerin plugins check` of plugins that are not what they say."""
 
     MODULE = (
-        "from bicerin.layer import ArrayLayer, BlobCounts\n"
+        "from bicerin.array_layer import ArrayLayer\n"
+        "from bicerin.layer import BlobCounts\n"
         "from bicerin.testing import layer_case\n"
         "class Doubling(ArrayLayer):\n"
         "    type = 'Doubling'\n"

@@ -22,7 +22,7 @@ if os.environ.get("BICERIN_NUM_THREADS", "").isdecimal():
         os.environ.setdefault(_setting, os.environ["BICERIN_NUM_THREADS"])
 
 _HOME = {
-    "ArrayLayer": "layer",
+    "ArrayLayer": "array_layer",
     "BicerinError": "errors",
     "Blob": "blob",
     "BlobCounts": "counts",

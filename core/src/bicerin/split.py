@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
-from bicerin.layer import ArrayLayer, BlobCounts, at_least
+from bicerin.layer import BlobCounts, at_least
 
 
 class SplitLayer(ArrayLayer):

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError
-from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.layer import BlobCounts
 
 
 class NeuronLayer(ArrayLayer):

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.layer import BlobCounts
 from bicerin.pointwise import Finish
 from bicerin_inner_product import product_kernels
 

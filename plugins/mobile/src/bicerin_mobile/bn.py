@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.layer import BlobCounts, between
 from bicerin.phase import Phase
 
 SEGNET = ("scale_filler", "shift_filler", "bn_mode")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.layer import BlobCounts, between
 from bicerin.option import enum_name
 from bicerin.phase import Phase
 from bicerin_pooling.device_pooling import plane_pooling

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.layer import BlobCounts
 from bicerin.option import enum_name
 from bicerin.phase import Phase
 from bicerin_pooling.device_pooling import plane_pooling

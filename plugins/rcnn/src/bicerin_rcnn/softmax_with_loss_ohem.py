@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, between
+from bicerin.layer import BlobCounts, between
 from bicerin.loss_layer import LossLayer
 from bicerin_rcnn.normalization import loss_divisor
 

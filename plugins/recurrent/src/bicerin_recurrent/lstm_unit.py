@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer, DeviceBlob
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob
+from bicerin.layer import BlobCounts
 
 
 def step_forward(xp: Any, gates: Any, cont: Any, previous: Any, c: Any, tanh_c: Any, h: Any) -> None:

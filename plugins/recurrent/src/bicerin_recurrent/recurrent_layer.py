@@ -31,9 +31,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer, DeviceBlob
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob, between
+from bicerin.layer import BlobCounts, between
 
 _log = logging.getLogger("bicerin.recurrent")
 

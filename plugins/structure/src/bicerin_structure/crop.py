@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts
+from bicerin.layer import BlobCounts
 
 
 class CropLayer(ArrayLayer):

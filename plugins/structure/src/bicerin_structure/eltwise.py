@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer, DeviceBlob
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob, at_least
+from bicerin.layer import BlobCounts, at_least
 from bicerin.option import enum_name
 
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from bicerin.array_layer import ArrayLayer, DeviceBlob
 from bicerin.blob import Blob
-from bicerin.layer import ArrayLayer, BlobCounts, DeviceBlob
+from bicerin.layer import BlobCounts
 from bicerin.option import enum_name
 
 

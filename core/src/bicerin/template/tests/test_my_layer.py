@@ -6,12 +6,13 @@ from collections.abc import Callable
 from importlib.resources import as_file, files
 from typing import Any
 
-import bicerin
-import bicerin_proto
 import numpy as np
 import pytest
-from bicerin.testing import LayerConformance, assert_close
 from my_plugin.cases import CASES
+
+import bicerin
+import bicerin_proto
+from bicerin.testing import LayerConformance, assert_close
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }
