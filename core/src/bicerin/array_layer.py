@@ -71,6 +71,10 @@ class ArrayLayer(Layer):
         """A blob of the layer's own, such as a buffer, in the form that `xp` works on."""
         return blob if xp is np else DeviceBlob(blob)
 
+    def array(self, blob: Blob) -> Any:
+        """The values of a blob of the layer's own, to read or write, on the side that the layer runs on."""
+        return blob.data if self.device.is_host else blob.gpu_data
+
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
         """By default one for each element of the tops."""
         return sum(blob.count for blob in top)

@@ -52,7 +52,7 @@ class NeuronLayer(ArrayLayer):
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         x = bottom[0].data
         if self.in_place and self._kept is not None:
-            self.on(xp, self._kept).data[...] = x
+            self.array(self._kept)[...] = x
         with np.errstate(all="ignore"):
             self.activate(xp, x, top[0].data)
 
@@ -65,4 +65,4 @@ class NeuronLayer(ArrayLayer):
 
     def input(self, xp: Any, bottom: Sequence[Any]) -> Any:
         """The x of the last forward pass."""
-        return self.on(xp, self._kept).data if self.in_place and self._kept is not None else bottom[0].data
+        return self.array(self._kept) if self.in_place and self._kept is not None else bottom[0].data

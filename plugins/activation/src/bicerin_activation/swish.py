@@ -31,14 +31,14 @@ class SwishLayer(NeuronLayer):
         self.sigmoid.reshape_like(bottom[0])
 
     def activate(self, xp: Any, x: Any, y: Any) -> None:
-        sigmoid = self.on(xp, self.sigmoid).data
+        sigmoid = self.array(self.sigmoid)
         if xp is np:
             sigmoid_kernels.swish(x.reshape(-1), self.beta, sigmoid.reshape(-1), y.reshape(-1))
         else:
             sigmoid_kernels.swish_array(xp, x, self.beta, sigmoid, y)
 
     def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        sigmoid = self.on(xp, self.sigmoid).data
+        sigmoid = self.array(self.sigmoid)
         if xp is np:
             flat = (array.reshape(-1) for array in (sigmoid, y_diff, x_diff))
             sigmoid_kernels.swish_backward(y.reshape(-1), self.beta, *flat)

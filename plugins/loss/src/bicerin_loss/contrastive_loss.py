@@ -56,7 +56,7 @@ class ContrastiveLossLayer(ArrayLayer, LossLayer):
         self.number = max(1, bottom[0].shape[0])
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        difference = self.on(xp, self.difference).data
+        difference = self.array(self.difference)
         xp.subtract(bottom[0].data.reshape(difference.shape), bottom[1].data.reshape(difference.shape), out=difference)
         self.similar = xp.trunc(bottom[2].data.reshape(-1)) != 0
         self.squared_distance = (difference * difference).sum(axis=1)
@@ -80,6 +80,6 @@ class ContrastiveLossLayer(ArrayLayer, LossLayer):
         factor = xp.where(self.similar, 1, push) * (top_gradient(xp, top) / self.number)
         for index, sign in ((0, 1), (1, -1)):
             if propagate_down[index]:
-                difference = self.on(xp, self.difference).data
+                difference = self.array(self.difference)
                 diff = bottom[index].diff.reshape(difference.shape)
                 xp.multiply(difference, (sign * factor).astype(self.dtype).reshape(-1, 1), out=diff)

@@ -38,7 +38,7 @@ class EuclideanLossLayer(ArrayLayer, LossLayer):
         self.number = max(1, bottom[0].count_between(0, 1))
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        difference = self.on(xp, self.difference).data
+        difference = self.array(self.difference)
         xp.subtract(bottom[0].data, bottom[1].data.reshape(difference.shape), out=difference)
         flat = difference.reshape(-1)
         top[0].data[...] = xp.dot(flat, flat) / self.number / 2
@@ -50,4 +50,4 @@ class EuclideanLossLayer(ArrayLayer, LossLayer):
         for index, sign in ((0, 1), (1, -1)):
             if propagate_down[index]:
                 diff = bottom[index].diff
-                xp.multiply(self.on(xp, self.difference).data.reshape(diff.shape), sign * scale, out=diff)
+                xp.multiply(self.array(self.difference).reshape(diff.shape), sign * scale, out=diff)

@@ -39,7 +39,7 @@ class HingeLossLayer(ArrayLayer, LossLayer):
         self.number = max(1, bottom[1].count)
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        margin = self.on(xp, self.margin).data
+        margin = self.array(self.margin)
         labels, valid = class_labels(self, xp, bottom[1].data, margin.shape[1])
         self.labels = labels.reshape(-1)
         margin[...] = bottom[0].data.reshape(margin.shape)
@@ -56,7 +56,7 @@ class HingeLossLayer(ArrayLayer, LossLayer):
         refuse_label_gradient(self.type, propagate_down)
         if not propagate_down[0]:
             return
-        margin = self.on(xp, self.margin).data
+        margin = self.array(self.margin)
         diff = bottom[0].diff.reshape(margin.shape)
         scale = top_gradient(xp, top) / self.number
         if self.squared:

@@ -90,4 +90,4 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
         host_labels(bottom[1].cpu_data, self.columns[1], self.ignore_label)
 
     def _probability(self, xp: Any) -> Any:
-        return self.on(xp, self.probability).data.reshape(self.columns)
+        return self.array(self.probability).reshape(self.columns)

@@ -108,7 +108,7 @@ class BNLayer(ArrayLayer):
         return not (self.inference or self.frozen or (self.averages and self.phase is Phase.TEST))
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        normalized = self.on(xp, self.normalized).data
+        normalized = self.array(self.normalized)
         x, y = bottom[0].data.reshape(normalized.shape), top[0].data.reshape(normalized.shape)
         weights = [blob.data.reshape(self.channels, 1) for blob in self.weights(xp)]
         if self.uses_batch and x.size:
@@ -116,7 +116,7 @@ class BNLayer(ArrayLayer):
             xp.subtract(x, mean, out=normalized)
             variance = xp.square(normalized).mean(axis=(0, 2), keepdims=True)[0]
             for blob, value in zip(self.blobs[2:], (mean, variance), strict=False):
-                average = self.on(xp, blob).data.reshape(self.channels, 1)
+                average = self.array(blob).reshape(self.channels, 1)
                 average *= average.dtype.type(self.momentum)
                 average += value * average.dtype.type(1 - self.momentum)
             for blob, value in zip(top[1:], (mean, variance), strict=False):
@@ -138,7 +138,7 @@ class BNLayer(ArrayLayer):
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
-        normalized = self.on(xp, self.normalized).data
+        normalized = self.array(self.normalized)
         y_diff = top[0].diff.reshape(normalized.shape)
         scale, shift = self.weights(xp)[:2]
         along, total = xp.einsum("ncs,ncs->c", y_diff, normalized), y_diff.sum(axis=(0, 2))

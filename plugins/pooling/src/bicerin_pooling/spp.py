@@ -84,7 +84,7 @@ class SPPLayer(ArrayLayer):
         rows = top[0].data.reshape(top[0].shape[0], prod(top[0].shape[1:]))
         start = 0
         for level, blob in zip(self.levels, self.pooled, strict=True):
-            pooled = self.on(xp, blob).data
+            pooled = self.array(blob)
             level.forward(bottom[0].data, pooled, masked=self.phase is Phase.TRAIN)
             flat = pooled.reshape(len(rows), prod(pooled.shape[1:]))
             rows[:, start : start + flat.shape[1]] = flat
@@ -102,7 +102,7 @@ class SPPLayer(ArrayLayer):
             pooled = self.on(xp, blob)
             flat = pooled.diff.reshape(len(rows), prod(pooled.shape[1:]))
             flat[...] = rows[:, start : start + flat.shape[1]]
-            target = self.on(xp, self.level_diff).data if start else diff
+            target = self.array(self.level_diff) if start else diff
             level.backward(bottom[0].data, target, pooled.data, pooled.diff)
             if start:
                 diff += target

@@ -47,7 +47,7 @@ class SmoothL1LossLayer(ArrayLayer, LossLayer):
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         prediction, target, *weights = (blob.data.reshape(-1) for blob in bottom)
-        difference = self.on(xp, self.difference).data
+        difference = self.array(self.difference)
         xp.subtract(prediction, target, out=difference)
         if weights:
             difference *= weights[0]
@@ -59,7 +59,7 @@ class SmoothL1LossLayer(ArrayLayer, LossLayer):
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
-        slope = smooth_l1_slope(xp, self.on(xp, self.difference).data, self.sigma2)
+        slope = smooth_l1_slope(xp, self.array(self.difference), self.sigma2)
         if len(bottom) == 4:
             slope *= bottom[2].data.reshape(-1)
             slope *= bottom[3].data.reshape(-1)

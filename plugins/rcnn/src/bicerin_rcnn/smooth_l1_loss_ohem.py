@@ -46,7 +46,7 @@ class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
             top[1].reshape(outer, 1, bottom[0].height, bottom[0].width)
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        difference = self.on(xp, self.difference).data
+        difference = self.array(self.difference)
         prediction, target, *weights = (blob.data.reshape(difference.shape) for blob in bottom)
         xp.subtract(prediction, target, out=difference)
         if weights:
@@ -59,7 +59,7 @@ class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
-        slope = smooth_l1_slope(xp, self.on(xp, self.difference).data, 1.0).reshape(-1)
+        slope = smooth_l1_slope(xp, self.array(self.difference), 1.0).reshape(-1)
         scale = float(top[0].diff) / self.divisor
         for index, factor in enumerate((scale, -scale, 0)[: len(bottom)]):
             if propagate_down[index]:

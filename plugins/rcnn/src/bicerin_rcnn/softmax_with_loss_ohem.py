@@ -51,7 +51,7 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
             blob.reshape_like(like)
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        probability = self.on(xp, self.probability).data
+        probability = self.array(self.probability)
         outer, classes, inner = probability.shape
         self.labels = self._labels(xp, bottom[1].data, classes).reshape(outer, 1, inner)
         if probability.size:
@@ -71,7 +71,7 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
         if propagate_down[1]:
             raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
         if propagate_down[0]:
-            probability = self.on(xp, self.probability).data
+            probability = self.array(self.probability)
             right = self.labels == xp.arange(probability.shape[1])[:, None]
             diff = bottom[0].diff.reshape(probability.shape)
             xp.multiply(probability - right, self.labels >= 0, out=diff)

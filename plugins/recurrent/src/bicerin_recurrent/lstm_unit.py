@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer, DeviceBlob
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts
@@ -102,7 +102,7 @@ class LSTMUnitLayer(ArrayLayer):
         return bottom_index != 2
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        gates, tanh_c = self._buffer(self._gates), self._buffer(self._tanh_c)
+        gates, tanh_c = self.array(self._gates), self.array(self._tanh_c)
         gates[...] = bottom[1].data
         step_forward(
             xp, gates[0], bottom[2].data[0][:, None], bottom[0].data[0], top[0].data[0], tanh_c[0], top[1].data[0]
@@ -113,7 +113,7 @@ class LSTMUnitLayer(ArrayLayer):
     ) -> None:
         if propagate_down[2]:
             raise LayerError("Cannot backpropagate to sequence indicators.")
-        gates, tanh_c = self._buffer(self._gates), self._buffer(self._tanh_c)
+        gates, tanh_c = self.array(self._gates), self.array(self._tanh_c)
         previous_diff, gates_diff = (
             blob.diff if wanted else xp.empty_like(blob.data)
             for blob, wanted in zip(bottom[:2], propagate_down, strict=False)
@@ -128,6 +128,3 @@ class LSTMUnitLayer(ArrayLayer):
             gates_diff[0],
             previous_diff[0],
         )
-
-    def _buffer(self, blob: Blob) -> Any:
-        return (blob if self.device.is_host else DeviceBlob(blob)).data

@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer, DeviceBlob
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, between
@@ -163,10 +163,6 @@ class RecurrentLayer(ArrayLayer):
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0 or (bottom_index == 2 and self.static)
-
-    def array(self, blob: Blob) -> Any:
-        """A buffer's values, on the side that the layer runs on."""
-        return (blob if self.device.is_host else DeviceBlob(blob)).data
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         weights = [blob.data for blob in self.weights(xp)]

@@ -58,8 +58,8 @@ class NormalizeLayer(ArrayLayer):
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         x, y = bottom[0].data.reshape(self.planes), top[0].data.reshape(self.planes)
         if self.in_place:
-            self.on(xp, self.kept).data[...] = x
-        squares = xp.square(x, out=self.on(xp, self.product).data)
+            self.array(self.kept)[...] = x
+        squares = xp.square(x, out=self.array(self.product))
         self.norm = xp.sqrt(squares.sum(axis=self.axes, keepdims=True) + x.dtype.type(self.eps))
         xp.divide(x, self.norm, out=y)
         y *= self._scale(xp)
@@ -67,9 +67,9 @@ class NormalizeLayer(ArrayLayer):
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
-        x = self.on(xp, self.kept).data if self.in_place else bottom[0].data.reshape(self.planes)
+        x = self.array(self.kept) if self.in_place else bottom[0].data.reshape(self.planes)
         y_diff = top[0].diff.reshape(self.planes)
-        product = xp.multiply(x, y_diff, out=self.on(xp, self.product).data)
+        product = xp.multiply(x, y_diff, out=self.array(self.product))
         along = product.sum(axis=self.axes, keepdims=True)
         if self.param_propagate_down(0):
             product /= self.norm

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer, DeviceBlob
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, at_least
@@ -81,12 +81,12 @@ class EltwiseLayer(ArrayLayer):
             if coefficient == 1:
                 xp.add(y, x, out=y)
             else:
-                term = self._buffer(self._term)
+                term = self.array(self._term)
                 xp.multiply(x, coefficient, out=term)
                 xp.add(y, term, out=y)
 
     def _max(self, xp: Any, values: Sequence[Any], y: Any) -> None:
-        winner = self._buffer(self._winner)
+        winner = self.array(self._winner)
         y[...] = values[1]
         winner.fill(1)
         for index, x in [(0, values[0]), *enumerate(values[2:], start=2)]:
@@ -107,7 +107,7 @@ class EltwiseLayer(ArrayLayer):
                 xp.multiply(y_diff, self._coefficients[index], out=blob.diff)
             else:
                 blob.diff.fill(0)
-                xp.copyto(blob.diff, y_diff, where=self._buffer(self._winner) == index)
+                xp.copyto(blob.diff, y_diff, where=self.array(self._winner) == index)
 
     def _factor_gradient(self, xp: Any, top: Sequence[Any], bottom: Sequence[Any], index: int) -> None:
         x_diff = bottom[index].diff
@@ -120,6 +120,3 @@ class EltwiseLayer(ArrayLayer):
             with np.errstate(divide="ignore", invalid="ignore"):
                 xp.divide(top[0].data, bottom[index].data, out=x_diff)
                 xp.multiply(x_diff, top[0].diff, out=x_diff)
-
-    def _buffer(self, blob: Blob) -> Any:
-        return (blob if self.device.is_host else DeviceBlob(blob)).data

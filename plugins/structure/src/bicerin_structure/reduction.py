@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer, DeviceBlob
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.layer import BlobCounts
 from bicerin.option import enum_name
@@ -44,7 +44,7 @@ class ReductionLayer(ArrayLayer):
         if self._operation == "SUMSQ":
             y[...] = xp.matmul(x[:, None, :], x[:, :, None])[:, 0, 0]
         elif self._operation == "ASUM":
-            magnitude = (self._magnitude if self.device.is_host else DeviceBlob(self._magnitude)).data
+            magnitude = self.array(self._magnitude)
             xp.abs(x, out=magnitude)
             magnitude.sum(axis=1, out=y)
         else:
