@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import DataError, LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case, run_layer
+from bicerin.testing import LayerConformance, layer_case
 
 LEFT, RIGHT, UPPER = (0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0), (0.0, 0.0, 0.4, 0.5)
 
@@ -38,66 +38,66 @@ class TestDetectionEvaluate(LayerConformance):
     ]
 
 
-def evaluate(options, found, truth, dtype=np.float64):
+def evaluate(run_layer, options, found, truth, dtype=np.float64):
     run = run_layer(detection_evaluate(options), [found, truth], dtype=dtype)
     run.forward()
     return run.top[0].data[0, 0].tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows(dtype):
-    rows = evaluate("", *SOME, dtype)
+def test_rows(run_layer, dtype):
+    rows = evaluate(run_layer, "", *SOME, dtype)
     assert rows[:2] == [[-1, 1, 2, -1, -1], [-1, 2, 1, -1, -1]]
     assert np.allclose(rows[2:], [[0, 1, 0.9, 1, 0], [0, 1, 0.8, 0, 1], [0, 2, 0.7, 0, 1], [1, 1, 0.6, 0, 1]])
 
 
-def test_the_best_score_is_right_and_others_of_the_object_are_wrong():
+def test_the_best_score_is_right_and_others_of_the_object_are_wrong(run_layer):
     found = detections((0, 1, 0.2, LEFT), (0, 1, 0.9, LEFT), (0, 1, 0.5, RIGHT))
-    rows = evaluate("", found, truths((0, 1, LEFT), (0, 1, RIGHT)))
+    rows = evaluate(run_layer, "", found, truths((0, 1, LEFT), (0, 1, RIGHT)))
     assert np.allclose(rows[2:], [[0, 1, 0.9, 1, 0], [0, 1, 0.5, 1, 0], [0, 1, 0.2, 0, 1]])
 
 
 @pytest.mark.parametrize(("threshold", "right"), [(0.3, 1), (0.49, 1), (0.51, 0)])
-def test_the_threshold(threshold, right):
-    rows = evaluate(f"overlap_threshold: {threshold}", detections((0, 1, 0.9, UPPER)), truths((0, 1, LEFT)))
+def test_the_threshold(run_layer, threshold, right):
+    rows = evaluate(run_layer, f"overlap_threshold: {threshold}", detections((0, 1, 0.9, UPPER)), truths((0, 1, LEFT)))
     assert rows[2][3:] == [right, 1 - right]
 
 
 @pytest.mark.parametrize(("option", "number", "status"), [("true", 2, [1, 0]), ("false", 1, [0, 0])])
-def test_difficult_objects(option, number, status):
+def test_difficult_objects(run_layer, option, number, status):
     found = detections((0, 1, 0.9, LEFT), (0, 1, 0.8, RIGHT))
-    rows = evaluate(f"evaluate_difficult_gt: {option}", found, truths((0, 1, LEFT, 1), (0, 1, RIGHT)))
+    rows = evaluate(run_layer, f"evaluate_difficult_gt: {option}", found, truths((0, 1, LEFT, 1), (0, 1, RIGHT)))
     assert rows[0] == [-1, 1, number, -1, -1]
     assert [row[3:] for row in rows[2:]] == [status, [1, 0]]
 
 
-def test_images_without_objects_or_detections():
+def test_images_without_objects_or_detections(run_layer):
     found = detections((0, -1, -1, (-1, -1, -1, -1)), (1, 2, 0.3, LEFT), (1, 2, 0.6, LEFT))
-    rows = evaluate("", found, truths((0, 1, LEFT)))
+    rows = evaluate(run_layer, "", found, truths((0, 1, LEFT)))
     assert rows[:2] == [[-1, 1, 1, -1, -1], [-1, 2, 0, -1, -1]]
     # Where there is nothing to be found, they stay in order.
     assert np.allclose(rows[2:], [[1, 2, 0.3, 0, 1], [1, 2, 0.6, 0, 1]])
 
 
-def test_ground_truth_ends_at_the_first_row_of_image_minus_1():
+def test_ground_truth_ends_at_the_first_row_of_image_minus_1(run_layer):
     empty = (-1, -1, (-1, -1, -1, -1))
-    rows = evaluate("", detections((0, 1, 0.9, LEFT)), truths(empty, (0, 1, LEFT)))
+    rows = evaluate(run_layer, "", detections((0, 1, 0.9, LEFT)), truths(empty, (0, 1, LEFT)))
     assert rows == [[-1, 1, 0, -1, -1], [-1, 2, 0, -1, -1], [0, 1, 0.9, 0, 1]]
 
 
-def test_no_detections_at_all():
+def test_no_detections_at_all(run_layer):
     nothing = np.full((1, 1, 2, 7), -1.0)
-    assert len(evaluate("", nothing, truths((0, 1, LEFT)))) == 2
+    assert len(evaluate(run_layer, "", nothing, truths((0, 1, LEFT)))) == 2
 
 
-def test_another_background():
+def test_another_background(run_layer):
     found, truth = detections((0, 0, 0.9, LEFT)), truths((0, 0, LEFT))
-    rows = evaluate("background_label_id: 2", found, truth)
+    rows = evaluate(run_layer, "background_label_id: 2", found, truth)
     assert rows == [[-1, 0, 1, -1, -1], [-1, 1, 0, -1, -1], [0, 0, 0.9, 1, 0]]
 
 
 @pytest.mark.parametrize(("height", "right"), [(1000, 0), (10, 1)])
-def test_in_pixels(tmp_path, height, right):
+def test_in_pixels(run_layer, tmp_path, height, right):
     """An edge of one pixel counts, which brings a low image's overlap above the threshold."""
     (tmp_path / "sizes").write_text(f"first {height} 100\nsecond 10 10\n")
     options = f'name_size_file: "{tmp_path}/sizes" overlap_threshold: 0.52'
@@ -118,12 +118,12 @@ def test_in_pixels(tmp_path, height, right):
         (detection_evaluate('name_size_file: "/none"'), DataError, "Failed to open name size file"),
     ],
 )
-def test_wrong_options(text, error, message):
+def test_wrong_options(run_layer, text, error, message):
     with pytest.raises(error, match=message):
         run_layer(text, SOME)
 
 
-def test_wrong_inputs():
+def test_wrong_inputs(run_layer):
     with pytest.raises(ShapeError, match="detections has the shape"):
         run_layer(detection_evaluate(), [np.zeros((1, 1, 2, 8)), SOME[1]])
     with pytest.raises(LayerError, match="Found background label in the detection results: 0"):

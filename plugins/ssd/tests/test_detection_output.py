@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import DataError, LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case, run_layer
+from bicerin.testing import LayerConformance, layer_case
 from bicerin_ssd.box_code import decode
 
 PRIORS = 12
@@ -111,7 +111,7 @@ DEFAULTS = {"code": "CORNER", "encoded": False, "background": 0, "least": -1.0, 
         ("nms_param { nms_threshold: 0.5 top_k: 6 } keep_top_k: 5", {"threshold": 0.5, "top_k": 6, "keep": 5}),
     ],
 )
-def test_detections(options, arguments, loc_classes, dtype):
+def test_detections(run_layer, options, arguments, loc_classes, dtype):
     arrays = inputs(loc_classes=loc_classes)
     share = str(loc_classes == 1).lower()
     run = run_layer(detection_output(f"num_classes: 3 share_location: {share} {options}"), arrays, dtype=dtype)
@@ -122,13 +122,13 @@ def test_detections(options, arguments, loc_classes, dtype):
 
 
 @pytest.mark.parametrize("images", [1, 3])
-def test_nothing_found(images):
+def test_nothing_found(run_layer, images):
     run = run_layer(detection_output("num_classes: 3 confidence_threshold: 2"), inputs(images))
     run.forward()
     assert run.top[0].data.tolist() == [[[[image, *[-1] * 6] for image in range(images)]]]
 
 
-def test_visualize_is_a_warning(caplog):
+def test_visualize_is_a_warning(run_layer, caplog):
     with caplog.at_level(logging.WARNING, "bicerin.ssd"):
         run = run_layer(detection_output("num_classes: 3 visualize: true"), [*inputs(), np.zeros((2, 3, 4, 4))])
     assert "visualize is not supported" in caplog.text
@@ -145,7 +145,7 @@ def test_visualize_is_a_warning(caplog):
         ("num_classes: 3 nms_param { eta: 1.5 }", "eta is greater than 0 and at most 1, not 1.5"),
     ],
 )
-def test_wrong_options(options, message):
+def test_wrong_options(run_layer, options, message):
     with pytest.raises(LayerError, match=message):
         run_layer(detection_output(options), inputs())
 
@@ -160,7 +160,7 @@ def test_wrong_options(options, message):
         (2, (1, 2, 46), "have the shape"),
     ],
 )
-def test_wrong_shapes(index, shape, message):
+def test_wrong_shapes(run_layer, index, shape, message):
     arrays = inputs()
     arrays[index] = np.zeros(shape)
     with pytest.raises(ShapeError, match=message):
@@ -208,27 +208,27 @@ def certain(rows):
 ROWS = [(1, (0.1, 0.2, 0.5, 0.8)), (2, (-0.5, 0.1, 0.55, 2)), (1, (0, 0, 1, 1))]
 
 
-def saved(save, tmp_path, form, **more):
+def saved(run_layer, save, tmp_path, form, **more):
     run = run_layer(detection_output(save(form, **more)), certain(ROWS))
     run.forward()
     return {path.name: path.read_text() for path in (tmp_path / "out/here").iterdir()}
 
 
-def test_voc(save, tmp_path):
-    assert saved(save, tmp_path, "VOC") == {
+def test_voc(run_layer, save, tmp_path):
+    assert saved(run_layer, save, tmp_path, "VOC") == {
         "det_17.txt": "139 0.75 20 20 100 80\nlast 0.75 0 0 10 10\n",
         "det_dog.txt": "beach 0.75 0 5 22 50\n",
     }
 
 
-def test_ilsvrc(save, tmp_path):
-    assert saved(save, tmp_path, "ILSVRC") == {
+def test_ilsvrc(run_layer, save, tmp_path):
+    assert saved(run_layer, save, tmp_path, "ILSVRC") == {
         "det_.txt": "139 1 0.75 20 20 100 80\nbeach 2 0.75 0 5 22 50\nlast 1 0.75 0 0 10 10\n"
     }
 
 
-def test_coco(save, tmp_path):
-    (text,) = saved(save, tmp_path, "COCO").values()
+def test_coco(run_layer, save, tmp_path):
+    (text,) = saved(run_layer, save, tmp_path, "COCO").values()
     assert json.loads(text) == [
         {"image_id": 139, "category_id": 17, "bbox": [20, 20, 80, 60], "score": 0.75},
         {"image_id": "beach", "category_id": "dog", "bbox": [0, 5, 22, 45], "score": 0.75},
@@ -236,7 +236,7 @@ def test_coco(save, tmp_path):
     ]
 
 
-def test_files_are_written_when_all_images_were_tested(save, tmp_path):
+def test_files_are_written_when_all_images_were_tested(run_layer, save, tmp_path):
     run = run_layer(detection_output(save("ILSVRC", num_test_image="2")), certain(ROWS[:1]))
     folder = tmp_path / "out/here"
     run.forward()
@@ -250,7 +250,7 @@ def test_files_are_written_when_all_images_were_tested(save, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["label_map_file", "name_size_file", "output_format"])
-def test_without_all_of_them_nothing_is_saved(missing, save, tmp_path, caplog):
+def test_without_all_of_them_nothing_is_saved(run_layer, missing, save, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "bicerin.ssd"):
         run_layer(detection_output(save("VOC", **{missing: None})), certain(ROWS)).forward()
     assert f"provide {missing} to output results to files" in caplog.text
@@ -266,7 +266,7 @@ def test_without_all_of_them_nothing_is_saved(missing, save, tmp_path, caplog):
         ("VOC", {"name_size_file": '"/none"'}, DataError, "Failed to open name size file: /none"),
     ],
 )
-def test_what_is_wrong_with_them(form, more, error, message, save):
+def test_what_is_wrong_with_them(run_layer, form, more, error, message, save):
     with pytest.raises(error, match=message):
         run_layer(detection_output(save(form, **more)), certain(ROWS))
 
@@ -279,13 +279,13 @@ def test_what_is_wrong_with_them(form, more, error, message, save):
         ("sizes.txt", "one 2", 'sizes.txt:1: "one 2" is not "name height width"'),
     ],
 )
-def test_broken_files(name, text, message, save, tmp_path):
+def test_broken_files(run_layer, name, text, message, save, tmp_path):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         run_layer(detection_output(save("VOC")), certain(ROWS))
 
 
-def test_a_label_without_a_name(save, tmp_path):
+def test_a_label_without_a_name(run_layer, save, tmp_path):
     (tmp_path / "labels.prototxt").write_text('item { name: "none" label: 0 }')
     with pytest.raises(DataError, match="Cannot find label: 1 in the label map"):
         run_layer(detection_output(save("COCO")), certain(ROWS)).forward()

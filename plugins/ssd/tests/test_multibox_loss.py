@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import LayerConformance, check_gradient, layer_case, run_layer
+from bicerin.testing import LayerConformance, check_gradient, layer_case
 from bicerin_ssd.box_code import decode, encode
 
 PRIORS, CLASSES, IMAGES = 16, 3, 3
@@ -298,7 +298,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("options", "arguments"), OPTIONS)
-def test_loss(options, arguments, seed):
+def test_loss(run_layer, options, arguments, seed):
     arrays = inputs(1 if arguments.get("share", True) else CLASSES, seed)
     run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
     assert np.isclose(run.forward(), expected(arrays, **arguments), rtol=1e-6)
@@ -306,7 +306,7 @@ def test_loss(options, arguments, seed):
 
 @pytest.mark.parametrize("mining", ["NONE", "MAX_NEGATIVE"])
 @pytest.mark.parametrize("softmax", [True, False])
-def test_another_background(mining, softmax):
+def test_another_background(run_layer, mining, softmax):
     arrays = inputs(truths=((0, 1), (0, 0), (2, 1)))
     kind = "SOFTMAX" if softmax else "LOGISTIC"
     options = f"background_label_id: 2 mining_type: {mining} conf_loss_type: {kind}"
@@ -315,14 +315,14 @@ def test_another_background(mining, softmax):
 
 
 @pytest.mark.parametrize("normalization", ["FULL", "VALID", "BATCH_SIZE", "NONE"])
-def test_normalization(normalization):
+def test_normalization(run_layer, normalization):
     arrays = inputs()
     run = run_layer(multibox_loss(loss=f"normalization: {normalization}"), arrays, dtype=np.float64)
     assert np.isclose(run.forward(), expected(arrays, normalization=normalization), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("normalize", "normalization"), [("true", "VALID"), ("false", "BATCH_SIZE")])
-def test_the_deprecated_normalize(normalize, normalization):
+def test_the_deprecated_normalize(run_layer, normalize, normalization):
     arrays = inputs()
     run = run_layer(multibox_loss(loss=f"normalize: {normalize}"), arrays, dtype=np.float64)
     assert np.isclose(run.forward(), expected(arrays, normalization=normalization), rtol=1e-6)
@@ -338,7 +338,7 @@ def test_gradient_of_locations_of_each_class(options):
     check_gradient(multibox_loss(f"mining_type: NONE {options}"), inputs(CLASSES), check_bottom=(0, 1))
 
 
-def test_the_gradient_with_variances_in_the_targets_leaves_these_out():
+def test_the_gradient_with_variances_in_the_targets_leaves_these_out(run_layer):
     arrays = inputs()
     run = run_layer(multibox_loss("encode_variance_in_target: true"), arrays, dtype=np.float64)
     run.forward()
@@ -358,7 +358,7 @@ def test_the_gradient_with_variances_in_the_targets_leaves_these_out():
 
 
 @pytest.mark.parametrize(("which", "options"), [((True, False), "loc_weight: 1"), ((False, True), "loc_weight: 0")])
-def test_propagate_down_says_what_counts(which, options):
+def test_propagate_down_says_what_counts(run_layer, which, options):
     arrays = inputs()
     flags = " ".join(f"propagate_down: {str(flag).lower()}" for flag in (*which, False, False))
     text = f'type: "MultiBoxLoss" multibox_loss_param {{ num_classes: {CLASSES} }} {flags}'
@@ -367,7 +367,7 @@ def test_propagate_down_says_what_counts(which, options):
     assert np.isclose(run.forward(), only_confidence if which[1] else whole - only_confidence)
 
 
-def test_classes_that_do_not_matter():
+def test_classes_that_do_not_matter(run_layer):
     arrays = inputs()
     arrays[1] = arrays[1][:, : PRIORS * 2]
     text = 'type: "MultiBoxLoss" multibox_loss_param { num_classes: 2 map_object_to_agnostic: true }'
@@ -376,7 +376,7 @@ def test_classes_that_do_not_matter():
     assert np.isclose(both, run_layer(text.replace("true", "false"), arrays, dtype=np.float64).forward())
 
 
-def test_no_objects_at_all():
+def test_no_objects_at_all(run_layer):
     arrays = inputs(truths=())
     run = run_layer(multibox_loss(), arrays)
     assert run.forward() == 0
@@ -387,7 +387,7 @@ def test_no_objects_at_all():
     assert everything.forward() > 0
 
 
-def test_another_number_of_objects():
+def test_another_number_of_objects(run_layer):
     run = run_layer(multibox_loss(), inputs(), dtype=np.float64)
     run.forward()
     other = inputs(seed=3, truths=((1, 2),))
@@ -408,12 +408,12 @@ def test_another_number_of_objects():
         ("map_object_to_agnostic: true", "map_object_to_agnostic needs num_classes 2, not 3"),
     ],
 )
-def test_wrong_options(options, message):
+def test_wrong_options(run_layer, options, message):
     with pytest.raises(LayerError, match=message):
         run_layer(multibox_loss(options), inputs(CLASSES if "share" in options else 1))
 
 
-def test_num_classes_is_needed():
+def test_num_classes_is_needed(run_layer):
     with pytest.raises(LayerError, match="Must provide num_classes"):
         run_layer('type: "MultiBoxLoss"', inputs())
 
@@ -427,7 +427,7 @@ def test_num_classes_is_needed():
         (3, (1, 1, 4, 7), r"ground truth has the shape \(1, 1, rows, 8\), not \(1, 1, 4, 7\)"),
     ],
 )
-def test_wrong_shapes(index, shape, message):
+def test_wrong_shapes(run_layer, index, shape, message):
     arrays = inputs()
     arrays[index] = np.zeros(shape)
     with pytest.raises(ShapeError, match=message):
@@ -437,13 +437,13 @@ def test_wrong_shapes(index, shape, message):
 @pytest.mark.parametrize(
     ("label", "message"), [(0, "Found background label in the dataset"), (3, "has the label 3, and num_classes is 3")]
 )
-def test_wrong_labels(label, message):
+def test_wrong_labels(run_layer, label, message):
     with pytest.raises(LayerError, match=message):
         run_layer(multibox_loss(), inputs(truths=((0, label),))).forward()
 
 
 @pytest.mark.parametrize(("index", "what"), [(2, "prior"), (3, "label")])
-def test_only_predictions_have_a_gradient(index, what):
+def test_only_predictions_have_a_gradient(run_layer, index, what):
     run = run_layer(multibox_loss(), inputs())
     run.forward()
     with pytest.raises(LayerError, match=f"cannot backpropagate to {what} inputs"):

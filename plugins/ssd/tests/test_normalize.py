@@ -7,7 +7,7 @@ import pytest
 
 from bicerin.errors import ShapeError
 from bicerin.layer import create_layer
-from bicerin.testing import LayerConformance, layer_case, run_layer
+from bicerin.testing import LayerConformance, layer_case
 
 PIXEL = "across_spatial: false"
 FILLED = 'scale_filler { type: "constant" value: 20 }'
@@ -40,7 +40,7 @@ class TestNormalize(LayerConformance):
 
 @pytest.mark.parametrize("across", [True, False])
 @pytest.mark.parametrize("shared", [True, False])
-def test_definition(across, shared):
+def test_definition(run_layer, across, shared):
     data = np.random.default_rng(1).normal(size=(2, 4, 3, 5))
     options = f"across_spatial: {str(across).lower()} channel_shared: {str(shared).lower()} eps: 0.1"
     scale = np.array(3.0) if shared else np.array([1.0, 2.0, 3.0, 4.0])
@@ -54,7 +54,7 @@ def test_definition(across, shared):
 
 
 @pytest.mark.parametrize("options", ["", PIXEL, f"{PIXEL} channel_shared: false"])
-def test_in_place_is_the_same(options):
+def test_in_place_is_the_same(run_layer, options):
     data = np.random.default_rng(1).normal(size=(2, 4, 3, 5))
     seed = np.random.default_rng(2).normal(size=data.shape)
     found = []
@@ -69,18 +69,18 @@ def test_in_place_is_the_same(options):
         assert np.allclose(plain, placed, rtol=1e-12)
 
 
-def test_one_factor_may_be_stored_with_an_axis():
+def test_one_factor_may_be_stored_with_an_axis(run_layer):
     run = run_layer(normalize(f"{PIXEL} {FILLED}"), [np.ones((1, 2, 1, 1))])
     message = run.layer.to_proto()
     del message.blobs[0].shape.dim[:]
     message.blobs[0].shape.dim.append(1)
-    layer = create_layer(message)
+    layer = create_layer(message, device=run.layer.device)
     layer.set_up(run.bottom, run.top)
     assert layer.blobs[0].shape == ()
     assert layer.blobs[0].data == 20
 
 
-def test_the_scale_is_not_learnt_where_it_is_fixed():
+def test_the_scale_is_not_learnt_where_it_is_fixed(run_layer):
     run = run_layer(normalize(), [np.ones((1, 2, 1, 1))])
     run.layer.set_param_propagate_down(0, False)
     run.forward()
@@ -89,7 +89,7 @@ def test_the_scale_is_not_learnt_where_it_is_fixed():
     assert run.layer.blobs[0].diff == 0
 
 
-def test_wrong_shapes():
+def test_wrong_shapes(run_layer):
     with pytest.raises(ShapeError, match="Number of axes of bottom blob must be >=2, not 1"):
         run_layer(normalize(), [np.zeros(3)])
     run = run_layer(normalize("channel_shared: false"), [np.zeros((1, 3, 2, 2))])

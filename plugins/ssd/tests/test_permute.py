@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case, run_layer
+from bicerin.testing import LayerConformance, layer_case
 
 
 def permute(*order: int) -> str:
@@ -26,7 +26,7 @@ class TestPermute(LayerConformance):
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_order(order):
+def test_order(run_layer, order):
     data = np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5)
     run = run_layer(permute(*order), [data])
     run.forward()
@@ -43,12 +43,12 @@ def test_order(order):
         ((0, 4), ShapeError, "order should be less than the input dimension"),
     ],
 )
-def test_wrong_orders(order, error, message):
+def test_wrong_orders(run_layer, order, error, message):
     with pytest.raises(error, match=message):
         run_layer(permute(*order), [np.zeros((2, 3, 4, 5))])
 
 
-def test_a_bottom_with_other_axes():
+def test_a_bottom_with_other_axes(run_layer):
     run = run_layer(permute(2), [np.zeros((2, 3, 4))])
     run.bottom[0].reshape(2, 3)
     with pytest.raises(ShapeError, match="for 2 axes"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case, run_layer
+from bicerin.testing import LayerConformance, layer_case
 
 FIRST = "min_size: 30 max_size: 60 aspect_ratio: 2 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2"
 
@@ -77,7 +77,7 @@ def expected(cells, image, sizes, *, most=(), ratios=(), flip=True, step=None, o
         ("min_size: 30.7 max_size: 60.9", {"sizes": [30], "most": [60]}),  # Cut to whole pixels, as SSD's Caffe does.
     ],
 )
-def test_boxes(options, arguments, dtype):
+def test_boxes(run_layer, options, arguments, dtype):
     run = run_layer(prior_box(options), [np.zeros((1, 4, 3, 5)), np.zeros((1, 3, 90, 150))], dtype=dtype)
     run.forward()
     boxes = expected((3, 5), **{"image": (90, 150), **arguments})
@@ -88,14 +88,14 @@ def test_boxes(options, arguments, dtype):
 @pytest.mark.parametrize(
     ("given", "expected_variance"), [([], [0.1] * 4), ([0.3], [0.3] * 4), ([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4])]
 )
-def test_variances(given, expected_variance):
+def test_variances(run_layer, given, expected_variance):
     options = " ".join(["min_size: 3", *(f"variance: {value}" for value in given)])
     run = run_layer(prior_box(options), [np.zeros((1, 1, 2, 2)), np.zeros((1, 3, 9, 9))])
     run.forward()
     assert np.allclose(run.top[0].data[0, 1].reshape(-1, 4), expected_variance)
 
 
-def test_another_image():
+def test_another_image(run_layer):
     run = run_layer(prior_box("min_size: 30"), [np.zeros((1, 1, 2, 2)), np.zeros((1, 3, 90, 150))])
     run.forward()
     run.bottom[1].reshape(1, 3, 60, 60)
@@ -103,7 +103,7 @@ def test_another_image():
     assert np.allclose(run.top[0].data[0, 0].reshape(-1, 4), expected((2, 2), (60, 60), [30]), atol=1e-6)
 
 
-def test_the_bottoms_have_gradient_zero():
+def test_the_bottoms_have_gradient_zero(run_layer):
     run = run_layer(prior_box("min_size: 30"), [np.zeros((1, 1, 2, 2)), np.zeros((1, 3, 9, 9))])
     run.forward()
     run.bottom[0].diff.fill(3)
@@ -129,12 +129,12 @@ def test_the_bottoms_have_gradient_zero():
         ("min_size: 30 step: -1", "step should be larger than 0"),
     ],
 )
-def test_wrong_options(options, message):
+def test_wrong_options(run_layer, options, message):
     with pytest.raises(LayerError, match=message):
         run_layer(prior_box(options), [np.zeros((1, 1, 2, 2)), np.zeros((1, 3, 9, 9))])
 
 
 @pytest.mark.parametrize("shapes", [((1, 2), (1, 3, 9, 9)), ((1, 1, 2, 2), (1, 3)), ((1, 1, 0, 2), (1, 3, 9, 9))])
-def test_wrong_shapes(shapes):
+def test_wrong_shapes(run_layer, shapes):
     with pytest.raises(ShapeError):
         run_layer(prior_box("min_size: 3"), [np.zeros(shape) for shape in shapes])

@@ -12,5 +12,5 @@ from bicerin.testing import check_recorded, recorded_cases
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", recorded_cases(Path(__file__).parent / "recorded"), ids=lambda path: path.stem)
-def test_recorded(case: Path, dtype: type) -> None:
-    check_recorded(case, dtype=dtype)
+def test_recorded(case: Path, dtype: type, device: str) -> None:
+    check_recorded(case, dtype=dtype, device=device)

@@ -15,6 +15,9 @@ import numpy as np
 
 from bicerin.errors import LayerError
 
+#: What kernels call the codes: their numbers in the schema.
+NUMBERS = {"CORNER": 1, "CENTER_SIZE": 2, "CORNER_SIZE": 3}
+
 
 def code_name(param: Any) -> str:
     """The name of a message's `code_type`."""

@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError
 from bicerin_ssd.resize import mode_name, padded_part
+
+#: Decoding, matching and suppression on a device, for several layers.
+CUDA = CudaSource(__file__, "boxes.cu")
 
 
 def sizes(boxes: np.ndarray, normalized: bool = True) -> np.ndarray:

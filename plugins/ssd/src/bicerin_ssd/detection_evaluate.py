@@ -24,12 +24,17 @@ class DetectionEvaluateLayer(Layer):
     one for each detection: image, label, score, and 1, 0 where it is right, 0, 1 where it is wrong, or 0, 0 where it
     found a difficult object that does not count.
 
-    With `name_size_file`, boxes are compared in pixels of the images that it lists. Source: the DetectionEvaluateLayer
-    of SSD's Caffe.
+    With `name_size_file`, boxes are compared in pixels of the images that it lists.
+
+    It is for the host on every device: it runs in tests alone, its table of a few hundred rows is read there, which
+    makes the average precision of it, and the table's length depends on the detections.
+
+    Source: the DetectionEvaluateLayer of SSD's Caffe.
     """
 
     type = "DetectionEvaluate"
     counts = BlobCounts(bottom=2, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.detection_evaluate_param
@@ -57,14 +62,14 @@ class DetectionEvaluateLayer(Layer):
         top[0].reshape(1, 1, len(self.labels) + found, 5)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        detections = bottom[0].data[0, 0]
+        detections = bottom[0].cpu_data[0, 0]
         detections = detections[detections[:, 0] != -1]
         # What finds nothing in an image gives one row with no label; the image still counts in the list of sizes.
         images = detections[:, 0].astype(np.int64)
         labelled = detections[:, 1] != -1
         if (detections[:, 1] == self.background).any():
             raise LayerError(f"Found background label in the detection results: {self.background}.")
-        given = bottom[1].data[0, 0]
+        given = bottom[1].cpu_data[0, 0]
         ends = np.flatnonzero(given[:, 0] == -1)
         truth = read_ground_truth(given[: ends[0]] if len(ends) else given, self.background, use_difficult=True)
         counted = truth.labels if self.use_difficult else truth.labels[~truth.difficult]
@@ -83,6 +88,8 @@ class DetectionEvaluateLayer(Layer):
                 judged = self._judged(found[found[:, 1] == label], truth, places, int(label), size)
                 rows[done : done + len(judged)] = judged
                 done += len(judged)
+
+    forward_gpu = forward_cpu
 
     def _size(self) -> tuple[int, int] | None:
         """Height and width of the next image in the list; which starts again after the last."""

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer, between
-from bicerin_ssd.box_code import code_name, decode
+from bicerin_ssd import boxes as box_arithmetic
+from bicerin_ssd.box_code import NUMBERS, code_name, decode
 from bicerin_ssd.result_files import ResultFiles
 from bicerin_ssd.suppression_kernels import suppress
 
@@ -32,6 +34,8 @@ class DetectionOutputLayer(Layer):
 
     type = "DetectionOutput"
     counts = BlobCounts(bottom=between(3, 4), top=1)
+    allows_in_place = False
+    cuda = CudaSource(__file__, "detection_output.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.detection_output_param
@@ -77,10 +81,12 @@ class DetectionOutputLayer(Layer):
         if bottom[1].shape[:1] != bottom[0].shape[:1]:
             raise ShapeError(f"locations are of {number} images, and scores of {bottom[1].shape[:1]}.")
         self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
-        limit = self.priors if self.top_k < 0 else min(self.priors, self.top_k)
-        if self.kept.shape != (number, self.num_classes, limit):
-            self.kept = np.empty((number, self.num_classes, limit), np.int64)
-            self.found = np.empty((number, self.num_classes), np.int64)
+        self.number = number
+        self.limit = self.priors if self.top_k < 0 else min(self.priors, self.top_k)
+        shape = (number, self.num_classes, self.limit)
+        if self.device.is_host and self.kept.shape != shape:
+            self.kept = np.empty(shape, np.int64)
+            self.found = np.empty(shape[:2], np.int64)
         # How many there are is known after the forward pass.
         top[0].reshape(1, 1, 1, 7)
 
@@ -88,11 +94,9 @@ class DetectionOutputLayer(Layer):
         return False
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        number = len(self.found)
-        priors, variances = bottom[2].data.reshape(2, self.priors, 4)
-        predictions = bottom[0].data.reshape(number, self.priors, self.loc_classes, 4)
-        scores = bottom[1].data.reshape(number, self.priors, self.num_classes)
-        boxes = decode(self.code, priors, None if self.variance_in_target else variances, predictions)
+        number = self.number
+        scores = bottom[1].cpu_data.reshape(number, self.priors, self.num_classes)
+        boxes = self._boxes(bottom)
         least, threshold, eta = map(scores.dtype.type, (self.score_threshold, self.nms_threshold, self.eta))
         suppress(boxes, scores, self.background, least, threshold, eta, self.top_k, self.kept, self.found)
         images = [self._best(image, boxes[image], scores[image]) for image in range(number)]
@@ -100,6 +104,12 @@ class DetectionOutputLayer(Layer):
         if self.files is not None:
             for rows in images:
                 self.files.add(rows[:, 1:])
+
+    def _boxes(self, bottom: Sequence[Blob]) -> np.ndarray:
+        """The predicted boxes, shape (N, P, L, 4)."""
+        priors, variances = bottom[2].cpu_data.reshape(2, self.priors, 4)
+        predictions = bottom[0].cpu_data.reshape(self.number, self.priors, self.loc_classes, 4)
+        return decode(self.code, priors, None if self.variance_in_target else variances, predictions)
 
     def _best(self, image: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The rows of one image's detections."""
@@ -116,6 +126,81 @@ class DetectionOutputLayer(Layer):
         rows[:, 2] = scores[places, labels]
         rows[:, 3:] = boxes[places, labels if self.loc_classes > 1 else 0]
         return rows
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Only how many detections there are is read from the device: the top's shape depends on it."""
+        xp, number = self.device.xp, 0
+        if self.number and self.priors:
+            number = self._detect(xp, [blob.const_gpu_data for blob in bottom[:3]], top[0])
+        if number < 0:
+            self._boxes(bottom)  # raises the error
+        if not number:
+            _log.info("Couldn't find any detections")
+            top[0].reshape(1, 1, self.number, 7)
+            rows = top[0].gpu_data
+            rows.fill(-1)
+            rows[0, 0, :, 0] = xp.arange(self.number)
+        if self.files is not None:
+            found = top[0].cpu_data[0, 0, :number]
+            for image in range(self.number):
+                self.files.add(found[found[:, 0] == image, 1:])
+
+    def _detect(self, xp: Any, bottom: Sequence[Any], top: Blob) -> int:
+        """Write the detections to the top; returns how many there are, or -1 if a prior box has no extent."""
+        locations, scores, priors = bottom
+        images, places, classes, limit = self.number, self.priors, self.num_classes, self.limit
+        shared = box_arithmetic.CUDA.on(self.device, self.dtype)
+
+        boxes, faults = xp.empty(locations.shape, self.dtype), xp.zeros(1, np.int32)
+        code, scaled = NUMBERS[self.code], not self.variance_in_target
+        shared.decode(boxes.size // 4, priors, locations, boxes, faults, code, scaled, places, self.loc_classes)
+
+        by_class = xp.ascontiguousarray(scores.reshape(images, places, classes).transpose(0, 2, 1))
+        candidates = by_class > self.score_threshold
+        order = xp.argsort(xp.where(candidates, -by_class, np.inf), axis=2, kind="stable")[:, :, :limit]
+        kept, counts = xp.empty(order.shape, np.int32), xp.empty((images, classes), np.int32)
+        shared.suppress.blocks(
+            counts.size,
+            boxes,
+            xp.ascontiguousarray(order, np.int32),
+            candidates.sum(axis=2, dtype=np.int32),
+            kept,
+            counts,
+            self.nms_threshold,
+            self.eta,
+            -1,
+            self.background,
+            limit,
+            classes,
+            self.loc_classes,
+            places * self.loc_classes * 4,
+        )
+
+        chosen = self._chosen(xp, scores, kept, counts)
+        ends = xp.cumsum(chosen, dtype=np.int32)
+        last = ends[-1:] if ends.size else xp.zeros(1, np.int32)
+        number = int(self.device.read_number(xp.where(faults > 0, -1, last)))
+        if number > 0:
+            top.reshape(1, 1, number, 7)
+            rows = top.gpu_data
+            self.kernels.write_rows(
+                chosen.size, boxes, scores, kept, chosen, ends, rows, limit, places, classes, self.loc_classes
+            )
+        return number
+
+    def _chosen(self, xp: Any, scores: Any, kept: Any, counts: Any) -> Any:
+        """1 for each of `kept` that is among the `keep_top_k` best of its image, else 0: int32, shape (N * C * limit,)."""
+        images, classes, limit = kept.shape
+        keep = min(self.keep_top_k, classes * limit)
+        if keep < 0:
+            return (xp.arange(limit) < counts[:, :, None]).astype(np.int32).reshape(-1)
+        chosen = xp.zeros(kept.size, np.int32)
+        if keep:
+            negated = xp.full((images, classes * limit), np.inf, self.dtype)
+            self.kernels.negated_scores(kept.size, scores, kept, counts, negated, limit, self.priors, classes)
+            order = xp.ascontiguousarray(xp.argsort(negated, axis=1, kind="stable")[:, :keep], np.int32)
+            self.kernels.choose_first(order.size, order, counts, chosen, keep, limit, classes)
+        return chosen
 
     @staticmethod
     def _fill(images: Sequence[np.ndarray], top: Blob) -> None:

@@ -19,6 +19,7 @@ class PermuteLayer(ArrayLayer):
 
     type = "Permute"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.given: list[int] = list(self.param.permute_param.order)

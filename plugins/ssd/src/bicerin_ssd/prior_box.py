@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import BlobCounts
 
 
-class PriorBoxLayer(Layer):
+class PriorBoxLayer(ArrayLayer):
     """For each cell of a feature map and each `min_size`: a square of that size, one of sqrt(min_size * max_size), and,
     for each aspect ratio r, width = min_size * sqrt(r), height = min_size / sqrt(r); with `flip` for 1 / r too.
 
@@ -27,6 +28,7 @@ class PriorBoxLayer(Layer):
 
     type = "PriorBox"
     counts = BlobCounts(bottom=2, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.prior_box_param
@@ -46,41 +48,41 @@ class PriorBoxLayer(Layer):
             raise ShapeError(f"the feature map has no cells: height {cells[0]}, width {cells[1]}.")
         top[0].reshape(1, 2, cells[0] * cells[1] * len(self.box_sizes) * 4)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         cells = bottom[0].shape[2:]
         image = self.image_size or bottom[1].shape[2:]
         if self._made_for != (cells, image):
-            # They depend on shapes alone, so that all passes after the first copy them.
-            self._priors = self._boxes(cells, image)
+            # They depend on shapes alone, so that all passes after the first write what is there.
+            self._priors = self._boxes(xp, cells, image)
             self._made_for = (cells, image)
         top[0].data[...] = self._priors
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward_array(
+        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
         # Values do not matter, but what feeds a feature map may ask.
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
 
-    def _boxes(self, cells: Sequence[int], image: Sequence[int]) -> np.ndarray:
+    def _boxes(self, xp: Any, cells: Sequence[int], image: Sequence[int]) -> Any:
         """Row 0 the boxes, row 1 the variances; shape (1, 2, H * W * priors * 4)."""
         steps: Sequence[Any] = self.step or tuple(
             np.float32(size) / np.float32(count) for size, count in zip(image, cells, strict=True)
         )
         rows, columns = (
-            ((np.arange(count, dtype=np.float32) + self.offset) * np.float32(step)).astype(np.float64)
+            ((xp.arange(count, dtype=np.float32) + self.offset) * np.float32(step)).astype(np.float64)
             for count, step in zip(cells, steps, strict=True)
         )
-        half = self.box_sizes.astype(np.float64) / 2
-        boxes = np.empty((len(rows), len(columns), len(half), 2, 2))
-        boxes[..., 0, 0] = columns[None, :, None] - half[:, 0]
-        boxes[..., 0, 1] = rows[:, None, None] - half[:, 1]
-        boxes[..., 1, 0] = columns[None, :, None] + half[:, 0]
-        boxes[..., 1, 1] = rows[:, None, None] + half[:, 1]
-        boxes /= (image[1], image[0])
+        half = xp.asarray(self.box_sizes, np.float64) / 2
+        boxes = xp.empty((*cells, len(half), 2, 2))
+        for side, sign in ((0, -1), (1, 1)):
+            boxes[..., side, 0] = (columns[None, :, None] + sign * half[:, 0]) / image[1]
+            boxes[..., side, 1] = (rows[:, None, None] + sign * half[:, 1]) / image[0]
         if self.clip:
-            np.clip(boxes, 0, 1, out=boxes)
-        variances = np.broadcast_to(self.variance, (boxes.size // 4, 4))
-        return np.stack([boxes.reshape(-1), variances.reshape(-1)])[None].astype(self.dtype)
+            boxes = xp.clip(boxes, 0, 1)
+        variances = xp.broadcast_to(xp.asarray(self.variance, np.float64), (boxes.size // 4, 4))
+        return xp.stack([boxes.reshape(-1), variances.reshape(-1)])[None].astype(self.dtype)
 
 
 def box_sizes(param: Any) -> np.ndarray:
