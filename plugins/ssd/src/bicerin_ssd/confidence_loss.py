@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_LEAST = float(np.finfo(np.float32).tiny)
+#: No probability is taken to be less.
+LEAST = float(np.finfo(np.float32).tiny)
 
 
 def softmax_loss(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +19,7 @@ def softmax_loss(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     np.exp(probability, out=probability)
     probability /= probability.sum(axis=1, keepdims=True)
     chosen = np.take_along_axis(probability, labels[:, None], axis=1)[:, 0]
-    return -np.log(np.maximum(chosen, _LEAST)), probability
+    return -np.log(np.maximum(chosen, LEAST)), probability
 
 
 def logistic_loss(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:

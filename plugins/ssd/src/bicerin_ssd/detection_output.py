@@ -189,7 +189,7 @@ class DetectionOutputLayer(Layer):
         return number
 
     def _chosen(self, xp: Any, scores: Any, kept: Any, counts: Any) -> Any:
-        """1 for each of `kept` that is among the `keep_top_k` best of its image, else 0: int32, shape (N * C * limit,)."""
+        """1 for each of `kept` that is among its image's `keep_top_k` best, else 0: int32, shape (N * C * limit,)."""
         images, classes, limit = kept.shape
         keep = min(self.keep_top_k, classes * limit)
         if keep < 0:

@@ -18,7 +18,7 @@ from bicerin_ssd.matching import UNMATCHED
 from bicerin_ssd.suppression_kernels import suppress
 
 #: Boxes of less than this area are never picked where overlapping ones are suppressed.
-_LEAST_SIZE = 1e-5
+LEAST_SIZE = 1e-5
 
 
 def select(
@@ -52,7 +52,7 @@ def _apart(nms: Any, order: np.ndarray, losses: np.ndarray, boxes: np.ndarray) -
     """What stays of `order`. A `top_k` that is not given is 0, as in SSD's Caffe, and leaves nothing."""
     if nms.top_k > -1:
         order = order[: nms.top_k]
-    order = order[sizes(boxes[order]) >= _LEAST_SIZE]
+    order = order[sizes(boxes[order]) >= LEAST_SIZE]
     kept, count = np.empty((1, 1, len(order)), np.int64), np.empty((1, 1), np.int64)
     least, threshold, eta = map(losses.dtype.type, (-np.inf, nms.nms_threshold, 1))
     suppress(boxes[order][None, :, None], losses[order][None, :, None], -1, least, threshold, eta, -1, kept, count)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError
 from bicerin.layer import BlobCounts
 from bicerin.loss_layer import LossLayer, normalization_mode, normalizer
@@ -19,6 +20,7 @@ from bicerin_ssd.detection_output import require_priors
 from bicerin_ssd.ground_truth import COLUMNS, GroundTruth, read_ground_truth, require_rows
 from bicerin_ssd.hard_examples import select
 from bicerin_ssd.matching import UNMATCHED, match
+from bicerin_ssd.multibox_loss_device import DeviceLoss
 
 _log = logging.getLogger("bicerin.ssd")
 
@@ -63,6 +65,7 @@ class MultiBoxLossLayer(LossLayer):
 
     type = "MultiBoxLoss"
     counts = BlobCounts(bottom=4, top=1, auto_top=True)
+    cuda = CudaSource(__file__, "multibox_loss.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.multibox_loss_param
@@ -118,6 +121,10 @@ class MultiBoxLossLayer(LossLayer):
         require_rows(bottom[3], COLUMNS, "ground truth")
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].data[...] = self._loss_of(bottom)
+
+    def _loss_of(self, bottom: Sequence[Blob]) -> float:
+        """The loss on the host; what the backward pass needs is kept."""
         batch = self._batch(bottom)
         matched, overlap = self._matches(batch)
         negative = None if self.mining == "NONE" else self._mine(batch, matched, overlap)
@@ -131,15 +138,10 @@ class MultiBoxLossLayer(LossLayer):
         loss = self.options.loc_weight * loc_loss if self.counted[0] else 0.0
         if self.counted[1]:
             loss += conf_loss
-        top[0].data[...] = loss / self.normalizer
+        return loss / self.normalizer
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        for index, what in ((2, "prior"), (3, "label")):
-            if propagate_down[index]:
-                raise LayerError(
-                    f"MultiBoxLoss Layer cannot backpropagate to {what} inputs.",
-                    "Give the layer propagate_down: true, true, false, false.",
-                )
+        self._refuse_other_gradients(propagate_down)
         scale = float(top[0].diff) / self.normalizer
         if propagate_down[0]:
             bottom[0].diff.fill(0)
@@ -150,12 +152,37 @@ class MultiBoxLossLayer(LossLayer):
             scores_diff = bottom[1].diff.reshape(self.number, self.priors, self.num_classes)
             scores_diff[self.judged] = self.conf_diff * scale
 
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.device_loss = DeviceLoss(self, bottom)
+        top[0].gpu_data[...] = self.device_loss.loss
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        self._refuse_other_gradients(propagate_down)
+        done = self.device_loss
+        scale = (top[0].const_gpu_diff / done.normalizer).astype(self.dtype)
+        for index, derivative, weight in ((0, done.loc_diff, self.options.loc_weight), (1, done.conf_diff, 1)):
+            if propagate_down[index]:
+                diff = bottom[index].gpu_diff.reshape(derivative.shape)
+                self.device.xp.multiply(derivative, scale * weight, out=diff)
+
+    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+        self._loss_of(bottom)
+
+    @staticmethod
+    def _refuse_other_gradients(propagate_down: Sequence[bool]) -> None:
+        for index, what in ((2, "prior"), (3, "label")):
+            if propagate_down[index]:
+                raise LayerError(
+                    f"MultiBoxLoss Layer cannot backpropagate to {what} inputs.",
+                    "Give the layer propagate_down: true, true, false, false.",
+                )
+
     def _batch(self, bottom: Sequence[Blob]) -> _Batch:
         param = self.options
-        locations = bottom[0].data.reshape(self.number, self.priors, self.loc_classes, 4)
-        scores = bottom[1].data.reshape(self.number, self.priors, self.num_classes)
-        priors, variances = bottom[2].data.reshape(2, self.priors, 4)
-        truth = read_ground_truth(bottom[3].data.reshape(-1, COLUMNS), self.background, param.use_difficult_gt)
+        locations = bottom[0].cpu_data.reshape(self.number, self.priors, self.loc_classes, 4)
+        scores = bottom[1].cpu_data.reshape(self.number, self.priors, self.num_classes)
+        priors, variances = bottom[2].cpu_data.reshape(2, self.priors, 4)
+        truth = read_ground_truth(bottom[3].cpu_data.reshape(-1, COLUMNS), self.background, param.use_difficult_gt)
         decoded = None
         if not param.use_prior_for_matching or (self.suppressing and not param.use_prior_for_nms):
             within = None if param.encode_variance_in_target else variances
