@@ -55,8 +55,23 @@ def test_only_parameters_that_cupy_has_are_taken():
         cupy.sum(array(3), where=True)
     with pytest.raises(TypeError, match="where"):
         cupy.add(array(3), 1, where=array(3) > 1)
+    with pytest.raises(TypeError, match=r"cupy.ndarray.sum has no parameter \['where'\]"):
+        array(3).sum(where=True)
+    with pytest.raises(TypeError, match=r"cupy.ndarray.max has no parameter \['initial'\]"):
+        array(3).max(initial=0)
+    with pytest.raises(TypeError, match="takes 4 arguments, not 5"):
+        array(3).sum(0, None, None, True, 0)
+    with pytest.raises(ValueError, match="always stable"):
+        array(3).argsort(kind="quicksort")
     with pytest.raises(NotImplementedError):
         cupy.multiply.at(array(3), 0, 2)
+
+
+def test_lists_are_no_arrays():
+    with pytest.raises(TypeError, match="Unsupported type"):
+        cupy.add(array(3), [1, 2, 3])
+    with pytest.raises(TypeError, match="Unsupported type"):
+        array(3)[...] = [1, 2, 3]
 
 
 def test_results_are_arrays_of_the_device():
@@ -98,10 +113,13 @@ def test_parts_are_views():
     (lambda a: a.tolist(), (1, 0)),
     (lambda a: a[a > 2], (1, 0)),
     (lambda a: cupy.nonzero(a), (1, 0)),
-    (lambda a: a.__setitem__(a > 2, 0), (0, 0)),
+    (lambda a: a.nonzero(), (1, 0)),
+    (lambda a: cupy.where(a > 2), (1, 0)),
+    (lambda a: a.__setitem__(a > 2, 0), (1, 0)),
+    (lambda a: cupy.copyto(a, 0, where=a > 2), (0, 0)),
     (lambda a: cupy.asarray(np.ones(3)), (0, 1)),
     (lambda a: a.set(np.ones((2, 3), np.float32)), (0, 1)),
-], ids=range(13))  # fmt: skip
+], ids=range(16))  # fmt: skip
 def test_copies_are_counted(use, copies):
     """Those that CuPy makes unasked too: a number for Python, the size of what a mask chooses."""
     a = array(2, 3)

@@ -1,8 +1,8 @@
 """CuPy's interface on the CPU: what the real wheel has, and no more; arrays that refuse to mix with NumPy's.
 
-`cupy_names.json` holds the names, and the parameters of functions, that were read from a real wheel. A name it lacks is
-an AttributeError here too, even where NumPy has it, and so is a keyword a TypeError. Everything that makes the GPU wait
-and sends something to the host, asked for or not, is counted in `transfers`.
+`cupy_names.json` holds the names, and the parameters of functions and methods, that were read from a real wheel. A name
+it lacks is an AttributeError here too, even where NumPy has it, and so is a parameter a TypeError. Everything that makes
+the GPU wait and sends something to the host, asked for or not, is counted in `transfers`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["RawKernel", "RawModule", "asarray", "asnumpy", "cuda", "get_array_mo
 _NAMES = json.loads(Path(__file__).with_name("cupy_names.json").read_text(encoding="utf-8"))
 _UFUNCS = frozenset(_NAMES["ufuncs"])
 
-#: Functions whose result's shape depends on values, so that CuPy reads from the GPU before it returns.
+#: Functions and methods whose result's shape depends on values, so that CuPy reads from the GPU before it returns.
 _WAIT = frozenset(
     [
         "argwhere",
@@ -74,18 +74,18 @@ class ndarray:
         out[...] = self._host
         return out
 
-    def set(self, array: np.ndarray, stream: Any = None) -> None:
-        if not isinstance(array, np.ndarray):
+    def set(self, arr: np.ndarray, stream: Any = None) -> None:
+        if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
-        if array.dtype != self._host.dtype or array.shape != self._host.shape:
-            raise ValueError(f"{array.shape} {array.dtype} cannot be set to {self._host.shape} {self._host.dtype}")
+        if arr.dtype != self._host.dtype or arr.shape != self._host.shape:
+            raise ValueError(f"{arr.shape} {arr.dtype} cannot be set to {self._host.shape} {self._host.dtype}")
         transfers.to_device += 1
-        transfers.bytes_to_device += array.nbytes
-        self._host[...] = array
+        transfers.bytes_to_device += arr.nbytes
+        self._host[...] = arr
 
-    def item(self, *arguments: Any) -> Any:
+    def item(self) -> Any:
         _count_read(self._host.itemsize)
-        return self._host.item(*arguments)
+        return self._host.item()
 
     def tolist(self) -> Any:
         _count_read(self._host.nbytes)
@@ -132,6 +132,11 @@ class ndarray:
         return self._host[(*index, ...) if isinstance(index, tuple) else (index, ...)]
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(value, tuple | list):
+            raise TypeError(f"Unsupported type {type(value)}: only arrays of the device and numbers are assigned")
+        if _has_mask(index):
+            # CuPy counts the elements to write, and reads the count, even for a number; copyto(where=...) does not.
+            _count_read(8)
         self._host[_unwrapped(index)] = _unwrapped(value)
 
     def __getattr__(self, name: str) -> Any:
@@ -139,7 +144,7 @@ class ndarray:
             raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
         found = getattr(self._host, name)
         if callable(found):
-            return _function(f"ndarray.{name}", found, None)
+            return _function(f"ndarray.{name}", found, _NAMES["ndarray"][name])
         return _wrapped(found) if isinstance(found, np.ndarray) else found
 
     @property
@@ -194,12 +199,18 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _function(name: str, function: Callable[..., Any], parameters: str | None) -> Callable[..., Any]:
-    allowed = None if parameters is None else frozenset(parameters.split())
+    given = None if parameters is None else parameters.split()
+    any_number = given is None or any(parameter.startswith("*") for parameter in given)
+    waits = name.removeprefix("ndarray.") in _WAIT
 
     def call(*arguments: Any, **keywords: Any) -> Any:
-        if allowed is not None and not allowed.issuperset(keywords):
-            raise TypeError(f"cupy.{name} has no parameter {sorted(set(keywords) - allowed)}")
-        if name in _WAIT:
+        if given is not None and not keywords.keys() <= set(given):
+            raise TypeError(f"cupy.{name} has no parameter {sorted(keywords.keys() - set(given))}")
+        if given is not None and not any_number and len(arguments) > len(given):
+            raise TypeError(f"cupy.{name} takes {len(given)} arguments, not {len(arguments)}")
+        if name.endswith("sort") and keywords.get("kind") not in (None, "stable"):
+            raise ValueError(f"cupy.{name} is always stable, and takes no kind but that")
+        if waits or (name == "where" and len(arguments) + len(keywords) == 1):
             _count_read(8)
         out = keywords.get("out")
         result = function(*_unwrapped(arguments), **{key: _unwrapped(value) for key, value in keywords.items()})
@@ -214,9 +225,12 @@ class _Ufunc:
     def __init__(self, name: str) -> None:
         self.name = name
         self._ufunc: Any = getattr(np, name)
-        self._call = _function(name, self._ufunc, "out dtype casting")
+        self._call = _function(name, self._ufunc, "*x out dtype casting")
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        for argument in arguments:
+            if isinstance(argument, tuple | list):
+                raise TypeError(f"Unsupported type {type(argument)}")
         return self._call(*arguments, **keywords)
 
     def at(self, array: ndarray, indices: Any, values: Any = None) -> None:
