@@ -7,14 +7,18 @@ from typing import Any
 
 from bicerin.errors import BicerinError
 
+# Those of the pictures that Caffe draws.
 _COLORS = {
-    "Convolution": "#ff8a80",
-    "Deconvolution": "#ff8a80",
-    "Pooling": "#ffcc80",
-    "InnerProduct": "#ce93d8",
+    "Convolution": "#FF5050",
+    "Deconvolution": "#FF5050",
+    "Pooling": "#FF9900",
+    "InnerProduct": "#CC33FF",
 }
-_OTHER_LAYER = "#90caf9"
-_BLOB = "#e0e0e0"
+_OTHER_LAYER = "#6495ED"
+_IN_PLACE = "#90EE90"
+_BLOB = "#E0E0E0"
+
+_CONVOLUTIONS = ("Convolution", "Deconvolution")
 
 
 def layers_in_phase(net: Any, phase: Any = None) -> list[Any]:
@@ -43,6 +47,8 @@ def net_graph(
     """
     pydot = _pydot()
     drawn: set[str] = set()
+    # Where the graph grows downwards there is room beside the words of a box.
+    separator = " " if rankdir in ("TB", "BT") else "\n"
     graph = pydot.Dot(_quoted(net.name or "net"), graph_type="digraph", rankdir=rankdir)
     for index, layer in enumerate(layers_in_phase(net, phase)):
         name = f"layer {index}"
@@ -50,10 +56,10 @@ def net_graph(
         graph.add_node(
             pydot.Node(
                 _quoted(name),
-                label=_quoted("\n".join(layer_label(layer, lr_multipliers))),
+                label=_quoted(separator.join(layer_label(layer, lr_multipliers))),
                 shape="box",
                 style=_quoted("filled,rounded" if in_place else "filled"),
-                fillcolor=_quoted(layer_color(layer.type)),
+                fillcolor=_quoted(_IN_PLACE if in_place else layer_color(layer.type)),
             )
         )
         blobs = dict.fromkeys([*layer.bottom, *layer.top])
@@ -71,39 +77,42 @@ def net_graph(
         for blob in layer.bottom:
             graph.add_edge(pydot.Edge(_quoted(f"blob {blob}"), _quoted(name)))
         for blob in layer.top:
-            outputs = num_output(layer) if label_edges else 0
-            text = {"label": _quoted(str(outputs))} if outputs else {}
+            words = edge_label(layer) if label_edges else ""
+            text = {"label": _quoted(words)} if words else {}
             graph.add_edge(pydot.Edge(_quoted(name), _quoted(f"blob {blob}"), **text))
     return graph
 
 
 def layer_label(layer: Any, lr_multipliers: bool = False) -> list[str]:
-    """The lines in a layer's box: name, type, and the geometry of a layer with a window."""
-    lines = [layer.name, f"({layer.type})"]
-    if layer.type in ("Convolution", "Deconvolution"):
+    """What stands in a layer's box: name, type, and the geometry of a layer with a window."""
+    words = [layer.name, f"({layer.type})"]
+    if layer.type in _CONVOLUTIONS:
         options = layer.convolution_param
-        for word, field, default in (("kernel", "kernel_size", 1), ("stride", "stride", 1), ("pad", "pad", 0)):
-            lines.append(f"{word}: {_sizes(options, field, default)}")
+        words += _window(options)
         if any(size != 1 for size in options.dilation):
-            lines.append(f"dilation: {' x '.join(map(str, options.dilation))}")
+            words.append(f"dilation: {' x '.join(map(str, options.dilation))}")
         if options.group > 1:
-            lines.append(f"group: {options.group}")
+            words.append(f"group: {options.group}")
     elif layer.type == "Pooling":
         options = layer.pooling_param
-        lines[1] = f"({type(options).PoolMethod.Name(options.pool)} {layer.type})"
-        if options.global_pooling:
-            lines.append("global")
-        else:
-            for word, field, default in (("kernel", "kernel_size", 1), ("stride", "stride", 1), ("pad", "pad", 0)):
-                lines.append(f"{word}: {_sizes(options, field, default)}")
+        words[1] = f"({layer.type} {type(options).PoolMethod.Name(options.pool)})"
+        words += ["global"] if options.global_pooling else _window(options)
     if lr_multipliers and layer.param:
-        lines.append(f"lr_mult: {', '.join(f'{spec.lr_mult:g}' for spec in layer.param)}")
-    return lines
+        words.append(f"lr mult: {', '.join(f'{spec.lr_mult:.1f}' for spec in layer.param)}")
+    return words
 
 
 def layer_color(layer_type: str) -> str:
     """What a layer's box is filled with."""
     return _COLORS.get(layer_type, _OTHER_LAYER)
+
+
+def _window(options: Any) -> list[str]:
+    return [
+        f"kernel size: {_sizes(options, 'kernel_size', 1)}",
+        f"stride: {_sizes(options, 'stride', 1)}",
+        f"pad: {_sizes(options, 'pad', 0)}",
+    ]
 
 
 def _sizes(options: Any, field: str, default: int) -> str:
@@ -116,17 +125,19 @@ def _sizes(options: Any, field: str, default: int) -> str:
     return " x ".join(map(str, sizes or [default]))
 
 
-def num_output(layer: Any) -> int:
-    """How many outputs a layer makes; 0 for a layer that does not say."""
-    for kind, field in (
-        (("Convolution", "Deconvolution"), "convolution_param"),
+def edge_label(layer: Any) -> str:
+    """What stands at a layer's tops: how many outputs it makes, of a Data layer its batch size, or nothing."""
+    if layer.type == "Data":
+        return f"Batch {layer.data_param.batch_size}"
+    for types, field in (
+        (_CONVOLUTIONS, "convolution_param"),
         (("InnerProduct",), "inner_product_param"),
         (("Embed",), "embed_param"),
         (("RNN", "LSTM"), "recurrent_param"),
     ):
-        if layer.type in kind:
-            return int(getattr(layer, field).num_output)
-    return 0
+        if layer.type in types:
+            return str(getattr(layer, field).num_output)
+    return ""
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,8 @@ from caffe.proto import caffe_pb2
 
 NET = """
 name: "drawn"
-layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  data_param { batch_size: 64 } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" param { lr_mult: 3 }
   convolution_param { num_output: 7 kernel_size: 5 stride: 2 } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
@@ -39,15 +40,28 @@ def test_the_graph_has_the_layers_of_the_phase(phase: int | None, names: str, ne
 def test_labels(net: Any) -> None:
     layers = {layer.name: layer for layer in net.layer}
     assert caffe.draw.get_layer_label(layers["conv"], "LR") == (
-        '"conv\\n(Convolution)\\nkernel: 5\\nstride: 2\\npad: 0"'
+        '"conv\\n(Convolution)\\nkernel size: 5\\nstride: 2\\npad: 0"'
     )
-    assert "\\n" not in caffe.draw.get_layer_label(layers["conv"], "TB")
-    assert "lr_mult: 3" in caffe.draw.get_layer_label(layers["conv"], "LR", display_lrm=True)
-    assert "AVE" in caffe.draw.get_layer_label(layers["pool"], "LR")
-    assert caffe.draw.get_edge_label(layers["conv"]) == '"7"' and caffe.draw.get_edge_label(layers["relu"]) == '""'
-    assert caffe.draw.get_layer_lr_mult(layers["conv"]) == [3]
+    assert caffe.draw.get_layer_label(layers["pool"], "TB") == '"pool (Pooling AVE) kernel size: 2 stride: 1 pad: 0"'
+    assert "lr mult: 3.0" in caffe.draw.get_layer_label(layers["conv"], "LR", display_lrm=True)
+    edges = {name: caffe.draw.get_edge_label(layer) for name, layer in layers.items()}
+    assert edges == {"data": "Batch 64", "conv": "7", "relu": '""', "pool": '""', "acc": '""'}
     assert caffe.draw.get_pooling_types_dict()[1] == "AVE"
-    assert caffe.draw.choose_color_by_layertype("Pooling") != caffe.draw.choose_color_by_layertype("ReLU")
+    assert caffe.draw.choose_color_by_layertype("Pooling") == "#FF9900"
+
+
+def test_multipliers_of_the_learning_rate(net: Any) -> None:
+    layers = {layer.name: layer for layer in net.layer}
+    assert caffe.draw.get_layer_lr_mult(layers["conv"]) == (3, 1)
+    with pytest.raises(ValueError, match="ReLU layers do not have a learning rate multiplier"):
+        caffe.draw.get_layer_lr_mult(layers["relu"])
+    layers["conv"].param.add(), layers["conv"].param.add()
+    with pytest.raises(ValueError, match="Could not parse"):
+        caffe.draw.get_layer_lr_mult(layers["conv"])
+
+
+def test_a_graph_that_grows_downwards_has_boxes_of_one_line(net: Any) -> None:
+    assert "conv (Convolution) kernel size: 5" in caffe.draw.get_pydot_graph(net, "TB").to_string()
 
 
 def test_edges_say_how_many_outputs(net: Any) -> None:

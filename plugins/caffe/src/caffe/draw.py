@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import bicerin_proto
-from bicerin.drawing import layer_color, layer_label, net_graph, num_output, rendered
+from bicerin.drawing import edge_label, layer_color, layer_label, net_graph, rendered
 from caffe.proto import caffe_pb2
 
 
@@ -16,14 +16,22 @@ def get_pooling_types_dict() -> dict[int, str]:
 
 
 def get_edge_label(layer: Any) -> str:
-    """How many outputs a layer makes, as text in quotes."""
-    outputs = num_output(layer)
-    return f'"{outputs}"' if outputs else '""'
+    """How many outputs a layer makes, of a Data layer its batch size, as Graphviz takes it."""
+    return edge_label(layer) or '""'
 
 
-def get_layer_lr_mult(layer: Any) -> list[float]:
-    """The `lr_mult` of each `param` of a layer that learns."""
-    return [spec.lr_mult for spec in layer.param]
+def get_layer_lr_mult(layer: Any) -> tuple[float, float]:
+    """The `lr_mult` of the weights and of the bias.
+
+    Raises:
+        ValueError: the layer is not a convolution or an InnerProduct, or has more than two `param`s.
+    """
+    if layer.type not in ("Convolution", "Deconvolution", "InnerProduct"):
+        raise ValueError(f"{layer.type} layers do not have a learning rate multiplier")
+    if len(layer.param) > 2:
+        raise ValueError("Could not parse the learning rate multiplier")
+    weights, bias = [spec.lr_mult for spec in layer.param] + [1.0] * (2 - len(layer.param))
+    return weights, bias
 
 
 def get_layer_label(layer: Any, rankdir: str, display_lrm: bool = False) -> str:

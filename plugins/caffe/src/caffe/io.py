@@ -153,24 +153,24 @@ class Transformer:
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """What is subtracted: a number a channel, shape (K,), or an image (K, H, W) or (H, W) of the input's size.
+        """What is subtracted: a number a channel, shape (K,), or an image (K, H, W) or (H, W).
+
+        An image of another size than the input's is resized to it.
 
         Raises:
-            ValueError: the shape is another.
+            ValueError: the input has another number of channels.
         """
         self.__check_input(in_)
-        shape = mean.shape
+        channels, *size = self.inputs[in_][1:]
+        if mean.ndim not in (1, 2, 3):
+            raise ValueError("Mean shape invalid")
+        if mean.ndim != 2 and len(mean) != channels:
+            raise ValueError("Mean channels incompatible with input.")
         if mean.ndim == 1:
-            if shape[0] != self.inputs[in_][1]:
-                raise ValueError("Mean channels incompatible with input.")
             mean = mean[:, np.newaxis, np.newaxis]
-        else:
-            if len(shape) == 2:
-                shape = (1, *shape)
-            if len(shape) != 3:
-                raise ValueError("Mean shape invalid")
-            if shape != tuple(self.inputs[in_][1:]):
-                raise ValueError("Mean shape incompatible with input shape.")
+        elif mean.shape[-2:] != tuple(size):
+            image = mean.reshape(-1, *mean.shape[-2:]).transpose(1, 2, 0)
+            mean = resize_image(image, size).transpose(2, 0, 1)
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:
