@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import DataError, LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case
-
-LEFT, RIGHT, UPPER = (0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0), (0.0, 0.0, 0.4, 0.5)
+from bicerin_ssd.cases import FOUND, LEFT, RIGHT, UPPER, detection_evaluate
 
 
 def detections(*rows):
@@ -21,34 +19,10 @@ def truths(*rows):
     return np.array([(*row[:2], 0, *row[2], *(row[3:] or (0,))) for row in rows])[None, None]
 
 
-def detection_evaluate(options: str = "") -> str:
-    return f'type: "DetectionEvaluate" detection_evaluate_param {{ num_classes: 3 {options} }}'
-
-
-SOME = [
-    detections((0, 1, 0.9, LEFT), (0, 1, 0.8, LEFT), (0, 2, 0.7, RIGHT), (1, 1, 0.6, LEFT)),
-    truths((0, 1, LEFT), (0, 1, RIGHT), (1, 2, LEFT)),
-]
-
-
-class TestDetectionEvaluate(LayerConformance):
-    cases = [
-        layer_case("plain", detection_evaluate(), SOME, gradient=False, batched=()),
-        layer_case("half", detection_evaluate("overlap_threshold: 0.2"), SOME, gradient=False, batched=()),
-    ]
-
-
 def evaluate(run_layer, options, found, truth, dtype=np.float64):
     run = run_layer(detection_evaluate(options), [found, truth], dtype=dtype)
     run.forward()
     return run.top[0].data[0, 0].tolist()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows(run_layer, dtype):
-    rows = evaluate(run_layer, "", *SOME, dtype)
-    assert rows[:2] == [[-1, 1, 2, -1, -1], [-1, 2, 1, -1, -1]]
-    assert np.allclose(rows[2:], [[0, 1, 0.9, 1, 0], [0, 1, 0.8, 0, 1], [0, 2, 0.7, 0, 1], [1, 1, 0.6, 0, 1]])
 
 
 def test_the_best_score_is_right_and_others_of_the_object_are_wrong(run_layer):
@@ -120,11 +94,11 @@ def test_in_pixels(run_layer, tmp_path, height, right):
 )
 def test_wrong_options(run_layer, text, error, message):
     with pytest.raises(error, match=message):
-        run_layer(text, SOME)
+        run_layer(text, FOUND)
 
 
 def test_wrong_inputs(run_layer):
     with pytest.raises(ShapeError, match="detections has the shape"):
-        run_layer(detection_evaluate(), [np.zeros((1, 1, 2, 8)), SOME[1]])
+        run_layer(detection_evaluate(), [np.zeros((1, 1, 2, 8)), FOUND[1]])
     with pytest.raises(LayerError, match="Found background label in the detection results: 0"):
-        run_layer(detection_evaluate(), [detections((0, 0, 0.9, LEFT)), SOME[1]]).forward()
+        run_layer(detection_evaluate(), [detections((0, 0, 0.9, LEFT)), FOUND[1]]).forward()

@@ -9,46 +9,9 @@ import numpy as np
 import pytest
 
 from bicerin.errors import DataError, LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case
 from bicerin_ssd.box_code import decode
-
-PRIORS = 12
-
-
-def detection_output(options: str, **fields: str) -> str:
-    rest = " ".join(f"{name}: {value}" for name, value in fields.items())
-    return f'type: "DetectionOutput" detection_output_param {{ {options} {rest} }}'
-
-
-def priors(number=PRIORS, seed=0):
-    random = np.random.default_rng(seed)
-    corner = random.uniform(0, 0.6, (number, 2))
-    boxes = np.hstack((corner, corner + random.uniform(0.1, 0.4, (number, 2))))
-    return np.stack((boxes.reshape(-1), np.full(number * 4, 0.2)))[None]
-
-
-def inputs(images=2, classes=3, loc_classes=1, number=PRIORS, seed=5):
-    random = np.random.default_rng(seed)
-    scores = random.random((images, number * classes)).astype(np.float32)
-    return [random.normal(size=(images, number * loc_classes * 4)) * 0.5, scores, priors(number)]
-
-
-class TestDetectionOutput(LayerConformance):
-    cases = [
-        layer_case(
-            name,
-            detection_output(options),
-            inputs(loc_classes=loc_classes),
-            gradient=False,
-            batched=(0, 1),
-            without={"reshape_twice": "how many detections there are is known after the forward pass"},
-        )
-        for name, options, loc_classes in [
-            ("plain", "num_classes: 3 nms_param { nms_threshold: 0.4 top_k: 8 } keep_top_k: 5", 1),
-            ("all", "num_classes: 3 background_label_id: -1 code_type: CENTER_SIZE", 1),
-            ("own_locations", "num_classes: 3 share_location: false confidence_threshold: 0.3", 3),
-        ]
-    ]
+from bicerin_ssd.cases import detection_output
+from bicerin_ssd.cases import prediction_inputs as inputs
 
 
 def overlap(one, other):
@@ -119,6 +82,41 @@ def test_detections(run_layer, options, arguments, loc_classes, dtype):
     rows = expected(arrays, 3, loc_classes, **{**DEFAULTS, "top_k": -1, "keep": -1, **arguments})
     assert run.top[0].shape == (1, 1, len(rows), 7)
     assert np.allclose(run.top[0].data[0, 0], rows, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("loc_classes", [1, 3])
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ("nms_param { nms_threshold: 0.9 }", {"threshold": 0.9}),
+        ("nms_param { nms_threshold: 0.9 eta: 0.99 } keep_top_k: 290", {"threshold": 0.9, "eta": 0.99, "keep": 290}),
+        ("nms_param { top_k: 270 } keep_top_k: 11", {"top_k": 270, "keep": 11}),
+    ],
+)
+def test_more_boxes_than_a_block_has_threads(run_layer, options, arguments, loc_classes):
+    """With equal scores."""
+    arrays = inputs(loc_classes=loc_classes, alike=True, number=300)
+    share = str(loc_classes == 1).lower()
+    run = run_layer(detection_output(f"num_classes: 3 share_location: {share} {options}"), arrays, dtype=np.float64)
+    run.forward()
+    rows = expected(arrays, 3, loc_classes, **{**DEFAULTS, "top_k": -1, "keep": -1, **arguments})
+    assert run.top[0].shape == (1, 1, len(rows), 7)
+    assert np.allclose(run.top[0].data[0, 0], rows, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("keep", [0, 3])
+def test_keeping_none_of_them(run_layer, keep):
+    run = run_layer(detection_output(f"num_classes: 3 keep_top_k: {keep} nms_param {{ top_k: {keep} }}"), inputs())
+    run.forward()
+    assert (run.top[0].data[0, 0, :, 1] == -1).all() == (keep == 0)
+
+
+def test_a_prior_without_extent(run_layer):
+    arrays = inputs()
+    arrays[2][0, 0, 20:24] = 0.5
+    run = run_layer(detection_output("num_classes: 3 code_type: CENTER_SIZE"), arrays)
+    with pytest.raises(LayerError, match=r"prior box 5 has no width or no height: 0.5, 0.5, 0.5, 0.5"):
+        run.forward()
 
 
 @pytest.mark.parametrize("images", [1, 3])

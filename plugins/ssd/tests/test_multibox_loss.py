@@ -8,62 +8,12 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import LayerConformance, check_gradient, layer_case
+from bicerin.testing import check_gradient
 from bicerin_ssd.box_code import decode, encode
-
-PRIORS, CLASSES, IMAGES = 16, 3, 3
-
-
-def multibox_loss(options: str = "", loss: str = "") -> str:
-    return (
-        f'type: "MultiBoxLoss" multibox_loss_param {{ num_classes: {CLASSES} {options} }} loss_param {{ {loss} }} '
-        "propagate_down: true propagate_down: true propagate_down: false propagate_down: false"
-    )
-
-
-def some_boxes(number, random):
-    corner = random.uniform(-0.1, 0.7, (number, 2))
-    return np.hstack((corner, corner + random.uniform(0.1, 0.5, (number, 2))))
-
-
-def inputs(loc_classes=1, seed=0, truths=((0, 1), (0, 2), (0, 1), (2, 2))):
-    """Image 1 has no objects. Each object is near a prior, so that there are matches above the threshold."""
-    random = np.random.default_rng(seed)
-    priors = some_boxes(PRIORS, random)
-    variances = random.uniform(0.1, 0.4, (PRIORS, 4))
-    rows = []
-    for index, (image, label) in enumerate(truths):
-        box = priors[3 * index + 1] + random.normal(size=4) * 0.02
-        rows.append([image, label, 0, *box, index == 1])
-    rows.append([-1] * 8)
-    return [
-        random.normal(size=(IMAGES, PRIORS * loc_classes * 4)),
-        random.normal(size=(IMAGES, PRIORS * CLASSES)) * 2,
-        np.stack((priors.reshape(-1), variances.reshape(-1)))[None],
-        np.array(rows, np.float64)[None, None],
-    ]
-
-
-GRADIENTS = {
-    "ssd": "code_type: CENTER_SIZE",
-    "corner": "loc_weight: 2.5",
-    "l2": "loc_loss_type: L2 code_type: CORNER_SIZE",
-    "logistic": "conf_loss_type: LOGISTIC code_type: CENTER_SIZE",
-    "all_boxes": "mining_type: NONE",
-    "logistic_all_boxes": "mining_type: NONE conf_loss_type: LOGISTIC",
-    "bipartite": "match_type: BIPARTITE",
-    "hard_examples": "mining_type: HARD_EXAMPLE sample_size: 6",
-    "easy_objects": "use_difficult_gt: false",
-    "inside": "bp_inside: true ignore_cross_boundary_bbox: true",
-}
-
-
-class TestMultiBoxLoss(LayerConformance):
-    cases = [
-        layer_case(name, multibox_loss(options), inputs(), check_bottom=(0, 1), batched=(0, 1))
-        for name, options in GRADIENTS.items()
-    ]
-
+from bicerin_ssd.cases import CLASSES, multibox_loss
+from bicerin_ssd.cases import LOSS_IMAGES as IMAGES
+from bicerin_ssd.cases import LOSS_PRIORS as PRIORS
+from bicerin_ssd.cases import loss_inputs as inputs
 
 # Loops
 
@@ -147,10 +97,11 @@ def expected(arrays, **options):
         **options,
     }
     locations, scores, prior, truth = arrays
-    boxes, variances = prior.reshape(2, PRIORS, 4)
+    priors = prior.shape[2] // 4
+    boxes, variances = prior.reshape(2, priors, 4)
     loc_classes = 1 if o["share"] else CLASSES
-    locations = locations.reshape(IMAGES, PRIORS, loc_classes, 4)
-    scores = scores.reshape(IMAGES, PRIORS, CLASSES)
+    locations = locations.reshape(IMAGES, priors, loc_classes, 4)
+    scores = scores.reshape(IMAGES, priors, CLASSES)
     decoded = decode(o["code"], boxes, None if o["encoded"] else variances, locations)
 
     def label_of(row):
@@ -169,8 +120,8 @@ def expected(arrays, **options):
 
     loc_loss = conf_loss = 0.0
     matches = 0
-    everything = np.full((IMAGES, PRIORS), o["background"])
-    targets = np.full((IMAGES * PRIORS, CLASSES), float(o["background"]))
+    everything = np.full((IMAGES, priors), o["background"])
+    targets = np.full((IMAGES * priors, CLASSES), float(o["background"]))
     for image in range(IMAGES):
         objects = [row for row in truth[0, 0] if row[0] == image and (o["difficult"] or not row[7])]
         found = {}
@@ -200,10 +151,10 @@ def expected(arrays, **options):
                     loss + (location(image, i, 0, objects[j]) if j > -1 else 0)
                     for i, (loss, j) in enumerate(zip(losses, indices, strict=True))
                 ]
-                eligible = list(range(PRIORS))
-                number = min(o["sample_size"], PRIORS)
+                eligible = list(range(priors))
+                number = min(o["sample_size"], priors)
             else:
-                eligible = [i for i in range(PRIORS) if indices[i] == -1 and greatest[i] < o["neg_overlap"]]
+                eligible = [i for i in range(priors) if indices[i] == -1 and greatest[i] < o["neg_overlap"]]
                 number = min(int(sum(j > -1 for j in indices) * o["ratio"]), len(eligible))
             eligible.sort(key=lambda i, losses=losses: -losses[i])
             if o["nms"] is not None:
@@ -234,7 +185,7 @@ def expected(arrays, **options):
                 label = label_of(objects[j])
                 if o["mining"] == "NONE":
                     everything[image, i] = label
-                    targets.reshape(-1)[image * PRIORS + i * CLASSES + label] = 1
+                    targets.reshape(-1)[image * priors + i * CLASSES + label] = 1
                 else:
                     positive = [float(o["background"])] * CLASSES
                     positive[label] = 1.0
@@ -242,7 +193,7 @@ def expected(arrays, **options):
     if o["mining"] == "NONE":
         chosen = everything.reshape(-1) if o["softmax"] else targets
         conf_loss = sum(confidence(row, goal, o) for row, goal in zip(scores.reshape(-1, CLASSES), chosen, strict=True))
-    divisor = {"VALID": matches, "FULL": IMAGES * PRIORS, "BATCH_SIZE": IMAGES, "NONE": 1}[o["normalization"]]
+    divisor = {"VALID": matches, "FULL": IMAGES * priors, "BATCH_SIZE": IMAGES, "NONE": 1}[o["normalization"]]
     assert matches
     return (o["loc_weight"] * loc_loss + conf_loss) / max(divisor, 1)
 
@@ -304,10 +255,37 @@ def test_loss(run_layer, options, arguments, seed):
     assert np.isclose(run.forward(), expected(arrays, **arguments), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("options", "arguments"), OPTIONS)
+def test_more_boxes_than_a_block_has_threads(run_layer, options, arguments):
+    """With equal overlaps and losses, and ground truth in no order of images."""
+    arrays = inputs(1 if arguments.get("share", True) else CLASSES, 1, alike=True, number=300)
+    arrays[3] = arrays[3][:, :, np.random.default_rng(0).permutation(arrays[3].shape[2])]
+    run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
+    assert np.isclose(run.forward(), expected(arrays, **arguments), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("options", "arguments"), [each for each in OPTIONS if "encoded" not in each[1]])
+def test_gradient_along_a_direction(run_layer, options, arguments):
+    arrays = inputs(1 if arguments.get("share", True) else CLASSES, 2, number=40)
+    run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
+    run.forward()
+    run.top[0].diff.fill(1)
+    run.backward([True, True, False, False])
+    random = np.random.default_rng(0)
+    directions = [random.normal(size=blob.shape) for blob in run.bottom[:2]]
+    slope = sum((blob.cpu_diff * along).sum() for blob, along in zip(run.bottom, directions, strict=False))
+    losses = []
+    for step in (1e-6, -1e-6):
+        for blob, array, along in zip(run.bottom, arrays, directions, strict=False):
+            blob.data[...] = array + step * along
+        losses.append(run.forward())
+    assert np.isclose((losses[0] - losses[1]) / 2e-6, slope, rtol=1e-5)
+
+
 @pytest.mark.parametrize("mining", ["NONE", "MAX_NEGATIVE"])
 @pytest.mark.parametrize("softmax", [True, False])
 def test_another_background(run_layer, mining, softmax):
-    arrays = inputs(truths=((0, 1), (0, 0), (2, 1)))
+    arrays = inputs(objects=((0, 1), (0, 0), (2, 1)))
     kind = "SOFTMAX" if softmax else "LOGISTIC"
     options = f"background_label_id: 2 mining_type: {mining} conf_loss_type: {kind}"
     run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
@@ -377,7 +355,7 @@ def test_classes_that_do_not_matter(run_layer):
 
 
 def test_no_objects_at_all(run_layer):
-    arrays = inputs(truths=())
+    arrays = inputs(objects=())
     run = run_layer(multibox_loss(), arrays)
     assert run.forward() == 0
     run.top[0].diff.fill(1)
@@ -390,7 +368,7 @@ def test_no_objects_at_all(run_layer):
 def test_another_number_of_objects(run_layer):
     run = run_layer(multibox_loss(), inputs(), dtype=np.float64)
     run.forward()
-    other = inputs(seed=3, truths=((1, 2),))
+    other = inputs(seed=3, objects=((1, 2),))
     run.bottom[3].reshape(*other[3].shape)
     for blob, array in zip(run.bottom, other, strict=True):
         blob.data[...] = array
@@ -439,7 +417,22 @@ def test_wrong_shapes(run_layer, index, shape, message):
 )
 def test_wrong_labels(run_layer, label, message):
     with pytest.raises(LayerError, match=message):
-        run_layer(multibox_loss(), inputs(truths=((0, label),))).forward()
+        run_layer(multibox_loss(), inputs(objects=((0, label),))).forward()
+
+
+@pytest.mark.parametrize(
+    ("options", "row", "message"),
+    [
+        ("code_type: CORNER_SIZE use_prior_for_matching: false", 0, "prior box 4 has no width or no height"),
+        ("", 1, "the variances of prior boxes must be positive, not 0"),
+    ],
+)
+def test_priors_that_cannot_be(run_layer, options, row, message):
+    """Prior 4 matches the second object."""
+    arrays = inputs()
+    arrays[2][0, row, 16:20] = 0
+    with pytest.raises(LayerError, match=message):
+        run_layer(multibox_loss(options), arrays).forward()
 
 
 @pytest.mark.parametrize(("index", "what"), [(2, "prior"), (3, "label")])

@@ -7,35 +7,7 @@ import pytest
 
 from bicerin.errors import ShapeError
 from bicerin.layer import create_layer
-from bicerin.testing import LayerConformance, layer_case
-
-PIXEL = "across_spatial: false"
-FILLED = 'scale_filler { type: "constant" value: 20 }'
-RANDOM = 'scale_filler { type: "uniform" min: 1 max: 5 }'
-
-
-def normalize(options: str = "") -> str:
-    return f'type: "Normalize" norm_param {{ {options} }}'
-
-
-class TestNormalize(LayerConformance):
-    cases = [
-        layer_case("image", normalize(), [(2, 3, 4, 5)]),
-        layer_case("pixel", normalize(PIXEL), [(2, 3, 2, 2)]),
-        layer_case("pixel_channels", normalize(f"{PIXEL} channel_shared: false {FILLED}"), [(2, 3, 2, 2)]),
-        layer_case("image_channels", normalize(f"channel_shared: false {FILLED}"), [(2, 3, 2, 2)]),
-        layer_case("filled", normalize(f"{PIXEL} {FILLED} eps: 0.5"), [(2, 3, 2, 2)]),
-        layer_case("vectors", normalize(PIXEL), [(4, 3)]),
-        layer_case(
-            "channels_that_differ",
-            normalize(f"{PIXEL} channel_shared: false {RANDOM}"),
-            [(2, 3, 2, 2)],
-            without={
-                "gradients": "the gradient is SSD's, which leaves the factors out of a sum",
-                "dtypes": "the factors are random",
-            },
-        ),
-    ]
+from bicerin_ssd.cases import FILLED, PIXEL, normalize
 
 
 @pytest.mark.parametrize("across", [True, False])

@@ -8,21 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case
-
-
-def permute(*order: int) -> str:
-    return f'type: "Permute" permute_param {{ {" ".join(f"order: {axis}" for axis in order)} }}'
-
-
-class TestPermute(LayerConformance):
-    cases = [
-        layer_case("to_nhwc", permute(0, 2, 3, 1), [(2, 3, 4, 5)]),
-        layer_case("to_nchw", permute(0, 3, 1, 2), [(2, 3, 4, 5)]),
-        layer_case("rest_follows", permute(0, 2), [(2, 3, 4)]),
-        layer_case("nothing_given", 'type: "Permute"', [(2, 3)]),
-        layer_case("as_it_was", permute(0, 1, 2, 3), [(2, 3, 1, 2)]),
-    ]
+from bicerin_ssd.cases import permute
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))

@@ -8,25 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import LayerConformance, layer_case
-
-FIRST = "min_size: 30 max_size: 60 aspect_ratio: 2 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2"
-
-
-def prior_box(options: str) -> str:
-    return f'type: "PriorBox" prior_box_param {{ {options} }}'
-
-
-class TestPriorBox(LayerConformance):
-    cases = [
-        layer_case(name, prior_box(options), [(2, 4, 3, 5), (2, 3, 90, 150)])
-        for name, options in {
-            "ssd": FIRST,
-            "no_flip": "min_size: 20 aspect_ratio: 3 flip: false",
-            "clipped": "min_size: 80 clip: true",
-            "image": "min_size: 20 img_h: 60 img_w: 70 step_h: 8 step_w: 9 offset: 0.3",
-        }.items()
-    ]
+from bicerin_ssd.cases import prior_box
 
 
 def expected(cells, image, sizes, *, most=(), ratios=(), flip=True, step=None, offset=0.5, clip=False):
