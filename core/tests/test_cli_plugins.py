@@ -179,7 +179,7 @@ class TestCheck:
         assert (left_out["outcome"], left_out["detail"]) == ("note", "does not apply: a reason")
         (made_up,) = [one for one in found if one["check"] == "made-up case"]
         assert made_up["subject"] == "layer Untested"
-        assert "passes 9 of 11 checks; not propagate_down" in made_up["detail"]
+        assert "passes 10 of 12 checks; not propagate_down" in made_up["detail"]
         table = self.check("--device", "cpu", status=1).stdout
         assert "bottom 0 has propagate_down False, but was written" in table
         assert "2 failed" in table and "Traceback" not in table

@@ -55,8 +55,8 @@ FAULTS = {
     "a thread too many": (
         "activation",
         "relu.cu",
-        "if (i >= (n)) return",
-        "if (i > (n)) return",
+        "i >= (n)) return",
+        "i > (n)) return",
         "relu.cu:4: forward: ",
     ),
 }

@@ -222,7 +222,8 @@ class Blob:
             later: on the host, only when it is next asked for; arrays that were handed out before do not see it.
         """
         if not self.device.is_host:
-            self.gpu_diff.fill(0)
+            with self.device.current():
+                self.gpu_diff.fill(0)
         elif later:
             self._diff.clear_host()
         else:
@@ -278,13 +279,15 @@ class Blob:
             self.reshape(*other.shape)
         on_device = not self.device.is_host and self.device is other.device
         if on_device and other._data.on_device:
-            self.gpu_data[...] = other.const_gpu_data
+            with self.device.current():
+                self.gpu_data[...] = other.const_gpu_data
         else:
             self.data[...] = other.cpu_data
         if not copy_diff:
             return
         if on_device and other._diff.on_device:
-            self.gpu_diff[...] = other.const_gpu_diff
+            with self.device.current():
+                self.gpu_diff[...] = other.const_gpu_diff
         else:
             self.diff[...] = other.cpu_diff
 

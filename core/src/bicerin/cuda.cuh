@@ -6,9 +6,10 @@
 #endif
 
 // In a kernel of one thread an element: i is the thread's element, of 0 to n - 1; threads beyond have nothing to do.
+// Near 2^31 elements, those of the last block are beyond what an int holds.
 #define ELEMENT(i, n) \
   const int i = blockIdx.x * BLOCK + threadIdx.x; \
-  if (i >= (n)) return
+  if (i < 0 || i >= (n)) return
 
 // A block's threads each give a value; all of them get the sum. Every thread of the block must call it.
 __device__ inline real block_sum(real value) {

@@ -123,8 +123,8 @@ class TestSoftmaxWithLoss:
     def test_loss_of_a_label_without_probability(self) -> None:
         assert loss('type: "SoftmaxWithLoss"', [[0, 1000]], [0]) == pytest.approx(87.3365, rel=1e-5)
 
-    def test_nan_is_a_nan_loss(self) -> None:
-        assert np.isnan(loss('type: "SoftmaxWithLoss"', [[0, np.nan], [0, 0]], [0, 0]))
+    def test_nan_is_a_nan_loss(self, device: str) -> None:
+        assert np.isnan(loss('type: "SoftmaxWithLoss"', [[0, np.nan], [0, 0]], [0, 0], device=device))
 
     def test_nan_of_an_ignored_label_has_no_gradient(self, device: str) -> None:
         run = run_layer(

@@ -464,8 +464,9 @@ class Net:
             if blob.device.is_host:
                 np.subtract(blob.data, blob.cpu_diff, out=blob.data)
             else:
-                data = blob.gpu_data
-                data -= blob.gpu_diff
+                with blob.device.current():
+                    data = blob.gpu_data
+                    data -= blob.gpu_diff
 
     def share_trained_layers_with(self, other: Net) -> None:
         """Use the other net's weights as this net's own, for layers of the same names.

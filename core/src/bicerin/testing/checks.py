@@ -199,6 +199,31 @@ def check_device_parity(case: LayerCase, device: str = "cpu") -> None:
         assert_close(actual, expected, case.tolerance, f"{device}: {name}")
 
 
+def check_copies(case: LayerCase, device: str = "cpu") -> None:
+    """A layer with code for a device copies nothing to or from the host once it is running; a loss it may read.
+
+    On a real GPU those are counted that a layer asks for; on the emulated one, those that CuPy makes unasked too.
+    """
+    run = case.run(device=device)
+    if run.layer.device.is_host or run.layer.missing_on_device():
+        return
+
+    def pass_through() -> None:
+        run.forward()
+        if case.gradient:
+            run.layer.backward(run.top, flags, run.bottom)
+
+    flags = _flags(case, run)
+    if case.gradient:
+        _seed(run)
+    pass_through()
+    transfers = run.layer.device.transfers
+    before = transfers.to_host, transfers.to_device
+    pass_through()
+    after = transfers.to_host, transfers.to_device
+    assert after == before, f"{after[0] - before[0]} copies to the host, {after[1] - before[1]} to the device"
+
+
 #: Every check by the name under which a deviation from it is listed.
 CHECKS: dict[str, Callable[[LayerCase, str], None]] = {
     "blob_counts": check_blob_counts,
@@ -212,6 +237,7 @@ CHECKS: dict[str, Callable[[LayerCase, str], None]] = {
     "threads": check_threads,
     "gradients": check_gradients,
     "device_parity": check_device_parity,
+    "copies": check_copies,
 }
 
 

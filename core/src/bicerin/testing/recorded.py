@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.schema import schema
-from bicerin.testing.run import run_layer
+from bicerin.testing.run import LayerRun, run_layer
 
 
 def recorded_cases(folder: Path | str) -> list[Path]:
@@ -37,20 +37,7 @@ def check_recorded(case: Path | str, *, rtol: float = 1e-4, device: Any = "cpu",
     Raises:
         AssertionError: a result differs; says which, where and by how much.
     """
-    import bicerin_proto
-
-    with np.load(case) as file:
-        values = {key: file[key] for key in file.files}
-    net = bicerin_proto.read_net(str(values["net"]), schema()).message
-    phase = str(values["phase"])
-    run = run_layer(
-        net.layer[-1],
-        _bottoms(net, values),
-        parameters=_numbered(values, "blob"),
-        phase=phase,
-        device=device,
-        dtype=dtype,
-    )
+    run, values = recorded_run(case, device=device, dtype=dtype)
     run.forward()
     name = Path(case).stem
     for index, expected in enumerate(_numbered(values, "top")):
@@ -67,6 +54,24 @@ def check_recorded(case: Path | str, *, rtol: float = 1e-4, device: Any = "cpu",
         blobs = run.bottom if key.startswith("diff") else run.layer.blobs
         index = int(key.removeprefix("blob").removeprefix("diff"))
         assert_close(blobs[index].diff, values[key], rtol, f"{name}: {key}")
+
+
+def recorded_run(case: Path | str, *, device: Any = "cpu", dtype: Any = np.float32) -> tuple[LayerRun, dict[str, Any]]:
+    """The layer of a recorded case, set up with its inputs, and all that the case holds, by key."""
+    import bicerin_proto
+
+    with np.load(case) as file:
+        values = {key: file[key] for key in file.files}
+    net = bicerin_proto.read_net(str(values["net"]), schema()).message
+    run = run_layer(
+        net.layer[-1],
+        _bottoms(net, values),
+        parameters=_numbered(values, "blob"),
+        phase=str(values["phase"]),
+        device=device,
+        dtype=dtype,
+    )
+    return run, values
 
 
 def assert_close(actual: Any, expected: np.ndarray, rtol: float, what: str) -> None:

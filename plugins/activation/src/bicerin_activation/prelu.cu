@@ -18,7 +18,7 @@ extern "C" __global__ void slope_gradient(const real* x, const real* y_diff, rea
   real sum = 0;
   for (int i = threadIdx.x; i < outer * inner; i += BLOCK) {
     const int at = (i / inner * channels + blockIdx.x) * inner + i % inner;
-    sum += min(x[at], (real)0) * y_diff[at];
+    sum += (x[at] > 0 ? (real)0 : x[at]) * y_diff[at];  // NaN stays NaN, as it would not in min()
   }
   sum = block_sum(sum);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;

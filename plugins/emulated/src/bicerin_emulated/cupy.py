@@ -1,8 +1,8 @@
 """CuPy's interface on the CPU: what the real wheel has, and no more; arrays that refuse to mix with NumPy's.
 
-`cupy_names.json` holds the names, and the parameters of functions and methods, that were read from a real wheel. A name
-it lacks is an AttributeError here too, even where NumPy has it, and so is a parameter a TypeError. Everything that makes
-the GPU wait and sends something to the host, asked for or not, is counted in `transfers`.
+`cupy_names.json` holds the names, and the parameters of functions and methods, that were read from a real wheel. A
+name it lacks is an AttributeError here too, even where NumPy has it, and so is a parameter a TypeError. Everything that
+makes the GPU wait and sends something to the host, asked for or not, is counted in `transfers`.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
         diff -= target
         diff *= top_gradient(xp, top) / self.divisor
         if self.ignore_label is not None:
-            diff[~self._valid(xp, target)] = 0
+            xp.copyto(diff, 0, where=~self._valid(xp, target))
 
     def _valid(self, xp: Any, target: Any) -> Any:
         return xp.trunc(target) != self.ignore_label

@@ -55,7 +55,9 @@ extern "C" __global__ void label_losses(int n, const real* probability, const in
                                         int classes, int inner) {
   ELEMENT(i, n);
   const int label = labels[i];
-  losses[i] = label < 0 ? (real)0 : -log(max(probability[(i / inner * classes + label) * inner + i % inner], least));
+  const real p = label < 0 ? (real)1 : probability[(i / inner * classes + label) * inner + i % inner];
+  // Not max(), which would make NaN `least`.
+  losses[i] = -log(p < least ? least : p);
 }
 
 // (p - 1 at the label, p elsewhere) * scale, and 0 where the label is -1.

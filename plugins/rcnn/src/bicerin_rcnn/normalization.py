@@ -8,10 +8,17 @@ from bicerin.loss_layer import normalization_mode, normalizer
 from bicerin.option import enum_name
 
 
-def loss_divisor(loss_param: Any, outer: int, inner: int, valid: int) -> float:
-    """At least 1. `PRE_FIXED` is `pre_fixed_normalizer`; the other modes as in `bicerin.loss_layer`."""
+def loss_divisor(xp: Any, loss_param: Any, outer: int, inner: int, valid: Any) -> Any:
+    """At least 1. `PRE_FIXED` is `pre_fixed_normalizer`; the other modes as in `bicerin.loss_layer`.
+
+    Args:
+        valid: how many labels count; an array of no axis where they have been counted on a device.
+    """
     if loss_param.HasField("normalization"):
         mode = enum_name(loss_param, "normalization", ("FULL", "VALID", "BATCH_SIZE", "NONE", "PRE_FIXED"))
         if mode == "PRE_FIXED":
             return max(1.0, loss_param.pre_fixed_normalizer)
-    return normalizer(normalization_mode(loss_param), outer, inner, valid)
+    mode = normalization_mode(loss_param)
+    if mode == "VALID" and not isinstance(valid, int):
+        return xp.maximum(valid, 1)
+    return normalizer(mode, outer, inner, 0 if mode != "VALID" else valid)

@@ -9,7 +9,7 @@ from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError
 from bicerin.layer import BlobCounts, between
-from bicerin.loss_layer import LossLayer
+from bicerin.loss_layer import LossLayer, top_gradient
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 
 
@@ -63,7 +63,7 @@ class SmoothL1LossLayer(ArrayLayer, LossLayer):
         if len(bottom) == 4:
             slope *= bottom[2].data.reshape(-1)
             slope *= bottom[3].data.reshape(-1)
-        scale = float(top[0].diff) / self.number
+        scale = top_gradient(xp, top) / self.number
         for index, factor in enumerate((scale, -scale, 0, 0)[: len(bottom)]):
             if propagate_down[index]:
                 xp.multiply(slope, factor, out=bottom[index].diff.reshape(-1))

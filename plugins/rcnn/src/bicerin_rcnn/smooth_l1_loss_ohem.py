@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.layer import BlobCounts, between
-from bicerin.loss_layer import LossLayer
+from bicerin.loss_layer import LossLayer, top_gradient
 from bicerin_rcnn.normalization import loss_divisor
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 
@@ -41,7 +43,7 @@ class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
             require_same_shape(bottom[0], other)
         outer, inner = bottom[0].num, bottom[0].height * bottom[0].width
         self.difference.reshape(outer, bottom[0].channels, inner)
-        self.divisor = loss_divisor(self.param.loss_param, outer, inner, valid=outer * inner)
+        self.divisor = loss_divisor(np, self.param.loss_param, outer, inner, valid=outer * inner)
         if len(top) > 1:
             top[1].reshape(outer, 1, bottom[0].height, bottom[0].width)
 
@@ -60,7 +62,7 @@ class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
         slope = smooth_l1_slope(xp, self.array(self.difference), 1.0).reshape(-1)
-        scale = float(top[0].diff) / self.divisor
+        scale = top_gradient(xp, top) / self.divisor
         for index, factor in enumerate((scale, -scale, 0)[: len(bottom)]):
             if propagate_down[index]:
                 xp.multiply(slope, factor, out=bottom[index].diff.reshape(-1))

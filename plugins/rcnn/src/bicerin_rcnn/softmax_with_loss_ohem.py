@@ -11,7 +11,7 @@ from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, between
-from bicerin.loss_layer import LossLayer
+from bicerin.loss_layer import LossLayer, top_gradient
 from bicerin_rcnn.normalization import loss_divisor
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
@@ -53,15 +53,17 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         probability = self.array(self.probability)
         outer, classes, inner = probability.shape
-        self.labels = self._labels(xp, bottom[1].data, classes).reshape(outer, 1, inner)
+        labels, wrong = self._labels(xp, bottom[1].data, classes)
+        self.labels = labels.reshape(outer, 1, inner)
         if probability.size:
             scores = bottom[0].data.reshape(probability.shape)
             xp.exp(scores - scores.max(axis=1, keepdims=True), out=probability)
             probability /= probability.sum(axis=1, keepdims=True)
         chosen = xp.take_along_axis(probability, xp.maximum(self.labels, 0), axis=1)
         losses = xp.where(self.labels >= 0, -xp.log(xp.maximum(chosen, FLT_MIN)), 0)
-        self.divisor = loss_divisor(self.param.loss_param, outer, inner, valid=int((self.labels >= 0).sum()))
-        top[0].data[...] = losses.sum() / self.divisor
+        self.divisor = loss_divisor(xp, self.param.loss_param, outer, inner, valid=(self.labels >= 0).sum())
+        loss = losses.sum() / self.divisor
+        top[0].data[...] = loss if xp is np else xp.where(wrong, np.nan, loss)
         for blob, values in zip(top[1:], (probability, losses), strict=False):
             blob.data[...] = values.reshape(blob.shape)
 
@@ -75,22 +77,30 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
             right = self.labels == xp.arange(probability.shape[1])[:, None]
             diff = bottom[0].diff.reshape(probability.shape)
             xp.multiply(probability - right, self.labels >= 0, out=diff)
-            diff *= float(top[0].diff) / self.divisor
+            diff *= top_gradient(xp, top) / self.divisor
 
-    def _labels(self, xp: Any, values: Any, classes: int) -> Any:
-        """The labels as int64, -1 where they are ignored."""
-        labels = values.astype(np.int64)
+    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+        self._labels(np, bottom[1].cpu_data, self.probability.shape[1])
+
+    def _labels(self, xp: Any, values: Any, classes: int) -> tuple[Any, Any]:
+        """The labels as int64, -1 where they are ignored; and, for a device, whether any is wrong.
+
+        Raises:
+            LayerError: on the host, one is.
+        """
+        whole = xp.trunc(values)
         loss_param = self.param.loss_param
+        right = (whole >= 0) & (whole < classes)
+        known = right
         if loss_param.HasField("ignore_label"):
-            ignored = labels == loss_param.ignore_label
-            labels = xp.where(ignored, -1, labels)
-        else:
-            ignored = xp.zeros(labels.shape, bool)
-        wrong = ~ignored & ((labels < 0) | (labels >= classes))
-        if wrong.any():
-            first = int(wrong.reshape(-1).argmax())
+            ignored = whole == loss_param.ignore_label
+            right, known = right & ~ignored, right | ignored
+        wrong = (~known).any()
+        if xp is np and wrong:
+            first = int(known.reshape(-1).argmin())
             raise LayerError(
-                f"label {float(values.reshape(-1)[first]):g} is out of range; {int(wrong.sum())} of {labels.size} are.",
+                f"label {float(values.reshape(-1)[first]):g} is out of range; {int((~known).sum())} of {known.size} "
+                "are.",
                 f"Labels are class indices, 0 to {classes - 1}, or loss_param.ignore_label.",
             )
-        return labels
+        return xp.where(right, whole, -1).astype(np.int64), wrong

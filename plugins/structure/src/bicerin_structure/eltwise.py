@@ -92,7 +92,7 @@ class EltwiseLayer(ArrayLayer):
         for index, x in [(0, values[0]), *enumerate(values[2:], start=2)]:
             larger = x > y
             xp.copyto(y, x, where=larger)
-            winner[larger] = index
+            xp.copyto(winner, index, where=larger)
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
