@@ -294,8 +294,8 @@ class TestDraw:
         (graph,) = pydot.graph_from_dot_file("out.dot")
         assert graph.get_rankdir() == "TB"
         labels = [node.get_label() for node in graph.get_nodes()]
-        assert '"conv\\n(Convolution)\\nkernel: 3 x 5\\nstride: 2\\npad: 1 x 2\\ngroup: 7"' in labels
-        assert '"pool\\n(AVE Pooling)\\nkernel: 2\\nstride: 1\\npad: 0"' in labels
+        assert '"conv (Convolution) kernel size: 3 x 5 stride: 2 pad: 1 x 2 group: 7"' in labels
+        assert '"pool (Pooling AVE) kernel size: 2 stride: 1 pad: 0"' in labels
         assert len(labels) == 4 + 3
         assert [edge.get_label() for edge in graph.get_edges() if edge.get_destination() == '"blob conv"'] == ['"7"']
 

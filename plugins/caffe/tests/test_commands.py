@@ -98,6 +98,7 @@ def test_usage_and_mistakes(run: Any) -> None:
     assert "Unknown action: trian" in run("caffe", "trian", status=1).stderr
     assert "Need a solver definition to train" in run("caffe", "train", status=1).stderr
     assert "Need a model definition to time" in run("caffe", "time", status=1).stderr
+    assert 'phase must be "TRAIN" or "TEST"' in run("caffe", "time", "-model", "x", "-phase", "x", status=1).stderr
     assert "Need model weights to score" in run("caffe", "test", "-model", "x", status=1).stderr
     assert "missing.prototxt" in run("caffe", "train", "-solver", "missing.prototxt", status=1).stderr
     both = run("caffe", "train", "-solver", "x", "-snapshot", "a", "-weights", "b", status=1)
@@ -127,6 +128,13 @@ def test_train_says_what_log_parsers_look_for(run: Any, solver_file: Any) -> Non
         r"Optimization Done\.$",
     ):
         assert any(re.match(pattern, line) for line in said), (pattern, said)
+
+
+def test_several_gpus_make_the_updates_that_as_many_batches_make(run: Any, solver_file: Any) -> None:
+    path = solver_file("iter_size: 2")
+    Path(path).write_text(Path(path).read_text().replace("max_iter: 100", "max_iter: 1"))
+    said = lines(run("caffe", "train", "-solver", path, "-gpu", "0,1,2"))
+    assert any("one device does the work of 3: iter_size is 6, not 2" in line for line in said)
 
 
 def test_train_stops_snapshots_and_goes_on(run: Any, solver_file: Any, tmp_path: Path) -> None:
@@ -208,6 +216,9 @@ def test_time_says_the_average_of_every_layer(run: Any, net_file: str) -> None:
     said = lines(run("caffe", "time", "-model", net_file, "-iterations", "2"))
     assert any(re.match(r" *conv\tforward: [\d.e-]+ ms\.$", line) for line in said)
     assert any(re.match(r" *conv\tbackward: [\d.e-]+ ms\.$", line) for line in said)
+    assert "Performing Forward" in said and "Performing Backward" in said
+    assert any(re.match(r"Initial loss: [\d.]+$", line) for line in said)
+    assert any(re.match(r"Iteration: 2 forward-backward time: [\d.e-]+ ms\.$", line) for line in said)
     for words in ("Average Forward pass: ", "Average Backward pass: ", "Average Forward-Backward: ", "Total Time: "):
         assert any(re.match(rf"{words}[\d.e-]+ ms\.$", line) for line in said)
 
@@ -247,7 +258,8 @@ def test_convert_imageset_and_compute_image_mean(run: Any, pictures: str, tmp_pa
     assert [(datum.channels, datum.height, datum.width, datum.label) for datum in found] == [
         (1, 3, 4, label) for label in range(4)
     ]
-    run("compute_image_mean", "-backend=lmdb", "store", "mean.binaryproto")
+    said = lines(run("compute_image_mean", "-backend=lmdb", "store", "mean.binaryproto"))
+    assert said[-2:] == ["Number of channels: 1", "mean_value channel [0]: 25"]
     mean = caffe.io.blobproto_to_array(caffe_pb2.BlobProto.FromString((tmp_path / "mean.binaryproto").read_bytes()))
     assert mean.shape == (1, 1, 3, 4) and (mean == 25).all()
 
@@ -256,6 +268,16 @@ def test_convert_imageset_shuffles_and_encodes(run: Any, pictures: str, tmp_path
     run("convert_imageset", pictures, "list.txt", "store", "-shuffle", "-encoded", "-encode_type", "png", "-check_size")
     assert sorted(datum.label for datum in records(tmp_path / "store")) == [0, 1, 2, 3]
     assert all(datum.encoded for datum in records(tmp_path / "store"))
+
+
+def test_convert_imageset_leaves_out_what_it_cannot_read(run: Any, pictures: str, tmp_path: Path) -> None:
+    with (tmp_path / "list.txt").open("a") as file:
+        file.write("missing.png 4\n0.png 5\n")
+    done = run("convert_imageset", pictures, "list.txt", "store", "-resize_width=3")
+    assert "missing.png" in done.stderr
+    found = records(tmp_path / "store")
+    assert [datum.label for datum in found] == [0, 1, 2, 3, 5]
+    assert found[0].width == 8  # one size alone does nothing
 
 
 def test_extract_features(run: Any, pictures: str, write: Any, tmp_path: Path, monkeypatch: Any) -> None:
@@ -283,7 +305,8 @@ V1 = 'layers { name: "ip" type: INNER_PRODUCT bottom: "data" top: "ip" inner_pro
 
 def test_upgrade_net_and_solver(run: Any, write: Any, tmp_path: Path) -> None:
     write("old.prototxt", f'input: "data" input_dim: 1 input_dim: 3 input_dim: 1 input_dim: 1 {V1}')
-    run("upgrade_net_proto_text", "old.prototxt", "new.prototxt")
+    said = lines(run("upgrade_net_proto_text", "old.prototxt", "new.prototxt"))
+    assert said[-1] == "Wrote upgraded NetParameter text proto to new.prototxt"
     assert 'type: "InnerProduct"' in (tmp_path / "new.prototxt").read_text()
     run("upgrade_net_proto_binary", "old.prototxt", "new.binary")
     assert caffe_pb2.NetParameter.FromString((tmp_path / "new.binary").read_bytes()).layer[-1].type == "InnerProduct"

@@ -60,7 +60,7 @@ def time(
         _print(measured)
 
 
-class _Stopwatch:
+class Stopwatch:
     """The times of each layer, taken through a net's callbacks."""
 
     def __init__(self, net: Net) -> None:
@@ -99,7 +99,7 @@ class _Stopwatch:
 
 def measure(net: Net, iterations: int) -> dict[str, Any]:
     """What `bicerin time --json` prints of a net."""
-    watch = _Stopwatch(net)
+    watch = Stopwatch(net)
     for _ in range(_WARM_UP):
         net.forward_backward()
     watch.clear()
@@ -129,13 +129,13 @@ def measure(net: Net, iterations: int) -> dict[str, Any]:
     }
 
 
-def _milliseconds(watch: _Stopwatch, run: Callable[[], Any]) -> float:
+def _milliseconds(watch: Stopwatch, run: Callable[[], Any]) -> float:
     began = watch.now()
     run()
     return 1000 * (watch.now() - began)
 
 
-def _row(watch: _Stopwatch, index: int, iterations: int) -> dict[str, Any]:
+def _row(watch: Stopwatch, index: int, iterations: int) -> dict[str, Any]:
     net = watch.net
     layer = net.layers[index]
     algorithm = getattr(layer, "algorithm", None)

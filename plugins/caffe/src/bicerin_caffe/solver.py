@@ -11,7 +11,7 @@ from typing import Any
 import bicerin
 import bicerin_proto
 from bicerin.registry import solvers
-from bicerin.schema import layer_owners, schema
+from bicerin.schema import read_solver
 from bicerin_caffe import settings
 from bicerin_caffe.net import Net
 from bicerin_caffe.user_exceptions import user_exceptions
@@ -26,7 +26,9 @@ class Solver:
 
     @user_exceptions
     def __init__(self, solver_file: str | os.PathLike[str]) -> None:
-        document = bicerin_proto.read_solver(Path(solver_file), schema(), owners=layer_owners())
+        self._train(read_solver(Path(solver_file)))
+
+    def _train(self, document: bicerin_proto.Document) -> None:
         seed = settings.next_seed()
         if document.message.random_seed < 0 and seed is not None:
             document.message.random_seed = seed
@@ -113,7 +115,11 @@ class AdamSolver(Solver):
 _CLASSES = {cls._type: cls for cls in Solver.__subclasses__()}
 
 
+@user_exceptions
 def get_solver(solver_file: str | os.PathLike[str]) -> Solver:
     """The solver of the type that the prototxt names: of the class of an update rule, or `Solver` for a plugin's."""
-    param = bicerin_proto.read_solver(Path(solver_file), schema(), owners=layer_owners()).message
-    return _CLASSES.get(param.type, Solver)(solver_file)
+    document = read_solver(Path(solver_file))
+    cls = _CLASSES.get(document.message.type, Solver)
+    solver = object.__new__(cls)
+    solver._train(document)
+    return solver

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 import bicerin
-import bicerin_proto
 from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import signals_obeyed
-from bicerin.schema import layer_owners, schema
+from bicerin.cli.time import Stopwatch
+from bicerin.device import get_device
+from bicerin.schema import read_solver
 from bicerin_caffe import settings
 from bicerin_caffe.command.flags import GLOG, FlagError, parse
 from bicerin_caffe.command.program import running
@@ -47,7 +48,7 @@ commands:
   time            benchmark model execution time
 
 flags, with one dash or two, as -flag value or -flag=value:
-  -gpu            the GPU to run on: its number; "all" or several numbers where several can train together
+  -gpu            the GPU to run on: its number, or "all"; of several numbers the first does the work of all
   -solver         the solver definition (train)
   -model          the model definition (test, time)
   -phase          TRAIN or TEST (time); TRAIN by default
@@ -86,10 +87,12 @@ def _train(flags: dict[str, Any]) -> None:
     for name in ("sigint_effect", "sighup_effect"):
         if flags[name] not in ("snapshot", "stop", "none"):
             raise FlagError(f'Invalid signal effect "{flags[name]}" was specified: it is snapshot, stop or none.')
-    document = bicerin_proto.read_solver(Path(flags["solver"]), schema(), owners=layer_owners())
-    document.message.train_state.level = flags["level"]
-    document.message.train_state.stage.extend(_listed(flags["stage"]))
-    solver = bicerin.Solver(document, _train_device(flags, document.message), weights=_listed(flags["weights"]))
+    document = read_solver(Path(flags["solver"]))
+    param = document.message
+    param.train_state.level = flags["level"]
+    param.train_state.stage.extend(_listed(flags["stage"]))
+    device = _train_device(flags, param)
+    solver = bicerin.Solver(document, device, weights=_listed(flags["weights"]))
     if flags["snapshot"]:
         _log.info("Resuming from %s", flags["snapshot"])
         solver.restore(flags["snapshot"])
@@ -100,20 +103,51 @@ def _train(flags: dict[str, Any]) -> None:
 
 
 def _train_device(flags: dict[str, Any], param: Any) -> str:
-    if flags["gpu"] or param.solver_mode != param.GPU or not param.HasField("solver_mode"):
-        return _device(flags)
-    return settings.gpu_or_cpu(param.device_id)
+    """The device to train on; of several GPUs, the first one, which then makes each update from as many batches."""
+    numbers = _gpus(flags)
+    if not numbers and param.HasField("solver_mode") and param.solver_mode == param.GPU:
+        numbers = [param.device_id]
+    if len(numbers) > 1:
+        _log.warning(
+            "-gpu %s: one device does the work of %d: iter_size is %d, not %d, so that an update is of as many images",
+            flags["gpu"],
+            len(numbers),
+            len(numbers) * param.iter_size,
+            param.iter_size,
+        )
+        param.iter_size *= len(numbers)
+    return _used(numbers[:1], "Using GPUs %d", "GPU %d: %s")
 
 
 def _device(flags: dict[str, Any]) -> str:
+    numbers = _gpus(flags)
+    for number in reversed(numbers[1:]):
+        _log.info("Not using GPU #%d for single-GPU function", number)
+    return _used(numbers[:1], "Use GPU with device ID %d", "GPU %d device name: %s")
+
+
+def _gpus(flags: dict[str, Any]) -> list[int]:
     numbers = ["0"] if flags["gpu"] == "all" else _listed(flags["gpu"])
     if not all(number.isdecimal() for number in numbers):
         raise FlagError(f"illegal value '{flags['gpu']}' specified for flag 'gpu': it is a number, numbers, or all.")
-    if len(numbers) > 1:
-        _log.warning("-gpu %s: one GPU is used, %s", flags["gpu"], numbers[0])
-    device = settings.gpu_or_cpu(int(numbers[0])) if numbers else "cpu"
-    _log.info("Use %s.", "CPU" if device == "cpu" else f"GPU with device ID {numbers[0]}")
+    return [int(number) for number in numbers]
+
+
+def _used(numbers: list[int], chosen: str, named: str) -> str:
+    """The device of this number, if there is one, and said so."""
+    device = settings.gpu_or_cpu(numbers[0]) if numbers else "cpu"
+    if device == "cpu":
+        _log.info("Use CPU.")
+    else:
+        _log.info(chosen, numbers[0])
+        _log.info(named, numbers[0], _properties(numbers[0])["name"].decode())
     return device
+
+
+def _properties(number: int) -> dict[str, Any]:
+    device: Any = get_device(f"gpu:{number}")
+    properties: dict[str, Any] = device.xp.cuda.runtime.getDeviceProperties(number)
+    return properties
 
 
 def _net(flags: dict[str, Any], purpose: str, phase: str) -> bicerin.Net:
@@ -150,31 +184,44 @@ def _test(flags: dict[str, Any]) -> None:
 
 
 def _time(flags: dict[str, Any]) -> None:
-    from bicerin.cli.time import measure
-
+    if flags["phase"] not in ("", "TRAIN", "TEST"):
+        raise FlagError('phase must be "TRAIN" or "TEST"')
     net = _net(flags, "time", flags["phase"] or "TRAIN")
+    iterations = flags["iterations"]
+    watch = Stopwatch(net)
+    # Kernels are compiled and buffers allocated in passes that are not measured.
+    _log.info("Performing Forward")
+    _log.info("Initial loss: %g", net.run_forward())
+    _log.info("Performing Backward")
+    net.run_backward()
+    watch.clear()
     _log.info("*** Benchmark begins ***")
-    _log.info("Testing for %d iterations.", flags["iterations"])
-    measured = measure(net, flags["iterations"])
-    _log.info("Average time per layer:")
-    for layer in measured["layers"]:
-        for direction in ("forward", "backward"):
-            _log.info("%10s\t%s: %g ms.", layer["name"], direction, layer[f"{direction}_ms"])
-    _log.info("Average Forward pass: %g ms.", measured["forward_ms"])
-    _log.info("Average Backward pass: %g ms.", measured["backward_ms"])
-    _log.info("Average Forward-Backward: %g ms.", measured["total_ms"])
-    _log.info("Total Time: %g ms.", measured["total_ms"] * flags["iterations"])
+    _log.info("Testing for %d iterations.", iterations)
+    passes = []
+    for number in range(iterations):
+        began = watch.now()
+        net.run_forward()
+        between = watch.now()
+        net.run_backward()
+        ended = watch.now()
+        passes.append((between - began, ended - between))
+        _log.info("Iteration: %d forward-backward time: %g ms.", number + 1, 1000 * (ended - began))
+    _log.info("Average time per layer: ")
+    for index, name in enumerate(net.layer_names):
+        for direction, times in (("forward", watch.forward[index]), ("backward", watch.backward[index])):
+            _log.info("%10s\t%s: %g ms.", name, direction, 1000 * sum(times) / iterations)
+    forward, backward = (1000 * sum(times) for times in zip(*passes, strict=True))
+    _log.info("Average Forward pass: %g ms.", forward / iterations)
+    _log.info("Average Backward pass: %g ms.", backward / iterations)
+    _log.info("Average Forward-Backward: %g ms.", (forward + backward) / iterations)
+    _log.info("Total Time: %g ms.", forward + backward)
     _log.info("*** Benchmark ends ***")
 
 
 def _device_query(flags: dict[str, Any]) -> None:
-    from bicerin.device import get_device
-
-    for number in ["0"] if flags["gpu"] in ("", "all") else _listed(flags["gpu"]):
-        _log.info("Querying GPUs %s", flags["gpu"] or number)
-        device: Any = get_device(f"gpu:{number}")
-        cuda = device.xp.cuda.runtime
-        properties = cuda.getDeviceProperties(int(number))
+    _log.info("Querying GPUs %s", flags["gpu"])
+    for number in _gpus(flags) or [0]:
+        properties = _properties(number)
         for what, value in (
             ("Device id", number),
             ("Major revision number", properties["major"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ import click
 
 from bicerin.cli import messages
 from bicerin.cli.failure import exit_status
-from bicerin_caffe.log import init_log, log_to_folder
+from bicerin_caffe.log import init_log, log, log_to_folder
 
 
 def running(program: str, flags: dict[str, Any], command: Callable[[dict[str, Any]], None]) -> NoReturn:
@@ -39,10 +41,13 @@ def _status(program: str, flags: dict[str, Any], command: Callable[[dict[str, An
 
 
 def bicerin_command(name: str, *arguments: str) -> None:
-    """Run one of Bicerin's commands."""
+    """Run one of Bicerin's commands; what it prints goes to the log, as all that Caffe's tools say."""
     from bicerin.cli.command_line import command_line
 
     context = click.Context(command_line, info_name="caffe")
     command = command_line.get_command(context, name)
     assert command is not None
-    command.main(list(arguments), prog_name=name, standalone_mode=False)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        command.main(list(arguments), prog_name=name, standalone_mode=False)
+    for line in printed.getvalue().splitlines():
+        log(line)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from bicerin_caffe import settings
 from bicerin_caffe.command.flags import GLOG, FlagError, parse
 from bicerin_caffe.command.program import bicerin_command, running
+from bicerin_caffe.log import log
 
 
 def convert_imageset() -> NoReturn:
@@ -27,11 +28,15 @@ def convert_imageset() -> NoReturn:
         },
         range(3, 4),
     )
+    if flags["resize_width"] <= 0 or flags["resize_height"] <= 0:
+        flags["resize_width"] = flags["resize_height"] = 0  # one of them alone does nothing, as in Caffe
     switches = [f"--{name.replace('_', '-')}" for name in ("gray", "shuffle", "check_size", "encoded") if flags[name]]
     options = [f"--{name.replace('_', '-')}={flags[name]}" for name in ("backend", "resize_width", "resize_height")]
     if flags["encode_type"]:
         options.append(f"--encode-type={flags['encode_type']}")
-    _run("convert_imageset", flags, "convert-imageset", *switches, *options, "--", *arguments)
+    # Caffe's tool leaves out images that it cannot read.
+    command = ["convert-imageset", "--skip-bad-records", *switches, *options, "--", *arguments]
+    _run("convert_imageset", flags, *command)
 
 
 def compute_image_mean() -> NoReturn:
@@ -54,7 +59,8 @@ def extract_features() -> NoReturn:
         sys.exit(f"ERROR: {place[1]} is not the number of a device.")
     device = settings.gpu_or_cpu(int(number)) if place and place[0] == "GPU" else "cpu"
     options = [f"--backend={backend}", f"--device={device}"]
-    _run("extract_features", flags, "extract-features", *options, "--", *arguments[:5])
+    command = ["extract-features", *options, "--", *arguments[:5]]
+    _run("extract_features", flags, *command, done="Successfully extracted the features!")
 
 
 def upgrade_net_proto_text() -> NoReturn:
@@ -74,7 +80,8 @@ def upgrade_solver_proto_text() -> NoReturn:
 
 def _upgrade(program: str, kind: str, form: str) -> NoReturn:
     flags, arguments = _arguments(f"{program} {kind}_proto_file_in {kind}_proto_file_out", {}, range(2, 3))
-    _run(program, flags, "upgrade", form, kind, "--", *arguments)
+    done = f"Wrote upgraded {kind.capitalize()}Parameter {form[2:]} proto to {arguments[1]}"
+    _run(program, flags, "upgrade", form, kind, "--", *arguments, done=done)
 
 
 def _arguments(usage: str, defaults: dict[str, Any], numbers: Sequence[int]) -> tuple[dict[str, Any], list[str]]:
@@ -88,5 +95,10 @@ def _arguments(usage: str, defaults: dict[str, Any], numbers: Sequence[int]) -> 
     return flags, arguments
 
 
-def _run(program: str, flags: dict[str, Any], *command: str) -> NoReturn:
-    running(program, flags, lambda _: bicerin_command(*command))
+def _run(program: str, flags: dict[str, Any], *command: str, done: str = "") -> NoReturn:
+    def said(_: dict[str, Any]) -> None:
+        bicerin_command(*command)
+        if done:
+            log(done)
+
+    running(program, flags, said)

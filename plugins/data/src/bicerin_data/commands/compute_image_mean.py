@@ -49,6 +49,7 @@ def _sum(store: Any, skip_bad_records: bool) -> tuple[Any, int, int]:
     from bicerin.errors import DataError
     from bicerin_data.datum import datum_array, parse_datum
 
+    log = logging.getLogger("bicerin.data")
     total, count, skipped = np.zeros(0), 0, 0
     for key, value in store.records():
         try:
@@ -59,13 +60,15 @@ def _sum(store: Any, skip_bad_records: bool) -> tuple[Any, int, int]:
             named = DataError(f"{store.record_name(key)}: {error.reason}", error.hint)
             if not skip_bad_records:
                 raise named from None
-            logging.getLogger("bicerin.data").warning("skipped: %s", named)
+            log.warning("skipped: %s", named)
             skipped += 1
             continue
         if not count:
             total = np.zeros(image.shape)
         total += image
         count += 1
+        if count % 10000 == 0:
+            log.info("Processed %d files.", count)
     if not count:
         raise DataError(f"source {store.path}: it holds no {'good ' if skipped else ''}records.")
     return total, count, skipped

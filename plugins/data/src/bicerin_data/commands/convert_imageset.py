@@ -91,6 +91,8 @@ def convert_imageset(
             if check_size and len(datum.data) != size:
                 raise DataError(f"{name}: Incorrect data field size {len(datum.data)}; the first image's is {size}.")
             writer.put(f"{index:08d}_{name}".encode(), datum.SerializeToString())
+            if (index + 1 - skipped) % 1000 == 0:
+                _log.info("Processed %d files.", index + 1 - skipped)
         if skipped == len(lines):
             raise DataError(f"{list_file}: none of its {skipped} images can be read.")
     click.echo(f"{store}: {len(lines) - skipped} images" + (f", {skipped} skipped" if skipped else ""))
