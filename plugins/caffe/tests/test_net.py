@@ -63,6 +63,19 @@ def test_the_older_form_is_deprecated(net: Any, net_file: str, tmp_path: Path, c
     assert f"Net('{net_file}', 1, weights='{tmp_path / 'weights'}')" in caplog.text
 
 
+def test_a_file_that_is_not_there_is_named(net_file: str) -> None:
+    with pytest.raises(RuntimeError, match="Could not open file missing.prototxt"):
+        caffe.Net("missing.prototxt", caffe.TEST)
+    for call in (lambda: caffe.Net(net_file, "missing", caffe.TEST), lambda: caffe.Net(net_file, 0, weights="missing")):
+        with pytest.raises(RuntimeError, match="Could not open file missing"):
+            call()
+
+
+def test_what_passes_return_is_in_the_order_of_outputs_and_of_what_is_asked_for(net: Any) -> None:
+    assert list(net.forward(["ip", "conv", "data"])) == ["loss", "ip", "conv", "data"]
+    assert list(net.backward(["ip", "conv", "data"])) == ["ip", "conv", "data"]
+
+
 @pytest.mark.parametrize(
     ("text", "weights"), [(None, None), ("layer {", None), ('layer { type: "Nope" name: "x" }', None), ("", "missing")]
 )

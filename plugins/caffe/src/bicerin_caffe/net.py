@@ -42,7 +42,7 @@ class Net:
         weights: a `.caffemodel` or HDF5 file.
 
     Raises:
-        RuntimeError: a file is missing, or the net cannot be built from it.
+        RuntimeError: a file cannot be opened, or the net cannot be built from it.
     """
 
     @user_exceptions
@@ -65,6 +65,9 @@ class Net:
                 phase,
             )
             phase, level, weights = level, 0, phase
+        for path in filter(None, (network_file, weights)):
+            if not os.path.exists(path):
+                raise NetError(f"Could not open file {os.fspath(path)} (looked from {os.getcwd()})")
         core = bicerin.Net(
             Path(network_file),
             phase,
@@ -206,7 +209,7 @@ class Net:
         names = list(self._layer_names)
         first = names.index(start) if start is not None else 0
         last = names.index(end) if end is not None else len(names) - 1
-        outputs = {*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())}
+        outputs = [*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())]
         self._users.add(threading.get_ident())
         with self._core.lock:
             if kwargs:
@@ -233,7 +236,7 @@ class Net:
         names = list(self._layer_names)
         first = names.index(start) if start is not None else len(names) - 1
         last = names.index(end) if end is not None else 0
-        outputs = {*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())}
+        outputs = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
         self._users.add(threading.get_ident())
         with self._core.lock:
             if kwargs:
@@ -272,7 +275,7 @@ class Net:
 
     def forward_all(self, blobs: Sequence[str] | None = None, **kwargs: Any) -> Arrays:
         """Run forward batch by batch over inputs of any number; see `forward`. Zeros fill up the last batch."""
-        collected: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
+        collected: dict[str, list[np.ndarray]] = {name: [] for name in [*self.outputs, *(blobs or ())]}
         for batch in self._batch(kwargs):
             for name, array in self.forward(blobs=blobs, **batch).items():
                 collected[name].extend(array.copy())
@@ -282,8 +285,8 @@ class Net:
         self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: Any
     ) -> tuple[Arrays, Arrays]:
         """Run forward and backward batch by batch; `kwargs` has arrays for inputs, and for outputs' gradients."""
-        data: dict[str, list[np.ndarray]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
-        gradients: dict[str, list[np.ndarray]] = {name: [] for name in {*self.inputs, *(diffs or ())}}
+        data: dict[str, list[np.ndarray]] = {name: [] for name in [*self.outputs, *(blobs or ())]}
+        gradients: dict[str, list[np.ndarray]] = {name: [] for name in [*self.inputs, *(diffs or ())]}
         forward_batches = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
         backward_batches = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
         for inputs, top_diffs in zip_longest(forward_batches, backward_batches):
