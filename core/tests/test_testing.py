@@ -129,6 +129,13 @@ def test_in_place() -> None:
     assert (run.bottom[0].data == 9).all()
 
 
+@pytest.mark.parametrize(("inputs", "tops"), [([np.ones(2)], 0), ([], 1)])
+def test_in_place_needs_a_bottom_and_a_top(inputs: list[np.ndarray], tops: int) -> None:
+    words = rf"in_place: Square has {len(inputs)} bottom\(s\) and {tops} top\(s\) here"
+    with pytest.raises(ValueError, match=words):
+        run_layer('type: "Square"', inputs, tops=tops, in_place=True)
+
+
 def test_the_python_layer_helper_names_what_it_needs(provided: Any) -> None:
     from bicerin.testing import test_gradient_for_python_layer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from bicerin.errors import BlobCountError
 
@@ -45,7 +44,7 @@ def between(least: int, most: int) -> Range:
 any_number = Range()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class BlobCounts:
     """How many blobs a layer takes and gives.
 
@@ -55,25 +54,30 @@ class BlobCounts:
         auto_top: tops that the prototxt leaves out are made, up to the least number (as the losses' are).
     """
 
-    bottom: int | Range = any_number
-    top: int | Range = any_number
-    equal: bool = False
-    auto_top: bool = False
+    bottom: Range
+    top: Range
+    equal: bool
+    auto_top: bool
 
-    def __post_init__(self) -> None:
-        for name in ("bottom", "top"):
-            value = getattr(self, name)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                object.__setattr__(self, name, Range(value, value))
-            elif not isinstance(value, Range):
-                raise TypeError(f"{name}={value!r}: a number of blobs is an int of at least 0, or a Range.")
+    def __init__(
+        self,
+        bottom: int | Range = any_number,
+        top: int | Range = any_number,
+        equal: bool = False,
+        auto_top: bool = False,
+    ) -> None:
+        values = {
+            "bottom": _range("bottom", bottom),
+            "top": _range("top", top),
+            "equal": equal,
+            "auto_top": auto_top,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # past `frozen`
 
     def check(self, type_name: str, bottom: int, top: int) -> None:
         """Raise a `BlobCountError`, in Caffe's words, unless the numbers fit."""
-        for kind, number, allowed in (
-            ("bottom", bottom, cast(Range, self.bottom)),
-            ("top", top, cast(Range, self.top)),
-        ):
+        for kind, number, allowed in (("bottom", bottom, self.bottom), ("top", top, self.top)):
             if number in allowed:
                 continue
             verb = "takes" if kind == "bottom" else "produces"
@@ -93,3 +97,11 @@ class BlobCounts:
                 f"{type_name} Layer produces one top blob as output for each bottom blob input. "
                 f"It was given {bottom} bottom and {top} top blob(s)."
             )
+
+
+def _range(name: str, value: object) -> Range:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return Range(value, value)
+    if not isinstance(value, Range):
+        raise TypeError(f"{name}={value!r}: a number of blobs is an int of at least 0, or a Range.")
+    return value

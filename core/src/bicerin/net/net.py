@@ -255,7 +255,7 @@ class Net:
             self.blobs[name] = blob
             top.append(blob)
         if layer.counts.auto_top:
-            while len(top) < layer.counts.top.least:  # type: ignore[union-attr]
+            while len(top) < layer.counts.top.least:
                 top.append(Blob((), self.dtype, self.device, "(automatic)"))
         return top
 

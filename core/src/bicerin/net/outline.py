@@ -183,13 +183,15 @@ class _Outliner:
 
     def _given(self, row: LayerOutline, name: str, position: int) -> Blob | None:
         """A blob of the given shape, completed by what the layer knows; None if axes are left."""
-        shape, told = self.given[name], self.told.get((row.name, position)) or ()
-        if len(told) == len(shape):
-            shape = tuple(told[axis] if size < 0 else size for axis, size in enumerate(shape))  # type: ignore[misc]
-        if any(size is None or size < 0 for size in shape):
+        given, told = self.given[name], self.told.get((row.name, position)) or ()
+        if len(told) != len(given):
+            told = given
+        shape = [hint if size < 0 else size for size, hint in zip(given, told, strict=True)]
+        known = [size for size in shape if size is not None and size >= 0]
+        if len(known) < len(shape):
             return None
         row.assumed = True
-        return Blob(shape, _DTYPE, name=name)
+        return Blob(known, _DTYPE, name=name)
 
     def _shape(self, name: str) -> Shape | None:
         blob = self.blobs.get(name)
@@ -261,13 +263,15 @@ class _Outliner:
         found: list[Blob | None] = []
         for position, (blob, shape) in enumerate(zip(top, layer.shapes_without_data(len(top)), strict=True)):
             self.told[row.name, position] = shape
-            known = shape is not None and None not in shape
-            if known:
-                blob.reshape(*shape)  # type: ignore[misc]
-                row.assumed = True
-            found.append(blob if known else None)
+            known = None if shape is None else [size for size in shape if size is not None]
+            if known is None or len(known) < len(shape or ()):
+                found.append(None)
+                continue
+            blob.reshape(*known)
+            row.assumed = True
+            found.append(blob)
         return found
 
 
 def _least_tops(cls: type[Layer]) -> int:
-    return cls.counts.top.least if cls.counts.auto_top else 0  # type: ignore[union-attr]
+    return cls.counts.top.least if cls.counts.auto_top else 0

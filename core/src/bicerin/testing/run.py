@@ -61,6 +61,9 @@ def run_layer(
         tops: how many tops; by default as many as the definition names, else the least that the layer declares.
         parameters: values for the layer's blobs, after its fillers.
         in_place: use the first bottom as the first top.
+
+    Raises:
+        ValueError: `in_place` of a layer that has no bottom or no top here.
     """
     layer = create_layer(definition, phase=phase, device=device, dtype=dtype, seed=seed)
     bottom = []
@@ -71,9 +74,14 @@ def run_layer(
         bottom.append(blob)
     if tops is None:
         allowed = layer.counts.top
-        tops = len(layer.param.top) or (1 if 1 in allowed else allowed.least)  # type: ignore[operator, union-attr]
+        tops = len(layer.param.top) or (1 if 1 in allowed else allowed.least)
     top = [layer.new_blob(name=f"top{index}") for index in range(tops)]
     if in_place:
+        if not bottom or not top:
+            raise ValueError(
+                f"in_place: {layer.type} has {len(bottom)} bottom(s) and {len(top)} top(s) here; the first bottom "
+                "cannot be the first top. `inputs` gives the bottoms, `tops` says how many tops."
+            )
         top[0] = bottom[0]
     layer.set_up(bottom, top)
     for blob, values in zip(layer.blobs, parameters, strict=len(parameters) > 0):

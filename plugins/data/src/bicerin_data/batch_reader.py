@@ -116,8 +116,10 @@ class RecordReader(BatchReader):
             images.append(image)
             self.bad_in_a_row = 0
         batch_shape = (self.batch_size, *shape)
-        reuse = recycled is not None and recycled.data.shape == batch_shape
-        data = recycled.data if reuse else np.empty(batch_shape, self.dtype)  # type: ignore[union-attr]
+        if recycled is not None and recycled.data.shape == batch_shape:
+            data = recycled.data
+        else:
+            data = np.empty(batch_shape, self.dtype)
         self.transformer(images, self.random(0, self.number), data)
         self.number += 1
         return Batch(data, label, self.position())
