@@ -45,6 +45,7 @@ class DeviceLoss:
         self.loc_diff = xp.zeros((self.images, self.places, layer.loc_classes, 4), layer.dtype)
         self.conf_diff = xp.zeros((self.images, self.places, layer.num_classes), layer.dtype)
         self._read_truth(rows.reshape(-1, COLUMNS))
+        self.normalizer: Any
         loss, self.normalizer = self._loss() if self.images * self.places else (0.0, 1.0)
         self.loss = xp.where(self.faults[0] > 0, np.nan, loss)
 
