@@ -18,7 +18,8 @@ import numpy as np
 
 from bicerin.kernels import num_threads
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.plan import Plan, Problem
+from bicerin_convolution.plan import Plan
+from bicerin_convolution.problem import Problem
 
 # name: input, num_output, kernel, stride, pad, dilation, group
 SHAPES = {

@@ -21,10 +21,20 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
-__all__ = ["COMPILED", "SMALL", "kernel", "num_threads", "prange"]
+__all__ = [
+    "COMPILED",
+    "SMALL",
+    "kernel",
+    "num_threads",
+    "num_workers",
+    "part",
+    "prange",
+    "spread",
+    "workers_for",
+]
 
 _log = logging.getLogger("bicerin.kernels")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -36,6 +46,14 @@ def num_threads() -> int:
     if setting.isdecimal() and int(setting) > 0:
         return int(setting)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_for(work: int) -> int:
+    """How many threads so many elementary operations are worth, such as multiply-adds: one for less than a million.
+
+    Waking another thread costs more than it saves there.
+    """
+    return 1 if work < 1 << 20 or numba is None else int(numba.get_num_threads())
 
 
 numba: Any = None
@@ -104,6 +122,25 @@ def kernel(
     return decorate
 
 
+def part(function: Any = None, *, fastmath: Any = False) -> Any:
+    """Compile the decorated function as part of the kernels that call it, or that spread it over the threads.
+
+    It cannot be called from Python, and so compiles in less time than a kernel.
+    """
+    if function is None:
+        return partial(part, fastmath=fastmath)
+    if not COMPILED:
+        return function
+    return numba.njit(
+        cache=True,
+        nogil=True,
+        error_model="numpy",
+        fastmath=fastmath,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+
+
 def _report_compilation() -> None:
     """Say in the log which kernel is being compiled, since the first run waits for it."""
     from numba.core import event
@@ -122,5 +159,8 @@ def _report_compilation() -> None:
     event.register("numba:compile", Reporter())
 
 
+spread: Any = None
+num_workers: Any = None
 if COMPILED:
     _report_compilation()
+    from bicerin.spread import num_workers, spread

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from threading import Thread
@@ -19,7 +20,8 @@ from bicerin.errors import BicerinError
 from bicerin.kernels import COMPILED
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.plan import Plan, Problem
+from bicerin_convolution.plan import Plan
+from bicerin_convolution.problem import Problem
 
 if COMPILED:
     from bicerin_convolution import direct, gemm, winograd
@@ -74,9 +76,10 @@ def test_the_three_products_are_those_of_the_formula(algorithm: ModuleType, draw
     x = random.normal(size=shape)
     w = random.normal(size=(outputs, shape[1] // group, *geometry.kernel))
     y, met = written_out(x, w, geometry, group)
+    problem = Problem(x.shape, y.shape, geometry, group, x.dtype)
     found = np.full(y.shape, np.nan)
     bias = random.normal(size=outputs)
-    algorithm.forward(x, w, bias, geometry, group, found)
+    algorithm.forward(problem)(x, w, bias, found)
     np.testing.assert_allclose(found, y + bias.reshape(-1, *(1,) * (y.ndim - 2)), atol=1e-12)
 
     dy = random.normal(size=y.shape)
@@ -85,8 +88,8 @@ def test_the_three_products_are_those_of_the_formula(algorithm: ModuleType, draw
         dx[of_x] += w[of_w] * dy[of_y]
         dw[of_w] += x[of_x] * dy[of_y]
     found_dx, found_dw = np.full(x.shape, np.nan), np.ones(w.shape)
-    algorithm.data_gradient(dy, w, None, geometry, group, found_dx)
-    algorithm.weight_gradient(x, dy, geometry, group, found_dw)
+    algorithm.data_gradient(problem)(dy, w, None, found_dx)
+    algorithm.weight_gradient(problem)(x, dy, found_dw)
     np.testing.assert_allclose(found_dx, dx, atol=1e-12)
     np.testing.assert_allclose(found_dw, dw, atol=1e-12)
 
@@ -147,20 +150,22 @@ def worst(found: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("shape", LARGE.values(), ids=LARGE.keys())
 def test_large_shapes_as_the_reference_in_float64(shape: tuple, algorithm: ModuleType, dtype: str) -> None:
     x, w, bias, dy, geometry, group = random_problem(shape, dtype)
+    problem = Problem(x.shape, dy.shape, geometry, group, x.dtype)
+    exactly = replace(problem, dtype=np.dtype(np.float64))
     exact = [array.astype(np.float64) for array in (x, w, bias, dy)]
     # A plain float32 sum of the 10,000 terms of the largest is off by 1e-5.
     tolerance = 2e-5 if dtype == "float32" else 1e-13
     y, expected = np.full_like(dy, np.nan), np.empty(dy.shape)
-    algorithm.forward(x, w, bias, geometry, group, y)
-    reference.forward(exact[0], exact[1], exact[2], geometry, group, expected)
+    algorithm.forward(problem)(x, w, bias, y)
+    reference.forward(exactly)(exact[0], exact[1], exact[2], expected)
     assert worst(y, expected) < tolerance
     dx, expected = np.full_like(x, np.nan), np.empty(x.shape)
-    algorithm.data_gradient(dy, w, None, geometry, group, dx)
-    reference.data_gradient(exact[3], exact[1], None, geometry, group, expected)
+    algorithm.data_gradient(problem)(dy, w, None, dx)
+    reference.data_gradient(exactly)(exact[3], exact[1], None, expected)
     assert worst(dx, expected) < tolerance
     dw, expected = np.ones_like(w), np.ones(w.shape)
-    algorithm.weight_gradient(x, dy, geometry, group, dw)
-    reference.weight_gradient(exact[0], exact[3], geometry, group, expected)
+    algorithm.weight_gradient(problem)(x, dy, dw)
+    reference.weight_gradient(exactly)(exact[0], exact[3], expected)
     assert worst(dw, expected) < tolerance
 
 
@@ -183,16 +188,18 @@ if COMPILED:
         bias = random.normal(size=20 * group)
         dy = random.normal(size=(len(x), len(w), *geometry.output_shape(shape[2:])))
         y, dx, dw = np.empty(dy.shape), np.empty(x.shape), np.zeros(w.shape)
-        reference.forward(x, w, bias, geometry, group, y)
-        reference.data_gradient(dy, w, None, geometry, group, dx)
-        reference.weight_gradient(x, dy, geometry, group, dw)
+        problem = Problem(x.shape, dy.shape, geometry, group, x.dtype)
+        reference.forward(problem)(x, w, bias, y)
+        reference.data_gradient(problem)(dy, w, None, dx)
+        reference.weight_gradient(problem)(x, dy, dw)
         for dtype, tolerance in ((np.float32, 1e-4), (np.float64, 1e-12)):
             found, found_dx = np.full(y.shape, np.nan, dtype), np.full(x.shape, np.nan, dtype)
             found_dw = np.ones(w.shape, dtype)
             inputs, kernels, gradients = x.astype(dtype), w.astype(dtype), dy.astype(dtype)
-            winograd.forward(inputs, kernels, bias.astype(dtype), geometry, group, found)
-            winograd.data_gradient(gradients, kernels, None, geometry, group, found_dx)
-            winograd.weight_gradient(inputs, gradients, geometry, group, found_dw)
+            problem = replace(problem, dtype=np.dtype(dtype))
+            winograd.forward(problem)(inputs, kernels, bias.astype(dtype), found)
+            winograd.data_gradient(problem)(gradients, kernels, None, found_dx)
+            winograd.weight_gradient(problem)(inputs, gradients, found_dw)
             if x.size:
                 assert worst(found, y) < tolerance
                 assert worst(found_dx, dx) < tolerance
@@ -223,14 +230,18 @@ if COMPILED:
         """Several threads at once, each with its own arrays, get what one gets alone."""
         problems = [random_problem(shape, "float32") for shape in LARGE.values()] * 2
         alone, together = [], [np.empty_like(problem[3]) for problem in problems]
-        for x, w, bias, dy, geometry, group in problems:
+        prepared = [
+            gemm.forward(Problem(x.shape, dy.shape, geometry, group, x.dtype))
+            for x, _, _, dy, geometry, group in problems
+        ]
+        for (x, w, bias, dy, *_), forward in zip(problems, prepared, strict=True):
             alone.append(np.empty_like(dy))
-            gemm.forward(x, w, bias, geometry, group, alone[-1])
+            forward(x, w, bias, alone[-1])
 
         def run(index: int) -> None:
-            x, w, bias, _, geometry, group = problems[index]
+            x, w, bias, *_ = problems[index]
             for _ in range(5):
-                gemm.forward(x, w, bias, geometry, group, together[index])
+                prepared[index](x, w, bias, together[index])
 
         threads = [Thread(target=run, args=(index,)) for index in range(len(problems))]
         for thread in threads:

@@ -15,7 +15,8 @@ from bicerin.layer import BlobCounts, Layer, at_least
 from bicerin_convolution.bias_kernels import add_bias_gradient
 from bicerin_convolution.device_plan import CUDA, DevicePlan
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.plan import Plan, Problem
+from bicerin_convolution.plan import Plan
+from bicerin_convolution.problem import Problem
 
 
 class BaseConvolution(Layer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 
 def add_bias_gradient_reference(dy: np.ndarray, db: np.ndarray) -> None:
@@ -12,14 +12,18 @@ def add_bias_gradient_reference(dy: np.ndarray, db: np.ndarray) -> None:
     db += dy.sum(axis=2).sum(axis=0)
 
 
-@kernel(reference=add_bias_gradient_reference, parallel=True, fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
+def add_channel(k, worker, dy, db):  # type: ignore[no-untyped-def]
+    total = db[k]
+    for n in range(dy.shape[0]):
+        line = dy[n, k]
+        share = dy.dtype.type(0)
+        for value in line:
+            share += value
+        total += share
+    db[k] = total
+
+
+@kernel(reference=add_bias_gradient_reference)
 def add_bias_gradient(dy, db):  # type: ignore[no-untyped-def]
-    for k in prange(dy.shape[1]):
-        total = db[k]
-        for n in range(dy.shape[0]):
-            line = dy[n, k]
-            part = dy.dtype.type(0)
-            for value in line:
-                part += value
-            total += part
-        db[k] = total
+    spread(add_channel, dy.shape[1], num_workers(dy.size), (dy, db))

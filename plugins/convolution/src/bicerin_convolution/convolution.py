@@ -10,7 +10,7 @@ from math import prod
 
 from bicerin.blob import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
-from bicerin_convolution.plan import Problem
+from bicerin_convolution.problem import Problem
 
 
 class ConvolutionLayer(BaseConvolution):

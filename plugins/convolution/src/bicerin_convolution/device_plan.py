@@ -17,7 +17,7 @@ from bicerin.blob import Blob
 from bicerin.cuda import CudaSource
 from bicerin.layer import Layer
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.plan import Problem
+from bicerin_convolution.problem import Problem
 
 CUDA = CudaSource(__file__, "im2col.cu")
 

@@ -1,6 +1,6 @@
 """Convolution row by row, for depthwise and other narrow groups; any shape, stride, pad, dilation and number of axes.
 
-The functions are those of `reference`, with the same results.
+The functions prepare the products of `reference`, with the same results.
 """
 
 from __future__ import annotations
@@ -9,53 +9,86 @@ from math import prod
 
 import numpy as np
 
+from bicerin.kernels import workers_for
 from bicerin.pointwise import Finish
 from bicerin_convolution.direct_kernels import add_row_products, correlate_rows
-from bicerin_convolution.finish import finish_table
-from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.taps import Taps, as_rows, data_gradient_taps, forward_taps, with_rows
-from bicerin_convolution.threads import threads
+from bicerin_convolution.finish import FinishTable
+from bicerin_convolution.problem import Problem
+from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps, row_shape
 
 
-def forward(
-    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
-) -> None:
-    """Write y."""
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    _correlate(x, matrix, finish, y, forward_taps(*with_rows(geometry, x, y)), geometry)
+class Correlation:
+    """y = weights * x, finished, on one walk over y.
 
+    The weights are `(G, M, C, kernel)`; turned, where x is dy and y is dx, `(G, C, M, kernel)`.
+    """
 
-def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
-    """Add to dw."""
-    taps = forward_taps(*with_rows(geometry, x, dy))
-    matrix = dw.reshape(group, dw.shape[0] // group, dw.shape[1], -1)
-    with threads(dw.size * len(x) * prod(dy.shape[2:])):
-        add_row_products(as_rows(x, geometry), taps.rows, taps.columns, taps.stride, as_rows(dy, geometry), matrix)
+    def __init__(self, problem: Problem, taps: Taps, turned: bool) -> None:
+        x_shape, y_shape = (problem.y_shape, problem.x_shape) if turned else (problem.x_shape, problem.y_shape)
+        self._taps, self._turned = taps, turned
+        self._x_shape, self._y_shape = row_shape(x_shape, problem.geometry), row_shape(y_shape, problem.geometry)
+        self._w_shape = problem.grouped_weight_shape
+        self._finish = FinishTable(y_shape[1], problem.dtype)
+        self._workers = workers_for(x_shape[1] // problem.group * taps.taps.size * prod(y_shape))
 
-
-def data_gradient(
-    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
-) -> None:
-    """Write dx, and add to its channels the bias that a deconvolution has."""
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1).swapaxes(1, 2)
-    for taps in data_gradient_taps(*with_rows(geometry, dx, dy)):
-        _correlate(dy, matrix, bias, dx, taps, geometry)
-
-
-def _correlate(
-    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray, taps: Taps, geometry: Geometry
-) -> None:
-    table = finish_table(finish, y.shape[1], y.dtype)
-    with threads(w.shape[2] * taps.taps.size * y.size):
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+        taps, matrix = self._taps, w.reshape(self._w_shape)
         correlate_rows(
-            as_rows(x, geometry),
+            x.reshape(self._x_shape),
             taps.rows,
             taps.columns,
             taps.stride,
             taps.taps,
-            w,
-            table,
-            as_rows(y, geometry),
+            matrix.swapaxes(1, 2) if self._turned else matrix,
+            self._finish.of(finish),
+            y.reshape(self._y_shape),
             taps.out_rows,
             *taps.out_columns,
+            self._workers,
         )
+
+
+class WeightGradient:
+    """dw += the sums over images and positions of dy times x."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._taps = forward_taps(problem)
+        self._x_shape = row_shape(problem.x_shape, problem.geometry)
+        self._dy_shape = row_shape(problem.y_shape, problem.geometry)
+        self._dw_shape = problem.grouped_weight_shape
+        self._workers = workers_for(prod(self._dw_shape) * self._dy_shape[0] * prod(self._dy_shape[2:]))
+
+    def __call__(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
+        taps = self._taps
+        add_row_products(
+            x.reshape(self._x_shape),
+            taps.rows,
+            taps.columns,
+            taps.stride,
+            dy.reshape(self._dy_shape),
+            dw.reshape(self._dw_shape),
+            self._workers,
+        )
+
+
+class DataGradient:
+    """dx by one correlation of dy for each remainder of a position by the stride."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._walks = [Correlation(problem, taps, turned=True) for taps in data_gradient_taps(problem)]
+
+    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+        for walk in self._walks:
+            walk(dy, w, bias, dx)
+
+
+def forward(problem: Problem) -> Correlation:
+    return Correlation(problem, forward_taps(problem), turned=False)
+
+
+def weight_gradient(problem: Problem) -> WeightGradient:
+    return WeightGradient(problem)
+
+
+def data_gradient(problem: Problem) -> DataGradient:
+    return DataGradient(problem)

@@ -7,27 +7,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel
+from bicerin.kernels import part
 from bicerin.pointwise import Finish
-from bicerin_convolution.workspace import workspace
 
 
-def finish_table(finish: np.ndarray | Finish | None, channels: int, dtype: np.dtype) -> np.ndarray:
-    """Scales, shifts and slopes, `(3, channels)`; from a bias `(channels,)`, or nothing, too. Valid until the next."""
-    table = workspace("finish", (3, channels), dtype)
-    table[0], table[1], table[2] = 1, 0, 1
-    if isinstance(finish, Finish):
-        if finish.scale.size:
-            table[0] = finish.scale
-        if finish.shift.size:
-            table[1] = finish.shift
-        table[2] = finish.slope
-    elif finish is not None:
-        table[1] = finish
-    return table
+class FinishTable:
+    """Scales, shifts and slopes, `(3, channels)`, of which only those are written that change."""
+
+    def __init__(self, channels: int, dtype: np.dtype) -> None:
+        self._table = np.zeros((3, channels), dtype)
+        self._table[0] = self._table[2] = 1
+        self._shift_only = True
+
+    def of(self, finish: np.ndarray | Finish | None) -> np.ndarray:
+        """The table of a finish; of a bias `(channels,)`, or nothing, too. Valid until the next call."""
+        table = self._table
+        if isinstance(finish, Finish):
+            table[0] = finish.scale if finish.scale.size else 1
+            table[1] = finish.shift if finish.shift.size else 0
+            table[2] = finish.slope
+            self._shift_only = False
+            return table
+        if not self._shift_only:
+            table[0] = table[2] = 1
+            self._shift_only = True
+        table[1] = 0 if finish is None else finish
+        return table
 
 
-@kernel()
+@part
 def finished(value, scale, shift, slope):  # type: ignore[no-untyped-def]
     value = value * scale + shift
     if value <= 0:  # NaN stays NaN

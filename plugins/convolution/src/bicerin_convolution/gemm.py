@@ -1,6 +1,6 @@
 """Convolution as products of packed matrices: any shape, stride, pad, dilation and number of axes.
 
-The functions are those of `reference`, with the same results.
+The functions prepare the products of `reference`, with the same results.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from math import prod
 
 import numpy as np
 
+from bicerin.kernels import workers_for
 from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin.pointwise import Finish
-from bicerin_convolution.finish import finish_table
+from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.gemm_kernels import (
     DEPTH,
     LINES,
@@ -24,9 +25,8 @@ from bicerin_convolution.gemm_kernels import (
     scratch_size,
     weight_scratch_size,
 )
-from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.taps import Taps, as_rows, data_gradient_taps, forward_taps, with_rows
-from bicerin_convolution.threads import threads
+from bicerin_convolution.problem import Problem
+from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps, row_shape
 from bicerin_convolution.workspace import workspace
 
 #: Panels of positions that share a pass over the weights, even where they do not fit in CACHE.
@@ -40,141 +40,175 @@ LENGTH = 384
 SUMS = 16 << 20
 
 
-def forward(
-    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
-) -> None:
-    """Write y."""
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    _correlate(x, matrix, False, finish, y, forward_taps(*with_rows(geometry, x, y)), geometry)
+class Correlation:
+    """y = weights * x, finished, on one walk over y.
+
+    The weights are `(G, M, C, kernel)`; turned, where x is dy and y is dx, `(G, C, M, kernel)`.
+    """
+
+    def __init__(self, problem: Problem, taps: Taps, turned: bool) -> None:
+        x_shape, y_shape = (problem.y_shape, problem.x_shape) if turned else (problem.x_shape, problem.y_shape)
+        dtype, groups = problem.dtype, problem.group
+        self._dtype, self._turned, self._taps = dtype, turned, taps
+        self._x_shape, self._y_shape = row_shape(x_shape, problem.geometry), row_shape(y_shape, problem.geometry)
+        self._w_shape = problem.grouped_weight_shape
+        self._finish = FinishTable(y_shape[1], dtype)
+        self._empty = not prod(y_shape)
+        if self._empty:
+            return
+        channels, outputs = x_shape[1] // groups, y_shape[1] // groups
+        depth, panels = channels * taps.taps.size, -(-outputs // ROWS)
+        positions = x_shape[0] * taps.out_rows.size * taps.out_columns[2]
+        columns = -(-positions // (LINE_BYTES // dtype.itemsize))
+        self._workers = workers_for(groups * outputs * depth * positions)
+        self._packed_shape = (groups, depth, panels * ROWS)
+        self._block = _block(columns, groups, self._workers, LINE_BYTES * (min(depth, DEPTH) + outputs))
+        units = -(-columns // self._block) * groups
+        self._parts = 1 if units >= self._workers else min(panels, -(-self._workers // units))
+        size = scratch_size(self._block, self._parts, panels, depth, dtype.itemsize)
+        self._scratch_shape = (self._workers, size)
+
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+        if self._empty:
+            return
+        taps = self._taps
+        packed = workspace("weights", self._packed_shape, self._dtype)
+        pack_weights(w.reshape(self._w_shape), self._turned, taps.taps, packed, self._workers)
+        correlate(
+            x.reshape(self._x_shape),
+            taps.rows,
+            taps.columns,
+            taps.stride,
+            packed,
+            self._finish.of(finish),
+            y.reshape(self._y_shape),
+            taps.out_rows,
+            *taps.out_columns,
+            self._block,
+            self._parts,
+            workspace("scratch", self._scratch_shape, self._dtype),
+        )
 
 
-def data_gradient(
-    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
-) -> None:
-    """Write dx, and add to its channels the bias that a deconvolution has."""
-    if dx.size and _fold_wins(dy, w, dx):
-        _fold(dy, w, bias, geometry, group, dx)
-        return
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    for taps in data_gradient_taps(*with_rows(geometry, dx, dy)):
-        _correlate(dy, matrix, True, bias, dx, taps, geometry)
+class Folding:
+    """dx = col2im(w^T . dy) + bias, without the whole of the matrix that is folded."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._taps = forward_taps(problem)
+        self._dtype = problem.dtype
+        self._empty = not prod(problem.x_shape)
+        images, outputs, *output = problem.y_shape
+        group, plane, taps = problem.group, prod(output), self._taps.taps.size
+        depth, channels = outputs // group, problem.x_shape[1] // group
+        self._lines = channels * taps
+        self._dy_shape, self._x_shape = (images, outputs, plane), row_shape(problem.x_shape, problem.geometry)
+        self._w_shape = (group, depth, self._lines, 1)
+        self._packed_shape = (group, depth, _up(self._lines, ROWS))
+        self._workers = workers_for(outputs * self._lines * images * plane)
+        fits = CACHE // (ROWS * taps * plane * self._dtype.itemsize)
+        self._bundle = ROWS * max(1, min(fits, -(-channels // ROWS)))
+        size = fold_scratch_size(self._bundle, taps, depth, plane, self._dtype.itemsize)
+        self._scratch_shape = (self._workers, size)
+        self._no_bias = np.zeros(problem.x_shape[1], self._dtype)
+
+    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+        if self._empty:
+            return
+        packed = workspace("weights", self._packed_shape, self._dtype)
+        pack_weights(w.reshape(self._w_shape), True, _ONE_TAP, packed, self._workers)
+        fold_products(
+            dy.reshape(self._dy_shape),
+            packed,
+            self._lines,
+            self._no_bias if bias is None else bias,
+            dx.reshape(self._x_shape),
+            self._taps.rows,
+            self._taps.columns,
+            self._taps.stride,
+            self._bundle,
+            workspace("scratch", self._scratch_shape, self._dtype),
+        )
+
+    @staticmethod
+    def wins(problem: Problem) -> bool:
+        """Whether to add up the im2col matrix of dx rather than to unfold dy.
+
+        The work that goes with either is by taps and positions, times the channels of dx or those of dy.
+        """
+        (_, channels, *inside), (_, outputs, *output) = problem.x_shape, problem.y_shape
+        taps, plane = prod(problem.geometry.kernel), prod(output)
+        small = ROWS * taps * plane * problem.dtype.itemsize <= 2 * CACHE
+        return taps > 1 and plane >= 32 and small and channels * plane < outputs * prod(inside)
 
 
-def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
-    """Add to dw."""
-    if not dy.size:
-        return
-    taps = forward_taps(*with_rows(geometry, x, dy))
-    matrix = dw.reshape(group, len(dw) // group, -1)
-    _, outputs, lines = matrix.shape
-    width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
-    positions = len(x) * prod(dy.shape[2:])
-    padded = _up(outputs, width)
-    step = min(_up(lines, LINES), _up(SUMS // (group * padded * x.itemsize) + 1, LINES))
-    with threads(dw.size * positions) as workers:
-        length = _up(-(-positions // _up(-(-positions // LENGTH), workers)), lanes)
-        scratch = workspace("scratch", (workers, weight_scratch_size(length, outputs, x.itemsize)), x.dtype)
-        sums = workspace("sums", (workers, group, step, padded), x.dtype)
-        for first in range(0, lines, step):
+class WeightGradient:
+    """dw += dy . im2col(x)^T, for a number of the matrix's lines at a time."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._taps = forward_taps(problem)
+        self._dtype = problem.dtype
+        images, outputs, *output = problem.y_shape
+        group, itemsize = problem.group, problem.dtype.itemsize
+        self._empty = not prod(problem.y_shape)
+        self._lines = problem.x_shape[1] // group * self._taps.taps.size
+        self._x_shape = row_shape(problem.x_shape, problem.geometry)
+        self._dy_shape = (images, outputs, prod(output))
+        self._dw_shape = (group, outputs // group, self._lines)
+        positions = images * prod(output)
+        width, lanes = LINE_BYTES // itemsize, VECTOR_BYTES // itemsize
+        padded = _up(outputs // group, width)
+        self._step = max(LINES, min(_up(self._lines, LINES), _up(SUMS // (group * padded * itemsize) + 1, LINES)))
+        workers = workers_for(outputs * self._lines * positions)
+        self._length = max(lanes, _up(-(-positions // max(1, _up(-(-positions // LENGTH), workers))), lanes))
+        self._scratch_shape = (workers, weight_scratch_size(self._length, outputs // group, itemsize))
+        self._sums_shape = (workers, group, self._step, padded)
+
+    def __call__(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
+        if self._empty:
+            return
+        scratch = workspace("scratch", self._scratch_shape, self._dtype)
+        sums = workspace("sums", self._sums_shape, self._dtype)
+        for first in range(0, self._lines, self._step):
             add_weight_gradient(
-                as_rows(x, geometry),
-                taps.rows,
-                taps.columns,
-                taps.stride,
-                dy.reshape(*dy.shape[:2], -1),
-                matrix,
+                x.reshape(self._x_shape),
+                self._taps.rows,
+                self._taps.columns,
+                self._taps.stride,
+                dy.reshape(self._dy_shape),
+                dw.reshape(self._dw_shape),
                 first,
-                min(first + step, lines),
-                length,
+                min(first + self._step, self._lines),
+                self._length,
                 sums,
                 scratch,
             )
 
 
-def _fold_wins(dy: np.ndarray, w: np.ndarray, dx: np.ndarray) -> bool:
-    """Whether to add up the im2col matrix of dx rather than to unfold dy.
+class DataGradient:
+    """dx by one correlation of dy for each remainder of a position by the stride."""
 
-    The work that goes with either is by taps and positions, times the channels of dx or those of dy.
-    """
-    taps, plane = prod(w.shape[2:]), prod(dy.shape[2:])
-    small = ROWS * taps * plane * dy.itemsize <= 2 * CACHE
-    return taps > 1 and plane >= 32 and small and dx.shape[1] * plane < dy.shape[1] * prod(dx.shape[2:])
+    def __init__(self, problem: Problem) -> None:
+        self._walks = [Correlation(problem, taps, turned=True) for taps in data_gradient_taps(problem)]
+
+    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+        for walk in self._walks:
+            walk(dy, w, bias, dx)
 
 
-def _fold(
-    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
-) -> None:
-    taps = forward_taps(*with_rows(geometry, dx, dy))
-    depth, channels, plane = w.shape[0] // group, w.shape[1], prod(dy.shape[2:])
-    lines = channels * taps.taps.size
-    if bias is None:
-        bias = workspace("bias", (dx.shape[1],), w.dtype)
-        bias.fill(0)
-    fits = CACHE // (ROWS * taps.taps.size * plane * w.itemsize)
-    bundle = ROWS * max(1, min(fits, -(-channels // ROWS)))
-    with threads(w.size * len(dy) * plane) as workers:
-        packed = workspace("weights", (group, depth, _up(lines, ROWS)), w.dtype)
-        pack_weights(w.reshape(group, depth, lines, 1), True, _ONE_TAP, packed)
-        size = fold_scratch_size(bundle, taps.taps.size, depth, plane, w.itemsize)
-        fold_products(
-            dy.reshape(*dy.shape[:2], plane),
-            packed,
-            lines,
-            bias,
-            as_rows(dx, geometry),
-            taps.rows,
-            taps.columns,
-            taps.stride,
-            bundle,
-            workspace("scratch", (workers, size), w.dtype),
-        )
+def forward(problem: Problem) -> Correlation:
+    return Correlation(problem, forward_taps(problem), turned=False)
+
+
+def weight_gradient(problem: Problem) -> WeightGradient:
+    return WeightGradient(problem)
+
+
+def data_gradient(problem: Problem) -> Folding | DataGradient:
+    return Folding(problem) if prod(problem.x_shape) and Folding.wins(problem) else DataGradient(problem)
 
 
 def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
-
-
-def _correlate(
-    x: np.ndarray,
-    w: np.ndarray,
-    turned: bool,
-    finish: np.ndarray | Finish | None,
-    y: np.ndarray,
-    taps: Taps,
-    geometry: Geometry,
-) -> None:
-    """w is `(G, M, C, kernel)`; or `(G, C, M, kernel)` if it is turned."""
-    if not y.size:
-        return
-    groups, outputs, channels = w.shape[:3]
-    if turned:
-        outputs, channels = channels, outputs
-    panels = -(-outputs // ROWS)
-    positions = len(x) * taps.out_rows.size * taps.out_columns[2]
-    columns = -(-positions // (LINE_BYTES // w.itemsize))
-    table = finish_table(finish, y.shape[1], w.dtype)
-    with threads(groups * outputs * channels * taps.taps.size * positions) as workers:
-        depth = channels * taps.taps.size
-        packed = workspace("weights", (groups, depth, panels * ROWS), w.dtype)
-        pack_weights(w, turned, taps.taps, packed)
-        block = _block(columns, groups, workers, LINE_BYTES * (min(depth, DEPTH) + outputs))
-        units = -(-columns // block) * groups
-        parts = 1 if units >= workers else min(panels, -(-workers // units))
-        scratch = workspace("scratch", (workers, scratch_size(block, parts, panels, depth, w.itemsize)), w.dtype)
-        correlate(
-            as_rows(x, geometry),
-            taps.rows,
-            taps.columns,
-            taps.stride,
-            packed,
-            table,
-            as_rows(y, geometry),
-            taps.out_rows,
-            *taps.out_columns,
-            block,
-            parts,
-            scratch,
-        )
 
 
 @lru_cache(maxsize=512)

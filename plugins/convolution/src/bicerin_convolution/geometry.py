@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 from bicerin.errors import ShapeError
@@ -40,6 +41,11 @@ class Geometry:
     def extent(self) -> tuple[int, ...]:
         """How many input elements the kernel spans: dilation * (kernel - 1) + 1."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @cached_property
+    def size(self) -> int:
+        """The number of the kernel's elements."""
+        return prod(self.kernel)
 
     @cached_property
     def is_pointwise(self) -> bool:

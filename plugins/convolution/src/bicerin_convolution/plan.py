@@ -7,17 +7,15 @@ by default each product takes the one that measurements favour.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from bicerin.errors import BicerinError
 from bicerin.kernels import COMPILED
-from bicerin.pointwise import Finish
 from bicerin_convolution import reference
-from bicerin_convolution.geometry import Geometry
+from bicerin_convolution.problem import Problem
+from bicerin_convolution.reference import DataGradient, Forward, WeightGradient
 
 if COMPILED:
     from bicerin_convolution import direct, gemm, winograd
@@ -26,19 +24,8 @@ ALGORITHMS = ("gemm", "winograd", "direct", "reference")
 PRODUCTS = ("forward", "weight_gradient", "data_gradient")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is convolved: `x (N, C, spatial...)` with a kernel to `y (N, K, output...)`, in so many groups."""
-
-    x_shape: tuple[int, ...]
-    y_shape: tuple[int, ...]
-    geometry: Geometry
-    group: int
-    dtype: np.dtype
-
-
 class Plan:
-    """The products of one `Problem`. `str(plan)` names the algorithms.
+    """The products of one `Problem`, each prepared when it is first used. `str(plan)` names the algorithms.
 
     Raises:
         BicerinError: `BICERIN_CONVOLUTION` names no algorithm.
@@ -54,20 +41,20 @@ class Plan:
             return names["forward"]
         return ", ".join(f"{product.replace('_', ' ')} {name}" for product, name in names.items())
 
-    def forward(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
-        """Write y = w * x, and to each channel add the bias, or what else becomes of it."""
-        problem = self.problem
-        self._algorithms["forward"].forward(x, w, finish, problem.geometry, problem.group, y)
+    @cached_property
+    def forward(self) -> Forward:
+        """Writes y = w * x, and to each channel adds the bias, or what else becomes of it: `(x, w, finish, y)`."""
+        return self._algorithms["forward"].forward(self.problem)
 
-    def weight_gradient(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
-        """Add to dw."""
-        problem = self.problem
-        self._algorithms["weight_gradient"].weight_gradient(x, dy, problem.geometry, problem.group, dw)
+    @cached_property
+    def weight_gradient(self) -> WeightGradient:
+        """Adds to dw: `(x, dy, dw)`."""
+        return self._algorithms["weight_gradient"].weight_gradient(self.problem)
 
-    def data_gradient(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
-        """Write dx, and to each of its channels add the bias that a deconvolution has."""
-        problem = self.problem
-        self._algorithms["data_gradient"].data_gradient(dy, w, bias, problem.geometry, problem.group, dx)
+    @cached_property
+    def data_gradient(self) -> DataGradient:
+        """Writes dx, and to each of its channels adds the bias that a deconvolution has: `(dy, w, bias, dx)`."""
+        return self._algorithms["data_gradient"].data_gradient(self.problem)
 
 
 def _choose(product: str, problem: Problem) -> Any:

@@ -8,12 +8,13 @@ the three products into one of matrices:
     weight gradient   dw   +=  sum over n of dy[n] . columns(x[n])^T
     data gradient     dx[n] =  col2im(w^T . dy[n])
 
-A block of images is unfolded at a time, so that the matrix stays small.
+A block of images is unfolded at a time, so that the matrix stays small. As every algorithm does, the three functions
+prepare these products for a problem; what they give takes the arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from math import prod
 from typing import Any
@@ -24,50 +25,66 @@ from numpy.lib.stride_tricks import as_strided
 from bicerin.pointwise import Finish
 from bicerin_convolution.finish import finish_array
 from bicerin_convolution.geometry import Geometry
+from bicerin_convolution.problem import Problem
+
+Forward = Callable[[np.ndarray, np.ndarray, np.ndarray | Finish | None, np.ndarray], None]
+WeightGradient = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+DataGradient = Callable[[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray], None]
 
 #: Bytes of im2col matrix to unfold at a time.
 WORKSPACE = 8 << 20
 
 
-def forward(
-    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
-) -> None:
-    """Write y."""
-    matrix = w.reshape(group, w.shape[0] // group, -1)
-    for images in _blocks(x, y, w):
-        columns = unfold(x[images], geometry)
-        part = y[images]
-        np.matmul(
-            matrix,
-            columns.reshape(len(part), group, matrix.shape[2], prod(y.shape[2:])),
-            out=part.reshape(len(part), *matrix.shape[:2], prod(y.shape[2:])),
-        )
-    finish_array(y, finish)
+def forward(problem: Problem) -> Forward:
+    """y from `(x, w, finish, y)`: finish is a bias `(K,)`, what else becomes of each channel, or nothing."""
+
+    def run(x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+        matrix = w.reshape(group, w.shape[0] // group, -1)
+        for images in _blocks(problem):
+            columns = unfold(x[images], geometry)
+            part = y[images]
+            np.matmul(
+                matrix,
+                columns.reshape(len(part), group, matrix.shape[2], prod(y.shape[2:])),
+                out=part.reshape(len(part), *matrix.shape[:2], prod(y.shape[2:])),
+            )
+        finish_array(y, finish)
+
+    geometry, group = problem.geometry, problem.group
+    return run
 
 
-def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
-    """Add to dw."""
-    matrix = dw.reshape(group, dw.shape[0] // group, -1)
-    for images in _blocks(x, dy, dw):
-        columns = unfold(x[images], geometry)
-        part = dy[images]
-        columns = columns.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
-        part = part.reshape(len(part), *matrix.shape[:2], prod(dy.shape[2:]))
-        matrix += np.matmul(part, columns.swapaxes(2, 3)).sum(axis=0)
+def weight_gradient(problem: Problem) -> WeightGradient:
+    """Adds to dw, from `(x, dy, dw)`."""
+
+    def run(x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
+        matrix = dw.reshape(group, dw.shape[0] // group, -1)
+        for images in _blocks(problem):
+            columns = unfold(x[images], geometry)
+            part = dy[images]
+            columns = columns.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
+            part = part.reshape(len(part), *matrix.shape[:2], prod(dy.shape[2:]))
+            matrix += np.matmul(part, columns.swapaxes(2, 3)).sum(axis=0)
+
+    geometry, group = problem.geometry, problem.group
+    return run
 
 
-def data_gradient(
-    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
-) -> None:
-    """Write dx, and add to its channels the bias that a deconvolution has."""
-    matrix = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
-    for images in _blocks(dx, dy, w):
-        part = dy[images]
-        part = part.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
-        columns = np.matmul(matrix, part).reshape(len(part), dx.shape[1], *geometry.kernel, *dy.shape[2:])
-        fold(columns, geometry, dx[images])
-    if bias is not None:
-        dx += bias.reshape(-1, *(1,) * (dx.ndim - 2))
+def data_gradient(problem: Problem) -> DataGradient:
+    """dx from `(dy, w, bias, dx)`: a deconvolution adds a bias `(C,)`."""
+
+    def run(dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+        matrix = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
+        for images in _blocks(problem):
+            part = dy[images]
+            part = part.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
+            columns = np.matmul(matrix, part).reshape(len(part), dx.shape[1], *geometry.kernel, *dy.shape[2:])
+            fold(columns, geometry, dx[images])
+        if bias is not None:
+            dx += bias.reshape(-1, *(1,) * (dx.ndim - 2))
+
+    geometry, group = problem.geometry, problem.group
+    return run
 
 
 def unfold(x: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -102,7 +119,8 @@ def fold(columns: Any, geometry: Geometry, x: np.ndarray) -> None:
     x[...] = padded[(..., *inside)]
 
 
-def _blocks(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> Iterator[slice]:
-    image = x.shape[1] * prod(w.shape[2:]) * prod(y.shape[2:]) * x.itemsize
-    images = max(1, WORKSPACE // max(1, image))
-    return (slice(first, first + images) for first in range(0, len(x), images))
+def _blocks(problem: Problem) -> Iterator[slice]:
+    images, channels = problem.x_shape[:2]
+    bytes_each = channels * problem.geometry.size * prod(problem.y_shape[2:]) * problem.dtype.itemsize
+    step = max(1, WORKSPACE // max(1, bytes_each))
+    return (slice(first, first + step) for first in range(0, images, step))

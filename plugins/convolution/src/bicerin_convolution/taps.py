@@ -16,6 +16,7 @@ from math import prod
 import numpy as np
 
 from bicerin_convolution.geometry import Geometry
+from bicerin_convolution.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,34 @@ class Taps:
     taps: np.ndarray
 
 
+def forward_taps(problem: Problem) -> Taps:
+    """The walk over y, from x."""
+    return _forward_taps(*_with_rows(problem))
+
+
+def data_gradient_taps(problem: Problem) -> tuple[Taps, ...]:
+    """The walks over dx, from dy: one for each remainder of a position by the stride, since a position of x meets only
+    the taps of its own remainder."""
+    return _data_gradient_taps(*_with_rows(problem))
+
+
+def row_shape(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, int, int, int]:
+    """`(N, C, spatial...)` as `(N, C, R, W)`."""
+    if geometry.is_pointwise:
+        return shape[0], shape[1], 1, prod(shape[2:])
+    return shape[0], shape[1], prod(shape[2:-1]), shape[-1]
+
+
+def _with_rows(problem: Problem) -> tuple[Geometry, tuple[int, ...], tuple[int, ...]]:
+    """Geometry and spatial shapes, of at least one axis; a pointwise convolution sees all positions as one row."""
+    x, y = problem.x_shape[2:], problem.y_shape[2:]
+    if problem.geometry.is_pointwise:
+        return Geometry((1,), (1,), (0,), (1,)), (prod(x),), (prod(y),)
+    return problem.geometry, x, y
+
+
 @lru_cache(maxsize=512)
-def forward_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...]) -> Taps:
-    """The walk over y, the output of a convolution of x; both are spatial shapes."""
+def _forward_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...]) -> Taps:
     axes = list(zip(geometry.kernel, geometry.stride, geometry.pad, geometry.dilation, x, y, strict=True))
     tables = []
     for kernel, stride, pad, dilation, size, count in axes[:-1]:
@@ -59,9 +85,7 @@ def forward_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...]) -> 
 
 
 @lru_cache(maxsize=512)
-def data_gradient_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...]) -> tuple[Taps, ...]:
-    """The walks over dx, from dy: one for each remainder of a position by the stride, since a position of x meets only
-    the taps of its own remainder."""
+def _data_gradient_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...]) -> tuple[Taps, ...]:
     choices = []
     for kernel, stride, pad, dilation, size, count in zip(
         geometry.kernel, geometry.stride, geometry.pad, geometry.dilation, x, y, strict=True
@@ -94,20 +118,6 @@ def data_gradient_taps(geometry: Geometry, x: tuple[int, ...], y: tuple[int, ...
             )
         )
     return tuple(walks)
-
-
-def with_rows(geometry: Geometry, x: np.ndarray, y: np.ndarray) -> tuple[Geometry, tuple[int, ...], tuple[int, ...]]:
-    """What `forward_taps` takes, with at least one axis; a pointwise convolution sees all positions as one row."""
-    if geometry.is_pointwise:
-        return Geometry((1,), (1,), (0,), (1,)), (prod(x.shape[2:]),), (prod(y.shape[2:]),)
-    return geometry, x.shape[2:], y.shape[2:]
-
-
-def as_rows(array: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """`(N, C, spatial...)` as `(N, C, R, W)`."""
-    if geometry.is_pointwise:
-        return array.reshape(*array.shape[:2], 1, prod(array.shape[2:]))
-    return array.reshape(*array.shape[:2], prod(array.shape[2:-1]), array.shape[-1])
 
 
 def _row_table(tables: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:

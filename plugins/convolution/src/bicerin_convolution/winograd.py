@@ -2,23 +2,24 @@
 
 They take a quarter of the multiplications, and a little more than a third.
 
-The functions are those of `reference`. The results differ from its by rounding, about ten times that of a plain sum in
-float32, since the transforms add numbers of different sizes.
+The functions prepare the products of `reference`. The results differ from its by rounding, about ten times that of a
+plain sum in float32, since the transforms add numbers of different sizes.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from math import isqrt
+from math import prod
 
 import numpy as np
 
+from bicerin.kernels import workers_for
 from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin.pointwise import Finish
-from bicerin_convolution.finish import finish_table
+from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.threads import threads
-from bicerin_convolution.winograd_gradient_kernels import add_tile_products, gradient_scratch_size
+from bicerin_convolution.problem import Problem
+from bicerin_convolution.winograd_gradient_kernels import add_tile_products, gradient_scratch_size, row_places
 from bicerin_convolution.winograd_kernels import (
     OUTPUT_PANELS,
     POINTS,
@@ -49,77 +50,110 @@ def applies(geometry: Geometry) -> bool:
     )
 
 
-def forward(
-    x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, geometry: Geometry, group: int, y: np.ndarray
-) -> None:
-    """Write y."""
-    _convolve(x, w.reshape(group, w.shape[0] // group, w.shape[1], -1), False, finish, geometry.pad, y)
+class TileProducts:
+    """y = weights * x, finished, as products of transformed tiles. The weights are `(G, M, C, 9 or 25)`; turned, they
+    are `(G, C, M, ...)`, x is dy, and each kernel is taken half around."""
 
+    def __init__(self, problem: Problem, turned: bool) -> None:
+        x_shape, y_shape = (problem.y_shape, problem.x_shape) if turned else (problem.x_shape, problem.y_shape)
+        dtype, geometry, groups = problem.dtype, problem.geometry, problem.group
+        last = geometry.kernel[0] - 1
+        pad = (last - geometry.pad[0], last - geometry.pad[1]) if turned else geometry.pad
+        self._dtype, self._turned, self._pad = dtype, turned, pad[1]
+        self._w_shape = problem.grouped_weight_shape
+        self._finish = FinishTable(y_shape[1], dtype)
+        self._empty = not prod(y_shape)
+        if self._empty:
+            return
+        channels, outputs = x_shape[1] // groups, y_shape[1] // groups
+        bundles = -(-outputs // (OUTPUT_PANELS * ROWS))
+        self._tile = PATCH - last
+        self._rows = _tile_rows(x_shape[2], y_shape[2], pad[0], self._tile)
+        tiles = x_shape[0] * self._rows.shape[1] * -(-y_shape[3] // self._tile)
+        columns = -(-tiles // (LINE_BYTES // dtype.itemsize))
+        workers = workers_for(groups * outputs * channels * POINTS * tiles)
+        self._packed_shape = (groups, bundles, POINTS, weight_point(channels, dtype.itemsize))
+        self._kernel_shape = (workers, kernel_scratch_size(dtype.itemsize))
+        fits = max(1, CACHE // (POINTS * channels * LINE_BYTES))
+        self._block = max(1, min(fits, columns * groups // (2 * workers)))
+        units = -(-columns // self._block) * groups
+        self._parts = 1 if units >= workers else min(bundles, -(-workers // units))
+        self._scratch_shape = (workers, tile_scratch_size(self._block, channels, dtype.itemsize))
 
-def data_gradient(
-    dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry, group: int, dx: np.ndarray
-) -> None:
-    """Write dx, and add to its channels the bias that a deconvolution has."""
-    matrix = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
-    last = geometry.kernel[0] - 1
-    _convolve(dy, matrix, True, bias, (last - geometry.pad[0], last - geometry.pad[1]), dx)
-
-
-def weight_gradient(x: np.ndarray, dy: np.ndarray, geometry: Geometry, group: int, dw: np.ndarray) -> None:
-    """Add to dw."""
-    if not dy.size:
-        return
-    outputs, channels = dw.shape[0] // group, dw.shape[1]
-    tile = PATCH + 1 - dw.shape[2]
-    rows = _tile_rows(x.shape[2], dy.shape[2], geometry.pad[0], tile)
-    tile_rows, tile_columns = len(x) * rows.shape[1], -(-dy.shape[3] // tile)
-    width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
-    line = max(ROWS, lanes)
-    x_panels, dy_panels = -(-channels // width), -(-outputs // line)
-    tile_bytes = group * POINTS * (x_panels * width + dy_panels * line) * x.itemsize
-    block = min(tile_rows, max(1, -(-LEAST_TILES // tile_columns), BLOCK // (tile_bytes * tile_columns)))
-    block = -(-tile_rows // -(-tile_rows // block))
-    tiles = block * tile_columns
-    with threads(outputs * channels * group * POINTS * tile_rows * tile_columns) as workers:
-        size = gradient_scratch_size(max(x.shape[3], dy.shape[3]) + geometry.pad[1], x.itemsize)
-        add_tile_products(
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+        if self._empty:
+            return
+        packed = workspace("weights", self._packed_shape, self._dtype)
+        kernels = workspace("scratch", self._kernel_shape, self._dtype)
+        transform_weights(w.reshape(self._w_shape), self._turned, packed, kernels)
+        convolve_tiles(
             x,
-            rows,
-            geometry.pad[1],
-            dy,
-            dw.reshape(group, outputs, channels, -1),
-            block,
-            workspace("patches", (group * POINTS * (x_panels * tiles * width + lanes),), x.dtype),
-            workspace("gradients", (group * POINTS * (dy_panels * tiles * line + lanes),), x.dtype),
-            workspace("scratch", (workers, size), x.dtype),
+            self._rows,
+            self._pad,
+            packed,
+            self._finish.of(finish),
+            y,
+            self._tile,
+            self._block,
+            self._parts,
+            workspace("scratch", self._scratch_shape, self._dtype),
         )
 
 
-def _convolve(
-    x: np.ndarray, w: np.ndarray, turned: bool, finish: np.ndarray | Finish | None, pad: tuple[int, ...], y: np.ndarray
-) -> None:
-    """w is `(G, M, C, 9 or 25)`; or `(G, C, M, ...)` when it is turned, and then each kernel half around."""
-    if not y.size:
-        return
-    groups, outputs, channels, size = w.shape
-    if turned:
-        outputs, channels = channels, outputs
-    bundles = -(-outputs // (OUTPUT_PANELS * ROWS))
-    tile = PATCH + 1 - isqrt(size)
-    rows = _tile_rows(x.shape[2], y.shape[2], pad[0], tile)
-    tiles = len(x) * rows.shape[1] * -(-y.shape[3] // tile)
-    width = LINE_BYTES // w.itemsize
-    columns = -(-tiles // width)
-    table = finish_table(finish, y.shape[1], w.dtype)
-    with threads(groups * outputs * channels * POINTS * tiles) as workers:
-        packed = workspace("weights", (groups, bundles, POINTS, weight_point(channels, w.itemsize)), w.dtype)
-        transform_weights(w, turned, packed, workspace("scratch", (workers, kernel_scratch_size(w.itemsize)), w.dtype))
-        fits = max(1, CACHE // (POINTS * channels * LINE_BYTES))
-        block = max(1, min(fits, columns * groups // (2 * workers)))
-        units = -(-columns // block) * groups
-        parts = 1 if units >= workers else min(bundles, -(-workers // units))
-        scratch = workspace("scratch", (workers, tile_scratch_size(block, channels, w.itemsize)), w.dtype)
-        convolve_tiles(x, rows, pad[1], packed, table, y, tile, block, parts, scratch)
+class WeightGradient:
+    """dw += the sum over tiles of the products of transformed tiles of x and dy, transformed back."""
+
+    def __init__(self, problem: Problem) -> None:
+        x, y, dtype, group = problem.x_shape, problem.y_shape, problem.dtype, problem.group
+        self._dtype, self._pad = dtype, problem.geometry.pad[1]
+        self._dw_shape = problem.grouped_weight_shape
+        self._empty = not prod(y)
+        if self._empty:
+            return
+        _, outputs, channels, _ = self._dw_shape
+        tile = PATCH + 1 - problem.geometry.kernel[0]
+        self._rows = _tile_rows(x[2], y[2], problem.geometry.pad[0], tile)
+        tile_rows, tile_columns = x[0] * self._rows.shape[1], -(-y[3] // tile)
+        width, lanes = LINE_BYTES // dtype.itemsize, VECTOR_BYTES // dtype.itemsize
+        line = max(ROWS, lanes)
+        x_panels, dy_panels = -(-channels // width), -(-outputs // line)
+        tile_bytes = group * POINTS * (x_panels * width + dy_panels * line) * dtype.itemsize
+        block = min(tile_rows, max(1, -(-LEAST_TILES // tile_columns), BLOCK // (tile_bytes * tile_columns)))
+        self._block = -(-tile_rows // -(-tile_rows // block))
+        tiles = self._block * tile_columns
+        workers = workers_for(outputs * channels * group * POINTS * tile_rows * tile_columns)
+        self._places = row_places(max(x[3], y[3]) + self._pad, lanes)
+        self._patches_shape = (group * POINTS * (x_panels * tiles * width + lanes),)
+        self._gradients_shape = (group * POINTS * (dy_panels * tiles * line + lanes),)
+        self._scratch_shape = (workers, gradient_scratch_size(self._places, dtype.itemsize))
+
+    def __call__(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> None:
+        if self._empty:
+            return
+        add_tile_products(
+            x,
+            self._rows,
+            self._pad,
+            dy,
+            dw.reshape(self._dw_shape),
+            self._block,
+            workspace("patches", self._patches_shape, self._dtype),
+            workspace("gradients", self._gradients_shape, self._dtype),
+            self._places,
+            workspace("scratch", self._scratch_shape, self._dtype),
+        )
+
+
+def forward(problem: Problem) -> TileProducts:
+    return TileProducts(problem, turned=False)
+
+
+def weight_gradient(problem: Problem) -> WeightGradient:
+    return WeightGradient(problem)
+
+
+def data_gradient(problem: Problem) -> TileProducts:
+    return TileProducts(problem, turned=True)
 
 
 @lru_cache(maxsize=512)

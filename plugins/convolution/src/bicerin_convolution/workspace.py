@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,22 @@ _local = threading.local()
 _ALIGNMENT = 64
 
 
-def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array of unspecified values, valid until this thread asks for the same name again."""
-    dtype = np.dtype(dtype)
-    count = 1
-    for axis in shape:
-        count *= axis
-    size = count * dtype.itemsize
-    buffers = _local.__dict__
-    buffer = buffers.get(name)
-    if buffer is None or buffer.size < size:
+    arrays: dict[Any, np.ndarray] = _local.__dict__.setdefault(name, {})
+    array = arrays.get((shape, dtype))
+    if array is None:
+        array = arrays[shape, dtype] = _array(arrays, prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+    return array
+
+
+def _array(arrays: dict[Any, np.ndarray], size: int) -> np.ndarray:
+    """So many bytes of the memory that the arrays are views of; of larger memory, and they are gone, if it is short."""
+    memory = arrays.get(None)
+    if memory is None or memory.size < size:
+        arrays.clear()
         # Zeros, not empty: what a kernel computes past the end of its data must not be slow, as denormals are.
-        memory = np.zeros(size + _ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % _ALIGNMENT
-        buffer = buffers[name] = memory[start : start + size]
-    return buffer[:size].view(dtype).reshape(shape)
+        whole = np.zeros(size + _ALIGNMENT, np.uint8)
+        start = -whole.ctypes.data % _ALIGNMENT
+        memory = arrays[None] = whole[start : start + size]
+    return memory[:size]

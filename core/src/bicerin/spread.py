@@ -1,0 +1,145 @@
+"""Spreading the units of a kernel's work over the threads.
+
+    @part
+    def clamp_row(row, worker, x, y):
+        y[row] = np.maximum(x[row], 0)
+
+    @kernel(reference=clamp_reference)
+    def clamp(x, y):
+        spread(clamp_row, len(x), num_workers(x.size), (x, y))
+
+Numba's own `prange` would do, but compiles the loop's body several times over, in wrappers within wrappers, and gives
+each thread a fixed share of the units. Here the body is a function of its own, compiled once more with the kernel that
+spreads it, and a thread takes the next unit when it is done with one: where another process holds a processor, or one
+unit takes longer than others, the rest of the threads do more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic as numba_intrinsic
+from numba.np.ufunc.parallel import _launch_threads
+
+# Compiled code, and what is kept of it on disk, calls the starter of the threads by a name that is known from here on.
+_launch_threads()
+
+#: Typed as unknown, since who calls an intrinsic does not pass its first argument.
+intrinsic: Any = numba_intrinsic
+
+#: Elements that one thread is done with before another has started.
+SMALL = 1 << 14
+
+_BYTES = ir.IntType(8).as_pointer()
+
+
+@intrinsic
+def spread(typing: Any, body: Any, units: Any, workers: Any, arguments: Any) -> Any:
+    """spread(body, units, workers, arguments): body(unit, worker, *arguments) for each unit, 0 to units - 1.
+
+    Args:
+        body: a kernel that returns nothing.
+        units: units are begun in this order, each on the thread that is free first.
+        workers: threads. A call's `worker` is that of its thread, 0 to workers - 1, so that each can have scratch
+            memory of its own. With one worker or one unit the caller's thread does it all, and no other is woken.
+        arguments: a tuple of what else the body takes.
+    """
+    number = types.intp
+    body.get_call_type(typing, (number, number, *arguments.types), {})
+    compiled = body.dispatcher.overloads[(number, number, *arguments.types)]
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, count, threads, packed = args
+        intp = count.type
+        zero = ir.Constant(intp, 0)
+        count, threads = (_clip(builder, value) for value in (count, threads))
+        # What the threads share: the next unit, the number of units, whether one failed, the arguments.
+        shared = cgutils.alloca_once(builder, ir.LiteralStructType([intp, intp, intp, packed.type]))
+        for index, value in enumerate((zero, count, zero, packed)):
+            builder.store(value, cgutils.gep_inbounds(builder, shared, 0, index))
+        context.add_linking_libs([compiled.library])
+        run = _take_units(context, builder.module, compiled, shared.type, arguments)
+        least = builder.select(builder.icmp_signed("<", count, threads), count, threads)
+        with builder.if_else(builder.icmp_signed(">", least, ir.Constant(intp, 1))) as (many, one):
+            with many:
+                _start(builder, run, least, builder.bitcast(shared, _BYTES))
+            with one:
+                start = builder.inttoptr(zero, _BYTES)
+                builder.call(run, [_spot(builder, start), _null(intp), _null(intp), builder.bitcast(shared, _BYTES)])
+        failed = builder.load(cgutils.gep_inbounds(builder, shared, 0, 2))
+        with cgutils.if_unlikely(builder, builder.icmp_signed("!=", failed, zero)):
+            context.call_conv.return_user_exc(builder, MemoryError, ("a kernel ran out of memory",))
+        return context.get_dummy_value()
+
+    return types.void(body, number, number, arguments), generate
+
+
+def _take_units(context: Any, module: Any, compiled: Any, shared_type: Any, arguments: Any) -> Any:
+    """The function that each thread runs, as Numba calls it: it takes units until there are no more."""
+    intp = context.get_value_type(types.intp)
+    kind = ir.FunctionType(ir.VoidType(), [_BYTES.as_pointer(), intp.as_pointer(), intp.as_pointer(), _BYTES])
+    run = ir.Function(module, kind, module.get_unique_name("take_units"))
+    run.linkage = "internal"
+    builder = ir.IRBuilder(run.append_basic_block("entry"))
+    shared = builder.bitcast(run.args[3], shared_type)
+    # Numba moves the first argument's place by its step for each thread: from 0, by 1, that is the thread's number.
+    worker = builder.ptrtoint(builder.load(run.args[0]), intp)
+    count = builder.load(cgutils.gep_inbounds(builder, shared, 0, 1))
+    others = cgutils.unpack_tuple(builder, builder.load(cgutils.gep_inbounds(builder, shared, 0, 3)), arguments.count)
+    body = context.declare_function(module, compiled.fndesc)
+    taking, calling, done = (run.append_basic_block(name) for name in ("taking", "calling", "done"))
+    builder.branch(taking)
+    builder.position_at_end(taking)
+    next_unit = cgutils.gep_inbounds(builder, shared, 0, 0)
+    unit = builder.atomic_rmw("add", next_unit, ir.Constant(intp, 1), "monotonic")
+    builder.cbranch(builder.icmp_signed("<", unit, count), calling, done)
+    builder.position_at_end(calling)
+    fndesc = compiled.fndesc
+    status, _ = context.call_conv.call_function(builder, body, fndesc.restype, fndesc.argtypes, [unit, worker, *others])
+    with cgutils.if_unlikely(builder, status.is_error):
+        builder.store(ir.Constant(intp, 1), cgutils.gep_inbounds(builder, shared, 0, 2))
+    builder.branch(taking)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return run
+
+
+def _start(builder: Any, run: Any, threads: Any, shared: Any) -> None:
+    """Run the function once on each of so many threads, through whatever Numba has for threads here."""
+    intp = threads.type
+    kind = ir.FunctionType(ir.VoidType(), [_BYTES] * 5 + [intp] * 3)
+    parallel_for = cgutils.get_or_insert_function(builder.module, kind, "numba_parallel_for")
+    first = _spot(builder, builder.inttoptr(ir.Constant(intp, 0), _BYTES))
+    size = _spot(builder, threads)
+    step = _spot(builder, ir.Constant(intp, 1))
+    places = [builder.bitcast(place, _BYTES) for place in (run, first, size, step)]
+    builder.call(parallel_for, [*places, shared, ir.Constant(intp, 0), ir.Constant(intp, 1), threads])
+
+
+def _spot(builder: Any, value: Any) -> Any:
+    """A place in memory that holds the value."""
+    return cgutils.alloca_once_value(builder, value)
+
+
+def _null(intp: Any) -> Any:
+    return ir.Constant(intp.as_pointer(), None)
+
+
+def _clip(builder: Any, value: Any) -> Any:
+    zero = ir.Constant(value.type, 0)
+    return builder.select(builder.icmp_signed("<", value, zero), zero, value)
+
+
+@intrinsic
+def num_workers(typing: Any, elements: Any) -> Any:
+    """num_workers(elements): how many threads the work on so many elements is worth, all of them or one."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        intp = args[0].type
+        everyone = cgutils.get_or_insert_function(builder.module, ir.FunctionType(intp, []), "get_num_threads")
+        large = builder.icmp_signed(">=", args[0], ir.Constant(intp, SMALL))
+        return builder.select(large, builder.call(everyone, []), ir.Constant(intp, 1))
+
+    return types.intp(types.intp), generate
