@@ -47,6 +47,13 @@ def test_a_shape_that_a_layer_refuses_is_an_error_that_names_it() -> None:
         built.reshape()
 
 
+def test_values_that_are_not_finite_travel_on_in_silence(recwarn: pytest.WarningsRecorder) -> None:
+    built = net(INPUT, LABEL, square("data", "squared"), loss("squared"), head="force_backward: true\n")
+    built.blobs["data"].data[...] = [3e38, np.inf, np.nan]
+    assert np.isnan(built.forward_backward())
+    assert not recwarn.list
+
+
 class TestRules:
     @pytest.mark.parametrize(
         ("rule", "state", "belongs"),

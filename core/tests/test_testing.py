@@ -142,3 +142,11 @@ def test_the_python_layer_helper_names_what_it_needs(provided: Any) -> None:
     provided.index["bicerin.layers"].pop("Python", None)
     with pytest.raises(PluginError, match="pip install bicerin-python"):
         test_gradient_for_python_layer([("x", np.ones(2))], ["y"], "module", "Layer", "", [True])
+
+
+def test_values_that_are_not_finite_are_silent(recwarn: pytest.WarningsRecorder) -> None:
+    run = run_layer('type: "Square"', [np.array([3e38, np.inf, np.nan])])
+    run.forward()
+    run.top[0].diff[...] = np.inf
+    run.backward()
+    assert run.top[0].data[0] == np.inf and not recwarn.list

@@ -265,6 +265,17 @@ class TestErrors:
         assert "test_python.py" in str(error.value)
         assert "bottom: in0 (2, 3)" in str(error.value)
 
+    def test_overflow_warns_or_raises_as_numpy_is_set_to(self) -> None:
+        """In the user's code; the layers around it are silent."""
+        x = np.full((2, 3), 3e38)
+        run = run_layer(python("Scale"), [x], tops=1)
+        with pytest.warns(RuntimeWarning, match="overflow"):
+            run.forward()
+        with np.errstate(over="raise"):
+            run = run_layer(python("Scale"), [x], tops=1)
+        with pytest.raises(UserCodeError, match="FloatingPointError"):
+            run.forward()
+
     def test_numpys_own_errors_too(self) -> None:
         with pytest.raises(UserCodeError, match="could not broadcast") as error:
             run_layer(python("BadBlobShape"), tops=1).forward()

@@ -315,11 +315,14 @@ class Net:
             return {name: self.blob(name).cpu_diff.copy() for name in dict.fromkeys([*wanted, *diffs])}
 
     def run_forward(self, start: int = 0, end: int | None = None) -> float:
-        """Run layers `start` up to, not including, `end`; returns their weighted loss."""
+        """Run layers `start` up to, not including, `end`; returns their weighted loss.
+
+        Infinite values and NaN travel on without a word, here and backward, as in Caffe.
+        """
         end = len(self.layers) if end is None else end
         if start and self._optimized:
             raise NetError("a net built with optimize=True runs from its first layer: what lies between is not kept.")
-        with self.lock:
+        with self.lock, np.errstate(all="ignore"):
             if self._per_layer_hooks or self.before_forward or self.after_forward:
                 return self._run_forward_observed(start, end)
             # Somebody who stops half-way sees each blob as it is there.
@@ -358,7 +361,7 @@ class Net:
         start = len(self.layers) - 1 if start is None else start
         if self._optimized:
             raise NetError("a net built with optimize=True has no backward pass: what it would read is not kept.")
-        with self.lock:
+        with self.lock, np.errstate(all="ignore"):
             for index in range(start, end - 1, -1):
                 for callback in self.before_backward:
                     callback(index)

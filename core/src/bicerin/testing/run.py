@@ -14,7 +14,7 @@ from bicerin.layer import Layer, create_layer
 
 @dataclass
 class LayerRun:
-    """A layer with its blobs, set up and ready to be run forward and backward."""
+    """A layer with its blobs, set up and ready to be run forward and backward, silent about NaN as in a net."""
 
     layer: Layer
     bottom: list[Blob]
@@ -22,7 +22,8 @@ class LayerRun:
 
     def forward(self) -> float:
         """One forward pass; returns the weighted loss."""
-        return self.layer.forward(self.bottom, self.top)
+        with np.errstate(all="ignore"):
+            return self.layer.forward(self.bottom, self.top)
 
     def backward(self, propagate_down: Sequence[bool] | None = None) -> None:
         """One backward pass from the tops' diffs; the parameters' diffs start from zero.
@@ -34,7 +35,8 @@ class LayerRun:
             propagate_down = self.propagate_down
         for blob in self.layer.blobs:
             blob.diff.fill(0)
-        self.layer.backward(self.top, list(propagate_down), self.bottom)
+        with np.errstate(all="ignore"):
+            self.layer.backward(self.top, list(propagate_down), self.bottom)
 
     @property
     def propagate_down(self) -> list[bool]:

@@ -9,8 +9,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError
@@ -53,15 +51,13 @@ class NeuronLayer(ArrayLayer):
         x = bottom[0].data
         if self.in_place and self._kept is not None:
             self.array(self._kept)[...] = x
-        with np.errstate(all="ignore"):
-            self.activate(xp, x, top[0].data)
+        self.activate(xp, x, top[0].data)
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
     ) -> None:
         if propagate_down[0]:
-            with np.errstate(all="ignore"):
-                self.gradient(xp, self.input(xp, bottom), top[0].data, top[0].diff, bottom[0].diff)
+            self.gradient(xp, self.input(xp, bottom), top[0].data, top[0].diff, bottom[0].diff)
 
     def input(self, xp: Any, bottom: Sequence[Any]) -> Any:
         """The x of the last forward pass."""

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.blob import Blob
 from bicerin.errors import DeviceError, LayerError
 from bicerin.layer import BlobCounts, Layer
@@ -27,6 +29,8 @@ class PythonLayerHost(Layer):
     user: Any
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        # Nets are silent about overflow and NaN; a user's own code warns or raises as the user has set NumPy to.
+        self._floating_point: Any = np.geterr()
         options = self.param.python_param
         self._class = find_class(options.module, options.layer, self.context.directory)
         self._file = getattr(sys.modules.get(self._class.__module__), "__file__", None)
@@ -89,7 +93,7 @@ class PythonLayerHost(Layer):
                 self.user.restore_state(state["layer"])
 
     def _call(self, method: str, *arguments: Sequence[Any]) -> Any:
-        with user_code(f"{self._class.__name__}.{method}", self._file):
+        with user_code(f"{self._class.__name__}.{method}", self._file), np.errstate(**self._floating_point):
             return getattr(self.user, method)(*map(list, arguments))
 
     def _defines(self, method: str) -> bool:

@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from bicerin.array_layer import ArrayLayer
 from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
@@ -36,11 +34,10 @@ def step_forward(xp: Any, gates: Any, cont: Any, previous: Any, c: Any, tanh_c: 
     """
     size = c.shape[1]
     sigmoids, g = gates[:, : 3 * size], gates[:, 3 * size :]
-    with np.errstate(over="ignore"):  # exp(-x) may become infinite, and 1 / (1 + exp(-x)) is then 0, as it should be
-        xp.negative(sigmoids, out=sigmoids)
-        xp.exp(sigmoids, out=sigmoids)
-        xp.add(sigmoids, 1, out=sigmoids)
-        xp.reciprocal(sigmoids, out=sigmoids)
+    xp.negative(sigmoids, out=sigmoids)
+    xp.exp(sigmoids, out=sigmoids)  # may become infinite, and 1 / (1 + exp(-x)) is then 0, as it should be
+    xp.add(sigmoids, 1, out=sigmoids)
+    xp.reciprocal(sigmoids, out=sigmoids)
     xp.tanh(g, out=g)
     i, f, o = sigmoids[:, :size], sigmoids[:, size : 2 * size], sigmoids[:, 2 * size :]
     xp.multiply(f, cont, out=f)

@@ -117,6 +117,5 @@ class EltwiseLayer(ArrayLayer):
             for x in others[1:]:
                 xp.multiply(x_diff, x, out=x_diff)
         else:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                xp.divide(top[0].data, bottom[index].data, out=x_diff)
-                xp.multiply(x_diff, top[0].diff, out=x_diff)
+            xp.divide(top[0].data, bottom[index].data, out=x_diff)
+            xp.multiply(x_diff, top[0].diff, out=x_diff)
