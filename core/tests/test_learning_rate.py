@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from math import exp
+from typing import Any
 
 import pytest
 
 import bicerin_proto
 from bicerin.errors import SolverError
-from bicerin.solver.learning_rate import check_policy, learning_rate
+from bicerin.registry import lr_policies
+from bicerin.solver.learning_rate import LearningRatePolicy, check_policy, learning_rate, plugin_policy
 
 
 def param(text: str):
@@ -81,3 +83,39 @@ def test_what_is_missing_and_counts_as_zero_is_warned_of(caplog: pytest.LogCaptu
     caplog.clear()
     check_policy(param('base_lr: 1 lr_policy: "inv" gamma: 1 power: 1'))
     assert not caplog.records
+
+
+class HalvedPolicy(LearningRatePolicy):
+    """Half as much after each loss above 1."""
+
+    def __init__(self, param: Any) -> None:
+        super().__init__(param)
+        if not param.base_lr:
+            raise SolverError("halved: give a base_lr.")
+
+    def rate(self, iteration: int, current_step: int) -> float:
+        rate: float = self.param.base_lr / 2**current_step
+        return rate
+
+    def observe(self, iteration: int, current_step: int, loss: float) -> int:
+        return current_step + (loss > 1)
+
+
+def test_a_policy_of_a_plugin(provided: Any) -> None:
+    lr_policies._loaded[provided.add(lr_policies.group, "halved", "halved:HalvedPolicy")] = HalvedPolicy
+    given = param('base_lr: 8 lr_policy: "halved"')
+    check_policy(given)
+    policy = plugin_policy(given)
+    assert policy is not None and policy.state() == {}
+    assert [policy.rate(0, policy.observe(0, 1, loss)) for loss in (0.5, 2)] == [4, 2]
+    assert plugin_policy(param('base_lr: 8 lr_policy: "fixed"')) is None
+    with pytest.raises(SolverError, match=r"halved: give a base_lr\."):
+        check_policy(param('lr_policy: "halved"'))
+    with pytest.raises(SolverError, match=r"Unknown learning rate policy: half.* sigmoid.*, halved"):
+        check_policy(param('lr_policy: "half"'))
+
+
+def test_who_brings_a_policy_is_known(provided: Any) -> None:
+    provided.index.pop(lr_policies.group, None)
+    with pytest.raises(SolverError, match=r"policy: plateau\. bicerin-ssd brings it: pip install bicerin-ssd\. The"):
+        check_policy(param('base_lr: 1 lr_policy: "plateau"'))

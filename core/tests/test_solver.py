@@ -17,12 +17,14 @@ from bicerin.errors import (
     BicerinError,
     DecodeError,
     DeviceError,
+    NetError,
     SnapshotError,
     SolverError,
     UnknownNameError,
     WeightsError,
 )
 from bicerin.hooks import hookimpl, plugins
+from bicerin.outcome import Mean
 from bicerin.solver.solver import Solver
 from bicerin_proto import wire
 
@@ -360,6 +362,43 @@ class TestTesting:
         result = made.test()
         assert result is not None
         assert result["square"].shape == (4, 3)
+
+    def test_a_plugin_sums_an_output_up(self, caplog: pytest.LogCaptureFixture) -> None:
+        made = fill(solver(TESTED))
+        asked = []
+
+        class Largest:
+            def __init__(self) -> None:
+                self.seen: list[float] = []
+
+            def add(self, values: np.ndarray) -> None:
+                self.seen.append(float(values))
+
+            def result(self) -> float:
+                return max(self.seen) + 100
+
+        class Plugin:
+            @hookimpl
+            def bicerin_test_output(self, net, name, param):
+                asked.append((net is made.test_nets[0], name, param is made.param))
+                return Largest()
+
+        plugin = Plugin()
+        plugins().register(plugin)
+        try:
+            with caplog.at_level(logging.INFO):
+                result = made.test()
+        finally:
+            plugins().unregister(plugin)
+        assert asked == [(True, "loss", True)]
+        assert result is not None and result["loss"] > 100
+        assert f"Test net output #0: loss = {result['loss']:g}" in caplog.text
+
+    def test_an_output_of_another_shape_each_time_has_no_mean(self) -> None:
+        mean = Mean("found")
+        mean.add(np.ones((1, 3)))
+        with pytest.raises(NetError, match=r'"found" has no mean: its shape is \(2, 3\) in pass 2 .* was \(1, 3\)'):
+            mean.add(np.ones((2, 3)))
 
     def test_the_weights_are_the_trained_ones(self) -> None:
         made = fill(solver(TESTED + "test_initialization: false"))

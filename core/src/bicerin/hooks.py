@@ -69,9 +69,18 @@ class Hooks:
     def bicerin_solver_stop(self, solver: Any) -> None:
         """`solve` or `step` ends, also through an error."""
 
+    @hookspec(firstresult=True)
+    def bicerin_test_output(self, net: Net, name: str, param: Any) -> Any:
+        """A test begins: how is an output of the net summed up over its passes?
+
+        Return an object with `add(values)`, called with the output's array after each pass, and `result()`, called in
+        the end, which returns a number or an array (`bicerin.outcome.OutputSum`). Or None: others are asked then, and
+        by default it is the mean. `param` is the SolverParameter; `bicerin test` gives one of defaults.
+        """
+
     @hookspec
     def bicerin_test_result(self, solver: Any, net_index: int, results: dict[str, Any]) -> None:
-        """A test net has run: output name -> mean over the test iterations."""
+        """A test net has run: output name -> its mean over the test iterations, or what `bicerin_test_output` made."""
 
     @hookspec
     def bicerin_snapshot(self, solver: Any, path: Path) -> None:

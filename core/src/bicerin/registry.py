@@ -261,6 +261,7 @@ layers = Registry("bicerin.layers", "layer type", _known_layer)
 devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get)
 fillers = Registry("bicerin.fillers", "filler type")
 solvers = Registry("bicerin.solvers", "solver type")
+lr_policies = Registry("bicerin.lr_policies", "learning-rate policy", {"plateau": "bicerin-ssd"}.get)
 commands = Registry(
     "bicerin.commands",
     "command",

@@ -1,4 +1,4 @@
-"""`bicerin test`: the mean of each output of a net over a number of passes."""
+"""`bicerin test`: the mean of each output of a net over a number of passes, or what a plugin sums it up to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
+from bicerin.outcome import Outcome
+from bicerin.schema import schema
 
 _log = logging.getLogger("bicerin.cli")
 
@@ -67,14 +69,11 @@ def test(
 
 
 def _run(net: Net, iterations: int) -> tuple[float, dict[str, np.ndarray]]:
-    loss = 0.0
-    sums: dict[str, np.ndarray] = {}
+    loss, outcome = 0.0, Outcome(net, schema().SolverParameter())
     for _ in counted(range(iterations), "testing"):
         loss += net.run_forward()
-        for name in net.outputs:
-            output = net.blobs[name].cpu_data
-            sums[name] = sums[name] + output if name in sums else output.astype(np.float64)
-    return loss / iterations, {name: total / iterations for name, total in sums.items()}
+        outcome.add()
+    return loss / iterations, outcome.results()
 
 
 #: Outputs with more elements than this are shown by their extremes.

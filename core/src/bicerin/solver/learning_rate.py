@@ -8,6 +8,8 @@
     poly        base_lr * (1 - iteration / max_iter) ** power
     sigmoid     base_lr / (1 + exp(-gamma * (iteration - stepsize)))
 
+Others are brought by plugins: `LearningRatePolicy`.
+
 Source: Caffe's `SGDSolver::GetLearningRate`.
 """
 
@@ -15,14 +17,62 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from bicerin.errors import SolverError
+from bicerin.registry import lr_policies
 
 _log = logging.getLogger("bicerin.solver")
+
+
+class LearningRatePolicy(ABC):
+    """A policy that a plugin brings, under its name in the entry-point group `bicerin.lr_policies`.
+
+    Args:
+        param: the SolverParameter.
+
+    Raises:
+        SolverError: what the policy needs is missing or out of range.
+    """
+
+    def __init__(self, param: Any) -> None:
+        self.param = param
+
+    @abstractmethod
+    def rate(self, iteration: int, current_step: int) -> float:
+        """The rate of an iteration, in the step that has been reached with it."""
+
+    def observe(self, iteration: int, current_step: int, loss: float) -> int:
+        """Called before each update; returns the step that is reached with it.
+
+        Args:
+            loss: the mean of the last `average_loss` iterations, this one included.
+        """
+        return current_step
+
+    def state(self) -> Mapping[str, Any]:
+        """What a snapshot must hold besides the step, for a run to go on exactly: JSON values."""
+        return {}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+
+
+def plugin_policy(param: Any) -> LearningRatePolicy | None:
+    """The policy, if a plugin brings it; None for those of this module.
+
+    Raises:
+        SolverError: what the policy needs is missing or out of range.
+        PluginError: the plugin is broken.
+    """
+    if param.lr_policy in _FACTORS:
+        return None
+    made: LearningRatePolicy = lr_policies.load(param.lr_policy)(param)
+    return made
 
 
 def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float, int]:
@@ -51,12 +101,17 @@ def check_policy(param: Any) -> None:
         SolverError: it is unknown, or a field is missing or out of range.
     """
     policy = param.lr_policy
+    if policy in lr_policies and policy not in _FACTORS:
+        plugin_policy(param)
+        return
     if policy not in _FACTORS:
-        valid = ", ".join(_FACTORS)
+        valid = ", ".join([*_FACTORS, *lr_policies.providers()])
         if not policy:
             raise SolverError(f"the solver gives no lr_policy; the policies: {valid}.")
         close = difflib.get_close_matches(policy, _FACTORS, n=1)
         hint = f' Did you mean "{close[0]}"?' if close else ""
+        if lr_policies.known(policy):
+            hint = f" {lr_policies.known(policy)} brings it: pip install {lr_policies.known(policy)}."
         raise SolverError(f"Unknown learning rate policy: {policy}.{hint} The policies: {valid}.")
     needed = _NEEDED[policy]
     if "gamma" in needed and param.gamma < 0:

@@ -28,10 +28,11 @@ from bicerin.device import Device, get_device
 from bicerin.errors import DeviceError, PluginError, ProtoError, SnapshotError, SolverError
 from bicerin.hooks import implemented, plugins
 from bicerin.net import Net
+from bicerin.outcome import Outcome
 from bicerin.registry import solvers
 from bicerin.schema import read_net, read_solver
 from bicerin.solver import debug_info
-from bicerin.solver.learning_rate import check_policy, learning_rate
+from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy
 from bicerin.solver.nets import NetSources
 from bicerin.solver.snapshot import SolverState, read_state, write_state
 
@@ -158,6 +159,7 @@ class Solver(ABC):
 
         self.iteration = 0
         self.current_step = 0
+        self._policy = plugin_policy(self.param)
         self.stopped = False
         self._params = self.net.learnable_params
         self._history = [
@@ -298,7 +300,9 @@ class Solver(ABC):
 
     def apply_update(self) -> None:
         """Update the weights from the gradients that the net now holds; `iteration` goes up by one."""
-        rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step)
+        if self._policy is not None and self._losses:
+            self.current_step = self._policy.observe(self.iteration, self.current_step, self.loss)
+        rate, self.current_step = self._rate()
         if self._due(self.param.display):
             _log.info("Iteration %d, lr = %g", self.iteration, rate)
         # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
@@ -349,7 +353,13 @@ class Solver(ABC):
     @property
     def learning_rate(self) -> float:
         """The rate of the coming update."""
-        return learning_rate(self.param, self.iteration, self.current_step)[0]
+        return self._rate()[0]
+
+    def _rate(self) -> tuple[float, int]:
+        """The rate of the coming update, and the step that is reached with it."""
+        if self._policy is not None:
+            return self._policy.rate(self.iteration, self.current_step), self.current_step
+        return learning_rate(self.param, self.iteration, self.current_step)
 
     @property
     def loss(self) -> float:
@@ -397,13 +407,14 @@ class Solver(ABC):
         """Run a test net `test_iter` times with the present weights.
 
         Returns:
-            The mean of each output, a float or an array, by name; None if `request_stop` was called.
+            The mean of each output, or what a plugin sums it up to, a float or an array, by name; None if
+            `request_stop` was called.
         """
         net = self.test_nets[index]
         passes = self.param.test_iter[index]
         _log.info("Iteration %d, Testing net (#%d)", self.iteration, index)
         net.share_trained_layers_with(self.net)
-        sums: dict[str, np.ndarray] = {}
+        outcome = Outcome(net, self.param)
         loss = 0.0
         for _ in range(passes):
             stop = self._take_stop_request()
@@ -414,14 +425,12 @@ class Solver(ABC):
                 _log.info("Test interrupted.")
                 return None
             loss += net.run_forward()
-            for name in net.outputs:
-                output = net.blobs[name].cpu_data
-                sums[name] = sums[name] + output if name in sums else output.astype(np.float64)
+            outcome.add()
         if self.param.test_compute_loss and passes:
             _log.info("Test loss: %g", loss / passes)
-        means = {name: total / passes for name, total in sums.items()}
-        _log_outputs("Test", net, means)
-        results = {name: float(mean.reshape(())) if mean.size == 1 else mean for name, mean in means.items()}
+        summed = outcome.results()
+        _log_outputs("Test", net, summed)
+        results = {name: float(value.reshape(())) if value.size == 1 else value for name, value in summed.items()}
         plugins().hook.bicerin_test_result(solver=self, net_index=index, results=results)
         return results
 
@@ -475,6 +484,7 @@ class Solver(ABC):
             {
                 "type": self.type,
                 "losses": list(self._losses),
+                "lr_policy": dict(self._policy.state()) if self._policy is not None else {},
                 "net": self.net.state(),
                 "test_nets": tests,
             },
@@ -517,6 +527,8 @@ class Solver(ABC):
             _log.info("%s: written by Caffe; data layers start from where they are", path)
             return
         self._losses.extend(state.extra.get("losses", ()))
+        if self._policy is not None and state.extra.get("lr_policy"):
+            self._policy.restore_state(state.extra["lr_policy"])
         self.net.restore_state(state.extra.get("net", {}))
         for net, net_state in zip(self.test_nets, state.extra.get("test_nets", ()), strict=False):
             net.restore_state(net_state)
