@@ -9,7 +9,7 @@ import pytest
 
 import bicerin_proto
 from bicerin.context import Context
-from bicerin.errors import BicerinError, DataError
+from bicerin.errors import BicerinError, DataError, LayerError
 from bicerin.phase import Phase
 from bicerin.registry import layers
 from bicerin.schema import read_layer, schema
@@ -140,6 +140,35 @@ def test_records_without_a_type_have_a_label(tops, store, make_layer):
     if tops == 2:
         assert found[1].shape == (3, 1, 1, 1)
         assert found[1].reshape(-1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("annotated", "message"),
+    [
+        ("yolo_data_type: 1", "yolo_data_type is 1, which MobileNet-YOLO's AnnotatedData knows"),
+        ("train_diffcult: false", "train_diffcult is false"),
+        ("seg_scales: 4", "seg_scales is 4"),
+        ("anno_type: BBOXandSeg", "anno_type is BBOXandSeg; it is BBOX"),
+    ],
+)
+def test_fields_of_another_fork_are_refused(annotated, message, store, make_layer):
+    store([record(image, objects) for image, objects in zip(images(), OBJECTS, strict=True)])
+    with pytest.raises(LayerError, match=message):
+        make_layer(RESIZED, annotated=annotated)
+
+
+def test_their_defaults_are_not(store, make_layer):
+    store([record(image, objects) for image, objects in zip(images(), OBJECTS, strict=True)])
+    make_layer(RESIZED, annotated="yolo_data_type: 0 yolo_data_jitter: 0.3 train_diffcult: true")
+
+
+def test_another_type_of_annotation(store, make_layer):
+    message = schema().plugin_type("bicerin-ssd", "AnnotatedDatum")
+    other = message.FromString(record(images()[0], OBJECTS[0]))
+    other.type = 1
+    store([other.SerializeToString()])
+    with pytest.raises(DataError, match="Unknown annotation type: 1"):
+        make_layer(RESIZED, options="batch_size: 1").forward()
 
 
 def test_anno_type_holds_in_place_of_theirs(store, make_layer):

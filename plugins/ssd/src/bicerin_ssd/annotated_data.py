@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
-from bicerin.errors import DataError
+from bicerin.errors import DataError, LayerError
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.data import StoreReader
 from bicerin_data.prefetching_layer import PrefetchingLayer
@@ -16,6 +16,18 @@ from bicerin_data.stores import open_store
 from bicerin_ssd.annotated_image import AnnotatedImage, read_record
 from bicerin_ssd.annotated_transformer import AnnotatedTransformer
 from bicerin_ssd.ground_truth import COLUMNS
+
+#: MobileNet-YOLO's fields of `annotated_data_param`.
+_OTHERS = (
+    "yolo_data_type",
+    "yolo_data_jitter",
+    "train_diffcult",
+    "single_class",
+    "seg_scales",
+    "seg_resize_width",
+    "seg_resize_height",
+    "difficult_label_warmup",
+)
 
 
 class AnnotatedDataLayer(PrefetchingLayer):
@@ -43,6 +55,7 @@ class AnnotatedDataLayer(PrefetchingLayer):
         return _AnnotatedReader(self, open_store(self.context.resolve(param.source), backend), transformer)
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        _refuse_others_fields(self.param.annotated_data_param)
         super().layer_set_up(bottom, top)
         if len(top) > 1:
             top[1].reshape(*self._reader.label_shape())  # type: ignore[attr-defined]
@@ -56,6 +69,22 @@ class AnnotatedDataLayer(PrefetchingLayer):
     def shapes_without_data(self, tops: int) -> Sequence[tuple[int | None, ...]]:
         data, *_ = super().shapes_without_data(tops)
         return [data, (1, 1, 1, COLUMNS)][:tops]
+
+
+def _refuse_others_fields(param: Any) -> None:
+    """Raise a `LayerError` where fields are set that a layer of the same name in another fork makes use of."""
+    unset = type(param)()
+    for name in _OTHERS:
+        value = getattr(param, name)
+        if value != getattr(unset, name):
+            raise LayerError(
+                f"annotated_data_param: {name} is {str(value).lower()}, which MobileNet-YOLO's AnnotatedData knows; "
+                "this one, of SSD, does not.",
+                f"Leave {name} away, if what it is for is not needed.",
+            )
+    if param.anno_type:
+        kind = param.DESCRIPTOR.fields_by_name["anno_type"].enum_type.values_by_number[param.anno_type].name
+        raise LayerError(f"annotated_data_param: anno_type is {kind}; it is BBOX, the only one that is read here.")
 
 
 class _AnnotatedReader(StoreReader):
@@ -96,11 +125,11 @@ class _AnnotatedReader(StoreReader):
                         "Give transform_param a resize_param.",
                     )
             except DataError as error:
-                self.refuse(name, error)
+                self.bad.refuse(name, error)
                 continue
             data[len(images)] = values
             images.append(image)
-            self.bad_in_a_row = 0
+            self.bad.good()
         self.number += 1
         assert data is not None  # There is at least one image in a batch.
         return Batch(data, self._label(images), self.position())

@@ -68,7 +68,7 @@ def read_record(value: bytes, color: bool | None, boxes: bool | None) -> tuple[A
         boxes: whether all records have boxes; None takes what this one says.
 
     Raises:
-        DataError: the bytes are no AnnotatedDatum, or hold no image of bytes.
+        DataError: the bytes are no AnnotatedDatum, hold no image of bytes, or annotations of another type.
     """
     try:
         record = schema().plugin_type("bicerin-ssd", "AnnotatedDatum").FromString(value)
@@ -79,6 +79,8 @@ def read_record(value: bytes, color: bool | None, boxes: bool | None) -> tuple[A
         raise DataError("its image is of floats; an annotated one is of bytes.")
     if boxes is None:
         boxes = record.HasField("type")
+        if record.type:
+            raise DataError(f"Unknown annotation type: {record.type}; 0, BBOX, is the only one that is read here.")
     found = (
         [(group, annotation) for group in record.annotation_group for annotation in group.annotation] if boxes else []
     )
