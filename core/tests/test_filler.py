@@ -93,3 +93,22 @@ def test_what_no_generator_can_draw(options: dict, message: str) -> None:
 def test_an_unknown_filler() -> None:
     with pytest.raises(UnknownNameError, match='unknown filler type "xaver"; did you mean "xavier"'):
         filled(type="xaver")
+
+
+def test_a_filler_that_knows_numpy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of somebody else's gets the generator itself, and its array of any dtype is taken."""
+
+    def ramp(shape, param, random):
+        assert isinstance(random, np.random.Generator)
+        return np.arange(np.prod(shape)).reshape(shape) + random.random()
+
+    monkeypatch.setattr("bicerin.filler.fillers.load", lambda name: ramp)
+    values = filled((2, 3), type="ramp")
+    assert values.dtype == np.float32 and np.allclose(np.diff(values.reshape(-1)), 1)
+
+
+def test_values_that_are_not_drawn_leave_the_generator_alone() -> None:
+    random = np.random.default_rng(0)
+    before = random.bit_generator.state
+    fill(Blob((3,)), bicerin_proto.FillerParameter(type="constant", value=2), random)
+    assert random.bit_generator.state == before

@@ -36,12 +36,3 @@ __device__ inline real block_max(real value) {
   }
   return parts[0];
 }
-
-// A random number in (0, 1]: a hash of an element's index, mixed with the 64 bits of a pass's key.
-// The finalizer is C. Wellons', "Prospecting for hash functions", 2018.
-__device__ inline unsigned int hash_bits(unsigned int index, unsigned int key_0, unsigned int key_1) {
-  unsigned int bits = index ^ key_0;
-  bits = (bits ^ (bits >> 16)) * 0x7FEB352Du;
-  bits = (bits ^ (bits >> 15) ^ key_1) * 0x846CA68Bu;
-  return bits ^ (bits >> 16);
-}

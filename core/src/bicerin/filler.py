@@ -1,22 +1,34 @@
 """Fillers: the values that weights start from.
 
 A filler is a function `(shape, param, random) -> array of that shape`, found by name through the entry-point group
-`bicerin.fillers`. `param` is a `FillerParameter`, `random` a NumPy `Generator`.
+`bicerin.fillers`. `param` is a `FillerParameter`, `random` a NumPy `Generator`, and the values are copied to the device.
+
+A filler that is marked `on_any_device` makes them there: its `random` is a `RandomStream`, with the array module of the
+device in `random.xp`, and draws the same numbers on every device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, prod, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from bicerin.errors import BicerinError, ShapeError
+from bicerin.random_stream import RandomStream
 from bicerin.registry import fillers
 
 if TYPE_CHECKING:
     from bicerin.blob import Blob
+
+Filler = TypeVar("Filler", bound=Callable[..., Any])
+
+
+def on_any_device(filler: Filler) -> Filler:
+    """Mark a filler that makes its values with `random.xp` and the methods of a `RandomStream`."""
+    filler.on_any_device = True  # type: ignore[attr-defined]
+    return filler
 
 
 def fill(blob: Blob, param: Any, random: np.random.Generator) -> None:
@@ -26,16 +38,27 @@ def fill(blob: Blob, param: Any, random: np.random.Generator) -> None:
         UnknownNameError: no installed distribution brings that filler.
         ShapeError: the filler cannot fill this shape.
     """
-    blob.data[...] = fillers.load(param.type)(blob.shape, param, random)
+    filler = fillers.load(param.type)
+    if not getattr(filler, "on_any_device", False):
+        blob.data[...] = filler(blob.shape, param, random)
+        return
+    stream = RandomStream(random, blob.device, blob.dtype)
+    if blob.device.xp is np:
+        blob.data[...] = filler(blob.shape, param, stream)
+    else:
+        with blob.device.current():
+            blob.gpu_data[...] = filler(blob.shape, param, stream)
 
 
-def constant(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def constant(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """`value` everywhere."""
     _refuse_sparse(param)
-    return np.full(shape, param.value)
+    return random.xp.full(shape, param.value, random.dtype)
 
 
-def uniform(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def uniform(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """Uniform in [min, max)."""
     _refuse_sparse(param)
     if not -inf < param.min <= param.max < inf:
@@ -43,7 +66,8 @@ def uniform(shape: Sequence[int], param: Any, random: np.random.Generator) -> np
     return random.uniform(param.min, param.max, shape)
 
 
-def gaussian(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def gaussian(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """Normal with `mean` and `std`.
 
     With `sparse` = s of at least 0, each weight is kept with probability s / (number of outputs, the first axis), so
@@ -60,7 +84,8 @@ def gaussian(shape: Sequence[int], param: Any, random: np.random.Generator) -> n
     return values
 
 
-def positive_unitball(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def positive_unitball(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """Uniform positive values, scaled so that each slice along the first axis sums to 1."""
     _refuse_sparse(param)
     values = random.random(shape)
@@ -70,20 +95,23 @@ def positive_unitball(shape: Sequence[int], param: Any, random: np.random.Genera
     return values
 
 
-def xavier(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def xavier(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """Uniform in ±sqrt(3 / n); Glorot and Bengio, 2010. n is fan-in, fan-out or their mean, as `variance_norm` says."""
     _refuse_sparse(param)
     scale = sqrt(3.0 / _fan(shape, param))
     return random.uniform(-scale, scale, shape)
 
 
-def msra(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def msra(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """Normal with standard deviation sqrt(2 / n); He et al., 2015. n as in `xavier`."""
     _refuse_sparse(param)
     return random.normal(0.0, sqrt(2.0 / _fan(shape, param)), shape)
 
 
-def bilinear(shape: Sequence[int], param: Any, random: np.random.Generator) -> np.ndarray:
+@on_any_device
+def bilinear(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
     """The kernel of bilinear upsampling, for a Deconvolution of shape `(C, 1, k, k)` that enlarges by ceil(k / 2)."""
     _refuse_sparse(param)
     if len(shape) != 4 or shape[2] != shape[3]:
@@ -91,8 +119,9 @@ def bilinear(shape: Sequence[int], param: Any, random: np.random.Generator) -> n
     size = shape[3]
     factor = (size + 1) // 2
     center = (size - 1) / (2.0 * factor)
-    line = 1 - np.abs(np.arange(size) / factor - center)
-    return np.broadcast_to(np.outer(line, line), tuple(shape)).copy()
+    xp = random.xp
+    line = 1 - xp.abs(xp.arange(size) / factor - center)
+    return xp.broadcast_to(line[:, None] * line, tuple(shape))
 
 
 def _fan(shape: Sequence[int], param: Any) -> float:

@@ -63,14 +63,14 @@ def test_stochastic_is_the_mean_at_test(device: str) -> None:
     assert run.top[0].data.tolist() == [[[[26 / 8, 0]]]]
 
 
-def test_the_same_seed_draws_the_same(device: str) -> None:
+def test_the_same_seed_draws_the_same_on_every_device(device: str) -> None:
     tops = []
-    for seed in (1, 1, 2):
-        run = run_layer(pooling("pool: STOCHASTIC kernel_size: 3"), [distinct(4, 2, 8, 8)], seed=seed, device=device)
+    for seed, where in ((1, device), (1, device), (1, "cpu"), (2, device)):
+        run = run_layer(pooling("pool: STOCHASTIC kernel_size: 3"), [distinct(4, 2, 8, 8)], seed=seed, device=where)
         run.forward()
         tops.append(run.top[0].data.copy())
-    assert np.array_equal(tops[0], tops[1])
-    assert not np.array_equal(tops[0], tops[2])
+    assert np.array_equal(tops[0], tops[1]) and np.array_equal(tops[0], tops[2])
+    assert not np.array_equal(tops[0], tops[3])
 
 
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])

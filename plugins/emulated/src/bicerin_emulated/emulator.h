@@ -45,6 +45,9 @@ int compare_and_swap(int*, int, int);
 using std::abs; using std::exp; using std::log; using std::pow; using std::sqrt; using std::tanh; using std::fabs;
 using std::floor; using std::ceil; using std::round; using std::trunc; using std::fmin; using std::fmax; using std::fma;
 using std::log1p; using std::expm1; using std::sin; using std::cos; using std::isnan; using std::isinf; using std::rint;
+static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  return (unsigned long long)((unsigned __int128)a * b >> 64);
+}
 template <class T> static inline T rsqrt(T x) { return T(1) / std::sqrt(x); }
 
 #define EMULATED_MIN_MAX(T) \

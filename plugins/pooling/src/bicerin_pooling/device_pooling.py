@@ -20,6 +20,7 @@ class DevicePooling(PlanePooling):
         self.kernels = layer.kernels
         self._chosen = Blob(self.shape, np.int32, layer.device, "mask")
         self._sums = Blob(self.shape, layer.dtype, layer.device, "sums")
+        self._draws = Blob(self.shape, layer.dtype, layer.device, "draws")
         self._sizes = (*shape[2:], *self.shape[2:], *window)
 
     def allocate(self) -> None:
@@ -32,8 +33,9 @@ class DevicePooling(PlanePooling):
         elif self.method == "MAX":
             self.kernels.max_pool(top.size, bottom, top, self.mask, *self._sizes)
         elif self.training:
-            key = self.random.integers(0, 2**32, 2, dtype=np.uint32)
-            self.kernels.sampled_pool(top.size, bottom, top, self.mask, *key, *self._sizes[:-2])
+            draws = self._draws.gpu_data
+            self.draw(self._draws.device, draws)
+            self.kernels.sampled_pool(top.size, bottom, top, self.mask, draws, *self._sizes[:-2])
         else:
             self.kernels.weighted_pool(top.size, bottom, top, self._sums.gpu_data, *self._sizes[:-2])
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from bicerin.context import Context
+from bicerin.device import CPU, Device
 from bicerin.phase import Phase
+from bicerin.random_stream import RandomStream
 from bicerin_pooling import pooling_kernels as kernels
 from bicerin_pooling.window import Window
 
@@ -67,12 +69,15 @@ class PlanePooling:
                 self.mask = np.empty(0, np.int32)
                 kernels.max_pool(x, y, *self.window)
         elif self.training:
-            # From [0, 1) to (0, 1]: a draw of 0 would choose a first pixel that is 0.
-            self.random.random(out=self.draws, dtype=self.dtype)
-            np.subtract(1, self.draws, out=self.draws)
+            self.draw(CPU, self.draws)
             kernels.sampled_pool(x, y, _planes(self.mask), _planes(self.draws), *self.window[:4])
         else:
             kernels.weighted_pool(x, y, _planes(self.sums), *self.window[:4])
+
+    def draw(self, device: Device, draws: Any) -> None:
+        """Write a random share of each window's sum, in (0, 1]: 0 would choose a first pixel that is 0."""
+        RandomStream(self.random, device, self.dtype).random(out=draws)
+        device.xp.subtract(1, draws, out=draws)
 
     def backward(self, bottom: np.ndarray, bottom_diff: np.ndarray, top: np.ndarray, top_diff: np.ndarray) -> None:
         """Write bottom_diff."""

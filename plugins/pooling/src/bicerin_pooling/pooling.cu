@@ -79,16 +79,16 @@ extern "C" __global__ void average_backward(int n, const real* y_diff, real* x_d
 }
 
 // The first pixel where the running sum reaches a random share, in (0, 1], of the window's sum.
-extern "C" __global__ void sampled_pool(int n, const real* x, real* y, int* mask, unsigned int key_0,
-                                        unsigned int key_1, int height, int width, int pooled_h, int pooled_w,
-                                        int kernel_h, int kernel_w, int stride_h, int stride_w) {
+extern "C" __global__ void sampled_pool(int n, const real* x, real* y, int* mask, const real* share, int height,
+                                        int width, int pooled_h, int pooled_w, int kernel_h, int kernel_w,
+                                        int stride_h, int stride_w) {
   ELEMENT(i, n);
   const int top = i / pooled_w % pooled_h * stride_h, left = i % pooled_w * stride_w;
   const real* plane = x + i / pooled_w / pooled_h * height * width;
   real total = 0;
   for (int h = top; h < min(top + kernel_h, height); ++h)
     for (int w = left; w < min(left + kernel_w, width); ++w) total += plane[h * width + w];
-  const real threshold = total * (((hash_bits(i, key_0, key_1) >> 8) + 1) * (real)(1.0 / 16777216));
+  const real threshold = total * share[i];
   real value = 0;
   int place = -1;
   total = 0;

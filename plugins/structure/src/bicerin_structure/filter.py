@@ -49,18 +49,31 @@ class FilterLayer(ArrayLayer):
                     "Each bottom should have the same 0th dimension as the selector blob: "
                     f"bottom {index} has the shape {blob.shape}, and there are {selector.shape[0]} selectors."
                 )
-        self._passing = np.flatnonzero(selector.cpu_data)
-        items = len(self._passing) if self._selector_known else selector.shape[0]
+        items = selector.shape[0]
+        if self._selector_known:
+            self._passing = self._passing_items(selector)
+            items = len(self._passing)
         self._selector_known = True
         for blob, source in zip(top, bottom, strict=False):
             blob.reshape(items, *source.shape[1:])
+
+    def _passing_items(self, selector: Blob) -> Any:
+        """The indices of the items that pass; of a device, only their number is read."""
+        if self.device.is_host:
+            return np.flatnonzero(selector.cpu_data)
+        if not selector.count:
+            return self.device.xp.empty(0, np.int64)
+        with self.device.current():
+            stays = (selector.const_gpu_data.reshape(-1) == 0).astype(np.int32)
+            number = int(self.device.read_number(stays.size - stays.sum()))
+            return self.device.xp.argsort(stays, kind="stable")[:number]
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index != self._selector
 
     def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         for blob, source in zip(top, bottom, strict=False):
-            blob.data[...] = source.data[xp.asarray(self._passing)]
+            blob.data[...] = source.data[self._passing]
 
     def backward_array(
         self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
@@ -70,4 +83,4 @@ class FilterLayer(ArrayLayer):
         for blob, source, wanted in zip(top, bottom, propagate_down, strict=False):
             if wanted:
                 source.diff.fill(0)
-                source.diff[xp.asarray(self._passing)] = blob.diff
+                source.diff[self._passing] = blob.diff
