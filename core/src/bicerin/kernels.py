@@ -60,9 +60,6 @@ numba: Any = None
 prange: Any = range
 if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
     os.environ.setdefault("NUMBA_NUM_THREADS", str(num_threads()))
-    # Threads that spin while they wait for the next kernel take the processors from BLAS in between, and from whatever
-    # else runs: with as many threads as processors, a training step of LeNet takes three times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import numba
     except ImportError:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import COMPILED, SMALL, kernel, prange
+from bicerin.kernels import COMPILED, kernel, num_workers, part, spread
 
 if COMPILED:
     from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_vector, multiply
@@ -61,8 +61,8 @@ def add_outer_array(xp: Any, large: Any, left: Any, right: Any, add: bool) -> No
         xp.add(block, xp.dot(left[:, start : start + rows].T, right), out=block)
 
 
-@kernel()
-def pack_columns(source, packed, panel):  # type: ignore[no-untyped-def]
+@part
+def pack_columns(panel, worker, source, packed):  # type: ignore[no-untyped-def]
     """One panel of a matrix `(depth, J)`, which may be a transposed view; columns that J lacks are zeros."""
     depth, columns = source.shape
     width = LINE_BYTES // source.itemsize
@@ -75,8 +75,8 @@ def pack_columns(source, packed, panel):  # type: ignore[no-untyped-def]
         packed[at + count : at + width] = 0
 
 
-@kernel()
-def pack_rows(source, packed, tile):  # type: ignore[no-untyped-def]
+@part
+def pack_rows(tile, worker, source, packed):  # type: ignore[no-untyped-def]
     """ROWS rows of a matrix `(I, depth)`, as `multiply` takes them; rows that I lacks are zeros."""
     rows, depth = source.shape
     for k in range(depth):
@@ -85,7 +85,7 @@ def pack_rows(source, packed, tile):  # type: ignore[no-untyped-def]
             packed[(tile * depth + k) * ROWS + row] = source[r, k] if r < rows else 0
 
 
-@kernel()
+@part
 def pack_lines(source, first, last, start, stop, block):  # type: ignore[no-untyped-def]
     """Columns `start` to `stop` of the rows `first` to `last`, as panels of DEPTH lines.
 
@@ -109,7 +109,7 @@ def pack_lines(source, first, last, start, stop, block):  # type: ignore[no-unty
                         block[at + k] = flat[place + k]
 
 
-@kernel()
+@part
 def finish(value, column, scale, shift, slope):  # type: ignore[no-untyped-def]
     if scale.size:
         value *= scale[column]
@@ -120,127 +120,149 @@ def finish(value, column, scale, shift, slope):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel(reference=partial(dot_rows_array, np), parallel=True, serial_below=SMALL)
-def dot_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
-    """y = x large^T, finished as by `finish_array`: x `(M, K)`, large `(N, K)`, y `(M, N)`."""
-    slope = x.dtype.type(slope)
+@part
+def dot_rows_unit(unit, worker, large, x, packed, edge, scale, shift, slope, y, rows, step):  # type: ignore[no-untyped-def]
+    """So many rows of the weights with all samples; the last rows, less than ROWS, are packed in `edge`."""
     samples, depth = x.shape
     outputs = large.shape[0]
     width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
     panels = -(-samples // width)
     line = panels * width
-    packed = np.empty(panels * depth * width, x.dtype)
-    for panel in prange(panels):
-        pack_columns(x.T, packed, panel)
-    edge = np.empty(depth * ROWS, x.dtype)
     whole = outputs - outputs % ROWS
-    pack_rows(large[whole:], edge, 0)
     flat = large.reshape(-1)
+    sums = np.zeros(rows * line, x.dtype)
+    first = unit * rows
+    last = min(first + rows, outputs)
+    for k0 in range(0, depth, step):
+        k1 = min(k0 + step, depth)
+        for panel in range(panels):
+            vectors = min(VECTORS, -(-(samples - panel * width) // lanes))
+            at = (panel * depth + k0) * width
+            for n in range(first, last, ROWS):
+                target = (n - first) * line + panel * width
+                # One call of `multiply`, since each is compiled in full.
+                if n < whole:
+                    rows_of, place, row, along = flat, n * depth + k0, depth, 1
+                else:
+                    rows_of, place, row, along = edge, k0 * ROWS, 1, ROWS
+                multiply(rows_of, place, row, along, packed, at, k1 - k0, sums, target, line, vectors, True)
+    for m in range(samples):
+        for n in range(first, last):
+            y[m, n] = finish(sums[(n - first) * line + m], n, scale, shift, slope)
+
+
+@kernel(reference=partial(dot_rows_array, np))
+def dot_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
+    """y = x large^T, finished as by `finish_array`: x `(M, K)`, large `(N, K)`, y `(M, N)`."""
+    samples, depth = x.shape
+    outputs = large.shape[0]
+    workers = num_workers(large.size)
+    width = LINE_BYTES // x.itemsize
+    panels = -(-samples // width)
+    packed = np.empty(panels * depth * width, x.dtype)
+    spread(pack_columns, panels, workers, (x.T, packed))
+    edge = np.empty(depth * ROWS, x.dtype)
+    pack_rows(0, 0, large[outputs - outputs % ROWS :], edge)
     # The whole depth at once reads memory in its order; parts of it stay in the cache for the next panel.
     step = max(1, depth) if panels == 1 else DEPTH
     rows = ROWS if panels == 1 else ROWS * TILES
-    for unit in prange(-(-outputs // rows)):
-        sums = np.zeros(rows * line, x.dtype)
-        first = unit * rows
-        last = min(first + rows, outputs)
-        for k0 in range(0, depth, step):
-            k1 = min(k0 + step, depth)
-            for panel in range(panels):
-                vectors = min(VECTORS, -(-(samples - panel * width) // lanes))
-                at = (panel * depth + k0) * width
-                for n in range(first, last, ROWS):
-                    target = (n - first) * line + panel * width
-                    # One call of `multiply`, since each is compiled in full.
-                    if n < whole:
-                        rows_of, place, row, along = flat, n * depth + k0, depth, 1
-                    else:
-                        rows_of, place, row, along = edge, k0 * ROWS, 1, ROWS
-                    multiply(rows_of, place, row, along, packed, at, k1 - k0, sums, target, line, vectors, True)
-        for m in range(samples):
-            for n in range(first, last):
-                y[m, n] = finish(sums[(n - first) * line + m], n, scale, shift, slope)
+    arguments = (large, x, packed, edge, scale, shift, x.dtype.type(slope), y, rows, step)
+    spread(dot_rows_unit, -(-outputs // rows), workers, arguments)
 
 
-@kernel(reference=partial(sum_rows_array, np), parallel=True, serial_below=SMALL)
+@part
+def sum_rows_unit(unit, worker, large, packed, samples, most, scale, shift, slope, y):  # type: ignore[no-untyped-def]
+    """The most panels of the large matrix that are packed side by side."""
+    depth, columns = large.shape
+    width, lanes = LINE_BYTES // large.itemsize, VECTOR_BYTES // large.itemsize
+    tiles = -(-samples // ROWS)
+    line = most * width
+    first = unit * line
+    last = min(first + line, columns)
+    own = -(-(last - first) // width)
+    block = np.zeros(own * DEPTH * width, large.dtype)
+    sums = np.zeros(tiles * ROWS * line, large.dtype)
+    for n0 in range(0, depth, DEPTH):
+        n1 = min(n0 + DEPTH, depth)
+        pack_lines(large, n0, n1, first, last, block)
+        for panel in range(own):
+            vectors = min(VECTORS, -(-(last - first - panel * width) // lanes))
+            for tile in range(tiles):
+                multiply(
+                    packed, (tile * depth + n0) * ROWS, 1, ROWS, block, panel * DEPTH * width, n1 - n0,
+                    sums, tile * ROWS * line + panel * width, line, vectors, True,
+                )  # fmt: skip
+    for m in range(samples):
+        for k in range(first, last):
+            y[m, k] = finish(sums[m * line + k - first], k, scale, shift, slope)
+
+
+@kernel(reference=partial(sum_rows_array, np))
 def sum_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
     """y = x large, finished as by `finish_array`: x `(M, N)`, large `(N, K)`, y `(M, K)`."""
-    slope = x.dtype.type(slope)
     samples, depth = x.shape
-    columns = large.shape[1]
-    width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
+    workers = num_workers(large.size)
     tiles = -(-samples // ROWS)
     packed = np.empty(tiles * depth * ROWS, x.dtype)
-    for tile in prange(tiles):
-        pack_rows(x, packed, tile)
-    panels = -(-columns // width)
+    spread(pack_rows, tiles, workers, (x, packed))
+    panels = -(-large.shape[1] // (LINE_BYTES // x.itemsize))
     most = max(1, min(PANELS, -(-panels // 8)))
-    line = most * width
-    for unit in prange(-(-panels // most)):
-        first = unit * line
-        last = min(first + line, columns)
-        own = -(-(last - first) // width)
-        block = np.zeros(own * DEPTH * width, x.dtype)
-        sums = np.zeros(tiles * ROWS * line, x.dtype)
-        for n0 in range(0, depth, DEPTH):
-            n1 = min(n0 + DEPTH, depth)
-            pack_lines(large, n0, n1, first, last, block)
-            for panel in range(own):
-                vectors = min(VECTORS, -(-(last - first - panel * width) // lanes))
-                for tile in range(tiles):
-                    multiply(
-                        packed, (tile * depth + n0) * ROWS, 1, ROWS, block, panel * DEPTH * width, n1 - n0,
-                        sums, tile * ROWS * line + panel * width, line, vectors, True,
-                    )  # fmt: skip
-        for m in range(samples):
-            for k in range(first, last):
-                y[m, k] = finish(sums[m * line + k - first], k, scale, shift, slope)
+    arguments = (large, packed, samples, most, scale, shift, x.dtype.type(slope), y)
+    spread(sum_rows_unit, -(-panels // most), workers, arguments)
 
 
-@kernel(reference=partial(add_outer_array, np), parallel=True, serial_below=SMALL)
+@part
+def add_outer_unit(unit, worker, large, left, packed, step, add):  # type: ignore[no-untyped-def]
+    """So many rows of the result."""
+    samples, rows = left.shape
+    columns = large.shape[1]
+    width, lanes = LINE_BYTES // left.itemsize, VECTOR_BYTES // left.itemsize
+    panels = -(-columns // width)
+    flat_left, flat = left.reshape(-1), large.reshape(-1)
+    tile = np.empty(ROWS * width, left.dtype)
+    edge = np.empty(samples * ROWS, left.dtype)
+    first = unit * step
+    last = min(first + step, rows)
+    if last % ROWS:
+        pack_rows(0, 0, left[:, last - last % ROWS :].T, edge)
+    for panel in range(panels):
+        start = panel * width
+        count = min(width, columns - start)
+        vectors = -(-count // lanes)
+        for n in range(first, last, ROWS):
+            for m0 in range(0, samples, DEPTH):
+                m1 = min(m0 + DEPTH, samples)
+                at = (panel * samples + m0) * width
+                more = add or m0 > 0
+                if n + ROWS <= rows:
+                    rows_of, place, along = flat_left, m0 * rows + n, rows
+                else:
+                    rows_of, place, along = edge, m0 * ROWS, ROWS
+                direct = n + ROWS <= rows and count % lanes == 0
+                if direct:
+                    target, there, line = flat, n * columns + start, columns
+                else:
+                    target, there, line = tile, 0, width
+                multiply(rows_of, place, 1, along, packed, at, m1 - m0, target, there, line, vectors, more and direct)
+                if direct:
+                    continue
+                for row in range(min(ROWS, last - n)):
+                    for k in range(count):
+                        place = (n + row) * columns + start + k
+                        flat[place] = tile[row * width + k] + (flat[place] if more else left.dtype.type(0))
+
+
+@kernel(reference=partial(add_outer_array, np))
 def add_outer(large, left, right, add):  # type: ignore[no-untyped-def]
     """large += left^T right, or = without `add`: left `(M, N)`, right `(M, K)`, large `(N, K)`."""
     samples, rows = left.shape
     columns = right.shape[1]
     if samples == 0 and not add:
         large[:] = 0
-    width, lanes = LINE_BYTES // left.itemsize, VECTOR_BYTES // left.itemsize
+    workers = num_workers(large.size)
+    width = LINE_BYTES // left.itemsize
     panels = -(-columns // width)
     packed = np.empty(panels * samples * width, left.dtype)
-    for panel in prange(panels):
-        pack_columns(right, packed, panel)
-    flat_left, flat = left.reshape(-1), large.reshape(-1)
+    spread(pack_columns, panels, workers, (right, packed))
     step = ROWS if samples <= DEPTH // TILES else ROWS * TILES
-    for unit in prange(-(-rows // step)):
-        tile = np.empty(ROWS * width, left.dtype)
-        edge = np.empty(samples * ROWS, left.dtype)
-        first = unit * step
-        last = min(first + step, rows)
-        if last % ROWS:
-            pack_rows(left[:, last - last % ROWS :].T, edge, 0)
-        for panel in range(panels):
-            start = panel * width
-            count = min(width, columns - start)
-            vectors = -(-count // lanes)
-            for n in range(first, last, ROWS):
-                for m0 in range(0, samples, DEPTH):
-                    m1 = min(m0 + DEPTH, samples)
-                    at = (panel * samples + m0) * width
-                    more = add or m0 > 0
-                    if n + ROWS <= rows:
-                        rows_of, place, along = flat_left, m0 * rows + n, rows
-                    else:
-                        rows_of, place, along = edge, m0 * ROWS, ROWS
-                    direct = n + ROWS <= rows and count % lanes == 0
-                    if direct:
-                        target, there, line = flat, n * columns + start, columns
-                    else:
-                        target, there, line = tile, 0, width
-                    multiply(
-                        rows_of, place, 1, along, packed, at, m1 - m0, target, there, line, vectors, more and direct
-                    )
-                    if direct:
-                        continue
-                    for row in range(min(ROWS, last - n)):
-                        for k in range(count):
-                            place = (n + row) * columns + start + k
-                            flat[place] = tile[row * width + k] + (flat[place] if more else left.dtype.type(0))
+    spread(add_outer_unit, -(-rows // step), workers, (large, left, packed, step, add))
