@@ -48,7 +48,7 @@ def test_a_shape_that_a_layer_refuses_is_an_error_that_names_it() -> None:
 
 
 def test_values_that_are_not_finite_travel_on_in_silence(recwarn: pytest.WarningsRecorder) -> None:
-    built = net(INPUT, LABEL, square("data", "squared"), loss("squared"), head="force_backward: true\n")
+    built = net(INPUT, LABEL, square("squared", "data"), loss("squared"), head="force_backward: true\n")
     built.blobs["data"].data[...] = [3e38, np.inf, np.nan]
     assert np.isnan(built.forward_backward())
     assert not recwarn.list

@@ -164,6 +164,65 @@ def test_a_file_that_changes_is_noticed_and_nothing_is_skipped(files, make_layer
     assert labels(batches(run)) == [2, 3]
 
 
+def spoil(path, *rows):
+    """Break rows of the dataset "data", which has a checksum for each."""
+    with h5py.File(path) as file:
+        places = [file["data"].id.get_chunk_info(row).byte_offset for row in rows]
+    with path.open("r+b") as file:
+        for place in places:
+            file.seek(place)
+            file.write(b"\xaa\x55")
+
+
+CHECKED = {"chunks": (1, 2), "fletcher32": True}
+
+
+@pytest.mark.parametrize("shuffle", ["", "shuffle: true"])
+def test_a_row_that_cannot_be_read_is_an_error_when_it_is_its_turn(shuffle, files, make_layer):
+    spoil(files(6, **CHECKED) / "0.h5", 3)
+    run = make_layer(hdf5(f"batch_size: 1 {shuffle}"))
+    with pytest.raises(DataError, match=r"0\.h5: rows 3 to 3 cannot be read"):
+        for _ in range(6):
+            run.forward()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 9])
+def test_rows_that_cannot_be_read_are_replaced_if_asked_for(batch_size, files, make_layer, batches, caplog):
+    folder = files(4, 5, **CHECKED)
+    spoil(folder / "0.h5", 2)
+    spoil(folder / "1.h5", 0, 4)
+    run = make_layer(hdf5(f"batch_size: {batch_size}"), skip_bad_records=True)
+    assert labels(batches(run, 36 // batch_size)) == [0, 1, 1, 3, 3, 5, 6, 7, 7] * (36 // batch_size * batch_size // 9)
+    assert run.layer.bad_records == 12
+    assert f"skipped a bad record: {folder / '0.h5'}: row 2: " in caplog.text
+    again = make_layer(hdf5("batch_size: 1"), skip_bad_records=True)
+    again.layer.restore_state(json.loads(json.dumps(run.layer.state())))
+    assert again.layer.bad_records == 12
+
+
+def test_bad_rows_before_the_first_good_one_are_replaced_by_it(files, make_layer, batches):
+    spoil(files(4, **CHECKED) / "0.h5", 0, 1)
+    run = make_layer(hdf5("batch_size: 4"), skip_bad_records=True)
+    assert labels(batches(run, 1)) == [2, 2, 2, 3]
+    run = make_layer(hdf5("batch_size: 2"), skip_bad_records=True)
+    with pytest.raises(DataError, match="none of the 2 rows of a batch can be read, nor any before"):
+        run.forward()
+
+
+@pytest.mark.parametrize("held", [1 << 28, 0], ids=["held", "streamed"])
+def test_bad_rows_in_random_order(held, files, make_layer, batches, monkeypatch):
+    monkeypatch.setattr(hdf5_file, "_MOST_BYTES_HELD", held)
+    spoil(files(9, **CHECKED) / "0.h5", 4)
+    found = labels(batches(make_layer(hdf5("batch_size: 3 shuffle: true"), skip_bad_records=True), 3))
+    assert len(set(found)) == 8 and 4 not in found
+
+
+def test_only_bad_rows(files, make_layer):
+    spoil(files(3, **CHECKED) / "0.h5", 0, 1, 2)
+    with pytest.raises(DataError, match="none of 3 records is good"):
+        make_layer(hdf5("batch_size: 3"), skip_bad_records=True).forward()
+
+
 def test_refuses_transformations(files, make_layer):
     files(3)
     with pytest.raises(LayerError, match="HDF5Data does not transform data"):

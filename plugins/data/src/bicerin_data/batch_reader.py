@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,8 @@ import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.layer import Layer
+from bicerin_data.bad_records import BadRecords
 from bicerin_data.transformer import Transformer
-
-_log = logging.getLogger("bicerin.data")
-_BAD_RECORDS_SHOWN = 10
 
 
 @dataclass
@@ -36,8 +33,7 @@ class BatchReader(ABC):
     Attributes:
         place: what is being read at the moment.
         number: of the next batch.
-        bad_records: how many were skipped; `bad_in_a_row` since the last good one.
-        records: how many there are, once that is known: so many bad ones in a row are an error in any case.
+        bad: the records that cannot be used.
     """
 
     def __init__(self, layer: Layer, batch_size: int, transformer: Transformer) -> None:
@@ -47,12 +43,10 @@ class BatchReader(ABC):
         self.transformer = transformer
         self.dtype = layer.dtype
         self.layer_name = layer.name
-        self.skip_bad_records = layer.context.skip_bad_records
         self.seed = int(layer.context.random.integers(2**62))
         self.number = 0
-        self.bad_records = self.bad_in_a_row = 0
+        self.bad = BadRecords(layer)
         self.place = "nothing read yet"
-        self.records: int | None = None
 
     @abstractmethod
     def first_shape(self) -> tuple[int, ...]:
@@ -64,30 +58,17 @@ class BatchReader(ABC):
 
     def position(self) -> dict[str, Any]:
         """Where the reader stands: JSON values."""
-        return {"seed": self.seed, "batch": self.number, "bad_records": self.bad_records}
+        return {"seed": self.seed, "batch": self.number, "bad_records": self.bad.count}
 
     def seek(self, position: Mapping[str, Any]) -> None:
         """Stand where `position` was taken."""
         self.seed = int(position["seed"])
         self.number = int(position["batch"])
-        self.bad_records = int(position["bad_records"])
+        self.bad.count = int(position["bad_records"])
 
     def random(self, *purpose: int) -> np.random.Generator:
         """The generator for a purpose, such as the shuffling of an epoch."""
         return np.random.default_rng((self.seed, *purpose))
-
-    def refuse(self, name: str, error: DataError) -> None:
-        """A record cannot be used: an error that names it, or, with `skip_bad_records`, a line in the log."""
-        if not self.skip_bad_records:
-            raise DataError(f"{name}: {error.reason}", error.hint) from error.__cause__
-        self.bad_records += 1
-        self.bad_in_a_row += 1
-        if self.records is not None and self.bad_in_a_row >= self.records:
-            raise DataError(f"none of {self.records} records is good; the last: {name}: {error.reason}", error.hint)
-        if self.bad_records <= _BAD_RECORDS_SHOWN:
-            _log.warning('layer "%s": skipped a bad record: %s: %s', self.layer_name, name, error.reason)
-        elif self.bad_records % 100 == 0:
-            _log.warning('layer "%s": %d bad records skipped so far.', self.layer_name, self.bad_records)
 
 
 class RecordReader(BatchReader):
@@ -109,12 +90,12 @@ class RecordReader(BatchReader):
                 if images and output != shape:
                     raise DataError(f"its shape is {output}, but that of the batch's first record is {shape}.")
             except DataError as error:
-                self.refuse(name, error)
+                self.bad.refuse(name, error)
                 continue
             shape = output
             label[len(images)] = value
             images.append(image)
-            self.bad_in_a_row = 0
+            self.bad.good()
         batch_shape = (self.batch_size, *shape)
         if recycled is not None and recycled.data.shape == batch_shape:
             data = recycled.data

@@ -63,7 +63,7 @@ class StoreReader(RecordReader):
             try:
                 return self.transformer.output_shape(self.parse(value)[0].shape)
             except DataError as error:
-                if not self.skip_bad_records:
+                if not self.bad.skipped:
                     raise DataError(f"{self._store.record_name(key)}: {error.reason}", error.hint) from error.__cause__
                 reason = f"it holds no good record; the last: {self._store.record_name(key)}: {error.reason}"
         raise DataError(f"source {self._store.path}: {reason}")
@@ -79,7 +79,7 @@ class StoreReader(RecordReader):
             try:
                 return *self.parse(value), name
             except DataError as error:
-                self.refuse(name, error)
+                self.bad.refuse(name, error)
         # The records never end, unless reading them failed before.
         self._records = None
         raise DataError(f"source {self._store.path}: it could not be read on before.")
@@ -106,7 +106,7 @@ class StoreReader(RecordReader):
             if whole_pass and self._passed == passed:
                 raise DataError(f"source {self._store.path}: it holds no records.")
             if whole_pass and used:
-                self.records = used
+                self.bad.records = used
             self._after = None
             _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
 

@@ -12,6 +12,7 @@ from bicerin.blob import Blob
 from bicerin.errors import DataError, LayerError, MissingDataError
 from bicerin.layer import BlobCounts, Layer, at_least
 from bicerin.phase import Phase
+from bicerin_data.bad_records import BadRecords
 from bicerin_data.hdf5_file import Hdf5File
 
 #: What the generators are for.
@@ -23,7 +24,8 @@ class HDF5DataLayer(Layer):
 
     `source` is a text file that lists HDF5 files. Their rows come one after the other, over and over; a batch may end
     in one file and go on in the next. With `shuffle`, the files are in a new order in each epoch, and the rows in a new
-    order in each file. A file is never loaded as a whole where its rows are read in their order.
+    order in each file. A file is never loaded as a whole where its rows are read in their order. With
+    `skip_bad_records`, a row that cannot be read is replaced by the good one before it.
     """
 
     type = "HDF5Data"
@@ -38,10 +40,13 @@ class HDF5DataLayer(Layer):
         self._names = list(self.param.top)
         self._paths = self._listed_files(param.source)
         self._shapes: list[tuple[int, ...]] = []
+        self._bad = BadRecords(self)
+        self._bad.records = 0
         for path in self._paths:
             # All files are looked at now, rather than failing hours later.
             file = self._open(path)
             self._shapes = file.shapes
+            self._bad.records += file.rows
             file.close()
         for blob, shape in zip(top, self._shapes, strict=True):
             blob.reshape(param.batch_size, *shape)
@@ -51,6 +56,8 @@ class HDF5DataLayer(Layer):
         #: How many files were begun before this one, the next row in it, and all rows passed, other solvers' too.
         self._begun, self._row, self._passed = 0, 0, 0
         self._file: Hdf5File | None = None
+        #: The last good row of each dataset, kept where a bad one may follow.
+        self._good: list[np.ndarray] = []
         #: The present order of the files and of the rows: purpose -> (what it was drawn for, the order).
         self._orders: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
 
@@ -114,10 +121,47 @@ class HDF5DataLayer(Layer):
     forward_gpu = forward_cpu
 
     def _read(self, file: Hdf5File, rows: slice, begun: int, out: Sequence[np.ndarray]) -> None:
-        if self.param.hdf5_data_param.shuffle:
-            file.gather(self._order(file.rows, _ROW_ORDER, begun)[rows], out)
-        else:
-            file.read(rows, out)
+        order = self._order(file.rows, _ROW_ORDER, begun) if self.param.hdf5_data_param.shuffle else None
+        try:
+            if order is not None:
+                file.gather(order[rows], out)
+            else:
+                file.read(rows, out)
+            self._bad.good()
+        except DataError:
+            if not self._bad.skipped:
+                raise
+            self._read_good(file, range(file.rows)[rows] if order is None else order[rows].tolist(), out)
+        if self._bad.skipped:
+            self._good = [array[-1:].copy() for array in out]
+
+    def _read_good(self, file: Hdf5File, rows: Sequence[int], out: Sequence[np.ndarray]) -> None:
+        """Row by row, since some cannot be read; those are replaced by the good one before."""
+        waiting = 0  # rows before the first good one
+        for place, row in enumerate(rows):
+            target = [array[place : place + 1] for array in out]
+            try:
+                file.read(slice(row, row + 1), target)
+            except DataError as error:
+                self._bad.refuse(f"{file.path}: row {row}", DataError(str(error.__cause__)))
+                if self._good:
+                    for array, good in zip(target, self._good, strict=True):
+                        array[...] = good
+                else:
+                    waiting += 1
+                continue
+            self._bad.good()
+            self._good = [array.copy() for array in target]
+            for array in out:
+                array[place - waiting : place] = array[place]
+            waiting = 0
+        if waiting:
+            raise DataError(f"{file.path}: none of the {len(rows)} rows of a batch can be read, nor any before.")
+
+    @property
+    def bad_records(self) -> int:
+        """How many rows were skipped."""
+        return self._bad.count
 
     def _nth_file(self, begun: int) -> Hdf5File:
         """The file that is read after `begun` others."""
@@ -140,10 +184,17 @@ class HDF5DataLayer(Layer):
         return self._orders[purpose[0]][1]
 
     def state(self) -> Mapping[str, Any]:
-        return {"seed": self._seed, "begun": self._begun, "row": self._row, "passed": self._passed}
+        return {
+            "seed": self._seed,
+            "begun": self._begun,
+            "row": self._row,
+            "passed": self._passed,
+            "bad_records": self._bad.count,
+        }
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         self._seed, self._begun, self._row, self._passed = (
             int(state[key]) for key in ("seed", "begun", "row", "passed")
         )
+        self._bad.count = int(state.get("bad_records", 0))
         self._orders.clear()

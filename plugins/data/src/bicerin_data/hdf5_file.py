@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class Hdf5File:
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path = path
         self._held: list[np.ndarray] | None = None
+        self._may_hold = True
         library = h5py()
         try:
             self._file = library.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, locking="best-effort")
@@ -90,24 +92,31 @@ class Hdf5File:
                 if array.size:
                     dataset.read_direct(array, source_sel=rows)
         except OSError as error:
-            raise DataError(f"{self.path}: rows {rows.start} to {rows.stop - 1} cannot be read: {error}") from None
+            raise DataError(f"{self.path}: rows {rows.start} to {rows.stop - 1} cannot be read: {error}") from error
 
     def gather(self, rows: np.ndarray, out: Sequence[np.ndarray]) -> None:
         """Write rows in any order, none twice, to arrays, one for each dataset."""
         if not rows.size:
             return
+        self._hold()
+        if self._held is not None:
+            for held, array in zip(self._held, out, strict=True):
+                array[...] = held[rows]
+            return
         try:
-            if self._held is None and sum(dataset.nbytes for dataset in self._datasets) <= _MOST_BYTES_HELD:
-                self._held = [dataset[()] for dataset in self._datasets]
-            if self._held is not None:
-                for held, array in zip(self._held, out, strict=True):
-                    array[...] = held[rows]
-                return
             order = np.argsort(rows)
             for dataset, array in zip(self._datasets, out, strict=True):
                 array[order] = dataset[rows[order]]
         except OSError as error:
             raise DataError(f"{self.path}: rows {rows.min()} to {rows.max()} cannot be read: {error}") from None
+
+    def _hold(self) -> None:
+        """Load the file, if it is small and whole."""
+        if self._held is None and self._may_hold:
+            self._may_hold = False
+            if sum(dataset.nbytes for dataset in self._datasets) <= _MOST_BYTES_HELD:
+                with contextlib.suppress(OSError):  # of a bad row, which is told when it is its turn
+                    self._held = [dataset[()] for dataset in self._datasets]
 
     def close(self) -> None:
         self._held = None

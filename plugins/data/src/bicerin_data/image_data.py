@@ -58,7 +58,7 @@ class _ImageReader(RecordReader):
         self._param = param
         self._resolve = layer.context.resolve
         self._order = np.arange(len(lines))
-        self.records = len(lines)
+        self.bad.records = len(lines)
         #: The line in the present order, and how often all lines have been read.
         self._line = 0
         self._epoch = 0
@@ -81,7 +81,7 @@ class _ImageReader(RecordReader):
             try:
                 return self.transformer.output_shape(self._image(name).shape)
             except DataError:
-                if not self.skip_bad_records:
+                if not self.bad.skipped:
                     raise
         raise DataError(f"source {self._source}: none of its {len(self._lines)} images can be read.")
 
@@ -98,7 +98,7 @@ class _ImageReader(RecordReader):
             try:
                 return self._image(name), label, self.place
             except DataError as error:
-                self.refuse(self.place, error)
+                self.bad.refuse(self.place, error)
 
     def _image(self, name: str) -> np.ndarray:
         param = self._param

@@ -71,7 +71,7 @@ class _WindowReader(BatchReader):
                 )
         self._param = param
         self._windows = windows
-        self.records = len(windows.foreground) + len(windows.background)
+        self.bad.records = len(windows.foreground) + len(windows.background)
         self._scale = self.dtype.type(param.scale)
         self._crop_size: int = transformer.crop_size
         self._mean = self._mean_of(transformer)
@@ -117,9 +117,9 @@ class _WindowReader(BatchReader):
             try:
                 patch, top, left = self._warp(window, mirror)
             except DataError as error:
-                self.refuse(self.place, error)
+                self.bad.refuse(self.place, error)
                 continue
-            self.bad_in_a_row = 0
+            self.bad.good()
             _, height, width = patch.shape
             area = (slice(None), slice(top, top + height), slice(left, left + width))
             if self._mean is None:
