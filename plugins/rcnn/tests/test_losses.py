@@ -77,12 +77,12 @@ def test_softmax_ohem_of_an_impossible_class_is_bounded() -> None:
     assert np.isclose(run.forward(), -np.log(np.finfo(np.float32).tiny))
 
 
-def annotate(options: str, image: list[int], loss: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def annotate(options: str, image: list[int], loss: list[float], device: str) -> tuple[np.ndarray, np.ndarray]:
     number = len(image)
     regions = np.zeros((number, 5))
     regions[:, 0] = image
     inputs = [regions, loss, np.arange(number) + 1, np.arange(4 * number).reshape(number, 4) + 1]
-    run = run_layer(f'type: "BoxAnnotatorOHEM" box_annotator_ohem_param {{ {options} }}', inputs)
+    run = run_layer(f'type: "BoxAnnotatorOHEM" box_annotator_ohem_param {{ {options} }}', inputs, device=device)
     run.forward()
     assert run.top[0].shape == (number, 1, 1, 1) and run.top[1].shape == (number, 4, 1, 1)
     return run.top[0].data.reshape(-1), run.top[1].data.reshape(number, 4)
@@ -94,22 +94,44 @@ def annotate(options: str, image: list[int], loss: list[float]) -> tuple[np.ndar
     ("roi_per_img: 2 ignore_label: 255", [255, 2, 3, 4, 5]),
     ("roi_per_img: 128", [1, 2, 3, 4, 5]),
 ])  # fmt: skip
-def test_the_regions_of_greatest_loss_are_kept(options: str, labels: list[int]) -> None:
-    kept, weights = annotate(options, image=[1, 1, 0, 0, 1], loss=[0.1, 5, 0.3, 2, 0.4])
+def test_the_regions_of_greatest_loss_are_kept(options: str, labels: list[int], device: str) -> None:
+    kept, weights = annotate(options, [1, 1, 0, 0, 1], [0.1, 5, 0.3, 2, 0.4], device)
     assert kept.tolist() == labels
     ignored = 255 if "255" in options else -1
     assert ((weights != 0).all(axis=1) == (kept != ignored)).all() and (weights[kept == ignored] == 0).all()
 
 
-def test_of_equal_losses_the_first_are_kept() -> None:
-    assert annotate("roi_per_img: 2", [0, 0, 0], [1, 1, 1])[0].tolist() == [1, 2, -1]
+def test_of_equal_losses_the_first_are_kept(device: str) -> None:
+    assert annotate("roi_per_img: 2", [0, 0, 0], [1, 1, 1], device)[0].tolist() == [1, 2, -1]
 
 
-def test_places_of_maps_are_regions_too() -> None:
+def test_a_loss_of_nan_comes_last(device: str) -> None:
+    assert annotate("roi_per_img: 2", [0, 0, 0], [np.nan, 1, np.nan], device)[0].tolist() == [1, 2, -1]
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 1), (150, 1, 1), (3, 9, 11)])
+def test_a_device_keeps_the_same_regions(shape: tuple[int, int, int], device: str) -> None:
+    """Of many, with equal losses among them."""
+    number, height, width = shape
+    generator = np.random.default_rng(4)
+    regions = generator.integers(0, 4, (number, 5, height, width))
+    loss = generator.integers(0, 60, (number, 1, height, width)) / 8
+    label, weight = (generator.integers(1, 9, (number, channels, height, width)) for channels in (1, 8))
+    text = 'type: "BoxAnnotatorOHEM" box_annotator_ohem_param { roi_per_img: 20 ignore_label: -7 }'
+    tops = []
+    for where in ("cpu", device):
+        run = run_layer(text, [regions, loss, label, weight], device=where)
+        run.forward()
+        tops.append([blob.cpu_data for blob in run.top])
+    assert all(map(np.array_equal, *tops))
+    assert (tops[0][0] != -7).sum() == (80 if number else 0)
+
+
+def test_places_of_maps_are_regions_too(device: str) -> None:
     regions, loss = np.zeros((1, 5, 2, 2)), np.array([[[[1, 4], [3, 2.0]]]])
     weights = np.arange(8).reshape(1, 2, 2, 2) + 1
     text = 'type: "BoxAnnotatorOHEM" box_annotator_ohem_param { roi_per_img: 2 }'
-    run = run_layer(text, [regions, loss, np.ones((1, 1, 2, 2)), weights])
+    run = run_layer(text, [regions, loss, np.ones((1, 1, 2, 2)), weights], device=device)
     run.forward()
     assert run.top[0].data.tolist() == [[[[-1, 1], [1, -1]]]]
     assert run.top[1].data.tolist() == [[[[0, 2], [3, 0]], [[0, 6], [7, 0]]]]

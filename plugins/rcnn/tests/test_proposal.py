@@ -27,40 +27,44 @@ def test_anchors_are_those_of_faster_rcnn() -> None:
     ]  # fmt: skip
 
 
-def test_a_box_follows_its_deltas() -> None:
+def test_a_box_follows_its_deltas(device: str) -> None:
     """The anchor at (1, 2) of 16 x 16 pixels moves by half its width and a quarter of its height, twice as wide."""
     scores, deltas = np.zeros((1, 2, 4, 5)), np.zeros((1, 4, 4, 5))
     scores[0, 1, 1, 2] = 0.9
     deltas[0, :, 1, 2] = 0.5, 0.25, np.log(2), 0
-    run = run_layer(proposal(f"{ONE} post_nms_topn: 1"), [scores, deltas, INFO], tops=2, dtype=np.float64)
+    run = run_layer(
+        proposal(f"{ONE} post_nms_topn: 1"), [scores, deltas, INFO], tops=2, dtype=np.float64, device=device
+    )
     run.forward()
     # centre (40, 24) + (8, 4), reach (16, 8)
     assert np.allclose(run.top[0].data, [[0, 32, 20, 64, 36]])
     assert run.top[1].data.tolist() == [0.9]
 
 
-def test_boxes_are_cut_off_at_the_image_and_small_ones_come_last() -> None:
+def test_boxes_are_cut_off_at_the_image_and_small_ones_come_last(device: str) -> None:
     scores, deltas = np.zeros((1, 2, 1, 2)), np.zeros((1, 4, 1, 2))
     scores[0, 1, 0] = 0.5, 0.8
     deltas[0, 0, 0, 1] = 3  # far to the right of the image
     options = "ratio: 1 scale: 1 min_size: 4 post_nms_topn: 2"
-    run = run_layer(proposal(options), [scores, deltas, [[12, 30, 2]]], tops=2)
+    run = run_layer(proposal(options), [scores, deltas, [[12, 30, 2]]], tops=2, device=device)
     run.forward()
     assert run.top[0].data.tolist() == [[0, 0, 0, 16, 11], [0, 29, 0, 29, 11]]
     assert run.top[1].data.tolist() == [0.5, 0]
 
 
-def test_images_differ() -> None:
+def test_images_differ(device: str) -> None:
     """Each has its own size and best box; R is the sum."""
     random = np.random.default_rng(1)
     scores, deltas = random.random((2, 2, 3, 4)), random.normal(size=(2, 4, 3, 4)) / 4
     info = np.array([[48, 64, 1], [30, 40, 2.0]])
-    run = run_layer(proposal(f"{ONE} nms_thresh: 0.3"), [scores, deltas, info], tops=2)
+    run = run_layer(proposal(f"{ONE} nms_thresh: 0.3"), [scores, deltas, info], tops=2, device=device)
     run.forward()
     boxes, found = run.top[0].data, run.top[1].data
     assert len(found) == len(boxes) and set(boxes[:, 0]) == {0, 1}
     for image in (0, 1):
-        alone = run_layer(proposal(f"{ONE} nms_thresh: 0.3"), [scores[[image]], deltas[[image]], info[[image]]])
+        alone = run_layer(
+            proposal(f"{ONE} nms_thresh: 0.3"), [scores[[image]], deltas[[image]], info[[image]]], device=device
+        )
         alone.forward()
         assert np.array_equal(alone.top[0].data[:, 1:], boxes[boxes[:, 0] == image, 1:])
         assert (np.diff(found[boxes[:, 0] == image]) <= 0).all()
@@ -101,8 +105,28 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-def test_nothing_is_passed_down() -> None:
-    run = run_layer(proposal(ONE), [np.zeros((1, 2, 1, 1)), np.zeros((1, 4, 1, 1)), INFO])
+@pytest.mark.parametrize("options", ["", "nms_thresh: 0.3 post_nms_topn: 40", "pre_nms_topn: 600 min_size: 50"])
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_a_device_proposes_the_same_boxes(options: str, images: int, device: str) -> None:
+    """Of thousands, with equal scores among them; overlaps are compared with a threshold, so the boxes are exact."""
+    generator = np.random.default_rng(6)
+    scores, deltas = (
+        generator.integers(0, 500, (images, 18, 12, 17)) / 512,
+        generator.normal(size=(images, 36, 12, 17)) / 4,
+    )
+    info = np.array([[190.0, 270, 1.5], [180, 250, 2], [150, 200, 1]])[:images] if images else [[190.0, 270, 1.5]]
+    tops = []
+    for where in ("cpu", device):
+        run = run_layer(proposal(options), [scores, deltas, info], tops=2, device=where)
+        run.forward()
+        tops.append([blob.cpu_data for blob in run.top])
+    for mine, theirs in zip(*tops, strict=True):
+        assert mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=1e-5, atol=1e-4)
+    assert bool(images) == bool(len(tops[0][1]))
+
+
+def test_nothing_is_passed_down(device: str) -> None:
+    run = run_layer(proposal(ONE), [np.zeros((1, 2, 1, 1)), np.zeros((1, 4, 1, 1)), INFO], device=device)
     run.forward()
     run.bottom[0].diff.fill(5)
     run.backward([True, False, False])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer
 
@@ -27,6 +28,7 @@ class BoxAnnotatorOHEMLayer(Layer):
     type = "BoxAnnotatorOHEM"
     counts = BlobCounts(bottom=4, top=2)
     allows_in_place = False
+    cuda = CudaSource(__file__, "box_annotator_ohem.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.box_annotator_ohem_param
@@ -34,6 +36,8 @@ class BoxAnnotatorOHEMLayer(Layer):
             raise LayerError("roi_per_img must be > 0", "Give box_annotator_ohem_param { roi_per_img: ... }.")
         self.roi_per_img: int = param.roi_per_img
         self.ignore_label: int = param.ignore_label
+        #: On a device, 1 for a region that is kept.
+        self.kept = Blob((), np.int32, self.device, "kept")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return False
@@ -46,6 +50,7 @@ class BoxAnnotatorOHEMLayer(Layer):
                 raise ShapeError(f"{blob.name or 'a bottom'} must have the shape {shape}, not {_legacy_shape(blob)}.")
         top[0].reshape(*wanted[2])
         top[1].reshape(*wanted[3])
+        self.kept.reshape(number, height * width)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         image, loss, label, weight = (_by_region(blob, blob.cpu_data) for blob in bottom)
@@ -57,6 +62,18 @@ class BoxAnnotatorOHEMLayer(Layer):
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        regions, loss, label, weight = (blob.const_gpu_data for blob in bottom)
+        kept, pixels = self.kept.gpu_data, self.kept.shape[1]
+        given = (pixels, self.roi_per_img, self.ignore_label)
+        self.kernels.hardest(kept.size, regions, loss, label, kept, top[0].gpu_data, *given)
+        self.kernels.keep_weights(weight.size, kept, weight, top[1].gpu_data, bottom[3].channels, pixels)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for blob, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                blob.gpu_diff.fill(0)
 
     def _hardest(self, image: Any, loss: Any) -> Any:
         """Which regions are among the first of their image, in the order of falling loss."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.blob import Blob
+from bicerin.cuda import CudaSource
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import BlobCounts, Layer, between
 from bicerin_rcnn import proposal_kernels as kernels
@@ -39,6 +40,7 @@ class ProposalLayer(Layer):
     type = "Proposal"
     counts = BlobCounts(bottom=3, top=between(1, 2))
     allows_in_place = False
+    cuda = CudaSource(__file__, "proposal.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.proposal_param
@@ -49,6 +51,8 @@ class ProposalLayer(Layer):
         if min(*ratios, *scales) <= 0:
             raise LayerError(f"ratios and scales of anchors must be > 0: {ratios}, {scales}.")
         self.anchors = anchors(param.base_size, ratios, scales).astype(self.dtype)
+        self.device_anchors = self.new_blob(self.anchors.shape, "anchors")
+        self.device_anchors.data[...] = self.anchors
         self.feat_stride: int = param.feat_stride
         self.min_size: int = param.min_size
         self.pre_nms_topn: int = param.pre_nms_topn
@@ -95,6 +99,38 @@ class ProposalLayer(Layer):
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
+
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """The number of boxes is read, for the tops' shapes."""
+        xp, (number, _, rows, columns) = self.device.xp, bottom[0].shape
+        places = rows * columns * len(self.anchors)
+        if not number * places:
+            for blob, shape in zip(top, ((0, 5), (0,)), strict=False):
+                blob.reshape(*shape)
+            return
+        scores, deltas, info = (blob.const_gpu_data for blob in bottom)
+        info_rows = number if info.size > 4 else 1
+        boxes = xp.empty((number, places, 5), self.dtype)
+        sizes = (len(self.anchors), rows, columns, self.feat_stride, self.min_size, info_rows, info.size // info_rows)
+        self.kernels.decode(number * places, scores, deltas, self.device_anchors.const_gpu_data, info, boxes, *sizes)
+        order = xp.argsort(-boxes[:, :, 4], axis=1, kind="stable")[:, : self.pre_nms_topn]
+        best = xp.take_along_axis(boxes, order[:, :, None], axis=1)
+        count, most = best.shape[1], min(best.shape[1], self.post_nms_topn)
+        dropped, kept = xp.zeros((number, count), np.int32), xp.empty((number, most), np.int32)
+        numbers = xp.empty(number, np.int32)
+        self.kernels.suppress.blocks(number, best, dropped, kept, numbers, self.nms_thresh, count, most)
+        total = int(self.device.read_number(numbers.sum()))
+        top[0].reshape(total, 5)
+        if len(top) > 1:
+            top[1].reshape(total)
+        regions = top[0].gpu_data
+        found = top[1].gpu_data if len(top) > 1 else regions
+        self.kernels.gather(kept.size, best, kept, numbers, regions, found, len(top) > 1, count, most)
+
+    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for blob, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                blob.gpu_diff.fill(0)
 
     def _images(self, bottom: Sequence[Blob]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Scores of objects `(A, H, W)`, deltas `(A, 4, H, W)` and the row of bottom 2 of each image."""
