@@ -26,11 +26,14 @@ from typing import Any, TypeVar
 
 __all__ = [
     "COMPILED",
+    "PIECE",
     "SMALL",
     "kernel",
     "num_threads",
     "num_workers",
     "part",
+    "piece",
+    "pieces",
     "prange",
     "spread",
     "workers_for",
@@ -136,6 +139,22 @@ def part(function: Any = None, *, fastmath: Any = False) -> Any:
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
     )(function)
+
+
+#: Elements of a flat array that a thread takes at a time, where the work is element by element.
+PIECE = 1 << 14
+
+
+@part
+def piece(array: Any, unit: int) -> Any:
+    """A view of PIECE elements of a flat array, fewer at its end."""
+    return array[unit * PIECE : (unit + 1) * PIECE]
+
+
+@part
+def pieces(array: Any) -> int:
+    """How many there are."""
+    return -(-array.size // PIECE)
 
 
 def _report_compilation() -> None:

@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import SMALL, kernel, prange
+from bicerin.kernels import kernel, num_workers, part, piece, pieces, spread
 
 
 def add_two_reference(total: Any, first: Any, second: Any) -> None:
     np.add(first, second, out=total)
 
 
-@kernel(reference=add_two_reference, parallel=True, serial_below=SMALL)
-def add_two(total: Any, first: Any, second: Any) -> None:
-    for i in prange(total.size):
+@part
+def add_two_pieces(unit: int, worker: int, total: Any, first: Any, second: Any) -> None:
+    total, first, second = piece(total, unit), piece(first, unit), piece(second, unit)
+    for i in range(total.size):
         total[i] = first[i] + second[i]
+
+
+@kernel(reference=add_two_reference)
+def add_two(total: Any, first: Any, second: Any) -> None:
+    spread(add_two_pieces, pieces(total), num_workers(total.size), (total, first, second))
 
 
 def add_four_reference(total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
@@ -25,11 +31,18 @@ def add_four_reference(total: Any, first: Any, second: Any, third: Any, fourth: 
     np.add(total, fourth, out=total)
 
 
-@kernel(reference=add_four_reference, parallel=True, serial_below=SMALL)
+@part
+def add_four_pieces(unit: int, worker: int, total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
+    total, first, second = piece(total, unit), piece(first, unit), piece(second, unit)
+    third, fourth = piece(third, unit), piece(fourth, unit)
+    for i in range(total.size):
+        total[i] = ((first[i] + second[i]) + third[i]) + fourth[i]
+
+
+@kernel(reference=add_four_reference)
 def add_four(total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
     """Added in the tops' order, as Caffe does."""
-    for i in prange(total.size):
-        total[i] = ((first[i] + second[i]) + third[i]) + fourth[i]
+    spread(add_four_pieces, pieces(total), num_workers(total.size), (total, first, second, third, fourth))
 
 
 def add_all(total: np.ndarray, given: list[np.ndarray]) -> None:

@@ -24,15 +24,15 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic as numba_intrinsic
 from numba.np.ufunc.parallel import _launch_threads
 
-#: How often a waiting thread looks for work before it goes to sleep, unless the user has said how threads wait: about as
-#: long as it takes to wake it, some 70 microseconds. Kernels follow on each other faster, so that threads stay awake
-#: through a pass; and where other processes keep the processors busy, little is lost. (Threads that only spin are
-#: several times slower there, and threads that only sleep cost LeNet a third of its time.)
+#: How often a waiting thread looks for work before it goes to sleep, unless the user has said how threads wait: for about
+#: as long as it takes to wake it, some 70 microseconds. Kernels follow on each other faster, so that threads stay awake
+#: through a pass; and where other processes keep the processors busy, little is lost. (Threads that only spin are several
+#: times slower there; threads that only sleep cost LeNet a third of its time.)
 SPINS = 5000
 
 
 def _start_threads() -> None:
-    """Compiled code, and what is kept of it on disk, calls the threads' starter by a name that is known from here on."""
+    """Make the threads' starter known by the name by which compiled code, kept on disk or not, calls it."""
     own = not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ)
     if own:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)  # read once, when the library of threads is loaded

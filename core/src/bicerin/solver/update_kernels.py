@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, piece, pieces, spread
 from bicerin.solver import update_rules
 
 
-@kernel()
+@part
 def _gradient(data: Any, diff: Any, scale: Any, l2: Any, l1: Any) -> Any:
     gradient = scale * diff
     if l2 != 0:
@@ -26,18 +26,29 @@ def _gradient(data: Any, diff: Any, scale: Any, l2: Any, l1: Any) -> Any:
     return gradient
 
 
-@kernel(update_rules.sgd, parallel=True)
-def sgd(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
-    for i in prange(data.size):
+@part
+def sgd_piece(
+    unit: int, worker: int, data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any
+) -> None:
+    data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
+    for i in range(data.size):
         update = momentum * history[i] + rate * _gradient(data[i], diff[i], scale, l2, l1)
         history[i] = update
         diff[i] = update
         data[i] -= update
 
 
-@kernel(update_rules.nesterov, parallel=True)
-def nesterov(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
-    for i in prange(data.size):
+@kernel(update_rules.sgd)
+def sgd(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
+    spread(sgd_piece, pieces(data), num_workers(data.size), (data, diff, history, scale, l2, l1, rate, momentum))
+
+
+@part
+def nesterov_piece(
+    unit: int, worker: int, data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any
+) -> None:
+    data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
+    for i in range(data.size):
         before = history[i]
         now = momentum * before + rate * _gradient(data[i], diff[i], scale, l2, l1)
         update = now + momentum * (now - before)
@@ -46,9 +57,17 @@ def nesterov(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, r
         data[i] -= update
 
 
-@kernel(update_rules.adagrad, parallel=True)
-def adagrad(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any) -> None:
-    for i in prange(data.size):
+@kernel(update_rules.nesterov)
+def nesterov(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
+    spread(nesterov_piece, pieces(data), num_workers(data.size), (data, diff, history, scale, l2, l1, rate, momentum))
+
+
+@part
+def adagrad_piece(
+    unit: int, worker: int, data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any
+) -> None:
+    data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
+    for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
         history[i] += gradient * gradient
         update = rate * (gradient / (np.sqrt(history[i]) + delta))
@@ -56,11 +75,28 @@ def adagrad(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, ra
         data[i] -= update
 
 
-@kernel(update_rules.rmsprop, parallel=True)
-def rmsprop(
-    data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any, decay: Any, new: Any
+@kernel(update_rules.adagrad)
+def adagrad(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any) -> None:
+    spread(adagrad_piece, pieces(data), num_workers(data.size), (data, diff, history, scale, l2, l1, rate, delta))
+
+
+@part
+def rmsprop_piece(
+    unit: int,
+    worker: int,
+    data: Any,
+    diff: Any,
+    history: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    decay: Any,
+    new: Any,
 ) -> None:
-    for i in prange(data.size):
+    data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
+    for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
         history[i] = decay * history[i] + new * (gradient * gradient)
         update = rate * (gradient / (np.sqrt(history[i]) + delta))
@@ -68,7 +104,45 @@ def rmsprop(
         data[i] -= update
 
 
-@kernel(update_rules.adadelta, parallel=True)
+@kernel(update_rules.rmsprop)
+def rmsprop(
+    data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any, decay: Any, new: Any
+) -> None:
+    spread(
+        rmsprop_piece,
+        pieces(data),
+        num_workers(data.size),
+        (data, diff, history, scale, l2, l1, rate, delta, decay, new),
+    )
+
+
+@part
+def adadelta_piece(
+    unit: int,
+    worker: int,
+    data: Any,
+    diff: Any,
+    gradients: Any,
+    updates: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    momentum: Any,
+    new: Any,
+) -> None:
+    data, diff, gradients, updates = piece(data, unit), piece(diff, unit), piece(gradients, unit), piece(updates, unit)
+    for i in range(data.size):
+        gradient = _gradient(data[i], diff[i], scale, l2, l1)
+        gradients[i] = momentum * gradients[i] + new * (gradient * gradient)
+        update = gradient * np.sqrt((updates[i] + delta) / (gradients[i] + delta))
+        updates[i] = momentum * updates[i] + new * (update * update)
+        diff[i] = rate * update
+        data[i] -= rate * update
+
+
+@kernel(update_rules.adadelta)
 def adadelta(
     data: Any,
     diff: Any,
@@ -82,16 +156,43 @@ def adadelta(
     momentum: Any,
     new: Any,
 ) -> None:
-    for i in prange(data.size):
+    spread(
+        adadelta_piece,
+        pieces(data),
+        num_workers(data.size),
+        (data, diff, gradients, updates, scale, l2, l1, rate, delta, momentum, new),
+    )
+
+
+@part
+def adam_piece(
+    unit: int,
+    worker: int,
+    data: Any,
+    diff: Any,
+    first: Any,
+    second: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    beta1: Any,
+    new1: Any,
+    beta2: Any,
+    new2: Any,
+) -> None:
+    data, diff, first, second = piece(data, unit), piece(diff, unit), piece(first, unit), piece(second, unit)
+    for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
-        gradients[i] = momentum * gradients[i] + new * (gradient * gradient)
-        update = gradient * np.sqrt((updates[i] + delta) / (gradients[i] + delta))
-        updates[i] = momentum * updates[i] + new * (update * update)
-        diff[i] = rate * update
-        data[i] -= rate * update
+        first[i] = beta1 * first[i] + new1 * gradient
+        second[i] = beta2 * second[i] + new2 * (gradient * gradient)
+        update = rate * (first[i] / (np.sqrt(second[i]) + delta))
+        diff[i] = update
+        data[i] -= update
 
 
-@kernel(update_rules.adam, parallel=True)
+@kernel(update_rules.adam)
 def adam(
     data: Any,
     diff: Any,
@@ -107,10 +208,9 @@ def adam(
     beta2: Any,
     new2: Any,
 ) -> None:
-    for i in prange(data.size):
-        gradient = _gradient(data[i], diff[i], scale, l2, l1)
-        first[i] = beta1 * first[i] + new1 * gradient
-        second[i] = beta2 * second[i] + new2 * (gradient * gradient)
-        update = rate * (first[i] / (np.sqrt(second[i]) + delta))
-        diff[i] = update
-        data[i] -= update
+    spread(
+        adam_piece,
+        pieces(data),
+        num_workers(data.size),
+        (data, diff, first, second, scale, l2, l1, rate, delta, beta1, new1, beta2, new2),
+    )

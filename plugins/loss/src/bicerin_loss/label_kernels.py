@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import SMALL, kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 BLOCK = 256
 
@@ -21,26 +21,23 @@ def read_labels_array(xp: Any, values: Any, classes: int, ignores: bool, ignored
     return valid.sum(), values.size - valid.sum() - skipped.sum()
 
 
-@kernel(reference=partial(read_labels_array, np), parallel=True, serial_below=SMALL)
+@kernel(reference=partial(read_labels_array, np))
 def read_labels(values, classes, ignores, ignored, labels):  # type: ignore[no-untyped-def]
     """Write each label, its fraction cut off, or -1 where it is not valid; returns how many are valid, and wrong."""
     valid, wrong = 0, 0
-    for i in prange(values.size):
+    for i in range(values.size):
         value = values[i]
+        labels[i] = -1
         # False for NaN, and for what an integer cannot hold.
         if abs(value) < 2147483648.0:
             whole = np.int64(value)
             if ignores and whole == ignored:
-                labels[i] = -1
-            elif 0 <= whole < classes:
+                continue
+            if 0 <= whole < classes:
                 labels[i] = whole
                 valid += 1
-            else:
-                labels[i] = -1
-                wrong += 1
-        else:
-            labels[i] = -1
-            wrong += 1
+                continue
+        wrong += 1
     return valid, wrong
 
 
@@ -51,22 +48,31 @@ def right_labels_array(xp: Any, scores: Any, labels: Any, top_k: int, right: Any
     right[...] = (labels >= 0) & (others < top_k) & (chosen == chosen)[:, 0, :]
 
 
-@kernel(reference=partial(right_labels_array, np), parallel=True, serial_below=SMALL)
+@part
+def right_labels_block(task, worker, scores, labels, top_k, right):  # type: ignore[no-untyped-def]
+    _, classes, inner = scores.shape
+    blocks = -(-inner // BLOCK)
+    image, start = task // blocks, task % blocks * BLOCK
+    size = min(BLOCK, inner - start)
+    better = np.zeros(BLOCK, np.int32)
+    chosen = np.empty(BLOCK, scores.dtype)
+    for i in range(size):
+        chosen[i] = scores[image, max(labels[image, start + i], 0), start + i]
+    for k in range(classes):
+        row = scores[image, k, start : start + size]
+        for i in range(size):
+            better[i] += np.int32(1) if row[i] >= chosen[i] else np.int32(0)
+    for i in range(size):
+        # A NaN score is not even as good as itself.
+        right[image, start + i] = labels[image, start + i] >= 0 and 0 < better[i] <= top_k
+
+
+@kernel(reference=partial(right_labels_array, np))
 def right_labels(scores, labels, top_k, right):  # type: ignore[no-untyped-def]
     """Write which labels, of shape (outer, inner), have fewer than `top_k` other classes that score as much."""
-    outer, classes, inner = scores.shape
-    blocks = (inner + BLOCK - 1) // BLOCK
-    for task in prange(outer * blocks):
-        image, start = task // blocks, task % blocks * BLOCK
-        size = min(BLOCK, inner - start)
-        better = np.zeros(BLOCK, np.int32)
-        chosen = np.empty(BLOCK, scores.dtype)
-        for i in range(size):
-            chosen[i] = scores[image, max(labels[image, start + i], 0), start + i]
-        for k in range(classes):
-            row = scores[image, k, start : start + size]
-            for i in range(size):
-                better[i] += np.int32(1) if row[i] >= chosen[i] else np.int32(0)
-        for i in range(size):
-            # A NaN score is not even as good as itself.
-            right[image, start + i] = labels[image, start + i] >= 0 and 0 < better[i] <= top_k
+    spread(
+        right_labels_block,
+        len(scores) * -(-scores.shape[2] // BLOCK),
+        num_workers(scores.size),
+        (scores, labels, top_k, right),
+    )

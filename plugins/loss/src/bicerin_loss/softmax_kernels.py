@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.exponential import exponential
-from bicerin.kernels import SMALL, kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 BLOCK = 256
 LANES = 16
@@ -26,7 +26,13 @@ def softmax_array(xp: Any, x: Any, y: Any) -> None:
             y /= y.sum(axis=1, keepdims=True)
 
 
-@kernel()
+@part
+def rows(array):  # type: ignore[no-untyped-def]
+    """An array with inner = 1 as one of contiguous rows."""
+    return array.reshape(array.shape[0], array.shape[1])
+
+
+@part
 def largest(row):  # type: ignore[no-untyped-def]
     """The largest element of a row, in independent lanes that the compiler can compare at once."""
     lanes = np.full(LANES, row[0])
@@ -43,84 +49,99 @@ def largest(row):  # type: ignore[no-untyped-def]
     return result
 
 
-@kernel(reference=partial(softmax_array, np), parallel=True, serial_below=SMALL, fastmath={"contract", "reassoc"})
+@part(fastmath={"contract", "reassoc"})
+def softmax_row(image, worker, x, y):  # type: ignore[no-untyped-def]
+    """Softmax of a row of classes, with inner = 1."""
+    source, target = rows(x)[image], rows(y)[image]
+    top = largest(source)
+    total = x.dtype.type(0)
+    for k in range(source.size):
+        value = exponential(source[k] - top)
+        target[k] = value
+        total += value
+    scale = x.dtype.type(1) / total
+    for k in range(source.size):
+        target[k] *= scale
+
+
+@part(fastmath={"contract", "reassoc"})
+def softmax_block(task, worker, x, y):  # type: ignore[no-untyped-def]
+    """Softmax of BLOCK positions."""
+    _, classes, inner = x.shape
+    blocks = -(-inner // BLOCK)
+    image, start = task // blocks, task % blocks * BLOCK
+    stop = min(start + BLOCK, inner)
+    tops = np.full(BLOCK, -np.inf, x.dtype)
+    totals = np.zeros(BLOCK, x.dtype)
+    for k in range(classes):
+        source = x[image, k, start:stop]
+        for i in range(source.size):
+            tops[i] = source[i] if source[i] > tops[i] else tops[i]
+    for k in range(classes):
+        source, target = x[image, k, start:stop], y[image, k, start:stop]
+        for i in range(source.size):
+            value = exponential(source[i] - tops[i])
+            target[i] = value
+            totals[i] += value
+    for i in range(stop - start):
+        totals[i] = x.dtype.type(1) / totals[i]
+    for k in range(classes):
+        target = y[image, k, start:stop]
+        for i in range(target.size):
+            target[i] *= totals[i]
+
+
+@kernel(reference=partial(softmax_array, np))
 def softmax(x, y):  # type: ignore[no-untyped-def]
     """Write the softmax over axis 1 of `x` into `y`, which may be the same array."""
     outer, classes, inner = x.shape
+    workers = num_workers(x.size)
     if inner == 1:
-        sources, targets = x.reshape(outer, classes), y.reshape(outer, classes)
-        for image in prange(outer if classes else 0):
-            source, target = sources[image], targets[image]
-            top = largest(source)
-            total = x.dtype.type(0)
-            for k in range(classes):
-                value = exponential(source[k] - top)
-                target[k] = value
-                total += value
-            scale = x.dtype.type(1) / total
-            for k in range(classes):
-                target[k] *= scale
+        spread(softmax_row, outer if classes else 0, workers, (x, y))
     else:
-        blocks = (inner + BLOCK - 1) // BLOCK
-        for task in prange(outer * blocks):
-            image, start = task // blocks, task % blocks * BLOCK
-            stop = min(start + BLOCK, inner)
-            tops = np.full(BLOCK, -np.inf, x.dtype)
-            totals = np.zeros(BLOCK, x.dtype)
-            for k in range(classes):
-                source = x[image, k, start:stop]
-                for i in range(source.size):
-                    tops[i] = source[i] if source[i] > tops[i] else tops[i]
-            for k in range(classes):
-                source, target = x[image, k, start:stop], y[image, k, start:stop]
-                for i in range(source.size):
-                    value = exponential(source[i] - tops[i])
-                    target[i] = value
-                    totals[i] += value
-            for i in range(stop - start):
-                totals[i] = x.dtype.type(1) / totals[i]
-            for k in range(classes):
-                target = y[image, k, start:stop]
-                for i in range(target.size):
-                    target[i] *= totals[i]
+        spread(softmax_block, outer * -(-inner // BLOCK), workers, (x, y))
 
 
 def softmax_backward_array(xp: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
     xp.multiply(y, y_diff - (y * y_diff).sum(axis=1, keepdims=True), out=x_diff)
 
 
-@kernel(
-    reference=partial(softmax_backward_array, np), parallel=True, serial_below=SMALL, fastmath={"contract", "reassoc"}
-)
+@part(fastmath={"contract", "reassoc"})
+def softmax_row_backward(image, worker, y, y_diff, x_diff):  # type: ignore[no-untyped-def]
+    row, source, target = rows(y)[image], rows(y_diff)[image], rows(x_diff)[image]
+    total = y.dtype.type(0)
+    for k in range(row.size):
+        total += row[k] * source[k]
+    for k in range(row.size):
+        target[k] = row[k] * (source[k] - total)
+
+
+@part(fastmath={"contract", "reassoc"})
+def softmax_block_backward(task, worker, y, y_diff, x_diff):  # type: ignore[no-untyped-def]
+    _, classes, inner = y.shape
+    blocks = -(-inner // BLOCK)
+    image, start = task // blocks, task % blocks * BLOCK
+    stop = min(start + BLOCK, inner)
+    totals = np.zeros(BLOCK, y.dtype)
+    for k in range(classes):
+        values, source = y[image, k, start:stop], y_diff[image, k, start:stop]
+        for i in range(values.size):
+            totals[i] += values[i] * source[i]
+    for k in range(classes):
+        values, source, target = y[image, k, start:stop], y_diff[image, k, start:stop], x_diff[image, k, start:stop]
+        for i in range(values.size):
+            target[i] = values[i] * (source[i] - totals[i])
+
+
+@kernel(reference=partial(softmax_backward_array, np))
 def softmax_backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
     """Write y · (y_diff - Σ y · y_diff) into `x_diff`, which may be `y_diff`."""
-    outer, classes, inner = y.shape
-    blocks = (inner + BLOCK - 1) // BLOCK
+    outer, _, inner = y.shape
+    workers = num_workers(y.size)
     if inner == 1:
-        rows, sources, targets = (
-            y.reshape(outer, classes),
-            y_diff.reshape(outer, classes),
-            x_diff.reshape(outer, classes),
-        )
-        for image in prange(outer):
-            row, source, target = rows[image], sources[image], targets[image]
-            total = y.dtype.type(0)
-            for k in range(classes):
-                total += row[k] * source[k]
-            for k in range(classes):
-                target[k] = row[k] * (source[k] - total)
+        spread(softmax_row_backward, outer, workers, (y, y_diff, x_diff))
     else:
-        for task in prange(outer * blocks):
-            image, start = task // blocks, task % blocks * BLOCK
-            stop = min(start + BLOCK, inner)
-            totals = np.zeros(BLOCK, y.dtype)
-            for k in range(classes):
-                for i in range(stop - start):
-                    totals[i] += y[image, k, start + i] * y_diff[image, k, start + i]
-            for k in range(classes):
-                for i in range(stop - start):
-                    at = start + i
-                    x_diff[image, k, at] = y[image, k, at] * (y_diff[image, k, at] - totals[i])
+        spread(softmax_block_backward, outer * -(-inner // BLOCK), workers, (y, y_diff, x_diff))
 
 
 def logarithm_loss_array(xp: Any, probability: Any, labels: Any, least: float) -> Any:
@@ -128,18 +149,23 @@ def logarithm_loss_array(xp: Any, probability: Any, labels: Any, least: float) -
     return -xp.log(xp.maximum(chosen, least)[labels >= 0]).sum(dtype=np.float64)
 
 
-@kernel(reference=partial(logarithm_loss_array, np), parallel=True, serial_below=SMALL)
-def logarithm_loss(probability, labels, least):  # type: ignore[no-untyped-def]
-    """-Σ log(max(p, least)), p the probability of each label but those of -1; labels are (outer, inner)."""
-    inner = probability.shape[2]
-    smallest = probability.dtype.type(least)
+@part
+def logarithm_loss_of_image(image, worker, probability, labels, smallest, losses):  # type: ignore[no-untyped-def]
     total = 0.0
-    for position in prange(labels.size):
-        image, i = position // inner, position % inner
+    for i in range(labels.shape[1]):
         if labels[image, i] >= 0:
             p = probability[image, labels[image, i], i]
             total -= np.log(smallest if p < smallest else p)
-    return total
+    losses[image] = total
+
+
+@kernel(reference=partial(logarithm_loss_array, np))
+def logarithm_loss(probability, labels, least):  # type: ignore[no-untyped-def]
+    """-Σ log(max(p, least)), p the probability of each label but those of -1; labels are (outer, inner)."""
+    losses = np.empty(len(labels))
+    arguments = (probability, labels, probability.dtype.type(least), losses)
+    spread(logarithm_loss_of_image, len(labels), num_workers(labels.size), arguments)
+    return losses.sum()
 
 
 def logarithm_loss_backward_array(xp: Any, probability: Any, labels: Any, scale: float, diff: Any) -> None:
@@ -147,26 +173,38 @@ def logarithm_loss_backward_array(xp: Any, probability: Any, labels: Any, scale:
     diff[...] = xp.where(labels[:, None, :] >= 0, (probability - right) * scale, 0)
 
 
-@kernel(reference=partial(logarithm_loss_backward_array, np), parallel=True, serial_below=SMALL)
+@part
+def logarithm_loss_row_backward(image, worker, probability, labels, scale, diff):  # type: ignore[no-untyped-def]
+    """A row of classes, with inner = 1."""
+    label = labels[image, 0]
+    source, target = rows(probability)[image], rows(diff)[image]
+    if label < 0:
+        target[:] = 0
+        return
+    for k in range(source.size):
+        target[k] = source[k] * scale
+    target[label] = (source[label] - diff.dtype.type(1)) * scale
+
+
+@part
+def logarithm_loss_class_backward(row, worker, probability, labels, scale, diff):  # type: ignore[no-untyped-def]
+    """One class at all positions of an image."""
+    classes = probability.shape[1]
+    image, k = row // classes, row % classes
+    source, target, label = probability[image, k], diff[image, k], labels[image]
+    zero, one = diff.dtype.type(0), diff.dtype.type(1)
+    for i in range(source.size):
+        value = (source[i] - (one if label[i] == k else zero)) * scale
+        target[i] = value if label[i] >= 0 else zero
+
+
+@kernel(reference=partial(logarithm_loss_backward_array, np))
 def logarithm_loss_backward(probability, labels, scale, diff):  # type: ignore[no-untyped-def]
     """Write (p - 1 at the label, p elsewhere) · scale into `diff`, and 0 where the label is -1."""
     outer, classes, inner = probability.shape
-    zero, one, scale = diff.dtype.type(0), diff.dtype.type(1), diff.dtype.type(scale)
+    workers = num_workers(probability.size)
+    arguments = (probability, labels, diff.dtype.type(scale), diff)
     if inner == 1:
-        probability_rows, diff_rows = probability.reshape(outer, classes), diff.reshape(outer, classes)
-        for image in prange(outer):
-            label = labels[image, 0]
-            source, target = probability_rows[image], diff_rows[image]
-            if label < 0:
-                target[:] = zero
-            else:
-                for k in range(classes):
-                    target[k] = source[k] * scale
-                target[label] = (source[label] - one) * scale
+        spread(logarithm_loss_row_backward, outer, workers, arguments)
     else:
-        for row in prange(outer * classes):
-            image, k = row // classes, row % classes
-            for i in range(inner):
-                right = one if labels[image, i] == k else zero
-                value = (probability[image, k, i] - right) * scale
-                diff[image, k, i] = value if labels[image, i] >= 0 else zero
+        spread(logarithm_loss_class_backward, outer * classes, workers, arguments)

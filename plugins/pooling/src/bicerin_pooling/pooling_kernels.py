@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 #: Where Caffe starts a maximum, for float64 planes too.
 LOWEST = float(np.finfo(np.float32).min)
@@ -160,246 +160,364 @@ def weighted_pool_backward_reference(
     bottom_diff[...] = padded[:, :height, :width]
 
 
-@kernel(reference=max_pool_reference, parallel=True)
-def max_pool(bottom: np.ndarray, top: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int) -> None:
-    """top = the maximum of each window."""
-    planes, height, width = bottom.shape
+@part
+def max_pool_plane(
+    plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
+) -> None:
+    _, height, width = bottom.shape
     _, pooled_h, pooled_w = top.shape
     span = max((pooled_w - 1) * sw + kw, pw + width)
     lowest = bottom.dtype.type(LOWEST)
-    for plane in prange(planes):
-        line = np.full(span, lowest, bottom.dtype)
-        inside = line[pw : pw + width]
-        for y in range(pooled_h):
-            start = max(y * sh - ph, 0)
-            stop = min(y * sh - ph + kh, height)
-            inside[:] = lowest
-            for h in range(start, stop):
-                row = bottom[plane, h]
-                for w in range(width):
-                    inside[w] = row[w] if row[w] > inside[w] else inside[w]
-            out = top[plane, y]
-            out[:] = lowest
-            for j in range(kw):
-                shifted = line[j:]
-                if sw == 1:
-                    for x in range(pooled_w):
-                        out[x] = shifted[x] if shifted[x] > out[x] else out[x]
-                elif sw == 2:
-                    for x in range(pooled_w):
-                        out[x] = shifted[2 * x] if shifted[2 * x] > out[x] else out[x]
-                else:
-                    for x in range(pooled_w):
-                        out[x] = shifted[sw * x] if shifted[sw * x] > out[x] else out[x]
+    line = np.full(span, lowest, bottom.dtype)
+    inside = line[pw : pw + width]
+    for y in range(pooled_h):
+        start = max(y * sh - ph, 0)
+        stop = min(y * sh - ph + kh, height)
+        inside[:] = lowest
+        for h in range(start, stop):
+            row = bottom[plane, h]
+            for w in range(width):
+                inside[w] = row[w] if row[w] > inside[w] else inside[w]
+        out = top[plane, y]
+        out[:] = lowest
+        for j in range(kw):
+            shifted = line[j:]
+            if sw == 1:
+                for x in range(pooled_w):
+                    out[x] = shifted[x] if shifted[x] > out[x] else out[x]
+            elif sw == 2:
+                for x in range(pooled_w):
+                    out[x] = shifted[2 * x] if shifted[2 * x] > out[x] else out[x]
+            else:
+                for x in range(pooled_w):
+                    out[x] = shifted[sw * x] if shifted[sw * x] > out[x] else out[x]
 
 
-@kernel(reference=masked_max_pool_reference, parallel=True)
+@kernel(reference=max_pool_reference)
+def max_pool(bottom: np.ndarray, top: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int) -> None:
+    """top = the maximum of each window."""
+    spread(max_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, kh, kw, sh, sw, ph, pw))
+
+
+@part
+def masked_max_pool_plane(
+    plane: int,
+    worker: int,
+    bottom: np.ndarray,
+    top: np.ndarray,
+    mask: np.ndarray,
+    kh: int,
+    kw: int,
+    sh: int,
+    sw: int,
+    ph: int,
+    pw: int,
+) -> None:
+    _, height, width = bottom.shape
+    _, pooled_h, pooled_w = top.shape
+    span = max((pooled_w - 1) * sw + kw, pw + width)
+    lowest = bottom.dtype.type(LOWEST)
+    line = np.full(span, lowest, bottom.dtype)
+    places = np.full(span, -1, np.int32)
+    inside = line[pw : pw + width]
+    inside_places = places[pw : pw + width]
+    for y in range(pooled_h):
+        inside[:] = lowest
+        inside_places[:] = -1
+        for h in range(max(y * sh - ph, 0), min(y * sh - ph + kh, height)):
+            row = bottom[plane, h]
+            first = np.int32(h * width)
+            for w in range(width):
+                greater = row[w] > inside[w]
+                inside[w] = row[w] if greater else inside[w]
+                inside_places[w] = first + np.int32(w) if greater else inside_places[w]
+        out = top[plane, y]
+        out_places = mask[plane, y]
+        out[:] = lowest
+        out_places[:] = -1
+        # Of equal values in two columns, the upper one comes first.
+        for j in range(kw):
+            shifted = line[j:]
+            shifted_places = places[j:]
+            if sw == 1:
+                for x in range(pooled_w):
+                    value, place = shifted[x], shifted_places[x]
+                    better = (value > out[x]) | ((value == out[x]) & (place < out_places[x]))
+                    out[x] = value if better else out[x]
+                    out_places[x] = place if better else out_places[x]
+            elif sw == 2:
+                for x in range(pooled_w):
+                    value, place = shifted[2 * x], shifted_places[2 * x]
+                    better = (value > out[x]) | ((value == out[x]) & (place < out_places[x]))
+                    out[x] = value if better else out[x]
+                    out_places[x] = place if better else out_places[x]
+            else:
+                for x in range(pooled_w):
+                    value, place = shifted[sw * x], shifted_places[sw * x]
+                    better = (value > out[x]) | ((value == out[x]) & (place < out_places[x]))
+                    out[x] = value if better else out[x]
+                    out_places[x] = place if better else out_places[x]
+
+
+@kernel(reference=masked_max_pool_reference)
 def masked_max_pool(
     bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
 ) -> None:
     """top = the maximum of each window, mask = its place."""
-    planes, height, width = bottom.shape
+    spread(masked_max_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, mask, kh, kw, sh, sw, ph, pw))
+
+
+@part
+def masked_max_pool_plane_one_by_one(
+    plane: int,
+    worker: int,
+    bottom: np.ndarray,
+    top: np.ndarray,
+    mask: np.ndarray,
+    kh: int,
+    kw: int,
+    sh: int,
+    sw: int,
+    ph: int,
+    pw: int,
+) -> None:
+    _, height, width = bottom.shape
     _, pooled_h, pooled_w = top.shape
-    span = max((pooled_w - 1) * sw + kw, pw + width)
-    lowest = bottom.dtype.type(LOWEST)
-    for plane in prange(planes):
-        line = np.full(span, lowest, bottom.dtype)
-        places = np.full(span, -1, np.int32)
-        inside = line[pw : pw + width]
-        inside_places = places[pw : pw + width]
-        for y in range(pooled_h):
-            inside[:] = lowest
-            inside_places[:] = -1
+    for y in range(pooled_h):
+        for x in range(pooled_w):
+            best = bottom.dtype.type(LOWEST)
+            place = -1
             for h in range(max(y * sh - ph, 0), min(y * sh - ph + kh, height)):
-                row = bottom[plane, h]
-                first = np.int32(h * width)
-                for w in range(width):
-                    greater = row[w] > inside[w]
-                    inside[w] = row[w] if greater else inside[w]
-                    inside_places[w] = first + np.int32(w) if greater else inside_places[w]
-            out = top[plane, y]
-            out_places = mask[plane, y]
-            out[:] = lowest
-            out_places[:] = -1
-            # Of equal values in two columns, the upper one comes first.
-            for j in range(kw):
-                shifted = line[j:]
-                shifted_places = places[j:]
-                if sw == 1:
-                    for x in range(pooled_w):
-                        value, place = shifted[x], shifted_places[x]
-                        better = (value > out[x]) | ((value == out[x]) & (place < out_places[x]))
-                        out[x] = value if better else out[x]
-                        out_places[x] = place if better else out_places[x]
-                elif sw == 2:
-                    for x in range(pooled_w):
-                        value, place = shifted[2 * x], shifted_places[2 * x]
-                        better = (value > out[x]) | ((value == out[x]) & (place < out_places[x]))
-                        out[x] = value if better else out[x]
-                        out_places[x] = place if better else out_places[x]
-                else:
-                    for x in range(pooled_w):
-                        value, place = shifted[sw * x], shifted_places[sw * x]
-                        better = (value > out[x]) | ((value == out[x]) & (place < out_places[x]))
-                        out[x] = value if better else out[x]
-                        out_places[x] = place if better else out_places[x]
+                for w in range(max(x * sw - pw, 0), min(x * sw - pw + kw, width)):
+                    if bottom[plane, h, w] > best:
+                        best = bottom[plane, h, w]
+                        place = h * width + w
+            top[plane, y, x] = best
+            mask[plane, y, x] = place
 
 
-@kernel(reference=masked_max_pool_reference, parallel=True)
+@kernel(reference=masked_max_pool_reference)
 def masked_max_pool_one_by_one(
     bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
 ) -> None:
     """`masked_max_pool`, faster where rows are too short to fill the processor's vectors, or windows far apart."""
-    planes, height, width = bottom.shape
-    _, pooled_h, pooled_w = top.shape
-    for plane in prange(planes):
-        for y in range(pooled_h):
-            for x in range(pooled_w):
-                best = bottom.dtype.type(LOWEST)
-                place = -1
-                for h in range(max(y * sh - ph, 0), min(y * sh - ph + kh, height)):
-                    for w in range(max(x * sw - pw, 0), min(x * sw - pw + kw, width)):
-                        if bottom[plane, h, w] > best:
-                            best = bottom[plane, h, w]
-                            place = h * width + w
-                top[plane, y, x] = best
-                mask[plane, y, x] = place
+    spread(
+        masked_max_pool_plane_one_by_one,
+        len(bottom),
+        num_workers(bottom.size),
+        (bottom, top, mask, kh, kw, sh, sw, ph, pw),
+    )
 
 
-@kernel(reference=scatter_reference, parallel=True)
+@part
+def scatter_plane(plane: int, worker: int, bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
+    _, pooled_h, pooled_w = top_diff.shape
+    bottom_diff[plane] = 0
+    diff = bottom_diff[plane].reshape(-1)
+    for y in range(pooled_h):
+        for x in range(pooled_w):
+            place = mask[plane, y, x]
+            if place >= 0:
+                diff[place] += top_diff[plane, y, x]
+
+
+@kernel(reference=scatter_reference)
 def scatter(bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
     """bottom_diff = the sum of the top_diff of the windows that chose a pixel."""
-    planes, pooled_h, pooled_w = top_diff.shape
-    for plane in prange(planes):
-        bottom_diff[plane] = 0
-        diff = bottom_diff[plane].reshape(-1)
-        for y in range(pooled_h):
-            for x in range(pooled_w):
-                place = mask[plane, y, x]
-                if place >= 0:
-                    diff[place] += top_diff[plane, y, x]
+    spread(scatter_plane, len(top_diff), num_workers(bottom_diff.size), (bottom_diff, top_diff, mask))
 
 
-@kernel(reference=average_pool_reference, parallel=True)
-def average_pool(bottom: np.ndarray, top: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int) -> None:
-    """top = the sum of each window over its area, padding within H + 2 * pad included."""
-    planes, height, width = bottom.shape
+@part
+def average_pool_plane(
+    plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
+) -> None:
+    _, height, width = bottom.shape
     _, pooled_h, pooled_w = top.shape
     span = max((pooled_w - 1) * sw + kw, pw + width)
-    for plane in prange(planes):
-        line = np.zeros(span, bottom.dtype)
-        inside = line[pw : pw + width]
-        for y in range(pooled_h):
-            start = y * sh - ph
-            extent_h = min(start + kh, height + ph) - start
-            inside[:] = 0
-            for h in range(max(start, 0), min(start + kh, height)):
-                row = bottom[plane, h]
-                for w in range(width):
-                    inside[w] += row[w]
-            out = top[plane, y]
-            out[:] = 0
-            for j in range(kw):
-                shifted = line[j:]
-                if sw == 1:
-                    for x in range(pooled_w):
-                        out[x] += shifted[x]
-                elif sw == 2:
-                    for x in range(pooled_w):
-                        out[x] += shifted[2 * x]
-                else:
-                    for x in range(pooled_w):
-                        out[x] += shifted[sw * x]
-            for x in range(pooled_w):
-                left = x * sw - pw
-                out[x] /= bottom.dtype.type(extent_h * (min(left + kw, width + pw) - left))
+    line = np.zeros(span, bottom.dtype)
+    inside = line[pw : pw + width]
+    for y in range(pooled_h):
+        start = y * sh - ph
+        extent_h = min(start + kh, height + ph) - start
+        inside[:] = 0
+        for h in range(max(start, 0), min(start + kh, height)):
+            row = bottom[plane, h]
+            for w in range(width):
+                inside[w] += row[w]
+        out = top[plane, y]
+        out[:] = 0
+        for j in range(kw):
+            shifted = line[j:]
+            if sw == 1:
+                for x in range(pooled_w):
+                    out[x] += shifted[x]
+            elif sw == 2:
+                for x in range(pooled_w):
+                    out[x] += shifted[2 * x]
+            else:
+                for x in range(pooled_w):
+                    out[x] += shifted[sw * x]
+        for x in range(pooled_w):
+            left = x * sw - pw
+            out[x] /= bottom.dtype.type(extent_h * (min(left + kw, width + pw) - left))
 
 
-@kernel(reference=average_pool_backward_reference, parallel=True)
+@kernel(reference=average_pool_reference)
+def average_pool(bottom: np.ndarray, top: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int) -> None:
+    """top = the sum of each window over its area, padding within H + 2 * pad included."""
+    spread(average_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, kh, kw, sh, sw, ph, pw))
+
+
+@part
+def average_pool_plane_backward(
+    plane: int,
+    worker: int,
+    bottom_diff: np.ndarray,
+    top_diff: np.ndarray,
+    kh: int,
+    kw: int,
+    sh: int,
+    sw: int,
+    ph: int,
+    pw: int,
+) -> None:
+    _, height, width = bottom_diff.shape
+    _, pooled_h, pooled_w = top_diff.shape
+    span = max((pooled_w - 1) * sw + kw, pw + width)
+    line = np.empty(span, bottom_diff.dtype)
+    share = np.empty(pooled_w, bottom_diff.dtype)
+    inside = line[pw : pw + width]
+    bottom_diff[plane] = 0
+    for y in range(pooled_h):
+        start = y * sh - ph
+        extent_h = min(start + kh, height + ph) - start
+        for x in range(pooled_w):
+            left = x * sw - pw
+            share[x] = top_diff[plane, y, x] / bottom_diff.dtype.type(extent_h * (min(left + kw, width + pw) - left))
+        line[:] = 0
+        for j in range(kw):
+            shifted = line[j:]
+            if sw == 1:
+                for x in range(pooled_w):
+                    shifted[x] += share[x]
+            else:
+                for x in range(pooled_w):
+                    shifted[sw * x] += share[x]
+        for h in range(max(start, 0), min(start + kh, height)):
+            row = bottom_diff[plane, h]
+            for w in range(width):
+                row[w] += inside[w]
+
+
+@kernel(reference=average_pool_backward_reference)
 def average_pool_backward(
     bottom_diff: np.ndarray, top_diff: np.ndarray, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int
 ) -> None:
     """bottom_diff = each window's top_diff, in equal shares, summed."""
-    planes, height, width = bottom_diff.shape
-    _, pooled_h, pooled_w = top_diff.shape
-    span = max((pooled_w - 1) * sw + kw, pw + width)
-    for plane in prange(planes):
-        line = np.empty(span, bottom_diff.dtype)
-        share = np.empty(pooled_w, bottom_diff.dtype)
-        inside = line[pw : pw + width]
-        bottom_diff[plane] = 0
-        for y in range(pooled_h):
-            start = y * sh - ph
-            extent_h = min(start + kh, height + ph) - start
-            for x in range(pooled_w):
-                left = x * sw - pw
-                share[x] = top_diff[plane, y, x] / bottom_diff.dtype.type(
-                    extent_h * (min(left + kw, width + pw) - left)
-                )
-            line[:] = 0
-            for j in range(kw):
-                shifted = line[j:]
-                if sw == 1:
-                    for x in range(pooled_w):
-                        shifted[x] += share[x]
-                else:
-                    for x in range(pooled_w):
-                        shifted[sw * x] += share[x]
-            for h in range(max(start, 0), min(start + kh, height)):
-                row = bottom_diff[plane, h]
-                for w in range(width):
-                    row[w] += inside[w]
+    spread(
+        average_pool_plane_backward,
+        len(top_diff),
+        num_workers(bottom_diff.size),
+        (bottom_diff, top_diff, kh, kw, sh, sw, ph, pw),
+    )
 
 
-@kernel(reference=sampled_pool_reference, parallel=True)
+@part
+def sampled_pool_plane(
+    plane: int,
+    worker: int,
+    bottom: np.ndarray,
+    top: np.ndarray,
+    mask: np.ndarray,
+    draws: np.ndarray,
+    kh: int,
+    kw: int,
+    sh: int,
+    sw: int,
+) -> None:
+    _, height, width = bottom.shape
+    _, pooled_h, pooled_w = top.shape
+    for y in range(pooled_h):
+        for x in range(pooled_w):
+            bottom_edge, right_edge = min(y * sh + kh, height), min(x * sw + kw, width)
+            total = bottom.dtype.type(0)
+            for h in range(y * sh, bottom_edge):
+                for w in range(x * sw, right_edge):
+                    total += bottom[plane, h, w]
+            threshold = draws[plane, y, x] * total
+            total = bottom.dtype.type(0)
+            place = -1
+            value = bottom.dtype.type(0)
+            for h in range(y * sh, bottom_edge):
+                for w in range(x * sw, right_edge):
+                    total += bottom[plane, h, w]
+                    if place < 0 and total >= threshold:
+                        place = h * width + w
+                        value = bottom[plane, h, w]
+            mask[plane, y, x] = place
+            top[plane, y, x] = value
+
+
+@kernel(reference=sampled_pool_reference)
 def sampled_pool(
     bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, draws: np.ndarray, kh: int, kw: int, sh: int, sw: int
 ) -> None:
     """top = the first pixel where the running sum reaches `draws`, in (0, 1], of the window's sum; mask = its place."""
-    planes, height, width = bottom.shape
+    spread(sampled_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, mask, draws, kh, kw, sh, sw))
+
+
+@part
+def weighted_pool_plane(
+    plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, sums: np.ndarray, kh: int, kw: int, sh: int, sw: int
+) -> None:
+    _, height, width = bottom.shape
     _, pooled_h, pooled_w = top.shape
-    for plane in prange(planes):
-        for y in range(pooled_h):
-            for x in range(pooled_w):
-                bottom_edge, right_edge = min(y * sh + kh, height), min(x * sw + kw, width)
-                total = bottom.dtype.type(0)
-                for h in range(y * sh, bottom_edge):
-                    for w in range(x * sw, right_edge):
-                        total += bottom[plane, h, w]
-                threshold = draws[plane, y, x] * total
-                total = bottom.dtype.type(0)
-                place = -1
-                value = bottom.dtype.type(0)
-                for h in range(y * sh, bottom_edge):
-                    for w in range(x * sw, right_edge):
-                        total += bottom[plane, h, w]
-                        if place < 0 and total >= threshold:
-                            place = h * width + w
-                            value = bottom[plane, h, w]
-                mask[plane, y, x] = place
-                top[plane, y, x] = value
+    for y in range(pooled_h):
+        for x in range(pooled_w):
+            total = bottom.dtype.type(0)
+            squares = bottom.dtype.type(0)
+            for h in range(y * sh, min(y * sh + kh, height)):
+                for w in range(x * sw, min(x * sw + kw, width)):
+                    value = bottom[plane, h, w]
+                    total += value
+                    squares += value * value
+            sums[plane, y, x] = total
+            top[plane, y, x] = squares / total if total > 0 else 0
 
 
-@kernel(reference=weighted_pool_reference, parallel=True)
+@kernel(reference=weighted_pool_reference)
 def weighted_pool(bottom: np.ndarray, top: np.ndarray, sums: np.ndarray, kh: int, kw: int, sh: int, sw: int) -> None:
     """top = sum of squares / sum of each window, or 0 where the sum is not positive; sums = those sums."""
-    planes, height, width = bottom.shape
+    spread(weighted_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, sums, kh, kw, sh, sw))
+
+
+@part
+def weighted_pool_plane_backward(
+    plane: int,
+    worker: int,
+    bottom: np.ndarray,
+    bottom_diff: np.ndarray,
+    top: np.ndarray,
+    top_diff: np.ndarray,
+    sums: np.ndarray,
+    kh: int,
+    kw: int,
+    sh: int,
+    sw: int,
+) -> None:
+    _, height, width = bottom.shape
     _, pooled_h, pooled_w = top.shape
-    for plane in prange(planes):
-        for y in range(pooled_h):
-            for x in range(pooled_w):
-                total = bottom.dtype.type(0)
-                squares = bottom.dtype.type(0)
+    bottom_diff[plane] = 0
+    for y in range(pooled_h):
+        for x in range(pooled_w):
+            if sums[plane, y, x] > 0:
+                share = top_diff[plane, y, x] / sums[plane, y, x]
                 for h in range(y * sh, min(y * sh + kh, height)):
                     for w in range(x * sw, min(x * sw + kw, width)):
-                        value = bottom[plane, h, w]
-                        total += value
-                        squares += value * value
-                sums[plane, y, x] = total
-                top[plane, y, x] = squares / total if total > 0 else 0
+                        bottom_diff[plane, h, w] += share * (2 * bottom[plane, h, w] - top[plane, y, x])
 
 
-@kernel(reference=weighted_pool_backward_reference, parallel=True)
+@kernel(reference=weighted_pool_backward_reference)
 def weighted_pool_backward(
     bottom: np.ndarray,
     bottom_diff: np.ndarray,
@@ -412,14 +530,9 @@ def weighted_pool_backward(
     sw: int,
 ) -> None:
     """bottom_diff = top_diff * (2 x - top) / sum, summed over the windows with a positive sum."""
-    planes, height, width = bottom.shape
-    _, pooled_h, pooled_w = top.shape
-    for plane in prange(planes):
-        bottom_diff[plane] = 0
-        for y in range(pooled_h):
-            for x in range(pooled_w):
-                if sums[plane, y, x] > 0:
-                    share = top_diff[plane, y, x] / sums[plane, y, x]
-                    for h in range(y * sh, min(y * sh + kh, height)):
-                        for w in range(x * sw, min(x * sw + kw, width)):
-                            bottom_diff[plane, h, w] += share * (2 * bottom[plane, h, w] - top[plane, y, x])
+    spread(
+        weighted_pool_plane_backward,
+        len(bottom),
+        num_workers(bottom.size),
+        (bottom, bottom_diff, top, top_diff, sums, kh, kw, sh, sw),
+    )
