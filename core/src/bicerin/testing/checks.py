@@ -88,9 +88,7 @@ def check_dtypes(case: LayerCase, device: str = "cpu") -> None:
 def check_batch_sizes(case: LayerCase, device: str = "cpu") -> None:
     """A batch of one gives the first row's shape, and an empty batch passes through, forward and backward."""
     arrays = case.arrays()
-    batched = case.batched
-    if batched is None:
-        batched = tuple(i for i, array in enumerate(arrays) if array.ndim and array.shape[0] == arrays[0].shape[0])
+    batched = _batched(case, arrays)
     for size in (1, 0):
         run = case.run([array[:size] if i in batched else array for i, array in enumerate(arrays)], device=device)
         run.forward()
@@ -102,11 +100,9 @@ def check_batch_sizes(case: LayerCase, device: str = "cpu") -> None:
 def check_reshape_down_and_up(case: LayerCase, device: str = "cpu") -> None:
     """After a smaller batch, the first batch gives the same again."""
     arrays = case.arrays()
-    if not arrays or not arrays[0].ndim or arrays[0].shape[0] < 2 or case.batched == ():
+    batched = _batched(case, arrays)
+    if not batched or any(len(arrays[index]) < 2 for index in batched):
         return
-    batched = case.batched
-    if batched is None:
-        batched = tuple(i for i, array in enumerate(arrays) if array.ndim and array.shape[0] == arrays[0].shape[0])
     run = case.run(device=device)
     first = _forward(run, case)
     for index in batched:
@@ -239,6 +235,13 @@ CHECKS: dict[str, Callable[[LayerCase, str], None]] = {
     "device_parity": check_device_parity,
     "copies": check_copies,
 }
+
+
+def _batched(case: LayerCase, arrays: list[np.ndarray]) -> tuple[int, ...]:
+    """The bottoms whose first axis is the batch."""
+    if case.batched is not None:
+        return case.batched
+    return tuple(i for i, array in enumerate(arrays) if array.ndim and array.shape[:1] == arrays[0].shape[:1])
 
 
 def _flags(case: LayerCase, run: LayerRun) -> list[bool]:
