@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.context import Context
+from bicerin.device import get_device
 from bicerin.layer import Layer
 from bicerin.phase import Phase
 from bicerin.registry import layers
@@ -36,7 +37,7 @@ def records(tmp_path):
 
 
 @pytest.fixture
-def make_layer(tmp_path):
+def make_layer(tmp_path, device):
     """A layer, set up, whose files are in `tmp_path`."""
     made = []
 
@@ -44,6 +45,7 @@ def make_layer(tmp_path):
         param = read_layer(text)
         random = np.random.default_rng(seed)
         context.setdefault("directory", tmp_path)
+        context.setdefault("device", get_device(device))
         layer: Layer = layers.load(param.type)(
             param, Context(phase=Phase.of(phase), dtype=np.dtype(dtype), random=random, **context)
         )

@@ -17,9 +17,9 @@ def test_all_cases_are_here():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_batches_of_a_store(case, tmp_path, monkeypatch):
+def test_batches_of_a_store(case, tmp_path, monkeypatch, device):
     monkeypatch.chdir(tmp_path)
-    net = bicerin.Net(case / "net.prototxt", phase="TEST")
+    net = bicerin.Net(case / "net.prototxt", phase="TEST", device=device)
     with np.load(case / "batches.npz") as expected:
         for number in range(5):
             net.forward()
@@ -30,5 +30,5 @@ def test_batches_of_a_store(case, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("case", recorded_cases(RECORDED), ids=lambda case: case.stem)
-def test_layer(case):
-    check_recorded(case)
+def test_layer(case, device):
+    check_recorded(case, device=device)

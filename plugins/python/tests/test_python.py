@@ -37,6 +37,19 @@ class Scale(PythonLayer):
             bottom[0].diff[...] = top[0].diff * self.blobs[0].data
 
 
+class ScaleAnywhere(Scale):
+    """On a device, with its arrays; these are CuPy's."""
+
+    def forward_gpu(self, bottom, top):
+        top[0].gpu_data[...] = bottom[0].const_gpu_data * self.blobs[0].const_gpu_data
+
+    def backward_gpu(self, top, propagate_down, bottom):
+        y_diff = top[0].const_gpu_diff
+        self.blobs[0].gpu_diff[...] += (y_diff * bottom[0].const_gpu_data).sum(axis=0)
+        if propagate_down[0]:
+            bottom[0].gpu_diff[...] = y_diff * self.blobs[0].const_gpu_data
+
+
 class HalfSquareLoss(PythonLayer):
     def reshape(self, bottom, top):
         top[0].reshape(1)
@@ -168,11 +181,12 @@ def net_in(folder: Path, module: str = "constant", layer: str = "Constant") -> b
 
 
 class TestCalls:
-    def test_what_a_layer_is_given(self) -> None:
+    def test_what_a_layer_is_given(self, device: str) -> None:
         run = run_layer(
             python("Recorder", param="param_str: \"{'a': __import__(1)}\""),
             [np.zeros((2, 3)), np.zeros(4)],
             phase="TEST",
+            device=device,
         )
         user = run.layer.user
         assert user.seen == ("{'a': __import__(1)}", "{'a': __import__(1)}", 1, "p", "Python")
@@ -181,72 +195,102 @@ class TestCalls:
         run.forward()
         assert run.top[0].data.tolist() == [[7], [7]]
 
-    def test_any_class_with_a_forward_will_do(self) -> None:
-        run = run_layer(python("Duck", param='param_str: "2.5"'), tops=1)
+    def test_any_class_with_a_forward_will_do(self, device: str) -> None:
+        run = run_layer(python("Duck", param='param_str: "2.5"'), tops=1, device=device)
         run.forward()
         assert run.top[0].data == [2.5]
         assert isinstance(run.layer.user, Duck)
 
-    def test_gradients(self) -> None:
+    def test_gradients(self, device: str) -> None:
         random = np.random.default_rng(0)
-        check_gradient(python("Scale"), [random.normal(size=(4, 3))], tops=1)
-        check_gradient(
-            python("HalfSquareLoss", more="loss_weight: 2"), [random.normal(size=(4, 3)) for _ in range(2)], tops=1
-        )
+        check_gradient(python("Scale"), [random.normal(size=(4, 3))], tops=1, device=device)
+        inputs = [random.normal(size=(4, 3)) for _ in range(2)]
+        check_gradient(python("HalfSquareLoss", more="loss_weight: 2"), inputs, tops=1, device=device)
+
+    def test_code_for_a_device_is_run_there_without_a_copy(self, device: str) -> None:
+        random = np.random.default_rng(0)
+        check_gradient(python("ScaleAnywhere"), [random.normal(size=(4, 3))], tops=1, device=device)
+        run = run_layer(python("ScaleAnywhere"), [np.ones((2, 3))], tops=1, device=device)
+        copies = []
+        for _ in range(2):
+            run.forward()
+            run.layer.backward(run.top, [True], run.bottom)
+            transfers = run.layer.device.transfers
+            copies.append((transfers.to_host, transfers.to_device))
+        assert copies[0] == copies[1]
+        assert run.top[0].data.tolist() == [[3] * 3] * 2
+
+    def test_code_for_the_cpu_costs_the_copies_that_it_needs(self, device: str) -> None:
+        """Of what it reads, and of what others then read on the device."""
+        run = run_layer(python("Scale"), [np.ones((2, 3))], tops=1, device=device)
+        transfers = run.layer.device.transfers
+        if run.layer.device.is_host:
+            return
+        run.bottom[0].gpu_data.fill(2)
+        run.layer.blobs[0].gpu_data.fill(5)
+        before = transfers.to_host, transfers.to_device
+        run.forward()
+        assert (transfers.to_host, transfers.to_device) == (before[0] + 2, before[1])
+        _ = run.bottom[0].const_gpu_data, run.top[0].const_gpu_data
+        assert (transfers.to_host, transfers.to_device) == (before[0] + 2, before[1] + 2)
+        assert (run.top[0].data == 10).all()
 
     @pytest.mark.parametrize("batch", [0, 1, 5])
-    def test_a_new_batch_size_reaches_reshape(self, batch: int) -> None:
-        run = run_layer(python("Scale"), [np.ones((2, 3))], tops=1)
+    def test_a_new_batch_size_reaches_reshape(self, batch: int, device: str) -> None:
+        run = run_layer(python("Scale"), [np.ones((2, 3))], tops=1, device=device)
         run.bottom[0].reshape(batch, 3)
         run.bottom[0].data[...] = 2
         run.forward()
         assert run.top[0].shape == (batch, 3)
         assert (run.top[0].data == 6).all()
 
-    def test_share_in_parallel(self) -> None:
-        assert run_layer(python("Counter", param="share_in_parallel: true"), tops=1).layer.share_in_parallel()
-        assert not run_layer(python("Counter"), tops=1).layer.share_in_parallel()
+    def test_share_in_parallel(self, device: str) -> None:
+        shared = run_layer(python("Counter", param="share_in_parallel: true"), tops=1, device=device)
+        assert shared.layer.share_in_parallel()
+        assert not run_layer(python("Counter"), tops=1, device=device).layer.share_in_parallel()
 
-    def test_state_is_kept_for_snapshots(self) -> None:
-        run = run_layer(python("Counter"), tops=1, seed=5)
+    def test_state_is_kept_for_snapshots(self, device: str) -> None:
+        run = run_layer(python("Counter"), tops=1, seed=5, device=device)
         for _ in range(3):
             run.forward()
         state = run.layer.state()
         run.forward()
         expected = float(run.top[0].data[0])
-        other = run_layer(python("Counter"), tops=1, seed=6)
+        other = run_layer(python("Counter"), tops=1, seed=6, device=device)
         other.layer.restore_state(state)
         other.forward()
         assert float(other.top[0].data[0]) == expected
 
 
 class TestBlobs:
-    def test_filler_and_multipliers(self) -> None:
-        net = bicerin.Net(INPUT + f'layer {{ bottom: "data" top: "out" {python("Scale")} }}\n', phase="TRAIN")
+    def test_filler_and_multipliers(self, device: str) -> None:
+        net = bicerin.Net(
+            INPUT + f'layer {{ bottom: "data" top: "out" {python("Scale")} }}\n', phase="TRAIN", device=device
+        )
         (weight,) = net.params["p"]
         assert weight.data.tolist() == [3, 3, 3]
         assert (net.params_lr, net.params_weight_decay) == ([2], [0])
 
-    def test_the_prototxt_decides_over_multipliers(self) -> None:
+    def test_the_prototxt_decides_over_multipliers(self, device: str) -> None:
         layer = python("Scale", more="param { lr_mult: 5 }")
-        net = bicerin.Net(INPUT + f'layer {{ bottom: "data" top: "out" {layer} }}\n')
+        net = bicerin.Net(INPUT + f'layer {{ bottom: "data" top: "out" {layer} }}\n', device=device)
         assert (net.params_lr, net.params_weight_decay) == ([5], [0])
 
-    def test_weights_are_saved_and_loaded(self, tmp_path: Path) -> None:
+    def test_weights_are_saved_and_loaded(self, tmp_path: Path, device: str) -> None:
         text = INPUT + f'layer {{ bottom: "data" top: "out" {python("Scale")} }}\n'
-        net = bicerin.Net(text)
+        net = bicerin.Net(text, device=device)
         net.params["p"][0].data[...] = [1, 2, 3]
         path = net.save(tmp_path / "net.caffemodel")
-        assert bicerin.Net(text, weights=path).params["p"][0].data.tolist() == [1, 2, 3]
-        assert bicerin.Net(net.to_proto()).params["p"][0].data.tolist() == [1, 2, 3]
+        assert bicerin.Net(text, weights=path, device=device).params["p"][0].data.tolist() == [1, 2, 3]
+        assert bicerin.Net(net.to_proto(), device=device).params["p"][0].data.tolist() == [1, 2, 3]
 
-    def test_given_blobs_must_fit(self) -> None:
+    def test_given_blobs_must_fit(self, device: str) -> None:
         given = "blobs { shape { dim: 2 } data: 1 data: 1 }"
         with pytest.raises(LayerError, match=r"must have the shape \(3,\), not \(2,\)") as error:
-            run_layer(python("Scale", more=given), [np.zeros((2, 3))], tops=1)
+            run_layer(python("Scale", more=given), [np.zeros((2, 3))], tops=1, device=device)
         assert isinstance(error.value.__cause__, ShapeError)
         with pytest.raises(ShapeError, match=r"has 0 parameter blob\(s\), but was given 1"):
-            run_layer(python("Counter", more=given), tops=1)
+            run_layer(python("Counter", more=given), tops=1, device=device)
 
 
 class TestErrors:

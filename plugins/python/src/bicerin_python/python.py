@@ -53,8 +53,13 @@ class PythonLayerHost(Layer):
         self._warn_of_missing_loss_weight(top)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if self._defines("reshape"):
-            self._call("reshape", bottom, top)
+        if not self._defines("reshape"):
+            return
+        # `bottom[0].data.shape` is often asked for, and asks for data to write, though no layer writes it here.
+        read = [memory for blob in bottom for memory in blob.memory if memory.on_device]
+        self._call("reshape", bottom, top)
+        for memory in read:
+            memory.host_was_only_read()
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._call("forward", bottom, top)
