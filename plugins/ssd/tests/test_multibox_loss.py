@@ -218,6 +218,10 @@ OPTIONS = [
     ("bp_inside: true use_prior_for_matching: false", {"inside": True, "by_prior": False}),
     ("mining_type: NONE", {"mining": "NONE"}),
     ("mining_type: NONE conf_loss_type: LOGISTIC", {"mining": "NONE", "softmax": False}),
+    (
+        "mining_type: NONE conf_loss_type: LOGISTIC overlap_threshold: 0.01",
+        {"mining": "NONE", "softmax": False, "threshold": 0.01},
+    ),
     ("mining_type: NONE share_location: false", {"mining": "NONE", "share": False}),
     (
         "mining_type: NONE share_location: false use_prior_for_matching: false",
@@ -262,6 +266,16 @@ def test_more_boxes_than_a_block_has_threads(run_layer, options, arguments):
     arrays[3] = arrays[3][:, :, np.random.default_rng(0).permutation(arrays[3].shape[2])]
     run = run_layer(multibox_loss(options), arrays, dtype=np.float64)
     assert np.isclose(run.forward(), expected(arrays, **arguments), rtol=1e-6)
+
+
+def test_more_objects_than_a_block_has_threads(run_layer):
+    """Of those that are alike, the first ones match."""
+    arrays = inputs()
+    priors = arrays[2][0, 0].reshape(-1, 4)
+    rows = [[0, 1 if index < 44 else 2, 0, *priors[index % 4], 0] for index in range(300)]
+    arrays[3] = np.array(rows)[None, None]
+    run = run_layer(multibox_loss(), arrays, dtype=np.float64)
+    assert np.isclose(run.forward(), expected(arrays), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("options", "arguments"), [each for each in OPTIONS if "encoded" not in each[1]])
@@ -352,6 +366,14 @@ def test_classes_that_do_not_matter(run_layer):
     both = run_layer(text, arrays, dtype=np.float64).forward()
     arrays[3][..., 1] = np.where(arrays[3][..., 1] > 0, 1, arrays[3][..., 1])
     assert np.isclose(both, run_layer(text.replace("true", "false"), arrays, dtype=np.float64).forward())
+
+
+@pytest.mark.parametrize("options", ["", "conf_loss_type: LOGISTIC", "loc_loss_type: L2"])
+@pytest.mark.parametrize("index", [0, 1])
+def test_predictions_that_are_nan(run_layer, index, options):
+    arrays = inputs()
+    arrays[index][:] = np.nan
+    assert np.isnan(run_layer(multibox_loss(f"mining_type: NONE {options}"), arrays).forward())
 
 
 def test_no_objects_at_all(run_layer):

@@ -39,3 +39,8 @@ def test_a_bottom_with_other_axes(run_layer):
     run.bottom[0].reshape(2, 3)
     with pytest.raises(ShapeError, match="for 2 axes"):
         run.forward()
+
+
+def test_not_in_place(run_layer):
+    with pytest.raises(LayerError, match="Permute Layer does not allow in-place computation"):
+        run_layer(permute(0, 2, 3, 1), [np.zeros((2, 3, 4, 5))], in_place=True)

@@ -101,7 +101,7 @@ def loss_inputs(
     """Each object is near a prior, so that there are matches above the threshold; the second one is difficult.
 
     Args:
-        alike: some priors with their predictions are the same, and two objects, so that overlaps and losses tie.
+        alike: some priors are the same, predictions of others, and two objects, so that overlaps and losses tie.
         number: of priors.
     """
     random = np.random.default_rng(seed)
@@ -115,9 +115,11 @@ def loss_inputs(
         rows.append([image, label, 0, *box, index == 1])
     rows.append([-1.0] * 8)
     if alike:
-        for each in (priors, variances, locations.swapaxes(0, 1), scores.swapaxes(0, 1)):
+        for each in (priors, variances):
             each[2::3] = each[1]
-        rows.append([*rows[0][:2], 1, *rows[0][3:]])
+        for each in (locations, scores):
+            each[:, 3::3] = each[:, :1]
+        rows.append([rows[0][0], 3 - rows[0][1], 0, *rows[0][3:]])
     return [
         locations.reshape(LOSS_IMAGES, -1),
         scores.reshape(LOSS_IMAGES, -1),

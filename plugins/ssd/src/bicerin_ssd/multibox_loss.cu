@@ -75,7 +75,7 @@ extern "C" __global__ void location_losses(int n, const real* locations, const r
     if (encoded) difference /= variance[k];
     const real size = fabs(difference);
     losses[i] += smooth && size >= 1 ? size - (real)0.5 : (real)0.5 * (difference * difference);
-    diff[at + k] = smooth ? min(max(difference, (real)-1), (real)1) : difference;
+    diff[at + k] = !smooth || !(size > 1) ? difference : difference > 0 ? (real)1 : (real)-1;
   }
 }
 
@@ -105,7 +105,7 @@ extern "C" __global__ void softmax_losses(int n, const real* scores, const int* 
     total += own[k];
   }
   for (int k = 0; k < classes; ++k) own[k] /= total;
-  losses[i] = -log(max(own[label], least));
+  losses[i] = -log(own[label] < least ? least : own[label]);  // NaN stays NaN
   own[label] -= 1;
 }
 
