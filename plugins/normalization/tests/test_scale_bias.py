@@ -1,4 +1,4 @@
-"""Scale and Bias: how the operand lies against the bottom, gradients, in place and checks."""
+"""Scale and Bias: how the operand lies against the bottom, in place and checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.testing import check_gradient, run_layer
+from bicerin.testing import run_layer
 
 
 def scale(options: str = "") -> str:
@@ -47,25 +47,6 @@ def test_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...]
     run = run_layer(bias(options), [x], parameters=[summand], in_place=in_place, device=device)
     run.forward()
     assert run.top[0].data == pytest.approx(x + summand.reshape(repeated), rel=1e-4, abs=1e-6)
-
-
-@LEARNED
-def test_gradient_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...], device: str) -> None:
-    x, operand = values(2, 3, 4, 5), values(*shape, seed=1)
-    check_gradient(scale(options), [x], parameters=[operand], device=device)
-    check_gradient(scale(options + " bias_term: true"), [x], parameters=[operand, operand], device=device)
-    check_gradient(bias(options), [x], parameters=[operand], device=device)
-
-
-@pytest.mark.parametrize(("options", "shape"), [
-    ("", (3,)), ("axis: 0", (2, 3)), ("axis: 0", (2, 3, 4, 5)), ("axis: -2", (4, 5)), ("axis: 3", ()),
-    ("axis: 0", (2,)),
-])  # fmt: skip
-def test_gradient_of_two_bottoms(options: str, shape: tuple[int, ...], device: str) -> None:
-    inputs = [values(2, 3, 4, 5), values(*shape, seed=1)]
-    check_gradient(scale(options), inputs, device=device)
-    check_gradient(scale(options + " bias_term: true"), inputs, parameters=[values(*shape, seed=2)], device=device)
-    check_gradient(bias(options), inputs, device=device)
 
 
 @pytest.mark.parametrize("definition", [scale(), scale("bias_term: true"), scale("axis: 3"), bias()])

@@ -1,16 +1,10 @@
-"""Gradients over options and shapes: static input, exposed hidden states, several feature axes, batches of 0 and 1."""
+"""The layer contract; gradients with exposed hidden states; an LSTMUnit without streams."""
 
 import numpy as np
 import pytest
 
-from bicerin.testing import check_gradient, run_layer
-
-FILLED = 'weight_filler { type: "gaussian" std: 0.4 } bias_filler { type: "gaussian" std: 0.3 }'
-HIDDEN = {"RNN": 1, "LSTM": 2}
-
-
-def definition(kind: str, options: str = "") -> str:
-    return f'name: "t" type: "{kind}" recurrent_param {{ num_output: 3 {FILLED} {options} }}'
+from bicerin.testing import LayerConformance, check_gradient, run_layer
+from bicerin_recurrent.cases import CASES, HIDDEN, definition
 
 
 def inputs(steps: int, streams: int, *features: int, first: int = 0) -> list[np.ndarray]:
@@ -21,17 +15,8 @@ def inputs(steps: int, streams: int, *features: int, first: int = 0) -> list[np.
     return [random.normal(size=(steps, streams, *features)), cont]
 
 
-@pytest.mark.parametrize("shape", [(4, 2, 3), (1, 1, 2), (3, 1, 2, 2), (2, 0, 3)])
-@pytest.mark.parametrize("kind", HIDDEN)
-def test_gradient(kind, shape, device):
-    check_gradient(definition(kind), inputs(*shape), device=device)
-
-
-@pytest.mark.parametrize("shape", [(2,), (1, 3)])
-@pytest.mark.parametrize("kind", HIDDEN)
-def test_gradient_with_a_static_input(kind, shape, device):
-    static = np.random.default_rng(0).normal(size=(2, *shape))
-    check_gradient(definition(kind), [*inputs(3, 2, 3), static], device=device)
+class TestLayers(LayerConformance):
+    cases = CASES
 
 
 @pytest.mark.parametrize("static", [[], [np.ones((2, 2))]])
@@ -69,17 +54,6 @@ def test_gradient_with_exposed_states(kind, static, device):
             below = objective()
             blob.data[position] = value
             assert abs((above - below) / 2e-5 - analytic[position]) < 1e-7
-
-
-@pytest.mark.parametrize("cont", [[1, 1], [0, 1], [0, 0]])
-@pytest.mark.parametrize("size", [1, 3])
-def test_gradient_of_lstm_unit(size, cont, device):
-    random = np.random.default_rng(0)
-    check_gradient(
-        'name: "u" type: "LSTMUnit"',
-        [random.normal(size=(1, 2, size)), random.normal(size=(1, 2, 4 * size)), [cont]],
-        device=device,
-    )
 
 
 def test_gradient_of_an_empty_lstm_unit(device):
