@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bicerin.errors import BlobCountError, ShapeError
+from bicerin.testing import LayerConformance
+from bicerin_data.cases import CASES
 
 GAUSSIAN = 'data_filler { type: "gaussian" std: 1 }'
 CONSTANT = 'data_filler { type: "constant" value: 3 }'
@@ -12,6 +14,10 @@ CONSTANT = 'data_filler { type: "constant" value: 3 }'
 def dummy(param, tops=2):
     names = " ".join(f'top: "t{index}"' for index in range(tops))
     return f'type: "DummyData" {names} dummy_data_param {{ {param} }}'
+
+
+class TestDummyData(LayerConformance):
+    cases = CASES
 
 
 @pytest.mark.parametrize(

@@ -178,12 +178,11 @@ CHECKED = {"chunks": (1, 2), "fletcher32": True}
 
 
 @pytest.mark.parametrize("shuffle", ["", "shuffle: true"])
-def test_a_row_that_cannot_be_read_is_an_error_when_it_is_its_turn(shuffle, files, make_layer):
+def test_a_row_that_cannot_be_read_is_an_error_when_it_is_its_turn(shuffle, files, make_layer, batches):
     spoil(files(6, **CHECKED) / "0.h5", 3)
     run = make_layer(hdf5(f"batch_size: 1 {shuffle}"))
     with pytest.raises(DataError, match=r"0\.h5: rows 3 to 3 cannot be read"):
-        for _ in range(6):
-            run.forward()
+        batches(run, 6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 9])

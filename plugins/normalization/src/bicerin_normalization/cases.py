@@ -71,7 +71,7 @@ BATCH_NORM = [
 OVER_THE_BATCH = dict.fromkeys(("batch_sizes", "reshape_down_and_up"), "each row of the batch has a number of its own")
 
 #: A name, the options, and the shape of the operand over a bottom of (2, 3, 4, 5).
-LEARNED = [
+LEARNED: list[tuple[str, str, tuple[int, ...], dict[str, str]]] = [
     ("channels", "", (3,), {}),
     ("rows_and_channels", "axis: 0 num_axes: 2", (2, 3), OVER_THE_BATCH),
     ("pixels", "axis: 2 num_axes: -1", (4, 5), {}),
@@ -81,13 +81,13 @@ LEARNED = [
 ]
 
 #: The same, where the operand is the second bottom.
-GIVEN = [
-    ("channels", "", (3,), {}),
-    ("rows_and_channels", "axis: 0", (2, 3), {}),
-    ("all", "axis: 0", (2, 3, 4, 5), {}),
-    ("pixels", "axis: -2", (4, 5), {}),
-    ("one", "axis: 3", (), {}),
-    ("rows", "axis: 0", (2,), {}),
+GIVEN: list[tuple[str, str, tuple[int, ...]]] = [
+    ("channels", "", (3,)),
+    ("rows_and_channels", "axis: 0", (2, 3)),
+    ("all", "axis: 0", (2, 3, 4, 5)),
+    ("pixels", "axis: -2", (4, 5)),
+    ("one", "axis: 3", ()),
+    ("rows", "axis: 0", (2,)),
 ]
 
 
@@ -111,7 +111,7 @@ SCALE = [
         layer_case(
             f"given_{name}", f'type: "Scale" scale_param {{ {options} }}', [uniform(2, 3, 4, 5), uniform(*shape)]
         )
-        for name, options, shape, _ in GIVEN
+        for name, options, shape in GIVEN
     ],
     *[
         layer_case(
@@ -121,7 +121,7 @@ SCALE = [
             parameters=[operand(shape, 2)],
             without=OVER_THE_BATCH if "axis: 0" in options else {},
         )
-        for name, options, shape, _ in GIVEN
+        for name, options, shape in GIVEN
     ],
 ]
 
@@ -138,7 +138,7 @@ BIAS = [
     ],
     *[
         layer_case(f"given_{name}", f'type: "Bias" bias_param {{ {options} }}', [uniform(2, 3, 4, 5), uniform(*shape)])
-        for name, options, shape, _ in GIVEN
+        for name, options, shape in GIVEN
     ],
 ]
 
