@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import caffe
+from bicerin_caffe import settings
 
 SIMPLE = """
 name: "simple" force_backward: true
@@ -39,6 +40,16 @@ net: "{net}" test_iter: 10 test_interval: 10 base_lr: 0.01 momentum: 0.9 weight_
 lr_policy: "inv" gamma: 0.0001 power: 0.75 display: 100 max_iter: 100 snapshot_after_train: false
 snapshot_prefix: "{prefix}" {more}
 """
+
+
+@pytest.fixture(autouse=True)
+def _on_the_device(device: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With `--device`, every net that pycaffe makes is made there, as after `set_mode_gpu()`."""
+    if device != "cpu":
+        monkeypatch.setattr(settings, "gpu_or_cpu", lambda device_id: device)
+        caffe.set_mode_gpu()
+    yield
+    caffe.set_mode_cpu()
 
 
 @pytest.fixture

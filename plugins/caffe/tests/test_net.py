@@ -247,10 +247,9 @@ def test_reshape_reaches_the_outputs_with_and_without_running(affine: Any) -> No
 def test_clear_param_diffs(net: Any) -> None:
     net.forward()
     net.backward()
-    diff = net.params["conv"][0].diff
-    assert np.abs(diff).max() > 0
+    assert np.abs(net.params["conv"][0].diff).max() > 0
     net.clear_param_diffs()
-    assert (diff == 0).all()
+    assert (net.params["conv"][0].diff == 0).all()
 
 
 def test_callbacks_get_the_index_of_the_layer(net: Any) -> None:

@@ -17,6 +17,11 @@ from bicerin.errors import DeviceError
 from bicerin_caffe import settings
 
 
+@pytest.fixture
+def _on_the_device() -> None:
+    """Here the mode itself is tested."""
+
+
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "_settings", settings._Settings())

@@ -5,6 +5,7 @@ A net is bound to the device that is set when it is made.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import weakref
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ class _Settings:
 
 
 _settings = _Settings()
-_nets: weakref.WeakSet[Any] = weakref.WeakSet()
+#: The nets there are, each with its number.
+_nets: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+_numbers = itertools.count()
 
 
 def set_mode_cpu() -> None:
@@ -71,22 +74,28 @@ def _warn_of_missing_gpu(reason: str) -> None:
 
 def set_random_seed(seed: int) -> None:
     """Let all randomness follow from this seed: that of the nets there are, and of those that are made later."""
-    _settings.seeds = np.random.SeedSequence(int(seed) % 2**64)
-    for net in list(_nets):
-        net.seed(next_seed())
+    entropy = int(seed) % 2**64
+    _settings.seeds = np.random.SeedSequence(entropy)
+    for net, number in list(_nets.items()):
+        # By the net's own number: which others are still there is the garbage collector's affair.
+        net.seed(_seed_of(np.random.SeedSequence(entropy, spawn_key=(0, number))))
 
 
 def next_seed() -> int | None:
     """The seed of the next net or solver; None where none was set."""
     if _settings.seeds is None:
         return None
+    return _seed_of(_settings.seeds.spawn(1)[0])
+
+
+def _seed_of(sequence: np.random.SeedSequence) -> int:
     # A solver's random_seed is an int64, and negative ones mean none.
-    return int(_settings.seeds.spawn(1)[0].generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def follow_seed(net: Any) -> None:
     """Let a net be among those that `set_random_seed` seeds anew."""
-    _nets.add(net)
+    _nets.setdefault(net, next(_numbers))
 
 
 def solver_count() -> int:
