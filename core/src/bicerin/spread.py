@@ -24,10 +24,10 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic as numba_intrinsic
 from numba.np.ufunc.parallel import _launch_threads
 
-#: How often a waiting thread looks for work before it goes to sleep, unless the user has said how threads wait: for about
-#: as long as it takes to wake it, some 70 microseconds. Kernels follow on each other faster, so that threads stay awake
-#: through a pass; and where other processes keep the processors busy, little is lost. (Threads that only spin are several
-#: times slower there; threads that only sleep cost LeNet a third of its time.)
+#: How often a waiting thread looks for work before it goes to sleep, unless the user has said how threads wait: for
+#: about as long as it takes to wake it, some 70 microseconds. Kernels follow on each other faster, so that threads stay
+#: awake through a pass; and where other processes keep the processors busy, little is lost. (Threads that only spin are
+#: several times slower there; threads that only sleep cost LeNet a third of its time.)
 SPINS = 5000
 
 
@@ -48,6 +48,8 @@ _start_threads()
 #: Typed as unknown, since who calls an intrinsic does not pass its first argument.
 intrinsic: Any = numba_intrinsic
 
+#: Into how many shares for each thread many small units are gathered, since taking one takes a tenth of a microsecond.
+SHARES = 32
 #: Elements that one thread is done with before another has started.
 SMALL = 1 << 14
 
@@ -73,10 +75,14 @@ def spread(typing: Any, body: Any, units: Any, workers: Any, arguments: Any) -> 
         _, count, threads, packed = args
         intp = count.type
         zero = ir.Constant(intp, 0)
-        count, threads = (_clip(builder, value) for value in (count, threads))
-        # What the threads share: the next unit, the number of units, whether one failed, the arguments.
-        shared = cgutils.alloca_once(builder, ir.LiteralStructType([intp, intp, intp, packed.type]))
-        for index, value in enumerate((zero, count, zero, packed)):
+        count = _at_least(builder, count, 0)
+        packed = _borrowed(context, builder, arguments, packed)
+        shares = _at_least(builder, builder.mul(threads, ir.Constant(intp, SHARES)), 1)
+        grain = _at_least(builder, builder.sdiv(count, shares), 1)
+        # What the threads share: the next unit, the number of units, whether one failed, the units to take at a time,
+        # the arguments.
+        shared = cgutils.alloca_once(builder, ir.LiteralStructType([intp, intp, intp, intp, packed.type]))
+        for index, value in enumerate((zero, count, zero, grain, packed)):
             builder.store(value, cgutils.gep_inbounds(builder, shared, 0, index))
         context.add_linking_libs([compiled.library])
         run = _take_units(context, builder.module, compiled, shared.type, arguments)
@@ -95,6 +101,19 @@ def spread(typing: Any, body: Any, units: Any, workers: Any, arguments: Any) -> 
     return types.void(body, number, number, arguments), generate
 
 
+def _borrowed(context: Any, builder: Any, arguments: Any, packed: Any) -> Any:
+    """The tuple with its arrays as views that count no references: threads would contend for the counters."""
+    values = []
+    for kind, value in zip(arguments.types, cgutils.unpack_tuple(builder, packed, arguments.count), strict=True):
+        if isinstance(kind, types.Array):
+            array = context.make_array(kind)(context, builder, value)
+            array.meminfo = ir.Constant(array.meminfo.type, None)
+            array.parent = ir.Constant(array.parent.type, None)
+            value = array._getvalue()
+        values.append(value)
+    return context.make_tuple(builder, arguments, values)
+
+
 def _take_units(context: Any, module: Any, compiled: Any, shared_type: Any, arguments: Any) -> Any:
     """The function that each thread runs, as Numba calls it: it takes units until there are no more."""
     intp = context.get_value_type(types.intp)
@@ -106,20 +125,29 @@ def _take_units(context: Any, module: Any, compiled: Any, shared_type: Any, argu
     # Numba moves the first argument's place by its step for each thread: from 0, by 1, that is the thread's number.
     worker = builder.ptrtoint(builder.load(run.args[0]), intp)
     count = builder.load(cgutils.gep_inbounds(builder, shared, 0, 1))
-    others = cgutils.unpack_tuple(builder, builder.load(cgutils.gep_inbounds(builder, shared, 0, 3)), arguments.count)
+    grain = builder.load(cgutils.gep_inbounds(builder, shared, 0, 3))
+    others = cgutils.unpack_tuple(builder, builder.load(cgutils.gep_inbounds(builder, shared, 0, 4)), arguments.count)
     body = context.declare_function(module, compiled.fndesc)
-    taking, calling, done = (run.append_basic_block(name) for name in ("taking", "calling", "done"))
+    fndesc = compiled.fndesc
+    next_unit = cgutils.gep_inbounds(builder, shared, 0, 0)
+    taking, running, calling, done = (run.append_basic_block(name) for name in ("taking", "running", "calling", "done"))
+    place = cgutils.alloca_once(builder, intp)
     builder.branch(taking)
     builder.position_at_end(taking)
-    next_unit = cgutils.gep_inbounds(builder, shared, 0, 0)
-    unit = builder.atomic_rmw("add", next_unit, ir.Constant(intp, 1), "monotonic")
-    builder.cbranch(builder.icmp_signed("<", unit, count), calling, done)
+    first = builder.atomic_rmw("add", next_unit, grain, "monotonic")
+    beyond = builder.add(first, grain)
+    last = builder.select(builder.icmp_signed("<", beyond, count), beyond, count)
+    builder.store(first, place)
+    builder.cbranch(builder.icmp_signed("<", first, count), running, done)
+    builder.position_at_end(running)
+    unit = builder.load(place)
+    builder.cbranch(builder.icmp_signed("<", unit, last), calling, taking)
     builder.position_at_end(calling)
-    fndesc = compiled.fndesc
     status, _ = context.call_conv.call_function(builder, body, fndesc.restype, fndesc.argtypes, [unit, worker, *others])
     with cgutils.if_unlikely(builder, status.is_error):
         builder.store(ir.Constant(intp, 1), cgutils.gep_inbounds(builder, shared, 0, 2))
-    builder.branch(taking)
+    builder.store(builder.add(unit, ir.Constant(intp, 1)), place)
+    builder.branch(running)
     builder.position_at_end(done)
     builder.ret_void()
     return run
@@ -146,9 +174,9 @@ def _null(intp: Any) -> Any:
     return ir.Constant(intp.as_pointer(), None)
 
 
-def _clip(builder: Any, value: Any) -> Any:
-    zero = ir.Constant(value.type, 0)
-    return builder.select(builder.icmp_signed("<", value, zero), zero, value)
+def _at_least(builder: Any, value: Any, least: int) -> Any:
+    bound = ir.Constant(value.type, least)
+    return builder.select(builder.icmp_signed(">", value, bound), value, bound)
 
 
 @intrinsic
