@@ -66,4 +66,6 @@ class DummyDataLayer(Layer):
             if filler.type != "constant":
                 fill(blob, filler, self.context.random)
 
-    forward_gpu = forward_cpu
+    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """As on the host; a filler draws where the blob is."""
+        self.forward_cpu(bottom, top)
