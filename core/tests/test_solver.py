@@ -288,6 +288,18 @@ class TestTraining:
         made.step(1)
         assert [blob.data.tolist() for blob in other.learnable_params] == weights(made)
 
+    @pytest.mark.parametrize("more", ["", "clip_gradients: 1", "regularization_type: 'L1' weight_decay: 1"])
+    def test_a_run_that_diverges_is_told_by_its_numbers_alone(
+        self, more: str, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        made = fill(solver(f"{TESTED} debug_info: true display: 1 {more}"))
+        for net in (made.net, *made.test_nets):
+            net.blobs["data"].data[...] = 3e38
+        with caplog.at_level(logging.INFO):
+            made.solve()
+        assert any(re.search("loss = (nan|inf)", line) for line in lines(caplog))
+        assert not recwarn.list
+
 
 class TestLog:
     def test_the_lines_are_caffes(self, caplog: pytest.LogCaptureFixture) -> None:

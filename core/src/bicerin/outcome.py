@@ -73,8 +73,9 @@ class Outcome:
     def add(self) -> None:
         """Take the outputs of the pass that the net has just run."""
         self._passes += 1
-        for name, output in self._sums.items():
-            output.add(self._net.blobs[name].cpu_data)
+        with np.errstate(all="ignore"):  # a net that diverged has infinite outputs
+            for name, output in self._sums.items():
+                output.add(self._net.blobs[name].cpu_data)
 
     def results(self) -> dict[str, np.ndarray]:
         """Output name -> what it comes to; nothing without a pass."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from bicerin.cli.options import device_option, log_json_option, net_options, verbosity_options, write_json_log
 from bicerin.cli.progress import training_bar
@@ -71,9 +70,7 @@ def train(
     )
     if resume:
         built.restore(resume)
-    # The summary warns of a loss that diverges; NumPy's warnings would only point at lines of ours.
-    silence = np.errstate(over="ignore", invalid="ignore")
-    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect), silence:
+    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect):
         built.solve()
 
 

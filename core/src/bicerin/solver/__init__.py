@@ -1,4 +1,4 @@
-"""Solvers: training (`solver`), its nets (`nets`), learning rates, update rules (a file each), and `snapshot`."""
+"""Solvers: training (`solver`), its nets, learning rates, update rules (a file each), snapshots, and what is said."""
 
 from bicerin.solver.solver import Solver
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bicerin.errors import SolverError
-from bicerin.solver.solver import Solver, Step
+from bicerin.solver.solver import Solver
+from bicerin.solver.step import Step
 
 
 class AdaGradSolver(Solver):

@@ -6,7 +6,8 @@ from dataclasses import replace
 from math import sqrt
 
 from bicerin.errors import SolverError
-from bicerin.solver.solver import Solver, Step
+from bicerin.solver.solver import Solver
+from bicerin.solver.step import Step
 
 
 class AdamSolver(Solver):

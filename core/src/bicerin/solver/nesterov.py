@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bicerin.solver.solver import Solver, Step
+from bicerin.solver.solver import Solver
+from bicerin.solver.step import Step
 
 
 class NesterovSolver(Solver):

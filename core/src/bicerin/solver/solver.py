@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from math import sqrt
 from os import PathLike
@@ -32,33 +29,14 @@ from bicerin.outcome import Outcome
 from bicerin.registry import solvers
 from bicerin.schema import read_net, read_solver
 from bicerin.solver import debug_info
+from bicerin.solver.display import Display
 from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy
 from bicerin.solver.nets import NetSources
 from bicerin.solver.snapshot import SolverState, read_state, write_state
+from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
+from bicerin.solver.step import Step
 
 _log = logging.getLogger("bicerin.solver")
-
-
-@dataclass(frozen=True)
-class Step:
-    """What an update rule gets of one learnable blob: arrays of the device, shape `(count,)`, and scalars.
-
-    Attributes:
-        data, diff: the blob's; the rule writes the update into `diff` and subtracts it from `data`.
-        history: as many arrays as the solver's `histories`, zeros at first.
-        terms: `scale, l2, l1, rate`: the gradient is scale * diff + l2 * data + l1 * sign(data).
-        scalar: makes a number of the arrays' dtype.
-    """
-
-    data: Any
-    diff: Any
-    history: tuple[Any, ...]
-    terms: tuple[Any, ...]
-    scalar: Callable[[float], Any]
-
-    def run(self, rule: Callable[..., None], *constants: float) -> None:
-        """Call a rule of `update_rules` or `update_kernels` with the arrays, the terms and its own constants."""
-        rule(self.data, self.diff, *self.history, *self.terms, *map(self.scalar, constants))
 
 
 class Solver(ABC):
@@ -173,7 +151,7 @@ class Solver(ABC):
         self._snapshot_requested = False
         self._snapshot_iteration = -1
         self._test_states: list[dict[str, Any]] | None = None
-        self._displayed = (time.perf_counter(), 0)
+        self._display = Display(self.param)
 
     # What an update rule implements
 
@@ -201,7 +179,7 @@ class Solver(ABC):
         if param.weight_decay and param.regularization_type not in ("L1", "L2"):
             raise SolverError(f'Unknown regularization type: {param.regularization_type}; it is "L1" or "L2".')
         if param.snapshot > 0:
-            self._check_snapshot_prefix()
+            SnapshotFiles(param, self._directory).check()
 
     @cached_property
     def rules(self) -> Any:
@@ -250,7 +228,7 @@ class Solver(ABC):
     @contextlib.contextmanager
     def _run(self) -> Iterator[None]:
         self.stopped = False
-        self._displayed = (time.perf_counter(), self.iteration)
+        self._display.start(self.iteration)
         hook = plugins().hook
         hook.bicerin_solver_start(solver=self)
         try:
@@ -274,7 +252,7 @@ class Solver(ABC):
             loss = self._forward_backward(debug=display and self.param.debug_info)
             self._losses.append(loss)
             if display:
-                self._display()
+                self._display.progress(self.net, self.iteration, self.loss)
             for _, on_gradients_ready in self._callbacks:
                 on_gradients_ready()
             self.apply_update()
@@ -320,7 +298,8 @@ class Solver(ABC):
                 tuple(map(scalar, (scale, l2, l1, rate * lr_mult))),
                 scalar,
             )
-            with self.device.current():
+            # Gradients may be infinite or NaN; the loss says so.
+            with self.device.current(), np.errstate(all="ignore"):
                 self.update(step)
         self.iteration += 1
 
@@ -346,7 +325,8 @@ class Solver(ABC):
     def _sum_of_squares(self, arrays: Sequence[Any]) -> float:
         """Of all elements; one number is read from a device."""
         if self.device.is_host or not arrays:
-            return sum(float(array @ array) for array in arrays)
+            with np.errstate(all="ignore"):
+                return sum(float(array @ array) for array in arrays)
         with self.device.current():
             return self.device.read_number(sum(array @ array for array in arrays))
 
@@ -370,23 +350,6 @@ class Solver(ABC):
     def history(self) -> list[Blob]:
         """The history blobs in the order of Caffe's snapshots: the first of every learnable blob, then the second."""
         return self._history
-
-    def _display(self) -> None:
-        now = time.perf_counter()
-        since, iteration = self._displayed
-        elapsed = now - since
-        per_second = (self.iteration - iteration) / (elapsed or 1)
-        _log.info(
-            "Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
-            self.iteration,
-            per_second,
-            elapsed,
-            self.param.display,
-            self.loss,
-        )
-        self._displayed = (now, self.iteration)
-        results = {name: self.net.blobs[name].cpu_data for name in self.net.outputs}
-        _log_outputs("Train", self.net, results)
 
     # Testing
 
@@ -429,7 +392,7 @@ class Solver(ABC):
         if self.param.test_compute_loss and passes:
             _log.info("Test loss: %g", loss / passes)
         summed = outcome.results()
-        _log_outputs("Test", net, summed)
+        self._display.outputs("Test", net, summed)
         results = {name: float(value.reshape(())) if value.size == 1 else value for name, value in summed.items()}
         plugins().hook.bicerin_test_result(solver=self, net_index=index, results=results)
         return results
@@ -471,10 +434,8 @@ class Solver(ABC):
         Raises:
             SnapshotError: there is no prefix, or a file cannot be written.
         """
-        hdf5 = self.param.snapshot_format == self.param.HDF5
-        suffix = ".h5" if hdf5 else ""
-        model = self._snapshot_path(f".caffemodel{suffix}")
-        path = self._snapshot_path(f".solverstate{suffix}")
+        files = SnapshotFiles(self.param, self._directory)
+        model, path = files.of(self.iteration)
         tests = self._test_states if self._test_states is not None else [net.state() for net in self.test_nets]
         state = SolverState(
             self.iteration,
@@ -489,7 +450,7 @@ class Solver(ABC):
                 "test_nets": tests,
             },
         )
-        kind = "HDF5" if hdf5 else "binary proto"
+        kind = "HDF5" if files.hdf5 else "binary proto"
         try:
             _log.info("Snapshotting to %s file %s", kind, model)
             self.net.save(model, write_diff=self.param.snapshot_diff)
@@ -515,7 +476,7 @@ class Solver(ABC):
         _log.info("Restoring previous solver status from %s", path)
         self._check_state(state, path)
         if state.learned_net:
-            self.net.load_weights(_learned_net(state.learned_net, path))
+            self.net.load_weights(weights_of_state(state.learned_net, path))
         for blob, array in zip(self._history, state.history, strict=True):
             blob.data.reshape(-1)[...] = array.reshape(-1)
         self.iteration = state.iteration
@@ -561,31 +522,6 @@ class Solver(ABC):
             return
         self.snapshot()
 
-    def _snapshot_path(self, suffix: str) -> Path:
-        prefix = self._prefix()
-        return prefix.with_name(f"{prefix.name}_iter_{self.iteration}{suffix}")
-
-    def _prefix(self) -> Path:
-        prefix = self.param.snapshot_prefix
-        if not prefix:
-            raise SnapshotError("In solver params, snapshot is specified but snapshot_prefix is not.")
-        path = Path(prefix)
-        if not path.is_absolute() and self._directory is not None and not path.parent.is_dir():
-            beside = self._directory / path
-            if beside.parent.is_dir():
-                return beside
-        return path
-
-    def _check_snapshot_prefix(self) -> None:
-        try:
-            with tempfile.TemporaryFile(dir=self._prefix().parent):
-                pass
-        except OSError as error:
-            raise SnapshotError(
-                f"Cannot write to snapshot prefix '{self.param.snapshot_prefix}'. "
-                f"Make sure that the directory exists and is writable: {error.strerror}."
-            ) from error
-
     # From the source
 
     def _own_device(self) -> str:
@@ -601,24 +537,3 @@ def _paths(weights: Any) -> list[Path]:
     if weights is None:
         return []
     return [Path(weights)] if isinstance(weights, (str, PathLike)) else [Path(path) for path in weights]
-
-
-def _learned_net(name: str, state: Path) -> Path:
-    """The weights of a state: beside it, since both may have been moved, or at the path that it names."""
-    for path in (state.parent / Path(name).name, Path(name)):
-        if path.is_file():
-            return path
-    raise SnapshotError(
-        f"{state}: its weights are missing: neither {state.parent / Path(name).name} nor {name} exists."
-    )
-
-
-def _log_outputs(kind: str, net: Net, results: Mapping[str, np.ndarray]) -> None:
-    """One line a number, in Caffe's words, which log parsers know."""
-    number = 0
-    for name, values in results.items():
-        weight = net.loss_weight(name)
-        for value in values.reshape(-1).tolist():
-            loss = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
-            _log.info("    %s net output #%d: %s = %g%s", kind, number, name, value, loss)
-            number += 1

@@ -1,0 +1,72 @@
+"""Where a solver's snapshots lie."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bicerin.errors import SnapshotError
+
+
+class SnapshotFiles:
+    """The files of snapshots: `<snapshot_prefix>_iter_<iteration>.caffemodel` and `.solverstate`, both `.h5` for HDF5.
+
+    Args:
+        param: the SolverParameter.
+        directory: of its file. A prefix whose folder is not there is looked for beside that.
+    """
+
+    def __init__(self, param: Any, directory: Path | None) -> None:
+        self._param = param
+        self._directory = directory
+
+    @property
+    def hdf5(self) -> bool:
+        return bool(self._param.snapshot_format == self._param.HDF5)
+
+    def of(self, iteration: int) -> tuple[Path, Path]:
+        """The weights and the state.
+
+        Raises:
+            SnapshotError: there is no prefix.
+        """
+        prefix, ending = self._prefix(), ".h5" if self.hdf5 else ""
+        name = f"{prefix.name}_iter_{iteration}"
+        return prefix.with_name(f"{name}.caffemodel{ending}"), prefix.with_name(f"{name}.solverstate{ending}")
+
+    def check(self) -> None:
+        """Raise a `SnapshotError` unless files can be written there."""
+        try:
+            with tempfile.TemporaryFile(dir=self._prefix().parent):
+                pass
+        except OSError as error:
+            raise SnapshotError(
+                f"Cannot write to snapshot prefix '{self._param.snapshot_prefix}'. "
+                f"Make sure that the directory exists and is writable: {error.strerror}."
+            ) from error
+
+    def _prefix(self) -> Path:
+        prefix = self._param.snapshot_prefix
+        if not prefix:
+            raise SnapshotError("In solver params, snapshot is specified but snapshot_prefix is not.")
+        path = Path(prefix)
+        if not path.is_absolute() and self._directory is not None and not path.parent.is_dir():
+            beside = self._directory / path
+            if beside.parent.is_dir():
+                return beside
+        return path
+
+
+def weights_of_state(named: str, state: Path) -> Path:
+    """The weights that a state names: beside it, since both may have been moved, or at the path that it names.
+
+    Raises:
+        SnapshotError: neither is there.
+    """
+    for path in (state.parent / Path(named).name, Path(named)):
+        if path.is_file():
+            return path
+    raise SnapshotError(
+        f"{state}: its weights are missing: neither {state.parent / Path(named).name} nor {named} exists."
+    )
