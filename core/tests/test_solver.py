@@ -300,6 +300,19 @@ class TestTraining:
         assert any(re.search("loss = (nan|inf)", line) for line in lines(caplog))
         assert not recwarn.list
 
+    def test_of_several_solvers_one_tests_snapshots_and_speaks(self, caplog: pytest.LogCaptureFixture) -> None:
+        text = TESTED + "display: 2 snapshot: 2"
+        root, other = (fill(solver(text, rank=rank, replicas=2)) for rank in (0, 1))
+        assert (root.is_root, other.is_root) == (True, False)
+        assert [layer.context.rank for layer in (root.net.layers[0], other.net.layers[0])] == [0, 1]
+        assert (len(root.test_nets), len(other.test_nets)) == (1, 0)
+        assert weights(root) != weights(other), "each draws from a seed of its own"
+        with caplog.at_level(logging.INFO):
+            other.solve()
+        assert not any("Iteration" in line for line in lines(caplog)) and not list(Path().glob("run*"))
+        with pytest.raises(NetError, match=r"rank 2 is not one of 2 replica\(s\)"):
+            solver(rank=2, replicas=2)
+
 
 class TestLog:
     def test_the_lines_are_caffes(self, caplog: pytest.LogCaptureFixture) -> None:

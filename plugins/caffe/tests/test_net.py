@@ -64,7 +64,7 @@ def test_the_older_form_is_deprecated(net: Any, net_file: str, tmp_path: Path, c
 
 
 def test_a_file_that_is_not_there_is_named(net_file: str) -> None:
-    with pytest.raises(RuntimeError, match="Could not open file missing.prototxt"):
+    with pytest.raises(RuntimeError, match=r"Could not open file missing\.prototxt"):
         caffe.Net("missing.prototxt", caffe.TEST)
     for call in (lambda: caffe.Net(net_file, "missing", caffe.TEST), lambda: caffe.Net(net_file, 0, weights="missing")):
         with pytest.raises(RuntimeError, match="Could not open file missing"):

@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -104,6 +106,45 @@ def test_solvers_that_train_together() -> None:
     caffe.set_solver_rank(2)
     caffe.set_multiprocess(True)
     assert (caffe.solver_count(), caffe.solver_rank()) == (4, 2)
+
+
+SHARED = """
+layer { type: "HDF5Data" name: "data" top: "data" hdf5_data_param { source: "%s" batch_size: 2 } }
+layer { type: "InnerProduct" name: "ip" bottom: "data" top: "ip" inner_product_param { num_output: 1 } }
+layer { type: "Reduction" name: "loss" bottom: "ip" top: "loss" loss_weight: 1 }
+"""
+
+
+def test_solvers_that_train_together_share_the_records_and_may_add_up_their_gradients(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As processes do with a library of their own: here they run in turns, and the rest is a callback."""
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("rows.h5", "w") as file:
+        file["data"] = np.arange(8.0).reshape(8, 1)
+    net = write("net.prototxt", SHARED % write("list.txt", "rows.h5"))
+    common = f'net: "{net}" base_lr: 1 lr_policy: "fixed" snapshot_prefix: "run" max_iter: 1'
+    solver_file = write("solver.prototxt", f"{common} test_iter: 1 test_interval: 1 test_initialization: false")
+    caffe.set_solver_count(2)
+    solvers = []
+    for rank in (0, 1):
+        caffe.set_solver_rank(rank)
+        solvers.append(caffe.SGDSolver(solver_file))
+    sums = [np.zeros(()), np.zeros(())]
+
+    def average(rank: int) -> None:
+        (gradient, _) = solvers[rank].net.params["ip"]
+        sums[rank] = gradient.diff.copy()
+        if rank:
+            gradient.diff[...] = sum(sums) / 2
+
+    for rank, solver in enumerate(solvers):
+        solver.add_callback(lambda: None, lambda rank=rank: average(rank))
+        solver.solve()
+    assert [solver.net.blobs["data"].data.ravel().tolist() for solver in solvers] == [[0, 2], [1, 3]]
+    assert solvers[1].net.params["ip"][0].data.item() == -(0 + 2 + 1 + 3) / 2
+    assert [len(solver.test_nets) for solver in solvers] == [1, 0]
+    assert sorted(path.name for path in tmp_path.glob("run*")) == ["run_iter_1.caffemodel", "run_iter_1.solverstate"]
 
 
 def test_there_is_no_nccl() -> None:

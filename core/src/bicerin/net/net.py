@@ -48,6 +48,7 @@ class Net:
         layer_providers: layer type -> distribution, where several installed ones bring the type.
         strict_device: make it an error that a layer has no implementation for the device.
         skip_bad_records: let data layers replace records that they cannot read.
+        rank, replicas: which one this net is of several that train together, each on records of its own.
         root_net: a net of the same layers on the same device. Those whose `share_in_parallel` is true are not made
             anew: this net runs the root's own instances.
         optimize: for nets that only compute their outputs, in phase TEST: blobs that nobody reads share memory, and
@@ -82,6 +83,8 @@ class Net:
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
         skip_bad_records: bool = False,
+        rank: int = 0,
+        replicas: int = 1,
         root_net: Net | None = None,
         optimize: bool = False,
         keep: Sequence[str] = (),
@@ -93,6 +96,8 @@ class Net:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise NetError(f"dtype {self.dtype} is not supported: blobs are float32 or float64.")
+        if not 0 <= rank < replicas:
+            raise NetError(f"rank {rank} is not one of {replicas} replica(s), which count from 0.")
         self.device = get_device(device)
         self.directory: Path | None = document.path.parent if document.path is not None else None
         self.before_forward: list[Callable[[int], None]] = []
@@ -119,6 +124,8 @@ class Net:
             net_name=self.name,
             strict_device=strict_device,
             skip_bad_records=skip_bad_records,
+            rank=rank,
+            replicas=replicas,
         )
         self._build(definitions, locations, context, np.random.SeedSequence(seed))
         self._optimized = optimize

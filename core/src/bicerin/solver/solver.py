@@ -50,11 +50,14 @@ class Solver(ABC):
         dtype: of all blobs.
         weights: `.caffemodel` or HDF5 files to start from, besides those in the source's `weights`.
         layer_providers, strict_device, skip_bad_records: for the nets; see `Net`.
+        rank, replicas: which one this solver is of several that train together, for instance in a process each, and
+            add up their gradients in an `add_callback`. Only the one of rank 0 tests, snapshots and says how it goes.
 
     Attributes:
         param: the `SolverParameter`.
         net, test_nets: the nets; a test net takes its weights from `net` whenever it is tested.
         iteration: the number of updates done.
+        is_root: whether it is the one of rank 0.
         stopped: whether the last `step` or `solve` ended because `request_stop` was called.
 
     Raises:
@@ -92,6 +95,8 @@ class Solver(ABC):
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
         skip_bad_records: bool = False,
+        rank: int = 0,
+        replicas: int = 1,
     ) -> None:
         document = self._document
         self.param = document.message
@@ -120,11 +125,12 @@ class Solver(ABC):
             "strict_device": strict_device,
             "skip_bad_records": skip_bad_records,
         }
-        seed = self.param.random_seed if self.param.random_seed >= 0 else None
+        self.is_root = rank == 0
+        seed = self.param.random_seed + rank if self.param.random_seed >= 0 else None
         _log.info("Creating training net from %s", train_net.name)
-        self.net = Net(train_net, seed=seed, **options)
+        self.net = Net(train_net, seed=seed, rank=rank, replicas=replicas, **options)
         self.test_nets: list[Net] = []
-        for index, test_net in enumerate(test_nets):
+        for index, test_net in enumerate(test_nets if self.is_root else ()):
             _log.info("Creating test net (#%d) specified by %s", index, test_net.name)
             self.test_nets.append(Net(test_net, seed=None if seed is None else seed + 1 + index, **options))
         if self.param.debug_info:
@@ -268,7 +274,8 @@ class Solver(ABC):
                 return
 
     def _due(self, interval: int) -> bool:
-        return interval > 0 and self.iteration % interval == 0
+        """Whether what the solver of rank 0 does every so many iterations is due."""
+        return self.is_root and interval > 0 and self.iteration % interval == 0
 
     def _forward_backward(self, debug: bool) -> float:
         """The loss of one iteration; the gradients are added up over `iter_size` passes."""
@@ -513,7 +520,7 @@ class Solver(ABC):
                 )
 
     def _snapshot_after_training(self) -> None:
-        if not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:
+        if not self.is_root or not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:
             return
         if self._due(self.param.snapshot):
             return

@@ -65,9 +65,9 @@ class Net:
                 phase,
             )
             phase, level, weights = level, 0, phase
-        for path in filter(None, (network_file, weights)):
+        for path in [network_file] if weights is None else [network_file, weights]:
             if not os.path.exists(path):
-                raise NetError(f"Could not open file {os.fspath(path)} (looked from {os.getcwd()})")
+                raise NetError(f"Could not open file {path} (looked from {os.getcwd()})")
         core = bicerin.Net(
             Path(network_file),
             phase,
@@ -76,6 +76,7 @@ class Net:
             level=level or 0,
             stages=stages,
             seed=settings.next_seed(),
+            **settings.place(),
         )
         self._adopt(core)
 

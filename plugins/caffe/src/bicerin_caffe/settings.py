@@ -98,12 +98,18 @@ def follow_seed(net: Any) -> None:
     _nets.setdefault(net, next(_numbers))
 
 
+def place() -> dict[str, int]:
+    """Where a net or solver that is made now stands among those that train together."""
+    return {"rank": _settings.solver_rank, "replicas": max(_settings.solver_count, _settings.solver_rank + 1)}
+
+
 def solver_count() -> int:
     """How many solvers train together."""
     return _settings.solver_count
 
 
 def set_solver_count(count: int) -> None:
+    """Let the data layers of the nets that are made from now on leave records to so many solvers."""
     _settings.solver_count = int(count)
 
 
@@ -113,6 +119,7 @@ def solver_rank() -> int:
 
 
 def set_solver_rank(rank: int) -> None:
+    """Which of them; 0 is the one that tests and snapshots. What brings the gradients together is a callback."""
     _settings.solver_rank = int(rank)
 
 
