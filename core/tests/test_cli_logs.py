@@ -21,6 +21,7 @@ from bicerin.cli.signals import signals_obeyed
 from bicerin.cli.training_log import read_log
 from bicerin.errors import BicerinError
 from bicerin.hooks import plugins
+from bicerin.schema import schema
 
 
 def run(*arguments: object) -> Result:
@@ -53,7 +54,7 @@ class TestMessages:
 def fake_solver(**values: Any) -> Any:
     data = SimpleNamespace(type="Data", blobs=[])
     net = SimpleNamespace(bottom_names=[[]], layers=[data], tops=lambda index: [np.empty((8, 3))])
-    param = SimpleNamespace(iter_size=2, max_iter=10)
+    param = schema().SolverParameter(iter_size=2, max_iter=10)
     return SimpleNamespace(net=net, param=param, iteration=0, learning_rate=0.5, loss=0.0, **values)
 
 
