@@ -44,7 +44,15 @@ def windows(window: Window, shape: tuple[int, ...], pooled: tuple[int, int]):
         yield y, x, rows, columns, area
 
 
-@pytest.mark.parametrize("pool", [kernels.masked_max_pool, kernels.masked_max_pool_one_by_one,
+def flat_masked(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
+    kernels.flat_max_pool(bottom, top, mask, window)
+
+
+def flat(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
+    kernels.flat_max_pool(bottom, top, np.empty((0, 0, 0), np.int32), window)
+
+
+@pytest.mark.parametrize("pool", [kernels.masked_max_pool, kernels.masked_max_pool_one_by_one, flat_masked,
                                   kernels.masked_max_pool_reference])  # fmt: skip
 @settings(max_examples=60, deadline=None)
 @given(geometry=geometries(), seed=st.integers(0, 99))
@@ -63,7 +71,7 @@ def test_max_takes_the_first_greatest(pool, geometry, seed: int) -> None:
                     if bottom[plane, h, w] > best:
                         best, place = bottom[plane, h, w], h * shape[2] + w
             assert (top[plane, y, x], mask[plane, y, x]) == (best, place)
-    for unmasked in (kernels.max_pool, kernels.max_pool_reference):
+    for unmasked in (kernels.max_pool, flat, kernels.max_pool_reference):
         again = np.full_like(top, 9)
         unmasked(bottom, again, *window)
         assert np.array_equal(again, top)

@@ -67,7 +67,10 @@ class PlanePooling:
                 self._masked_max(x, y)
             else:
                 self.mask = np.empty(0, np.int32)
-                kernels.max_pool(x, y, *self.window)
+                if self._is_dense:
+                    kernels.flat_max_pool(x, y, self.mask.reshape(0, 0, 0), self.window)
+                else:
+                    kernels.max_pool(x, y, *self.window)
         elif self.training:
             self.draw(CPU, self.draws)
             kernels.sampled_pool(x, y, _planes(self.mask), _planes(self.draws), *self.window[:4])
@@ -96,10 +99,18 @@ class PlanePooling:
     def _masked_max(self, x: np.ndarray, y: np.ndarray) -> None:
         if self.mask.shape != self.shape:
             self.mask = np.empty(self.shape, np.int32)
-        # Measured: vectors of whole rows pay from about 16 windows a row on.
-        by_rows = self.shape[3] >= 16 and self.window.stride_w <= 2
-        pool = kernels.masked_max_pool if by_rows else kernels.masked_max_pool_one_by_one
-        pool(x, y, _planes(self.mask), *self.window)
+        mask = _planes(self.mask)
+        # Measured: vectors of whole rows pay from about 16 windows a row on, of whole planes for shorter rows.
+        if self._is_dense or (self.window.stride_w == 2 and 4 < self.shape[3] < 16):
+            kernels.flat_max_pool(x, y, mask, self.window)
+        elif self.shape[3] >= 16 and self.window.stride_w <= 2:
+            kernels.masked_max_pool(x, y, mask, *self.window)
+        else:
+            kernels.masked_max_pool_one_by_one(x, y, mask, *self.window)
+
+    @property
+    def _is_dense(self) -> bool:
+        return self.window.stride_h == self.window.stride_w == 1 < self.shape[3]
 
 
 def _planes(array: np.ndarray) -> Any:
