@@ -1,7 +1,7 @@
 """Fillers: the values that weights start from.
 
 A filler is a function `(shape, param, random) -> array of that shape`, found by name through the entry-point group
-`bicerin.fillers`. `param` is a `FillerParameter`, `random` a NumPy `Generator`, and the values are copied to the device.
+`bicerin.fillers`. `param` is a `FillerParameter`, `random` a NumPy `Generator`; a device gets a copy of the values.
 
 A filler that is marked `on_any_device` makes them there: its `random` is a `RandomStream`, with the array module of the
 device in `random.xp`, and draws the same numbers on every device.

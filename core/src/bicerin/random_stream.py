@@ -2,8 +2,8 @@
 
 The bits are those of Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a block of 256
 bits is a function of a key and of the block's number, so that a GPU's threads each make their own, and NumPy makes the
-same ones in C. Call c of a stream is the blocks (1, 0, 0, c), (2, 0, 0, c), ... under the stream's key. Each 64-bit word
-is two numbers of 32 bits, the low half first.
+same ones in C. Call c of a stream is the blocks (1, 0, 0, c), (2, 0, 0, c), ... under the stream's key. Each 64-bit
+word is two numbers of 32 bits, the low half first.
 """
 
 from __future__ import annotations
