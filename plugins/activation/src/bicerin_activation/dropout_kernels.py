@@ -1,8 +1,8 @@
 """The mask of Dropout, made where it is used: a function of the element's index and of the pass's key.
 
 An element's random number is a hash of its index, mixed twice with 32 bits of the key, so the mask needs no memory,
-does not depend on the number of threads, and is the same on every device. It is the device's generator that costs least:
-two multiplications an element, where Philox (`bicerin.random_stream`) takes ten rounds of four.
+does not depend on the number of threads, and is the same on every device. Of generators for devices it costs least: two
+multiplications an element, where Philox (`bicerin.random_stream`) takes ten rounds.
 """
 
 from __future__ import annotations
