@@ -165,8 +165,9 @@ def _report_compilation() -> None:
         def on_start(self, compilation: Any) -> None:
             dispatcher = compilation.data.get("dispatcher")
             name = getattr(dispatcher, "__name__", "a kernel")
-            # Numba compiles pieces of its own for them, whose names say nothing.
-            if not getattr(dispatcher, "__module__", "").startswith("numba."):
+            # Parts, ours and Numba's own, have names that say nothing.
+            is_part = getattr(dispatcher, "targetoptions", {}).get("no_cpython_wrapper")
+            if not is_part and not getattr(dispatcher, "__module__", "").startswith("numba."):
                 _log.info("compiling %s (once; kept on disk)", name)
 
         def on_end(self, compilation: Any) -> None:

@@ -16,9 +16,12 @@ unit takes longer than others, the rest of the threads do more.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from typing import Any
 
+import llvmlite.binding
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic as numba_intrinsic
@@ -41,8 +44,13 @@ def _start_threads() -> None:
     finally:
         if own:
             del os.environ["GOMP_SPINCOUNT"]
+    # Numba's own threads, which it has where there is no OpenMP, end the process when two callers start them at once.
+    _turns[0] = numba.threading_layer() == "workqueue"
+    llvmlite.binding.add_symbol("bicerin_turns", ctypes.addressof(_turns))
 
 
+#: Whether one caller at a time may start the threads, and whether one has; by its place, for compiled code.
+_turns = (ctypes.c_int64 * 2)()
 _start_threads()
 
 #: Typed as unknown, since who calls an intrinsic does not pass its first argument.
@@ -86,13 +94,16 @@ def spread(typing: Any, body: Any, units: Any, workers: Any, arguments: Any) -> 
             builder.store(value, cgutils.gep_inbounds(builder, shared, 0, index))
         context.add_linking_libs([compiled.library])
         run = _take_units(context, builder.module, compiled, shared.type, arguments)
-        least = builder.select(builder.icmp_signed("<", count, threads), count, threads)
-        with builder.if_else(builder.icmp_signed(">", least, ir.Constant(intp, 1))) as (many, one):
-            with many:
-                _start(builder, run, least, builder.bitcast(shared, _BYTES))
-            with one:
-                start = builder.inttoptr(zero, _BYTES)
-                builder.call(run, [_spot(builder, start), _null(intp), _null(intp), builder.bitcast(shared, _BYTES)])
+        least = _least(builder, _least(builder, count, threads), _get_num_threads(builder, intp))
+        given = builder.bitcast(shared, _BYTES)
+        many = builder.icmp_signed(">", least, ir.Constant(intp, 1))
+        with builder.if_else(builder.and_(many, _take_turn(builder))) as (together, alone):
+            with together:
+                _start(builder, run, least, given)
+                _end_turn(builder)
+            with alone:
+                start = _spot(builder, builder.inttoptr(zero, _BYTES))
+                builder.call(run, [start, _null(intp), _null(intp), given])
         failed = builder.load(cgutils.gep_inbounds(builder, shared, 0, 2))
         with cgutils.if_unlikely(builder, builder.icmp_signed("!=", failed, zero)):
             context.call_conv.return_user_exc(builder, MemoryError, ("a kernel ran out of memory",))
@@ -165,6 +176,24 @@ def _start(builder: Any, run: Any, threads: Any, shared: Any) -> None:
     builder.call(parallel_for, [*places, shared, ir.Constant(intp, 0), ir.Constant(intp, 1), threads])
 
 
+def _turn(builder: Any, index: int) -> Any:
+    """The place of one of the two numbers in `_turns`."""
+    kind = ir.ArrayType(ir.IntType(64), len(_turns))
+    turns = builder.module.globals.get("bicerin_turns") or ir.GlobalVariable(builder.module, kind, "bicerin_turns")
+    return builder.gep(turns, [ir.IntType(32)(0), ir.IntType(32)(index)], inbounds=True)
+
+
+def _take_turn(builder: Any) -> Any:
+    """Whether the caller may start the threads now. Where there are no turns, 0 takes the place of 0."""
+    turns = builder.load(_turn(builder, 0))
+    before = builder.atomic_rmw("xchg", _turn(builder, 1), turns, "acquire")
+    return builder.icmp_signed("==", before, ir.IntType(64)(0))
+
+
+def _end_turn(builder: Any) -> None:
+    builder.store_atomic(ir.IntType(64)(0), _turn(builder, 1), "release", 8)
+
+
 def _spot(builder: Any, value: Any) -> Any:
     """A place in memory that holds the value."""
     return cgutils.alloca_once_value(builder, value)
@@ -172,6 +201,17 @@ def _spot(builder: Any, value: Any) -> Any:
 
 def _null(intp: Any) -> Any:
     return ir.Constant(intp.as_pointer(), None)
+
+
+def _get_num_threads(builder: Any, intp: Any) -> Any:
+    """`numba.get_num_threads()`"""
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, ir.FunctionType(intp, []), "get_num_threads"), []
+    )
+
+
+def _least(builder: Any, first: Any, second: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", first, second), first, second)
 
 
 def _at_least(builder: Any, value: Any, least: int) -> Any:
@@ -185,8 +225,7 @@ def num_workers(typing: Any, elements: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         intp = args[0].type
-        everyone = cgutils.get_or_insert_function(builder.module, ir.FunctionType(intp, []), "get_num_threads")
         large = builder.icmp_signed(">=", args[0], ir.Constant(intp, SMALL))
-        return builder.select(large, builder.call(everyone, []), ir.Constant(intp, 1))
+        return builder.select(large, _get_num_threads(builder, intp), ir.Constant(intp, 1))
 
     return types.intp(types.intp), generate
