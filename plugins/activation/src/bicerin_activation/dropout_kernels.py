@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import SMALL, kernel, prange
+from bicerin.kernels import PIECE, kernel, num_workers, part, piece, pieces, spread
 
 # Multipliers of a 32-bit finalizer with low bias (C. Wellons, "Prospecting for hash functions", 2018).
 _FIRST = np.uint32(0x7FEB352D)
@@ -37,14 +37,22 @@ def drop_array(xp: Any, x: Any, key_0: int, key_1: int, threshold: int, scale: A
     xp.multiply(x, scale * mask(xp, x.size, (key_0, key_1), threshold).reshape(x.shape), out=y)
 
 
-@kernel(reference=partial(drop_array, np), parallel=True, serial_below=SMALL)
-def drop(x, key_0, key_1, threshold, scale, y):  # type: ignore[no-untyped-def]
-    """y = x · scale where the mask keeps the element, else 0; `x` and `y` of shape `(count,)`, maybe the same array."""
-    first, second, least = np.uint32(key_0), np.uint32(key_1), np.uint32(threshold)
-    for i in prange(x.size):
+@part
+def drop_piece(unit, worker, x, first, second, least, scale, y):  # type: ignore[no-untyped-def]
+    x, y = piece(x, unit), piece(y, unit)
+    # The element's index is unit * PIECE + i, which is their XOR, since PIECE is a power of two.
+    first ^= np.uint32(unit * PIECE)
+    for i in range(x.size):
         bits = np.uint32(i) ^ first
         # Each product is cut to 32 bits, since Numba's is of 64.
         bits = np.uint32((bits ^ (bits >> _SHIFT_16)) * _FIRST)
         bits = np.uint32((bits ^ (bits >> _SHIFT_15) ^ second) * _SECOND)
         bits ^= bits >> _SHIFT_16
         y[i] = x[i] * scale if bits >= least else x.dtype.type(0)
+
+
+@kernel(reference=partial(drop_array, np))
+def drop(x, key_0, key_1, threshold, scale, y):  # type: ignore[no-untyped-def]
+    """y = x · scale where the mask keeps the element, else 0; `x` and `y` of shape `(count,)`, maybe the same array."""
+    arguments = (x, np.uint32(key_0), np.uint32(key_1), np.uint32(threshold), scale, y)
+    spread(drop_piece, pieces(x), num_workers(x.size), arguments)

@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import SMALL, kernel, prange
+from bicerin.kernels import kernel, num_workers, part, piece, pieces, spread
 
 
 def backward_array(xp: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
     xp.multiply(y_diff, 1 - y * y, out=x_diff)
 
 
-@kernel(reference=partial(backward_array, np), parallel=True, serial_below=SMALL)
-def backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
-    one = y.dtype.type(1)
-    for i in prange(y.size):
+@part
+def backward_piece(unit, worker, y, y_diff, x_diff):  # type: ignore[no-untyped-def]
+    y, y_diff, x_diff, one = piece(y, unit), piece(y_diff, unit), piece(x_diff, unit), y.dtype.type(1)
+    for i in range(y.size):
         x_diff[i] = y_diff[i] * (one - y[i] * y[i])
+
+
+@kernel(reference=partial(backward_array, np))
+def backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
+    spread(backward_piece, pieces(y), num_workers(y.size), (y, y_diff, x_diff))
