@@ -123,3 +123,25 @@ def test_how_threads_wait_is_not_said_to_others() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_numba_was_there_before(started: bool) -> None:
+    """With the threads that it has started, or else with as many as asked for."""
+    before = "import numba, numpy as np\n"
+    if started:
+        before += "numba.njit(parallel=True)(lambda x: x + 1)(np.ones(9))\n"
+    program = before + (
+        "import sys\n"
+        f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "from test_spread import double\n"
+        "x = np.arange(100_000, dtype=np.float32)\n"
+        "y = np.empty_like(x)\n"
+        "double(x, y)\n"
+        "print((y == 2 * x).all(), numba.get_num_threads(), numba.config.NUMBA_DEFAULT_NUM_THREADS)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment["BICERIN_NUM_THREADS"] = "1"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300)
+    equal, threads, default = done.stdout.split() or [done.stderr]
+    assert (equal, threads) == ("True", default if started else "1")

@@ -62,13 +62,22 @@ def workers_for(work: int) -> int:
 numba: Any = None
 prange: Any = range
 if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(num_threads()))
+    _wanted = os.environ.setdefault("NUMBA_NUM_THREADS", str(num_threads()))
     try:
         import numba
     except ImportError:
         _log.info("numba is not installed: NumPy runs in place of the compiled kernels, slower")
     else:
         prange = numba.prange
+        try:
+            numba.config.reload_config()  # somebody may have imported it before
+        except RuntimeError:
+            os.environ["NUMBA_NUM_THREADS"] = str(numba.config.NUMBA_NUM_THREADS)
+            _log.warning(
+                "Numba runs %d threads in this process already, not %s: import bicerin before they are started.",
+                numba.config.NUMBA_NUM_THREADS,
+                _wanted,
+            )
 
 #: A number of elements that one thread is done with before another has started, for `serial_below`.
 SMALL = 1 << 14

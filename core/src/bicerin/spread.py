@@ -25,7 +25,7 @@ import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic as numba_intrinsic
-from numba.np.ufunc.parallel import _launch_threads
+from numba.np.ufunc import parallel
 
 #: How often a waiting thread looks for work before it goes to sleep, unless the user has said how threads wait: for
 #: about as long as it takes to wake it, some 70 microseconds. Kernels follow on each other faster, so that threads stay
@@ -39,8 +39,11 @@ def _start_threads() -> None:
     own = not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ)
     if own:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)  # read once, when the library of threads is loaded
+    if not parallel._is_initialized:
+        config: Any = numba.config
+        parallel.NUM_THREADS = config.NUMBA_NUM_THREADS  # which may have changed since Numba was imported
     try:
-        _launch_threads()
+        parallel._launch_threads()
     finally:
         if own:
             del os.environ["GOMP_SPINCOUNT"]
