@@ -25,5 +25,5 @@ def test_a_layer_that_no_plugin_brings(core_alone: Environment, tmp_path: Path) 
 
 def test_the_layers_of_the_core_pass_the_check(core_alone: Environment) -> None:
     checked = core_alone.bicerin("plugins", "check", "bicerin").stdout
-    assert "with 1 made-up bottom(s) (2, 3, 8, 8) it passes 11 of 11 checks" in checked
+    assert "with 1 made-up bottom(s) (2, 3, 8, 8) it passes 12 of 12 checks" in checked
     assert "0 failed" in checked

@@ -39,7 +39,7 @@ def test_it_passes_its_tests_and_the_check(author: Environment, rendered: Path) 
         author.bicerin("plugins", "proto", "--check", "src/bicerin_soft_gate/soft_gate2d.proto", cwd=rendered)
         checked = author.bicerin("plugins", "check", "bicerin-soft-gate").stdout
         assert "0 failed" in checked
-        assert "10 checks" in checked
+        assert "11 checks" in checked
     finally:
         author.uninstall("bicerin-soft-gate")
 
