@@ -74,9 +74,7 @@ def test_a_plugin_knows_the_fields_of_what_it_requires(
 
 def test_solvers(caplog: pytest.LogCaptureFixture) -> None:
     read_solver('net: "a" base_lr: 1 warmup_iter: 100 plateau_winsize: 5')
-    assert [record.message for record in caplog.records] == [
-        f"<text>: {IGNORED}: warmup_iter (of bicerin-forks)"
-    ]
+    assert [record.message for record in caplog.records] == [f"<text>: {IGNORED}: warmup_iter (of bicerin-forks)"]
 
 
 def test_check_says_it_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
