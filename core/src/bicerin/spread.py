@@ -157,7 +157,9 @@ def _take_units(context: Any, module: Any, compiled: Any, shared_type: Any, argu
     unit = builder.load(place)
     builder.cbranch(builder.icmp_signed("<", unit, last), calling, taking)
     builder.position_at_end(calling)
-    status, _ = context.call_conv.call_function(builder, body, fndesc.restype, fndesc.argtypes, [unit, worker, *others])
+    status, _ = context.call_conv.call_function(
+        builder, body, fndesc.restype, fndesc.argtypes, [unit, worker, *others], attrs=("alwaysinline",)
+    )
     with cgutils.if_unlikely(builder, status.is_error):
         builder.store(ir.Constant(intp, 1), cgutils.gep_inbounds(builder, shared, 0, 2))
     builder.store(builder.add(unit, ir.Constant(intp, 1)), place)
