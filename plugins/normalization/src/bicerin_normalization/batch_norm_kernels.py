@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 
 def batch_norm_reference(
@@ -35,39 +35,84 @@ def normalize_reference(x: np.ndarray, mean: np.ndarray, inverse: np.ndarray, y:
     y *= inverse[:, None]
 
 
-@kernel(reference=batch_norm_reference, parallel=True, fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
+def batch_norm_channel(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    inverse: np.ndarray,
+    eps: float,
+) -> None:
+    num, _, size = x.shape
+    total = 0.0
+    for n in range(num):
+        row = x[n, c]
+        row_sum = x.dtype.type(0)
+        for i in range(row.size):
+            row_sum += row[i]
+        total += row_sum
+    center = x.dtype.type(total / (num * size))
+    total = 0.0
+    for n in range(num):
+        row = x[n, c]
+        row_sum = x.dtype.type(0)
+        for i in range(row.size):
+            row_sum += (row[i] - center) * (row[i] - center)
+        total += row_sum
+    mean[c] = center
+    variance[c] = total / (num * size)
+    inverse[c] = 1 / np.sqrt(variance[c] + eps)
+    factor = inverse[c]
+    for n in range(num):
+        row, out = x[n, c], y[n, c]
+        for i in range(row.size):
+            out[i] = (row[i] - center) * factor
+
+
+@kernel(reference=batch_norm_reference)
 def batch_norm(
     x: np.ndarray, y: np.ndarray, mean: np.ndarray, variance: np.ndarray, inverse: np.ndarray, eps: float
 ) -> None:
     """mean and variance of each channel, inverse = 1 / sqrt(variance + eps), y = (x - mean) * inverse; y may be x."""
-    num, channels, size = x.shape
-    for c in prange(channels):
-        total = 0.0
-        for n in range(num):
-            row = x[n, c]
-            part = x.dtype.type(0)
-            for i in range(size):
-                part += row[i]
-            total += part
-        center = x.dtype.type(total / (num * size))
-        total = 0.0
-        for n in range(num):
-            row = x[n, c]
-            part = x.dtype.type(0)
-            for i in range(size):
-                part += (row[i] - center) * (row[i] - center)
-            total += part
-        mean[c] = center
-        variance[c] = total / (num * size)
-        inverse[c] = 1 / np.sqrt(variance[c] + eps)
-        factor = inverse[c]
-        for n in range(num):
-            row, out = x[n, c], y[n, c]
-            for i in range(size):
-                out[i] = (row[i] - center) * factor
+    spread(batch_norm_channel, x.shape[1], num_workers(x.size), (x, y, mean, variance, inverse, eps))
 
 
-@kernel(reference=batch_norm_backward_reference, parallel=True, fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
+def batch_norm_channel_backward(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    mean: np.ndarray,
+    rate: np.ndarray,
+    inverse: np.ndarray,
+    y_diff: np.ndarray,
+    x_diff: np.ndarray,
+) -> None:
+    num, _, size = x.shape
+    center, factor, scale = mean[c], rate[c], inverse[c]
+    total = 0.0
+    total_product = 0.0
+    for n in range(num):
+        row, diff = x[n, c], y_diff[n, c]
+        row_sum = x.dtype.type(0)
+        product = x.dtype.type(0)
+        for i in range(row.size):
+            row_sum += diff[i]
+            product += diff[i] * (row[i] - center)
+        total += row_sum
+        total_product += product
+    offset = x.dtype.type(total / (num * size))
+    along = x.dtype.type(total_product / (num * size)) * factor * factor
+    for n in range(num):
+        row, diff, out = x[n, c], y_diff[n, c], x_diff[n, c]
+        for i in range(row.size):
+            out[i] = (diff[i] - offset - along * (row[i] - center)) * scale
+
+
+@kernel(reference=batch_norm_backward_reference)
 def batch_norm_backward(
     x: np.ndarray, mean: np.ndarray, rate: np.ndarray, inverse: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray
 ) -> None:
@@ -75,35 +120,25 @@ def batch_norm_backward(
 
     x_diff may be y_diff.
     """
-    num, channels, size = x.shape
-    for c in prange(channels):
-        center, factor = mean[c], rate[c]
-        total = 0.0
-        total_product = 0.0
-        for n in range(num):
-            row, diff = x[n, c], y_diff[n, c]
-            part = x.dtype.type(0)
-            product = x.dtype.type(0)
-            for i in range(size):
-                part += diff[i]
-                product += diff[i] * (row[i] - center)
-            total += part
-            total_product += product
-        offset = x.dtype.type(total / (num * size))
-        along = x.dtype.type(total_product / (num * size)) * factor * factor
-        for n in range(num):
-            row, diff, out = x[n, c], y_diff[n, c], x_diff[n, c]
-            for i in range(size):
-                out[i] = (diff[i] - offset - along * (row[i] - center)) * inverse[c]
+    arguments = (x, mean, rate, inverse, y_diff, x_diff)
+    spread(batch_norm_channel_backward, x.shape[1], num_workers(x.size), arguments)
 
 
-@kernel(reference=normalize_reference, parallel=True)
+@part
+def rows(array: np.ndarray) -> np.ndarray:
+    """Images and channels as one axis."""
+    return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
+
+
+@part
+def normalize_row(plane: int, worker: int, x: np.ndarray, mean: np.ndarray, inverse: np.ndarray, y: np.ndarray) -> None:
+    row, out, c = x[plane], y[plane], plane % mean.size
+    center, factor = mean[c], inverse[c]
+    for i in range(row.size):
+        out[i] = (row[i] - center) * factor
+
+
+@kernel(reference=normalize_reference)
 def normalize(x: np.ndarray, mean: np.ndarray, inverse: np.ndarray, y: np.ndarray) -> None:
     """y = (x - mean) * inverse; y may be x."""
-    num, channels, size = x.shape
-    for plane in prange(num * channels):
-        n, c = plane // channels, plane % channels
-        row, out = x[n, c], y[n, c]
-        center, factor = mean[c], inverse[c]
-        for i in range(size):
-            out[i] = (row[i] - center) * factor
+    spread(normalize_row, x.shape[0] * x.shape[1], num_workers(x.size), (rows(x), mean, inverse, rows(y)))

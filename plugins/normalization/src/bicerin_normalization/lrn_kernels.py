@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 #: Pixels that one task of the kernels across channels takes; with all their channels they fit the second-level cache.
 TILE = 512
@@ -73,7 +73,7 @@ def within_backward_reference(
     x_diff[...] = y_diff * power - 2 * rate * beta * x * _box_sum(y_diff * x * power / scale, size)
 
 
-@kernel()
+@part
 def _negative_power(values: np.ndarray, beta: float, out: np.ndarray) -> None:
     """out = values^-beta; the usual 0.75 is two square roots, which run in vectors as a general power does not."""
     if beta == 0.75:
@@ -86,68 +86,100 @@ def _negative_power(values: np.ndarray, beta: float, out: np.ndarray) -> None:
             out[i] = values[i] ** exponent
 
 
-@kernel(reference=across_reference, parallel=True)
+@part
+def across_tile(
+    task: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    scale: np.ndarray,
+    size: int,
+    rate: float,
+    beta: float,
+    shift: float,
+) -> None:
+    """One tile of an image, all its channels."""
+    _, channels, pixels = x.shape
+    tiles = -(-pixels // TILE)
+    n, start = task // tiles, task % tiles * TILE
+    stop = min(start + TILE, pixels)
+    half = size // 2
+    sums = np.empty(stop - start, x.dtype)
+    power = np.empty(stop - start, x.dtype)
+    for c in range(channels):
+        sums[:] = 0
+        for near in range(max(c - half, 0), min(c + half + 1, channels)):
+            row = x[n, near, start:stop]
+            for i in range(sums.size):
+                sums[i] += row[i] * row[i]
+        for i in range(sums.size):
+            sums[i] = shift + rate * sums[i]
+        if scale.size:
+            kept = scale[n, c, start:stop]
+            for i in range(sums.size):
+                kept[i] = sums[i]
+        _negative_power(sums, beta, power)
+        row, out = x[n, c, start:stop], y[n, c, start:stop]
+        for i in range(sums.size):
+            out[i] = row[i] * power[i]
+
+
+@kernel(reference=across_reference)
 def across(x: np.ndarray, y: np.ndarray, scale: np.ndarray, size: int, rate: float, beta: float, shift: float) -> None:
     """y and scale of x, all `(N, C, S)`, for neighbourhoods of `size` channels; an empty scale is left away."""
-    num, channels, pixels = x.shape
-    tiles = (pixels + TILE - 1) // TILE
+    arguments = (x, y, scale, size, x.dtype.type(rate), beta, x.dtype.type(shift))
+    spread(across_tile, len(x) * -(-x.shape[2] // TILE), num_workers(x.size), arguments)
+
+
+@part
+def across_tile_backward(
+    task: int,
+    worker: int,
+    x: np.ndarray,
+    scale: np.ndarray,
+    y_diff: np.ndarray,
+    x_diff: np.ndarray,
+    size: int,
+    factor: float,
+    beta: float,
+) -> None:
+    """One tile of an image, all its channels."""
+    _, channels, pixels = x.shape
+    tiles = -(-pixels // TILE)
+    n, start = task // tiles, task % tiles * TILE
+    stop = min(start + TILE, pixels)
     half = size // 2
-    factor, summand = x.dtype.type(rate), x.dtype.type(shift)
-    for task in prange(num * tiles):
-        n, start = task // tiles, task % tiles * TILE
-        stop = min(start + TILE, pixels)
-        sums = np.empty(stop - start, x.dtype)
-        power = np.empty(stop - start, x.dtype)
-        for c in range(channels):
-            sums[:] = 0
-            for near in range(max(c - half, 0), min(c + half + 1, channels)):
-                row = x[n, near, start:stop]
-                for i in range(sums.size):
-                    sums[i] += row[i] * row[i]
+    sums = np.empty(stop - start, x.dtype)
+    powers = np.empty((channels, stop - start), x.dtype)
+    ratios = np.empty((channels, stop - start), x.dtype)
+    for c in range(channels):
+        row, diff, s = x[n, c, start:stop], y_diff[n, c, start:stop], scale[n, c, start:stop]
+        power, ratio = powers[c], ratios[c]
+        _negative_power(s, beta, power)
+        for i in range(sums.size):
+            ratio[i] = diff[i] * row[i] * power[i] / s[i]
+    for c in range(channels):
+        sums[:] = 0
+        for near in range(max(c - half, 0), min(c + half + 1, channels)):
+            ratio = ratios[near]
             for i in range(sums.size):
-                sums[i] = summand + factor * sums[i]
-            if scale.size:
-                scale[n, c, start:stop] = sums
-            _negative_power(sums, beta, power)
-            row, out = x[n, c, start:stop], y[n, c, start:stop]
-            for i in range(sums.size):
-                out[i] = row[i] * power[i]
+                sums[i] += ratio[i]
+        row, diff, out = x[n, c, start:stop], y_diff[n, c, start:stop], x_diff[n, c, start:stop]
+        power = powers[c]
+        for i in range(sums.size):
+            out[i] = diff[i] * power[i] - factor * row[i] * sums[i]
 
 
-@kernel(reference=across_backward_reference, parallel=True)
+@kernel(reference=across_backward_reference)
 def across_backward(
     x: np.ndarray, scale: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray, size: int, rate: float, beta: float
 ) -> None:
     """x_diff of x, scale and y_diff, all `(N, C, S)`."""
-    num, channels, pixels = x.shape
-    tiles = (pixels + TILE - 1) // TILE
-    half = size // 2
-    factor = x.dtype.type(2 * rate * beta)
-    for task in prange(num * tiles):
-        n, start = task // tiles, task % tiles * TILE
-        stop = min(start + TILE, pixels)
-        sums = np.empty(stop - start, x.dtype)
-        powers = np.empty((channels, stop - start), x.dtype)
-        ratios = np.empty((channels, stop - start), x.dtype)
-        for c in range(channels):
-            row, diff, s = x[n, c, start:stop], y_diff[n, c, start:stop], scale[n, c, start:stop]
-            power, ratio = powers[c], ratios[c]
-            _negative_power(s, beta, power)
-            for i in range(sums.size):
-                ratio[i] = diff[i] * row[i] * power[i] / s[i]
-        for c in range(channels):
-            sums[:] = 0
-            for near in range(max(c - half, 0), min(c + half + 1, channels)):
-                ratio = ratios[near]
-                for i in range(sums.size):
-                    sums[i] += ratio[i]
-            row, diff, out = x[n, c, start:stop], y_diff[n, c, start:stop], x_diff[n, c, start:stop]
-            power = powers[c]
-            for i in range(sums.size):
-                out[i] = diff[i] * power[i] - factor * row[i] * sums[i]
+    arguments = (x, scale, y_diff, x_diff, size, x.dtype.type(2 * rate * beta), beta)
+    spread(across_tile_backward, len(x) * -(-x.shape[2] // TILE), num_workers(x.size), arguments)
 
 
-@kernel()
+@part
 def _box_sum_row(values: np.ndarray, y: int, size: int, line: np.ndarray, out: np.ndarray) -> None:
     """out = row y of the box sums of values `(H, W)`; line has `W + size - 1` places, zeros at both ends."""
     height, width = values.shape
@@ -165,53 +197,83 @@ def _box_sum_row(values: np.ndarray, y: int, size: int, line: np.ndarray, out: n
             out[w] += shifted[w]
 
 
-@kernel(reference=within_reference, parallel=True)
+@part
+def within_plane(
+    plane: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    scale: np.ndarray,
+    size: int,
+    rate: float,
+    beta: float,
+    shift: float,
+) -> None:
+    _, height, width = x.shape
+    squares = np.empty((height, width), x.dtype)
+    line = np.zeros(width + size - 1, x.dtype)
+    sums = np.empty(width, x.dtype)
+    power = np.empty(width, x.dtype)
+    for h in range(height):
+        row, square = x[plane, h], squares[h]
+        for w in range(row.size):
+            square[w] = row[w] * row[w]
+    for h in range(height):
+        _box_sum_row(squares, h, size, line, sums)
+        for w in range(sums.size):
+            sums[w] = shift + rate * sums[w]
+        if scale.size:
+            kept = scale[plane, h]
+            for w in range(sums.size):
+                kept[w] = sums[w]
+        _negative_power(sums, beta, power)
+        row, out = x[plane, h], y[plane, h]
+        for w in range(row.size):
+            out[w] = row[w] * power[w]
+
+
+@kernel(reference=within_reference)
 def within(x: np.ndarray, y: np.ndarray, scale: np.ndarray, size: int, rate: float, beta: float, shift: float) -> None:
     """y and scale of x, all `(planes, H, W)`, for boxes of `size` x `size` pixels; an empty scale is left away."""
-    planes, height, width = x.shape
-    factor, summand = x.dtype.type(rate), x.dtype.type(shift)
-    for plane in prange(planes):
-        squares = np.empty((height, width), x.dtype)
-        line = np.zeros(width + size - 1, x.dtype)
-        sums = np.empty(width, x.dtype)
-        power = np.empty(width, x.dtype)
-        for h in range(height):
-            row, square = x[plane, h], squares[h]
-            for w in range(width):
-                square[w] = row[w] * row[w]
-        for h in range(height):
-            _box_sum_row(squares, h, size, line, sums)
-            for w in range(width):
-                sums[w] = summand + factor * sums[w]
-            if scale.size:
-                scale[plane, h] = sums
-            _negative_power(sums, beta, power)
-            row, out = x[plane, h], y[plane, h]
-            for w in range(width):
-                out[w] = row[w] * power[w]
+    arguments = (x, y, scale, size, x.dtype.type(rate), beta, x.dtype.type(shift))
+    spread(within_plane, len(x), num_workers(x.size), arguments)
 
 
-@kernel(reference=within_backward_reference, parallel=True)
+@part
+def within_plane_backward(
+    plane: int,
+    worker: int,
+    x: np.ndarray,
+    scale: np.ndarray,
+    y_diff: np.ndarray,
+    x_diff: np.ndarray,
+    size: int,
+    factor: float,
+    beta: float,
+) -> None:
+    _, height, width = x.shape
+    powers = np.empty((height, width), x.dtype)
+    ratios = np.empty((height, width), x.dtype)
+    line = np.zeros(width + size - 1, x.dtype)
+    sums = np.empty(width, x.dtype)
+    for h in range(height):
+        row, diff, s = x[plane, h], y_diff[plane, h], scale[plane, h]
+        power, ratio = powers[h], ratios[h]
+        _negative_power(s, beta, power)
+        for w in range(row.size):
+            ratio[w] = diff[w] * row[w] * power[w] / s[w]
+    for h in range(height):
+        _box_sum_row(ratios, h, size, line, sums)
+        row, diff, out = x[plane, h], y_diff[plane, h], x_diff[plane, h]
+        power = powers[h]
+        for w in range(row.size):
+            out[w] = diff[w] * power[w] - factor * row[w] * sums[w]
+
+
+@kernel(reference=within_backward_reference)
 def within_backward(
     x: np.ndarray, scale: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray, size: int, rate: float, beta: float
 ) -> None:
     """x_diff of x, scale and y_diff, all `(planes, H, W)`."""
-    planes, height, width = x.shape
-    factor = x.dtype.type(2 * rate * beta)
-    for plane in prange(planes):
-        powers = np.empty((height, width), x.dtype)
-        ratios = np.empty((height, width), x.dtype)
-        line = np.zeros(width + size - 1, x.dtype)
-        sums = np.empty(width, x.dtype)
-        for h in range(height):
-            row, diff, s = x[plane, h], y_diff[plane, h], scale[plane, h]
-            power, ratio = powers[h], ratios[h]
-            _negative_power(s, beta, power)
-            for w in range(width):
-                ratio[w] = diff[w] * row[w] * power[w] / s[w]
-        for h in range(height):
-            _box_sum_row(ratios, h, size, line, sums)
-            row, diff, out = x[plane, h], y_diff[plane, h], x_diff[plane, h]
-            power = powers[h]
-            for w in range(width):
-                out[w] = diff[w] * power[w] - factor * row[w] * sums[w]
+    arguments = (x, scale, y_diff, x_diff, size, x.dtype.type(2 * rate * beta), beta)
+    spread(within_plane_backward, len(x), num_workers(x.size), arguments)
