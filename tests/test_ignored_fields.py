@@ -83,17 +83,3 @@ def test_check_says_it_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     result = CliRunner().invoke(command_line, ["check", str(path)])
     assert result.exit_code == 0, result.output
     assert caplog.text.count(IGNORED) == 1  # and not once for each phase
-
-
-def test_solvers_of_scripts_written_for_caffe(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    import caffe
-
-    net = tmp_path / "net.prototxt"
-    net.write_text(INPUT)
-    solver = tmp_path / "solver.prototxt"
-    solver.write_text(f'net: "{net}" base_lr: 1 lr_policy: "fixed" warmup_iter: 100')
-    for make in (caffe.SGDSolver, caffe.get_solver):
-        caplog.clear()
-        make(str(solver))
-        said = [record.message for record in caplog.records if IGNORED in record.message]
-        assert said == [f"{solver}: {IGNORED}: warmup_iter (of bicerin-forks)"]

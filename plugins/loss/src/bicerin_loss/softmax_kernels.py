@@ -54,11 +54,12 @@ def softmax_row(image, worker, x, y):  # type: ignore[no-untyped-def]
     """Softmax of a row of classes, with inner = 1."""
     source, target = rows(x)[image], rows(y)[image]
     top = largest(source)
+    for k in range(source.size):
+        target[k] = exponential(source[k] - top)
+    # Apart: a loop that writes has two forms, chosen by whether the arrays lie close together, which add in other orders.
     total = x.dtype.type(0)
     for k in range(source.size):
-        value = exponential(source[k] - top)
-        target[k] = value
-        total += value
+        total += target[k]
     scale = x.dtype.type(1) / total
     for k in range(source.size):
         target[k] *= scale
