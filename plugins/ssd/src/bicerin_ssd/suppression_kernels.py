@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 from bicerin_ssd.boxes import overlaps
 
 
@@ -48,7 +48,7 @@ def suppress_reference(
         counts[image, class_] = len(staying)
 
 
-@kernel()
+@part
 def _overlap(x0, y0, x1, y1, size, u0, v0, u1, v1, other_size):  # type: ignore[no-untyped-def]
     """The Jaccard overlap of two boxes."""
     width = min(x1, u1) - max(x0, u0)
@@ -59,7 +59,58 @@ def _overlap(x0, y0, x1, y1, size, u0, v0, u1, v1, other_size):  # type: ignore[
     return shared / (size + other_size - shared)
 
 
-@kernel(suppress_reference, parallel=True)
+@part
+def suppress_class(job, worker, boxes, scores, background, score_threshold, threshold, eta, top_k, kept, counts):  # type: ignore[no-untyped-def]
+    """The boxes of one class in one image that stay."""
+    classes = counts.shape[1]
+    image, class_ = job // classes, job % classes
+    counts[image, class_] = 0
+    if class_ == background:
+        return
+    own = class_ if boxes.shape[2] > 1 else 0
+    number = 0
+    for place in range(scores.shape[1]):
+        if scores[image, place, class_] > score_threshold:
+            number += 1
+    candidates = np.empty(number, np.int64)
+    negated = np.empty(number, scores.dtype)
+    number = 0
+    for place in range(scores.shape[1]):
+        if scores[image, place, class_] > score_threshold:
+            candidates[number] = place
+            negated[number] = -scores[image, place, class_]
+            number += 1
+    order = np.argsort(negated, kind="mergesort")
+    if top_k > -1:
+        number = min(number, top_k)
+    sizes = np.empty(number, boxes.dtype)
+    staying = 0
+    adaptive = threshold
+    for rank in range(number):
+        place = candidates[order[rank]]
+        x0, y0 = boxes[image, place, own, 0], boxes[image, place, own, 1]
+        x1, y1 = boxes[image, place, own, 2], boxes[image, place, own, 3]
+        size = (x1 - x0) * (y1 - y0)
+        if x1 < x0 or y1 < y0:
+            size = size * 0
+        stays = True
+        for other in range(staying):
+            better = kept[image, class_, other]
+            u0, v0 = boxes[image, better, own, 0], boxes[image, better, own, 1]
+            u1, v1 = boxes[image, better, own, 2], boxes[image, better, own, 3]
+            if _overlap(x0, y0, x1, y1, size, u0, v0, u1, v1, sizes[other]) > adaptive:
+                stays = False
+                break
+        if stays:
+            kept[image, class_, staying] = place
+            sizes[staying] = size
+            staying += 1
+            if eta < 1 and adaptive > 0.5:
+                adaptive = adaptive * eta
+    counts[image, class_] = staying
+
+
+@kernel(suppress_reference)
 def suppress(boxes, scores, background, score_threshold, threshold, eta, top_k, kept, counts):  # type: ignore[no-untyped-def]
     """Find the boxes that stay, for each image and class in parallel.
 
@@ -71,50 +122,5 @@ def suppress(boxes, scores, background, score_threshold, threshold, eta, top_k, 
         kept: int64, shape (N, C, K) with room for all that may stay: their places, best first.
         counts: int64, shape (N, C): how many stay.
     """
-    classes = counts.shape[1]
-    for job in prange(counts.size):
-        image, class_ = job // classes, job % classes
-        counts[image, class_] = 0
-        if class_ == background:
-            continue
-        own = class_ if boxes.shape[2] > 1 else 0
-        number = 0
-        for place in range(scores.shape[1]):
-            if scores[image, place, class_] > score_threshold:
-                number += 1
-        candidates = np.empty(number, np.int64)
-        negated = np.empty(number, scores.dtype)
-        number = 0
-        for place in range(scores.shape[1]):
-            if scores[image, place, class_] > score_threshold:
-                candidates[number] = place
-                negated[number] = -scores[image, place, class_]
-                number += 1
-        order = np.argsort(negated, kind="mergesort")
-        if top_k > -1:
-            number = min(number, top_k)
-        sizes = np.empty(number, boxes.dtype)
-        staying = 0
-        adaptive = threshold
-        for rank in range(number):
-            place = candidates[order[rank]]
-            x0, y0 = boxes[image, place, own, 0], boxes[image, place, own, 1]
-            x1, y1 = boxes[image, place, own, 2], boxes[image, place, own, 3]
-            size = (x1 - x0) * (y1 - y0)
-            if x1 < x0 or y1 < y0:
-                size = size * 0
-            stays = True
-            for other in range(staying):
-                better = kept[image, class_, other]
-                u0, v0 = boxes[image, better, own, 0], boxes[image, better, own, 1]
-                u1, v1 = boxes[image, better, own, 2], boxes[image, better, own, 3]
-                if _overlap(x0, y0, x1, y1, size, u0, v0, u1, v1, sizes[other]) > adaptive:
-                    stays = False
-                    break
-            if stays:
-                kept[image, class_, staying] = place
-                sizes[staying] = size
-                staying += 1
-                if eta < 1 and adaptive > 0.5:
-                    adaptive = adaptive * eta
-        counts[image, class_] = staying
+    arguments = (boxes, scores, background, score_threshold, threshold, eta, top_k, kept, counts)
+    spread(suppress_class, counts.size, num_workers(scores.size), arguments)
