@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 
 def decode_reference(
@@ -32,7 +32,30 @@ def decode_reference(
     boxes[...] = np.stack([x1, y1, x2, y2, scores.transpose(1, 2, 0) * large], axis=-1).reshape(-1, 5)
 
 
-@kernel(reference=decode_reference, parallel=True)
+@part
+def decode_row(i, worker, scores, deltas, anchors, stride, size, least, boxes):  # type: ignore[no-untyped-def]
+    """The boxes of one row of places."""
+    one, half, zero = boxes.dtype.type(1), boxes.dtype.type(0.5), boxes.dtype.type(0)
+    count, _, columns = scores.shape
+    limit_y, limit_x = boxes.dtype.type(size[0]) - one, boxes.dtype.type(size[1]) - one
+    y = boxes.dtype.type(i * stride)
+    for j in range(columns):
+        x = boxes.dtype.type(j * stride)
+        for a in range(count):
+            width, height = anchors[a, 2] - anchors[a, 0] + one, anchors[a, 3] - anchors[a, 1] + one
+            middle_x = x + anchors[a, 0] + half * width + deltas[a, 0, i, j] * width
+            middle_y = y + anchors[a, 1] + half * height + deltas[a, 1, i, j] * height
+            reach_x = half * np.exp(deltas[a, 2, i, j]) * width
+            reach_y = half * np.exp(deltas[a, 3, i, j]) * height
+            x1, x2 = max(min(middle_x - reach_x, limit_x), zero), max(min(middle_x + reach_x, limit_x), zero)
+            y1, y2 = max(min(middle_y - reach_y, limit_y), zero), max(min(middle_y + reach_y, limit_y), zero)
+            large = y2 - y1 + one >= least[0] and x2 - x1 + one >= least[1]
+            box = boxes[(i * columns + j) * count + a]
+            box[0], box[1], box[2], box[3] = x1, y1, x2, y2
+            box[4] = scores[a, i, j] if large else zero
+
+
+@kernel(reference=decode_reference)
 def decode(scores, deltas, anchors, stride, size, least, boxes):  # type: ignore[no-untyped-def]
     """Write x1, y1, x2, y2 and score of each anchor, in the order (row, column, anchor), into `boxes`, `(H W A, 5)`.
 
@@ -43,25 +66,9 @@ def decode(scores, deltas, anchors, stride, size, least, boxes):  # type: ignore
         stride: pixels of the image between neighbouring places.
         size, least: height and width of the image, and the least ones of a box; else its score is 0.
     """
-    one, half, zero = boxes.dtype.type(1), boxes.dtype.type(0.5), boxes.dtype.type(0)
-    count, rows, columns = scores.shape
-    limit_y, limit_x = boxes.dtype.type(size[0]) - one, boxes.dtype.type(size[1]) - one
-    for i in prange(rows):
-        y = boxes.dtype.type(i * stride)
-        for j in range(columns):
-            x = boxes.dtype.type(j * stride)
-            for a in range(count):
-                width, height = anchors[a, 2] - anchors[a, 0] + one, anchors[a, 3] - anchors[a, 1] + one
-                middle_x = x + anchors[a, 0] + half * width + deltas[a, 0, i, j] * width
-                middle_y = y + anchors[a, 1] + half * height + deltas[a, 1, i, j] * height
-                reach_x = half * np.exp(deltas[a, 2, i, j]) * width
-                reach_y = half * np.exp(deltas[a, 3, i, j]) * height
-                x1, x2 = max(min(middle_x - reach_x, limit_x), zero), max(min(middle_x + reach_x, limit_x), zero)
-                y1, y2 = max(min(middle_y - reach_y, limit_y), zero), max(min(middle_y + reach_y, limit_y), zero)
-                large = y2 - y1 + one >= least[0] and x2 - x1 + one >= least[1]
-                box = boxes[(i * columns + j) * count + a]
-                box[0], box[1], box[2], box[3] = x1, y1, x2, y2
-                box[4] = scores[a, i, j] if large else zero
+    arguments = (scores, deltas, anchors, stride, size, least, boxes)
+    # A box is as much work as some 16 elements elsewhere.
+    spread(decode_row, scores.shape[1], num_workers(16 * len(boxes)), arguments)
 
 
 def suppress_reference(boxes: np.ndarray, threshold: float, most: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 
 def average_pool_regions_reference(
@@ -20,23 +20,30 @@ def average_pool_regions_reference(
         top[r, :, i, j] = 0 if empty else maps[image[r], :, i, j, y1:y2, x1:x2].mean(axis=(1, 2))
 
 
-@kernel(reference=average_pool_regions_reference, parallel=True)
+@part
+def average_pool_region(task, worker, maps, image, rows, columns, top):  # type: ignore[no-untyped-def]
+    """The means of one region for one output."""
+    outputs = maps.shape[1]
+    r, d = task // outputs, task % outputs
+    for i in range(rows.shape[1]):
+        y1, y2 = rows[r, i, 0], rows[r, i, 1]
+        for j in range(columns.shape[1]):
+            x1, x2 = columns[r, j, 0], columns[r, j, 1]
+            plane = maps[image[r], d, i, j]
+            total = maps.dtype.type(0)
+            for y in range(y1, y2):
+                for x in range(x1, x2):
+                    total += plane[y, x]
+            area = max(y2 - y1, 0) * max(x2 - x1, 0)
+            top[r, d, i, j] = total / maps.dtype.type(max(area, 1))
+
+
+@kernel(reference=average_pool_regions_reference)
 def average_pool_regions(maps, image, rows, columns, top):  # type: ignore[no-untyped-def]
     """Write the means into `top`, `(R, D, G, G)`, 0 for an empty bin."""
-    outputs = maps.shape[1]
-    for task in prange(len(image) * outputs):
-        r, d = task // outputs, task % outputs
-        for i in range(rows.shape[1]):
-            y1, y2 = rows[r, i, 0], rows[r, i, 1]
-            for j in range(columns.shape[1]):
-                x1, x2 = columns[r, j, 0], columns[r, j, 1]
-                plane = maps[image[r], d, i, j]
-                total = maps.dtype.type(0)
-                for y in range(y1, y2):
-                    for x in range(x1, x2):
-                        total += plane[y, x]
-                area = max(y2 - y1, 0) * max(x2 - x1, 0)
-                top[r, d, i, j] = total / maps.dtype.type(max(area, 1))
+    # A bin is as much work as some 16 elements elsewhere.
+    workers = num_workers(16 * top.size)
+    spread(average_pool_region, len(image) * maps.shape[1], workers, (maps, image, rows, columns, top))
 
 
 def average_pool_regions_backward_reference(
@@ -50,20 +57,29 @@ def average_pool_regions_backward_reference(
             diff[image[r], :, i, j, y1:y2, x1:x2] += share[:, None, None]
 
 
-@kernel(reference=average_pool_regions_backward_reference, parallel=True)
+@part
+def average_pool_bin_backward(task, worker, diff, image, rows, columns, top_diff):  # type: ignore[no-untyped-def]
+    """All regions' shares of the map for one bin of one output."""
+    bins = rows.shape[1] * columns.shape[1]
+    d, i, j = task // bins, task % bins // columns.shape[1], task % columns.shape[1]
+    for image_diff in diff:
+        plane = image_diff[d, i, j]
+        for y in range(plane.shape[0]):
+            plane[y] = 0
+    for r in range(len(image)):
+        y1, y2 = rows[r, i, 0], rows[r, i, 1]
+        x1, x2 = columns[r, j, 0], columns[r, j, 1]
+        if y1 < y2 and x1 < x2:
+            plane = diff[image[r], d, i, j]
+            share = top_diff[r, d, i, j] / diff.dtype.type((y2 - y1) * (x2 - x1))
+            for y in range(y1, y2):
+                for x in range(x1, x2):
+                    plane[y, x] += share
+
+
+@kernel(reference=average_pool_regions_backward_reference)
 def average_pool_regions_backward(diff, image, rows, columns, top_diff):  # type: ignore[no-untyped-def]
     """Write into `diff` the shares of the `top_diff` of all bins that a pixel lies in."""
-    bins = rows.shape[1] * columns.shape[1]
     # A thread has maps to itself, since regions of one image overlap.
-    for task in prange(diff.shape[1] * bins):
-        d, i, j = task // bins, task % bins // columns.shape[1], task % columns.shape[1]
-        diff[:, d, i, j] = 0
-        for r in range(len(image)):
-            y1, y2 = rows[r, i, 0], rows[r, i, 1]
-            x1, x2 = columns[r, j, 0], columns[r, j, 1]
-            if y1 < y2 and x1 < x2:
-                plane = diff[image[r], d, i, j]
-                share = top_diff[r, d, i, j] / diff.dtype.type((y2 - y1) * (x2 - x1))
-                for y in range(y1, y2):
-                    for x in range(x1, x2):
-                        plane[y, x] += share
+    units = diff.shape[1] * rows.shape[1] * columns.shape[1]
+    spread(average_pool_bin_backward, units, num_workers(diff.size), (diff, image, rows, columns, top_diff))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 #: Where Caffe starts a maximum, for float64 maps too.
 LOWEST = float(np.finfo(np.float32).min)
@@ -33,26 +33,33 @@ def max_pool_regions_reference(
         mask[r, :, i, j] = np.where(best > LOWEST, (y1 + first // (x2 - x1)) * width + x1 + first % (x2 - x1), -1)
 
 
-@kernel(reference=max_pool_regions_reference, parallel=True)
+@part
+def max_pool_region(task, worker, maps, image, rows, columns, top, mask):  # type: ignore[no-untyped-def]
+    """The maxima of one region in one channel."""
+    channels, width = maps.shape[1], maps.shape[3]
+    r, c = task // channels, task % channels
+    plane = maps[image[r], c]
+    for i in range(rows.shape[1]):
+        y1, y2 = rows[r, i, 0], rows[r, i, 1]
+        for j in range(columns.shape[1]):
+            x1, x2 = columns[r, j, 0], columns[r, j, 1]
+            best, place = maps.dtype.type(LOWEST), -1
+            for y in range(y1, y2):
+                for x in range(x1, x2):
+                    if plane[y, x] > best:
+                        best, place = plane[y, x], y * width + x
+            if y1 >= y2 or x1 >= x2:
+                best = maps.dtype.type(0)
+            top[r, c, i, j] = best
+            mask[r, c, i, j] = place
+
+
+@kernel(reference=max_pool_regions_reference)
 def max_pool_regions(maps, image, rows, columns, top, mask):  # type: ignore[no-untyped-def]
     """Write the maxima into `top`, `(R, C, pooled_h, pooled_w)`, 0 for an empty bin, and their places into `mask`."""
-    channels, width = maps.shape[1], maps.shape[3]
-    for task in prange(len(image) * channels):
-        r, c = task // channels, task % channels
-        plane = maps[image[r], c]
-        for i in range(rows.shape[1]):
-            y1, y2 = rows[r, i, 0], rows[r, i, 1]
-            for j in range(columns.shape[1]):
-                x1, x2 = columns[r, j, 0], columns[r, j, 1]
-                best, place = maps.dtype.type(LOWEST), -1
-                for y in range(y1, y2):
-                    for x in range(x1, x2):
-                        if plane[y, x] > best:
-                            best, place = plane[y, x], y * width + x
-                if y1 >= y2 or x1 >= x2:
-                    best = maps.dtype.type(0)
-                top[r, c, i, j] = best
-                mask[r, c, i, j] = place
+    # A bin is as much work as some 16 elements elsewhere.
+    workers = num_workers(16 * top.size)
+    spread(max_pool_region, len(image) * maps.shape[1], workers, (maps, image, rows, columns, top, mask))
 
 
 def scatter_to_regions_reference(diff: np.ndarray, image: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
@@ -62,17 +69,21 @@ def scatter_to_regions_reference(diff: np.ndarray, image: np.ndarray, top_diff: 
     np.add.at(diff, (image[r], c, y, x), top_diff[r, c, i, j])
 
 
-@kernel(reference=scatter_to_regions_reference, parallel=True)
+@part
+def scatter_to_channel(c, worker, diff, image, top_diff, mask):  # type: ignore[no-untyped-def]
+    width = diff.shape[3]
+    diff[:, c] = 0
+    for r in range(len(image)):
+        plane = diff[image[r], c]
+        for i in range(mask.shape[2]):
+            for j in range(mask.shape[3]):
+                place = mask[r, c, i, j]
+                if place >= 0:
+                    plane[place // width, place % width] += top_diff[r, c, i, j]
+
+
+@kernel(reference=scatter_to_regions_reference)
 def scatter_to_regions(diff, image, top_diff, mask):  # type: ignore[no-untyped-def]
     """Write into `diff`, `(N, C, H, W)`, the sum of the `top_diff` of all bins that chose a pixel."""
-    width = diff.shape[3]
     # A thread has channels to itself, since regions of one image overlap.
-    for c in prange(diff.shape[1]):
-        diff[:, c] = 0
-        for r in range(len(image)):
-            plane = diff[image[r], c]
-            for i in range(mask.shape[2]):
-                for j in range(mask.shape[3]):
-                    place = mask[r, c, i, j]
-                    if place >= 0:
-                        plane[place // width, place % width] += top_diff[r, c, i, j]
+    spread(scatter_to_channel, diff.shape[1], num_workers(diff.size), (diff, image, top_diff, mask))
