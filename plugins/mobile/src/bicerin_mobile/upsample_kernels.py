@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import SMALL, kernel, prange
+from bicerin.kernels import kernel, num_workers, part, spread
 
 
 def _blocks(small: np.ndarray, large: np.ndarray) -> np.ndarray:
@@ -18,36 +18,52 @@ def repeat_reference(x: np.ndarray, y: np.ndarray) -> None:
     _blocks(x, y)[...] = x[:, :, None, :, None]
 
 
-@kernel(reference=repeat_reference, parallel=True)
-def repeat(x, y):  # type: ignore[no-untyped-def]
-    planes, height, width = x.shape
+@part
+def repeat_plane(plane, worker, x, y):  # type: ignore[no-untyped-def]
+    _, height, width = x.shape
     scale = y.shape[2] // max(width, 1)
-    for plane in prange(planes):
-        for i in range(height):
-            first = y[plane, i * scale]
-            for j in range(width):
-                for k in range(scale):
-                    first[j * scale + k] = x[plane, i, j]
-            for k in range(1, scale):
-                y[plane, i * scale + k] = first
+    for i in range(height):
+        row, first = x[plane, i], y[plane, i * scale]
+        for j in range(row.size):
+            for k in range(scale):
+                first[j * scale + k] = row[j]
+        for k in range(1, scale):
+            other = y[plane, i * scale + k]
+            for j in range(other.size):
+                other[j] = first[j]
+
+
+@kernel(reference=repeat_reference)
+def repeat(x, y):  # type: ignore[no-untyped-def]
+    spread(repeat_plane, len(x), num_workers(y.size), (x, y))
 
 
 def repeat_backward_reference(y_diff: np.ndarray, x_diff: np.ndarray) -> None:
     _blocks(x_diff, y_diff).sum(axis=(2, 4), out=x_diff)
 
 
-@kernel(reference=repeat_backward_reference, parallel=True)
-def repeat_backward(y_diff, x_diff):  # type: ignore[no-untyped-def]
-    planes, height, width = x_diff.shape
+@part
+def repeat_plane_backward(plane, worker, y_diff, x_diff):  # type: ignore[no-untyped-def]
+    _, height, width = x_diff.shape
     scale = y_diff.shape[2] // max(width, 1)
-    for plane in prange(planes):
-        for i in range(height):
-            for j in range(width):
-                total = x_diff.dtype.type(0)
-                for k in range(scale):
-                    for m in range(scale):
-                        total += y_diff[plane, i * scale + k, j * scale + m]
-                x_diff[plane, i, j] = total
+    for i in range(height):
+        row = x_diff[plane, i]
+        if scale == 2:  # The usual one, known when compiling, runs in vectors.
+            upper, lower = y_diff[plane, 2 * i], y_diff[plane, 2 * i + 1]
+            for j in range(row.size):
+                row[j] = upper[2 * j] + upper[2 * j + 1] + lower[2 * j] + lower[2 * j + 1]
+            continue
+        for j in range(row.size):
+            total = x_diff.dtype.type(0)
+            for k in range(scale):
+                for m in range(scale):
+                    total += y_diff[plane, i * scale + k, j * scale + m]
+            row[j] = total
+
+
+@kernel(reference=repeat_backward_reference)
+def repeat_backward(y_diff, x_diff):  # type: ignore[no-untyped-def]
+    spread(repeat_plane_backward, len(x_diff), num_workers(y_diff.size), (y_diff, x_diff))
 
 
 def unpool_reference(x: np.ndarray, places: np.ndarray, y: np.ndarray) -> None:
@@ -58,9 +74,15 @@ def unpool_reference(x: np.ndarray, places: np.ndarray, y: np.ndarray) -> None:
         y[plane, chosen] = x[plane, ::-1][source]
 
 
-@kernel(reference=unpool_reference, parallel=True, serial_below=SMALL)
+@part
+def unpool_plane(plane, worker, x, places, y):  # type: ignore[no-untyped-def]
+    source, place, target = x[plane], places[plane], y[plane]
+    for i in range(target.size):
+        target[i] = 0
+    for i in range(source.size):
+        target[place[i]] = source[i]
+
+
+@kernel(reference=unpool_reference)
 def unpool(x, places, y):  # type: ignore[no-untyped-def]
-    for plane in prange(len(x)):
-        y[plane] = 0
-        for i in range(x.shape[1]):
-            y[plane, places[plane, i]] = x[plane, i]
+    spread(unpool_plane, len(x), num_workers(y.size), (x, places, y))
