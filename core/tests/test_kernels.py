@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from bicerin.kernels import COMPILED, kernel, prange
+from bicerin.kernels import PIECE, kernel, num_workers, part, piece, pieces, prange, spread
 
 
 def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
@@ -16,7 +17,7 @@ def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
     y[...] = x + 1
 
 
-@kernel(reference=increment_reference, parallel=True, serial_below=100)
+@kernel(reference=increment_reference, parallel=True)
 def increment(x, y):  # type: ignore[no-untyped-def]
     if x.size != y.size:
         raise ValueError
@@ -24,29 +25,33 @@ def increment(x, y):  # type: ignore[no-untyped-def]
         y[i] = x[i] + 1
 
 
-def threads() -> int:
-    if not COMPILED:
-        return 1
-    import numba
+@part
+def increment_piece(unit, worker, x, y):  # type: ignore[no-untyped-def]
+    x, y = piece(x, unit), piece(y, unit)
+    for i in range(x.size):
+        y[i] = x[i] + 1
 
-    return numba.get_num_threads()
+
+@kernel(reference=increment_reference)
+def increment_pieces(x, y):  # type: ignore[no-untyped-def]
+    if x.size != y.size:
+        raise ValueError
+    spread(increment_piece, pieces(x), num_workers(x.size), (x, y))
 
 
-@pytest.mark.parametrize("size", [0, 1, 99, 100, 10_000])
-def test_one_result_with_one_thread_and_with_all(size: int) -> None:
-    before = threads()
+@pytest.mark.parametrize("run", [increment, increment_pieces])
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 100 * PIECE - 1])
+def test_one_result_with_one_thread_and_with_all(run: Callable[..., None], size: int) -> None:
     x = np.arange(size, dtype=np.float32)
     y = np.empty_like(x)
-    increment(x, y)
+    run(x, y)
     np.testing.assert_array_equal(y, x + 1)
-    assert threads() == before
 
 
-def test_an_error_leaves_the_threads_as_they_were() -> None:
-    before = threads()
+@pytest.mark.parametrize("run", [increment, increment_pieces])
+def test_errors_are_raised(run: Callable[..., None]) -> None:
     with pytest.raises(ValueError):
-        increment(np.ones(3), np.ones(4))
-    assert threads() == before
+        run(np.ones(3), np.ones(4))
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,19 @@
     def clamp_reference(x, y):
         np.maximum(x, 0, out=y)
 
-    @kernel(reference=clamp_reference, parallel=True)
-    def clamp(x, y):
-        for i in prange(x.size):
+    @part
+    def clamp_piece(unit, worker, x, y):
+        x, y = piece(x, unit), piece(y, unit)
+        for i in range(x.size):
             y[i] = max(x[i], 0)
+
+    @kernel(reference=clamp_reference)
+    def clamp(x, y):
+        spread(clamp_piece, pieces(x), num_workers(x.size), (x, y))
+
+`spread` calls a `part` for each unit of the work, here a piece of a flat array, elsewhere a row or a plane, on the
+thread that is free; `num_workers` says how many threads the work is worth. Numba's `prange` works too, in kernels with
+`parallel=True`, which take two to three times as long to compile.
 
 Kernels stand in a module of their own beside the layer (`pooling.py`, `pooling_kernels.py`), since importing this one
 imports Numba. They are compiled for the argument types of a call and kept on disk, so that the next process starts at
@@ -21,13 +30,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any, TypeVar
 
 __all__ = [
     "COMPILED",
     "PIECE",
-    "SMALL",
     "kernel",
     "num_threads",
     "num_workers",
@@ -79,9 +87,6 @@ if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
                 _wanted,
             )
 
-#: A number of elements that one thread is done with before another has started, for `serial_below`.
-SMALL = 1 << 14
-
 #: Whether kernels run compiled; False where their references do.
 COMPILED: bool = numba is not None
 
@@ -91,7 +96,6 @@ def kernel(
     *,
     parallel: bool = False,
     fastmath: Any = False,
-    serial_below: int = 0,
 ) -> Callable[[_Function], _Function]:
     """Compile the decorated function when it is first called.
 
@@ -100,33 +104,14 @@ def kernel(
             only other kernels call needs none.
         parallel: whether its `prange` loops are spread over the threads.
         fastmath: True or Numba's set of flags, where a reordered sum is as good.
-        serial_below: one thread does the work where the first argument, an array, has fewer elements: waking another
-            costs more than it saves, and milliseconds where other processes keep the processors busy. A kernel with it
-            cannot be called from kernels.
     """
 
     def decorate(function: _Function) -> _Function:
         if not COMPILED:
             return reference or function  # type: ignore[return-value]
         # Parallel for one thread too: what is kept on disk does not tell the two apart.
-        compiled = numba.njit(parallel=parallel, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(
-            function
-        )
-        if not (parallel and serial_below and num_threads() > 1):
-            return compiled
-
-        @wraps(function)
-        def run(first: Any, *others: Any) -> Any:
-            if first.size >= serial_below:
-                return compiled(first, *others)
-            threads = numba.get_num_threads()
-            numba.set_num_threads(1)
-            try:
-                return compiled(first, *others)
-            finally:
-                numba.set_num_threads(threads)
-
-        return run  # type: ignore[return-value]
+        compiled = numba.njit(parallel=parallel, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
+        return compiled(function)
 
     return decorate
 
