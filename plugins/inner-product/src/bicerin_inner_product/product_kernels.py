@@ -4,8 +4,8 @@ The weights are read, or their gradient written, once and where they lie; the sa
 panels (`bicerin.panel`) beforehand. So a small batch runs at the rate of the memory, and a large one at that of the
 processors. The threads are those of all kernels: BLAS would have threads of its own, which take turns with these badly.
 
-In each `large` is the weights or their gradient, so that `serial_below` counts its elements. The array forms are what
-runs on a device, and on the host without Numba.
+In each `large` is the weights or their gradient: its elements say how many threads the work is worth. The array forms
+are what runs on a device, and on the host without Numba.
 """
 
 from __future__ import annotations
