@@ -56,7 +56,7 @@ def softmax_row(image, worker, x, y):  # type: ignore[no-untyped-def]
     top = largest(source)
     for k in range(source.size):
         target[k] = exponential(source[k] - top)
-    # Apart: a loop that writes has two forms, chosen by whether the arrays lie close together, which add in other orders.
+    # Apart: a loop that writes has two forms, for arrays that lie close together or do not, which add in other orders.
     total = x.dtype.type(0)
     for k in range(source.size):
         total += target[k]
