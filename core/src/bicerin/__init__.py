@@ -45,7 +45,7 @@ _HOME = {
     "create_layer": "layer",
     "fill": "filler",
     "get_device": "device",
-    "hook": "hooks",
+    "hookimpl": "hooks",
     "kernel": "kernels",
     "normalization_mode": "loss_layer",
     "normalizer": "loss_layer",
