@@ -1,9 +1,11 @@
 """Whole nets beside what a user would pick instead: `python bench/nets.py`, or `python -m tox run -e bench`.
 
-Every peer runs in a process of its own on the same weights and inputs. The processes take turns, one step each, so that
-a machine whose speed drifts slows all of them; before anything is timed, the outputs must agree. Reported are medians,
-the spread (from the first to the third quartile), the ratio of each peer's median to ours (over 1: we are faster), the
-arithmetic rate against the machine's own matrix product, and peak memory.
+Every peer runs in a process of its own on the same weights and inputs. The processes take turns, so that a machine
+whose speed drifts slows all of them. A turn is a tenth of a second or one step, whichever is longer, after a step that
+is not timed: some peers' threads spin for milliseconds after their last step, and what ran before leaves cold caches.
+Before anything is timed, the outputs must agree. Reported are medians, the spread (from the first to the third
+quartile), the ratio of each peer's median to ours (over 1: we are faster), the arithmetic rate against the machine's
+own matrix product, and peak memory.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def measure(name: str, train: bool, names: list[str], threads: int, rounds: int,
         times: dict[str, list[float]] = {worker.peer: [] for worker in workers}
         for _ in range(rounds):
             for worker in workers:
-                times[worker.peer].append(float(worker.ask("run")))
+                times[worker.peer] += map(float, worker.ask("run").split())
         peaks = {worker.peer: float(worker.ask("peak")) for worker in workers}
         for worker in workers:
             worker.close()

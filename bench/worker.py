@@ -1,6 +1,6 @@
 """One peer in a process of its own. It builds the net, then obeys lines on standard input:
 
-run     one forward pass or training step; answers the milliseconds
+run     forward passes or training steps, one of which is not counted; answers the milliseconds of each of the others
 peak    answers the peak memory of this process in MB
 outputs writes the last scores to the file that is named after it; answers "done"
 """
@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import models
@@ -26,6 +27,17 @@ def peak_memory() -> float:
     if status.exists():  # getrusage counts what the parent had when it forked
         return float(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def turn(step: Callable[[], None], seconds: float = 0.1) -> list[float]:
+    """Milliseconds of each step in so many seconds, one at least, after one that is not counted."""
+    step()
+    times: list[float] = []
+    while sum(times) < 1000 * seconds:
+        started = time.perf_counter()
+        step()
+        times.append(1000 * (time.perf_counter() - started))
+    return times
 
 
 def main(peer: str, name: str, batch: int, train: bool, threads: int, weights_file: str) -> None:
@@ -48,9 +60,7 @@ def main(peer: str, name: str, batch: int, train: bool, threads: int, weights_fi
     for line in sys.stdin:
         command, *argument = line.split()
         if command == "run":
-            started = time.perf_counter()
-            runner.run(inputs)
-            answer = str(1000 * (time.perf_counter() - started))
+            answer = " ".join(map(str, turn(lambda: runner.run(inputs))))
         elif command == "outputs":
             np.save(argument[0], runner.outputs())
             answer = "done"
