@@ -17,7 +17,7 @@
 thread that is free; `num_workers` says how many threads the work is worth. Numba's `prange` works too, in kernels with
 `parallel=True`, which take two to three times as long to compile.
 
-Kernels stand in a module of their own beside the layer (`pooling.py`, `pooling_kernels.py`), since importing this one
+Kernels stand in a module of their own beside the layer (`relu.py`, `relu_kernels.py`), since importing this one
 imports Numba. They are compiled for the argument types of a call and kept on disk, so that the next process starts at
 once. Where Numba is not installed, or `BICERIN_KERNELS=reference` asks for it, the references run: slower, with the
 same result.

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicerin.errors import ShapeError
-from bicerin_pooling import pooling_kernels as kernels
+from bicerin_pooling import average_pooling_kernels as averages
+from bicerin_pooling import max_pooling_kernels as maxima
+from bicerin_pooling import stochastic_pooling_kernels as sampling
 from bicerin_pooling.window import Window
 
 
@@ -44,16 +46,13 @@ def windows(window: Window, shape: tuple[int, ...], pooled: tuple[int, int]):
         yield y, x, rows, columns, area
 
 
-def flat_masked(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
-    kernels.flat_max_pool(bottom, top, mask, window)
-
-
 def flat(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
-    kernels.flat_max_pool(bottom, top, np.empty((0, 0, 0), np.int32), window)
+    maxima.flat_max_pool(bottom, top, np.empty((0, 0, 0), np.int32), *window)
 
 
-@pytest.mark.parametrize("pool", [kernels.masked_max_pool, kernels.masked_max_pool_one_by_one, flat_masked,
-                                  kernels.masked_max_pool_reference])  # fmt: skip
+@pytest.mark.parametrize("pool", [maxima.masked_max_pool, maxima.masked_max_pool_one_by_one,
+                                  maxima.flat_max_pool,
+                                  maxima.masked_max_pool_reference])  # fmt: skip
 @settings(max_examples=60, deadline=None)
 @given(geometry=geometries(), seed=st.integers(0, 99))
 def test_max_takes_the_first_greatest(pool, geometry, seed: int) -> None:
@@ -65,19 +64,19 @@ def test_max_takes_the_first_greatest(pool, geometry, seed: int) -> None:
     pool(bottom, top, mask, *window)
     for plane in range(shape[0]):
         for y, x, rows, columns, _ in windows(window, shape, pooled):
-            best, place = kernels.LOWEST, -1
+            best, place = maxima.LOWEST, -1
             for h in rows:
                 for w in columns:
                     if bottom[plane, h, w] > best:
                         best, place = bottom[plane, h, w], h * shape[2] + w
             assert (top[plane, y, x], mask[plane, y, x]) == (best, place)
-    for unmasked in (kernels.max_pool, flat, kernels.max_pool_reference):
+    for unmasked in (maxima.max_pool, flat, maxima.max_pool_reference):
         again = np.full_like(top, 9)
         unmasked(bottom, again, *window)
         assert np.array_equal(again, top)
 
 
-@pytest.mark.parametrize("scatter", [kernels.scatter, kernels.scatter_reference])
+@pytest.mark.parametrize("scatter", [maxima.scatter, maxima.scatter_reference])
 @given(seed=st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
 def test_scatter_adds_where_the_mask_points(scatter, seed: int) -> None:
@@ -92,8 +91,8 @@ def test_scatter_adds_where_the_mask_points(scatter, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("forward", "backward"), [
-    (kernels.average_pool, kernels.average_pool_backward),
-    (kernels.average_pool_reference, kernels.average_pool_backward_reference),
+    (averages.average_pool, averages.average_pool_backward),
+    (averages.average_pool_reference, averages.average_pool_backward_reference),
 ])  # fmt: skip
 @settings(max_examples=60, deadline=None)
 @given(geometry=geometries(), seed=st.integers(0, 99))
@@ -123,8 +122,16 @@ def test_stochastic_kernels_equal_their_references(geometry, seed: int) -> None:
     draws, top_diff = 1 - np.random.default_rng(seed).random(pooled), pixels(pooled, seed + 1)
     results = []
     for sampled, weighted, backward in (
-        (kernels.sampled_pool, kernels.weighted_pool, kernels.weighted_pool_backward),
-        (kernels.sampled_pool_reference, kernels.weighted_pool_reference, kernels.weighted_pool_backward_reference),
+        (
+            sampling.sampled_pool,
+            sampling.weighted_pool,
+            sampling.weighted_pool_backward,
+        ),
+        (
+            sampling.sampled_pool_reference,
+            sampling.weighted_pool_reference,
+            sampling.weighted_pool_backward_reference,
+        ),
     ):
         sample, mask, mean, sums = np.ones(pooled), np.ones(pooled, np.int32), np.ones(pooled), np.ones(pooled)
         bottom_diff = np.full(shape, 9.0)

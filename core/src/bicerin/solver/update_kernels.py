@@ -27,9 +27,8 @@ def _gradient(data: Any, diff: Any, scale: Any, l2: Any, l1: Any) -> Any:
 
 
 @part
-def sgd_piece(
-    unit: int, worker: int, data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any
-) -> None:
+def sgd_piece(unit: int, worker: int, data: Any, diff: Any, history: Any, numbers: Any) -> None:
+    scale, l2, l1, rate, momentum = numbers
     data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
     for i in range(data.size):
         update = momentum * history[i] + rate * _gradient(data[i], diff[i], scale, l2, l1)
@@ -39,14 +38,13 @@ def sgd_piece(
 
 
 @kernel(update_rules.sgd)
-def sgd(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
-    spread(sgd_piece, pieces(data), num_workers(data.size), (data, diff, history, scale, l2, l1, rate, momentum))
+def sgd(data: Any, diff: Any, history: Any, *numbers: Any) -> None:
+    spread(sgd_piece, pieces(data), num_workers(data.size), (data, diff, history, numbers))
 
 
 @part
-def nesterov_piece(
-    unit: int, worker: int, data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any
-) -> None:
+def nesterov_piece(unit: int, worker: int, data: Any, diff: Any, history: Any, numbers: Any) -> None:
+    scale, l2, l1, rate, momentum = numbers
     data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
     for i in range(data.size):
         before = history[i]
@@ -58,14 +56,13 @@ def nesterov_piece(
 
 
 @kernel(update_rules.nesterov)
-def nesterov(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> None:
-    spread(nesterov_piece, pieces(data), num_workers(data.size), (data, diff, history, scale, l2, l1, rate, momentum))
+def nesterov(data: Any, diff: Any, history: Any, *numbers: Any) -> None:
+    spread(nesterov_piece, pieces(data), num_workers(data.size), (data, diff, history, numbers))
 
 
 @part
-def adagrad_piece(
-    unit: int, worker: int, data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any
-) -> None:
+def adagrad_piece(unit: int, worker: int, data: Any, diff: Any, history: Any, numbers: Any) -> None:
+    scale, l2, l1, rate, delta = numbers
     data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
     for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
@@ -76,25 +73,13 @@ def adagrad_piece(
 
 
 @kernel(update_rules.adagrad)
-def adagrad(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any) -> None:
-    spread(adagrad_piece, pieces(data), num_workers(data.size), (data, diff, history, scale, l2, l1, rate, delta))
+def adagrad(data: Any, diff: Any, history: Any, *numbers: Any) -> None:
+    spread(adagrad_piece, pieces(data), num_workers(data.size), (data, diff, history, numbers))
 
 
 @part
-def rmsprop_piece(
-    unit: int,
-    worker: int,
-    data: Any,
-    diff: Any,
-    history: Any,
-    scale: Any,
-    l2: Any,
-    l1: Any,
-    rate: Any,
-    delta: Any,
-    decay: Any,
-    new: Any,
-) -> None:
+def rmsprop_piece(unit: int, worker: int, data: Any, diff: Any, history: Any, numbers: Any) -> None:
+    scale, l2, l1, rate, delta, decay, new = numbers
     data, diff, history = piece(data, unit), piece(diff, unit), piece(history, unit)
     for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
@@ -105,33 +90,13 @@ def rmsprop_piece(
 
 
 @kernel(update_rules.rmsprop)
-def rmsprop(
-    data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any, decay: Any, new: Any
-) -> None:
-    spread(
-        rmsprop_piece,
-        pieces(data),
-        num_workers(data.size),
-        (data, diff, history, scale, l2, l1, rate, delta, decay, new),
-    )
+def rmsprop(data: Any, diff: Any, history: Any, *numbers: Any) -> None:
+    spread(rmsprop_piece, pieces(data), num_workers(data.size), (data, diff, history, numbers))
 
 
 @part
-def adadelta_piece(
-    unit: int,
-    worker: int,
-    data: Any,
-    diff: Any,
-    gradients: Any,
-    updates: Any,
-    scale: Any,
-    l2: Any,
-    l1: Any,
-    rate: Any,
-    delta: Any,
-    momentum: Any,
-    new: Any,
-) -> None:
+def adadelta_piece(unit: int, worker: int, data: Any, diff: Any, gradients: Any, updates: Any, numbers: Any) -> None:
+    scale, l2, l1, rate, delta, momentum, new = numbers
     data, diff, gradients, updates = piece(data, unit), piece(diff, unit), piece(gradients, unit), piece(updates, unit)
     for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
@@ -143,45 +108,13 @@ def adadelta_piece(
 
 
 @kernel(update_rules.adadelta)
-def adadelta(
-    data: Any,
-    diff: Any,
-    gradients: Any,
-    updates: Any,
-    scale: Any,
-    l2: Any,
-    l1: Any,
-    rate: Any,
-    delta: Any,
-    momentum: Any,
-    new: Any,
-) -> None:
-    spread(
-        adadelta_piece,
-        pieces(data),
-        num_workers(data.size),
-        (data, diff, gradients, updates, scale, l2, l1, rate, delta, momentum, new),
-    )
+def adadelta(data: Any, diff: Any, gradients: Any, updates: Any, *numbers: Any) -> None:
+    spread(adadelta_piece, pieces(data), num_workers(data.size), (data, diff, gradients, updates, numbers))
 
 
 @part
-def adam_piece(
-    unit: int,
-    worker: int,
-    data: Any,
-    diff: Any,
-    first: Any,
-    second: Any,
-    scale: Any,
-    l2: Any,
-    l1: Any,
-    rate: Any,
-    delta: Any,
-    beta1: Any,
-    new1: Any,
-    beta2: Any,
-    new2: Any,
-) -> None:
+def adam_piece(unit: int, worker: int, data: Any, diff: Any, first: Any, second: Any, numbers: Any) -> None:
+    scale, l2, l1, rate, delta, beta1, new1, beta2, new2 = numbers
     data, diff, first, second = piece(data, unit), piece(diff, unit), piece(first, unit), piece(second, unit)
     for i in range(data.size):
         gradient = _gradient(data[i], diff[i], scale, l2, l1)
@@ -193,24 +126,5 @@ def adam_piece(
 
 
 @kernel(update_rules.adam)
-def adam(
-    data: Any,
-    diff: Any,
-    first: Any,
-    second: Any,
-    scale: Any,
-    l2: Any,
-    l1: Any,
-    rate: Any,
-    delta: Any,
-    beta1: Any,
-    new1: Any,
-    beta2: Any,
-    new2: Any,
-) -> None:
-    spread(
-        adam_piece,
-        pieces(data),
-        num_workers(data.size),
-        (data, diff, first, second, scale, l2, l1, rate, delta, beta1, new1, beta2, new2),
-    )
+def adam(data: Any, diff: Any, first: Any, second: Any, *numbers: Any) -> None:
+    spread(adam_piece, pieces(data), num_workers(data.size), (data, diff, first, second, numbers))

@@ -10,7 +10,7 @@ from bicerin.context import Context
 from bicerin.device import CPU, Device
 from bicerin.phase import Phase
 from bicerin.random_stream import RandomStream
-from bicerin_pooling import pooling_kernels as kernels
+from bicerin_pooling import average_pooling_kernels, max_pooling_kernels, stochastic_pooling_kernels
 from bicerin_pooling.window import Window
 
 METHODS = ("MAX", "AVE", "STOCHASTIC")
@@ -61,21 +61,21 @@ class PlanePooling:
         """Write top; `masked` says whether a maximum's places are wanted, by `backward` or by the caller."""
         x, y = _planes(bottom), _planes(top)
         if self.method == "AVE":
-            kernels.average_pool(x, y, *self.window)
+            average_pooling_kernels.average_pool(x, y, *self.window)
         elif self.method == "MAX":
             if masked:
                 self._masked_max(x, y)
             else:
                 self.mask = np.empty(0, np.int32)
                 if self._is_dense:
-                    kernels.flat_max_pool(x, y, self.mask.reshape(0, 0, 0), self.window)
+                    max_pooling_kernels.flat_max_pool(x, y, self.mask.reshape(0, 0, 0), *self.window)
                 else:
-                    kernels.max_pool(x, y, *self.window)
+                    max_pooling_kernels.max_pool(x, y, *self.window)
         elif self.training:
             self.draw(CPU, self.draws)
-            kernels.sampled_pool(x, y, _planes(self.mask), _planes(self.draws), *self.window[:4])
+            stochastic_pooling_kernels.sampled_pool(x, y, _planes(self.mask), _planes(self.draws), *self.window[:4])
         else:
-            kernels.weighted_pool(x, y, _planes(self.sums), *self.window[:4])
+            stochastic_pooling_kernels.weighted_pool(x, y, _planes(self.sums), *self.window[:4])
 
     def draw(self, device: Device, draws: Any) -> None:
         """Write a random share of each window's sum, in (0, 1]: 0 would choose a first pixel that is 0."""
@@ -85,16 +85,16 @@ class PlanePooling:
     def backward(self, bottom: np.ndarray, bottom_diff: np.ndarray, top: np.ndarray, top_diff: np.ndarray) -> None:
         """Write bottom_diff."""
         if self.method == "AVE":
-            kernels.average_pool_backward(_planes(bottom_diff), _planes(top_diff), *self.window)
+            average_pooling_kernels.average_pool_backward(_planes(bottom_diff), _planes(top_diff), *self.window)
         elif self.method == "STOCHASTIC" and not self.training:
-            kernels.weighted_pool_backward(
+            stochastic_pooling_kernels.weighted_pool_backward(
                 _planes(bottom), _planes(bottom_diff), _planes(top), _planes(top_diff), _planes(self.sums),
                 *self.window[:4],
             )  # fmt: skip
         else:
             if self.mask.shape != self.shape:
                 self._masked_max(_planes(bottom), _planes(np.empty_like(top)))
-            kernels.scatter(_planes(bottom_diff), _planes(top_diff), _planes(self.mask))
+            max_pooling_kernels.scatter(_planes(bottom_diff), _planes(top_diff), _planes(self.mask))
 
     def _masked_max(self, x: np.ndarray, y: np.ndarray) -> None:
         if self.mask.shape != self.shape:
@@ -102,11 +102,11 @@ class PlanePooling:
         mask = _planes(self.mask)
         # Measured: vectors of whole rows pay from about 16 windows a row on, of whole planes for shorter rows.
         if self._is_dense or (self.window.stride_w == 2 and 4 < self.shape[3] < 16):
-            kernels.flat_max_pool(x, y, mask, self.window)
+            max_pooling_kernels.flat_max_pool(x, y, mask, *self.window)
         elif self.shape[3] >= 16 and self.window.stride_w <= 2:
-            kernels.masked_max_pool(x, y, mask, *self.window)
+            max_pooling_kernels.masked_max_pool(x, y, mask, *self.window)
         else:
-            kernels.masked_max_pool_one_by_one(x, y, mask, *self.window)
+            max_pooling_kernels.masked_max_pool_one_by_one(x, y, mask, *self.window)
 
     @property
     def _is_dense(self) -> bool:
