@@ -14,7 +14,8 @@ from bicerin.pointwise import Finish
 from bicerin_convolution.direct_kernels import add_row_products, correlate_rows
 from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.problem import Problem
-from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps, row_shape
+from bicerin_convolution.taps import Taps, forward_taps, row_shape
+from bicerin_convolution.walks import Walks
 
 
 class Correlation:
@@ -71,17 +72,6 @@ class WeightGradient:
         )
 
 
-class DataGradient:
-    """dx by one correlation of dy for each remainder of a position by the stride."""
-
-    def __init__(self, problem: Problem) -> None:
-        self._walks = [Correlation(problem, taps, turned=True) for taps in data_gradient_taps(problem)]
-
-    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
-        for walk in self._walks:
-            walk(dy, w, bias, dx)
-
-
 def forward(problem: Problem) -> Correlation:
     return Correlation(problem, forward_taps(problem), turned=False)
 
@@ -90,5 +80,5 @@ def weight_gradient(problem: Problem) -> WeightGradient:
     return WeightGradient(problem)
 
 
-def data_gradient(problem: Problem) -> DataGradient:
-    return DataGradient(problem)
+def data_gradient(problem: Problem) -> Walks:
+    return Walks(problem, Correlation)

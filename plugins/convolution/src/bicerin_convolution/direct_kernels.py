@@ -12,7 +12,7 @@ import numpy as np
 from bicerin.kernels import kernel, part, spread
 from bicerin.panel import VECTOR_BYTES, copy_line
 from bicerin_convolution.finish import finished
-from bicerin_convolution.gemm_kernels import pack_line
+from bicerin_convolution.packing_kernels import pack_line
 
 #: Elements of a band, of which there are two, in the first-level cache.
 BAND = 3072

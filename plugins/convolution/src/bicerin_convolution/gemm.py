@@ -14,19 +14,13 @@ from bicerin.kernels import workers_for
 from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin.pointwise import Finish
 from bicerin_convolution.finish import FinishTable
-from bicerin_convolution.gemm_kernels import (
-    DEPTH,
-    LINES,
-    add_weight_gradient,
-    correlate,
-    fold_products,
-    fold_scratch_size,
-    pack_weights,
-    scratch_size,
-    weight_scratch_size,
-)
+from bicerin_convolution.folding_kernels import fold_products, fold_scratch_size
+from bicerin_convolution.gemm_kernels import correlate, scratch_size
+from bicerin_convolution.packing_kernels import DEPTH, pack_weights
 from bicerin_convolution.problem import Problem
-from bicerin_convolution.taps import Taps, data_gradient_taps, forward_taps, row_shape
+from bicerin_convolution.taps import Taps, forward_taps, row_shape
+from bicerin_convolution.walks import Walks
+from bicerin_convolution.weight_gradient_kernels import LINES, add_weight_gradient, weight_scratch_size
 from bicerin_convolution.workspace import workspace
 
 #: Panels of positions that share a pass over the weights, even where they do not fit in CACHE.
@@ -184,17 +178,6 @@ class WeightGradient:
             )
 
 
-class DataGradient:
-    """dx by one correlation of dy for each remainder of a position by the stride."""
-
-    def __init__(self, problem: Problem) -> None:
-        self._walks = [Correlation(problem, taps, turned=True) for taps in data_gradient_taps(problem)]
-
-    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
-        for walk in self._walks:
-            walk(dy, w, bias, dx)
-
-
 def forward(problem: Problem) -> Correlation:
     return Correlation(problem, forward_taps(problem), turned=False)
 
@@ -203,8 +186,8 @@ def weight_gradient(problem: Problem) -> WeightGradient:
     return WeightGradient(problem)
 
 
-def data_gradient(problem: Problem) -> Folding | DataGradient:
-    return Folding(problem) if prod(problem.x_shape) and Folding.wins(problem) else DataGradient(problem)
+def data_gradient(problem: Problem) -> Folding | Walks:
+    return Folding(problem) if prod(problem.x_shape) and Folding.wins(problem) else Walks(problem, Correlation)
 
 
 def _up(number: int, multiple: int) -> int:

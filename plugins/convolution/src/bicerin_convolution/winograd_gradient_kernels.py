@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bicerin.kernels import kernel, part, spread
 from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, multiply, transpose
-from bicerin_convolution.gemm_kernels import DEPTH
+from bicerin_convolution.packing_kernels import DEPTH
 from bicerin_convolution.winograd_kernels import POINTS
 from bicerin_convolution.winograd_transforms import (
     PATCH,

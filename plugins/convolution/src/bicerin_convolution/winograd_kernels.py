@@ -6,7 +6,7 @@ import numpy as np
 
 from bicerin.kernels import kernel, part, spread
 from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply, transpose
-from bicerin_convolution.gemm_kernels import DEPTH, pack_line, segments
+from bicerin_convolution.packing_kernels import DEPTH, pack_line, segments
 from bicerin_convolution.winograd_transforms import (
     PATCH,
     transform_input,
