@@ -40,14 +40,15 @@ class Memory:
         self.dtype = dtype
         self.device = device
         self.state = State.UNINITIALIZED
-        self._host_array: np.ndarray | None = None
+        #: Each of the two is None until it is first needed.
+        self._host_array: Any = None
         self._device_array: Any = None
 
     def host_array(self, write: bool = True) -> np.ndarray:
         """The host copy, shape `(size,)`. With `write`, the device's copy is out of date from now on."""
         state = self.state
         if state is State.HOST:
-            return self._host_array  # type: ignore[return-value]
+            return self._host_array
         if state is State.UNINITIALIZED:
             if self._host_array is None:
                 self._host_array = np.zeros(self.size, self.dtype)
@@ -55,7 +56,7 @@ class Memory:
             return self._host_array
         if state is State.CLEARED:
             self.uncleared_host_array().fill(0)
-            return self._host_array  # type: ignore[return-value]
+            return self._host_array
         if self._host_array is None:
             self._host_array = np.empty(self.size, self.dtype)
         if state is State.DEVICE:
@@ -81,7 +82,7 @@ class Memory:
         if state is State.HOST:
             if self._device_array is None:
                 self._device_array = self.device.empty(self.size, self.dtype)
-            self.device.from_host(self._host_array, self._device_array)  # type: ignore[arg-type]
+            self.device.from_host(self._host_array, self._device_array)
             self.state = State.SYNCED
         if write:
             self.state = State.DEVICE
