@@ -26,7 +26,7 @@ import time
 began = time.perf_counter()
 import bicerin
 import bicerin_proto
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 net = bicerin_proto.read_net({str(NET)!r}, schema()).message
 del net.layer[0]
 net.layer[0].CopyFrom(schema().LayerParameter(name="data", type="Input", top=["data", "label"]))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.layer import Layer
-from bicerin.registry import layers
+from bicerin.layer import ArrayLayer, Layer
+from bicerin.layer.layer import layers
 
 PAGE = Path(__file__).with_name("devices.md")
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import bicerin
 from bicerin.cli.command_line import command_line
-from bicerin.schema import read_net, read_solver
+from bicerin.schema.installed_schema import read_net, read_solver
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } } '
 IGNORED = "ignored, since what would use it is not installed"
@@ -62,7 +62,7 @@ def test_a_plugin_knows_the_fields_of_what_it_requires(
 ) -> None:
     stated = ["bicerin>=0.1", "Bicerin_Forks (>=0.1) ; python_version > '3'"]
     monkeypatch.setattr("importlib_metadata.requires", {"bicerin-normalization": stated}.get)
-    from bicerin.ignored_fields import _required
+    from bicerin.schema.ignored_fields import _required
 
     _required.cache_clear()
     try:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import bicerin
 from bicerin.cli.command_line import command_line
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 from bicerin_data.datum import array_datum
 from bicerin_data.stores import create_store
 

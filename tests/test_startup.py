@@ -11,7 +11,7 @@ README = "What a plugin is for.\n" * 500
 
 # Of the processor, since the clock would tell what else the machine is doing.
 SECONDS = f"import bicerin, time; bicerin.Net({str(LENET)!r}); print(time.process_time())"
-INSTALLED = "from bicerin.registry import layers; print(sum(name.startswith('Fake') for name in layers.providers()))"
+INSTALLED = "from bicerin.layer import layers; print(sum(name.startswith('Fake') for name in layers.providers()))"
 
 
 def run(code: str, folder: Path | None) -> float:

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bicerin import registry
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
+from bicerin.discovery import registry
+from bicerin.discovery.registry import Provider
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer
-from bicerin.loss_layer import LossLayer
-from bicerin.registry import Provider
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, Layer, LossLayer, layers
 
 
 class AffineLayer(ArrayLayer):
@@ -124,7 +121,7 @@ def provided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provided]:
     extra = Provided(index)
     for layer in TEST_LAYERS:
         provider = extra.add("bicerin.layers", layer.type, f"{__name__}:{layer.__name__}")
-        registry.layers._loaded[provider] = layer
+        layers._loaded[provider] = layer
     yield extra
     for item in registry.Registry.all:
         item._loaded.clear()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bicerin_proto
-from bicerin.blob import Blob, same_shape
 from bicerin.errors import DeviceError, ShapeError
+from bicerin.layer.blob import Blob, same_shape
 
 
 def test_a_new_blob_is_zero() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bicerin import Blob, BlobCounts, Layer, Net, registry
+from bicerin import Blob, BlobCounts, Layer, Net
 from bicerin.cli.command_line import command_line
 from bicerin.errors import MissingDataError
+from bicerin.layer import layers
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
 LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -65,7 +66,7 @@ class FilledLayer(Layer):
 def _layers(provided: Any) -> None:
     for cls in (StoreLayer, FilledLayer):
         provider = provided.add("bicerin.layers", cls.type, f"{__name__}:{cls.__name__}")
-        registry.layers._loaded[provider] = cls
+        layers._loaded[provider] = cls
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 import bicerin
 from bicerin.cli.command_line import command_line
 from bicerin.errors import BicerinError, UserCodeError
-from bicerin.hooks import hookimpl, plugins
+from bicerin.net.hooks import hookimpl, plugins
 
 
 def run(*arguments: object, **keywords: Any) -> Result:

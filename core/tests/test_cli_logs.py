@@ -20,8 +20,8 @@ from bicerin.cli.json_log import JsonLog
 from bicerin.cli.signals import signals_obeyed
 from bicerin.cli.training_log import read_log
 from bicerin.errors import BicerinError
-from bicerin.hooks import plugins
-from bicerin.schema import schema
+from bicerin.net.hooks import plugins
+from bicerin.schema.installed_schema import schema
 
 
 def run(*arguments: object) -> Result:

@@ -63,7 +63,7 @@ def test_a_table_and_json_of_the_same(core_alone: Any) -> None:
 
 def test_classes_are_imported_only_when_asked(core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lazy_layers.py").write_text(
-        "from bicerin.array_layer import ArrayLayer\n"
+        "from bicerin.layer import ArrayLayer\n"
         "from bicerin.layer import BlobCounts, Layer, at_least\n"
         "class Host(Layer):\n"
         "    type = 'Host'\n"
@@ -84,7 +84,7 @@ def test_classes_are_imported_only_when_asked(core_alone: Any, tmp_path: Path, m
     array = {"bottom": "1+", "top": "1+", "equal": True, "devices": ["cpu", "gpu"]}
     assert row(found, "Array") | array == row(found, "Array")
     table = run("--verbose").stdout
-    del sys.modules["lazy_layers"]
+    sys.modules.pop("lazy_layers", None)
     assert "1 (automatic)" in table and "1+ (as bottoms)" in table
     assert "xavier" in table
 
@@ -116,7 +116,7 @@ def test_failures_and_conflicts(core_alone: Any, tmp_path: Path, monkeypatch: py
 
 def test_what_is_no_layer(core_alone: Any) -> None:
     core_alone.add("bicerin.layers", "Path", "pathlib:Path")
-    assert "is no bicerin.Layer" in row(listed("--verbose"), "Path")["failure"]
+    assert "is not a bicerin.Layer" in row(listed("--verbose"), "Path")["failure"]
 
 
 def test_hidden_plugins_are_named(core_alone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ class TestCheck:
     """`bicerin plugins check` of plugins that are not what they say."""
 
     MODULE = (
-        "from bicerin.array_layer import ArrayLayer\n"
+        "from bicerin.layer import ArrayLayer\n"
         "from bicerin.layer import BlobCounts\n"
         "from bicerin.testing import layer_case\n"
         "class Doubling(ArrayLayer):\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bicerin.exponential import exponential
 from bicerin.kernels import kernel, prange
+from bicerin.kernels.exponential import exponential
 
 
 def reference(x: np.ndarray, y: np.ndarray) -> None:

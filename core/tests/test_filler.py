@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import bicerin_proto
-from bicerin.blob import Blob
 from bicerin.errors import BicerinError, ShapeError, UnknownNameError
-from bicerin.filler import fill
+from bicerin.layer import Blob, fill
 
 SHAPE = (200, 30, 5, 5)
 
@@ -102,7 +101,7 @@ def test_a_filler_that_knows_numpy_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         assert isinstance(random, np.random.Generator)
         return np.arange(np.prod(shape)).reshape(shape) + random.random()
 
-    monkeypatch.setattr("bicerin.filler.fillers.load", lambda name: ramp)
+    monkeypatch.setattr("bicerin.layer.filler.fillers.load", lambda name: ramp)
     values = filled((2, 3), type="ramp")
     assert values.dtype == np.float32 and np.allclose(np.diff(values.reshape(-1)), 1)
 

@@ -55,7 +55,7 @@ def test_cupy_is_imported_for_the_gpu_alone():
     program = (
         "import sys, bicerin\n"
         f"bicerin.Net({NET!r}).forward()\n"
-        "from bicerin.registry import devices\n"
+        "from bicerin.device import devices\n"
         "assert 'gpu' in devices\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'cupy']\n"
     )

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import bicerin
-from bicerin.hooks import plugins
+from bicerin.net.hooks import plugins
 
 NET = 'name: "n" layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 } } }'
-HEAD = "from bicerin.hooks import hookimpl\nbuilt = []\n"
+HEAD = "from bicerin.net.hooks import hookimpl\nbuilt = []\n"
 GOOD = "@hookimpl\ndef bicerin_net_built(net): built.append(net.name)\n"
 
 

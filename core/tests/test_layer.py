@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.blob import Blob
 from bicerin.device import Device
 from bicerin.errors import BlobCountError, DeviceError, LayerError, ShapeError
-from bicerin.layer import BlobCounts, Layer, Range, any_number, at_least, at_most, between, create_layer
-from bicerin.option import enum_name
-from bicerin.registry import layers
-from bicerin.schema import schema
+from bicerin.layer import Blob, BlobCounts, Layer, Range, any_number, at_least, at_most, between, enum_name
+from bicerin.layer.layer import layers
+from bicerin.schema import create_layer
+from bicerin.schema.installed_schema import schema
 from bicerin.testing import check_gradient, check_recorded, recorded_cases, run_layer
 
 AFFINE = 'name: "a" type: "Affine" inner_product_param { weight_filler { type: "constant" value: 2 } }'

@@ -10,8 +10,7 @@ import pytest
 
 import bicerin_proto
 from bicerin.errors import SolverError
-from bicerin.registry import lr_policies
-from bicerin.solver.learning_rate import LearningRatePolicy, check_policy, learning_rate, plugin_policy
+from bicerin.solver.learning_rate import LearningRatePolicy, check_policy, learning_rate, lr_policies, plugin_policy
 
 
 def param(text: str):

@@ -4,9 +4,9 @@ from types import ModuleType
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.device import Device
-from bicerin.memory import State
+from bicerin.device.device import Device
+from bicerin.device.memory import State
+from bicerin.layer import Blob
 
 
 class OtherSide(Device):

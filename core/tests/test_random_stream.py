@@ -7,7 +7,7 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 
-from bicerin.random_stream import CHUNK, RandomStream
+from bicerin.device.random_stream import CHUNK, RandomStream
 
 COUNT = 400_001
 

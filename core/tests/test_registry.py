@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bicerin import configuration
+from bicerin.discovery import configuration
+from bicerin.discovery.registry import _layer_api, plugin_index
 from bicerin.errors import BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
-from bicerin.registry import _layer_api, layers, plugin_index
+from bicerin.layer.layer import layers
 
 
 def test_the_core_brings_two_layers() -> None:
@@ -102,8 +103,8 @@ def module(provided, tmp_path: Path, monkeypatch):
     [
         ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
         ("import nobody_has_this\n", 'It needs the module "nobody_has_this", which is not installed.'),
-        ("class Wrong: pass\n", "is no bicerin.Layer"),
-        ("Wrong = 3\n", "is no bicerin.Layer"),
+        ("class Wrong: pass\n", "is not a bicerin.Layer"),
+        ("Wrong = 3\n", "is not a bicerin.Layer"),
         (
             "from bicerin.layer import *\nfrom bicerin.layer import Layer, BlobCounts\n"
             "class Wrong(Layer):\n    type = 'Right'\n    counts = BlobCounts()\n",

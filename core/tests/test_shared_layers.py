@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bicerin import Blob, BlobCounts, Layer, LayerError, Net, registry
-from bicerin.device import CpuDevice
+from bicerin import Blob, BlobCounts, Layer, LayerError, Net
+from bicerin.device.device import CpuDevice
 from bicerin.errors import NetError
+from bicerin.layer import layers
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 3 dim: 4 } } }
@@ -68,7 +69,7 @@ class TurnstileLayer(Layer):
 @pytest.fixture(autouse=True)
 def turnstile(provided: Any) -> None:
     provider = provided.add("bicerin.layers", "Turnstile", f"{__name__}:TurnstileLayer")
-    registry.layers._loaded[provider] = TurnstileLayer
+    layers._loaded[provider] = TurnstileLayer
 
 
 def run_in_threads(nets: Sequence[Net], passes: int) -> None:

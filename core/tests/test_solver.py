@@ -23,8 +23,8 @@ from bicerin.errors import (
     UnknownNameError,
     WeightsError,
 )
-from bicerin.hooks import hookimpl, plugins
-from bicerin.outcome import Mean
+from bicerin.net.hooks import hookimpl, plugins
+from bicerin.solver.outcome import Mean
 from bicerin.solver.solver import Solver
 from bicerin_proto import wire
 

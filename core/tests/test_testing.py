@@ -9,7 +9,7 @@ import pytest
 
 from bicerin.errors import PluginError
 from bicerin.layer import BlobCounts, at_most
-from bicerin.registry import layers
+from bicerin.layer.layer import layers
 from bicerin.testing import CHECKS, LayerConformance, check_gradient, layer_case, run_layer
 from bicerin.testing.recorded import assert_close
 

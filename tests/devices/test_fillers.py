@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.device import get_device
-from bicerin.filler import fill
-from bicerin.random_stream import RandomStream
-from bicerin.schema import schema
+from bicerin.device import RandomStream, get_device
+from bicerin.layer import fill
+from bicerin.schema.installed_schema import schema
 
 FILLERS = {
     "constant": {"value": 3},

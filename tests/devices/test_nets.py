@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.device import Transfers, get_device
+from bicerin.device.device import Transfers, get_device
 
 ROOT = Path(__file__).parents[2]
 MODELS = runpy.run_path(str(ROOT / "bench" / "models.py"))

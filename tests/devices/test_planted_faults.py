@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 #: As a pytest plugin: every kernel is compiled from a changed source, which must be there to be changed.
 PLANT = """
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 
 code = CudaSource.code
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from cupy.cuda import compiler
 
-from bicerin.cuda import OPTIONS, CudaSource
+from bicerin.device.cuda import OPTIONS, CudaSource
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "core/src", *sorted(ROOT.glob("plugins/*/src"))]

@@ -59,7 +59,7 @@ layer { name: "roi_mean" type: "Reduction" bottom: "roi" top: "mean" reduction_p
 #: Reads the net as text and as binary, and says what it computes.
 USE = """
 import json, pathlib, bicerin, bicerin_proto
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 
 net = bicerin.Net("net.prototxt", phase="TEST")
 bicerin_proto.write_binary(net.param, "net.binary")

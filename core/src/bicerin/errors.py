@@ -28,13 +28,9 @@ Raise a `LayerError` inside a layer with the bare reason: the layer's wrapper ad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bicerin_proto.errors import BicerinError, DecodeError, ParseError, ProtoError
-
-if TYPE_CHECKING:
-    from bicerin.blob import Blob
-    from bicerin.layer import Layer
 
 __all__ = [
     "BicerinError",
@@ -123,7 +119,7 @@ class LayerError(BicerinError):
         self.net_name: str | None = None
         self._blobs: list[str] = []
 
-    def locate(self, layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def locate(self, layer: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         """Say where it happened. The innermost layer wins: a second call changes nothing."""
         if self.layer_type is not None:
             return
@@ -166,7 +162,7 @@ class UserCodeError(LayerError):
     """The user's own code in a Python layer raised; its exception is the `__cause__`."""
 
 
-def _described(kind: str, blobs: Sequence[Blob]) -> str:
+def _described(kind: str, blobs: Sequence[Any]) -> str:
     if not blobs:
         return ""
     parts = ", ".join(f"{blob.name or f'[{i}]'} {blob.shape}" for i, blob in enumerate(blobs))

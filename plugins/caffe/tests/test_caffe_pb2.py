@@ -75,7 +75,7 @@ def test_messages_can_be_pickled() -> None:
 
 
 def test_fields_of_installed_plugins_are_there() -> None:
-    from bicerin.schema import schema
+    from bicerin.schema.installed_schema import schema
 
     fields = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
     added = [name for message, name in schema().added if message == "LayerParameter"]

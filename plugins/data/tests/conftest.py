@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bicerin.context import Context
 from bicerin.device import get_device
-from bicerin.layer import Layer
-from bicerin.phase import Phase
-from bicerin.registry import layers
-from bicerin.schema import read_layer
+from bicerin.layer import Context, Layer, Phase
+from bicerin.layer.layer import layers
+from bicerin.schema.installed_schema import read_layer
 from bicerin.testing import LayerRun
 from bicerin_data.datum import array_datum
 from bicerin_data.stores import create_store

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.blob import Blob
 from bicerin.errors import DataError, LayerError, ShapeError
+from bicerin.layer import Blob
 from bicerin_data import hdf5_file
 
 TWO_TOPS = 'name: "h" type: "HDF5Data" top: "data" top: "label"'

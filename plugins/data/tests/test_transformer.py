@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import bicerin_proto
 from bicerin.errors import DataError
-from bicerin.phase import Phase
+from bicerin.layer import Phase
 from bicerin_data.transformer import Transformer
 
 

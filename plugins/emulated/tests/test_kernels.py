@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicerin.cuda import CudaSource
-from bicerin.device import get_device
+from bicerin.device import CudaSource, get_device
 from bicerin.errors import DeviceError
 from bicerin_emulated import cupy
 from bicerin_emulated.raw_module import KernelError
@@ -106,7 +105,7 @@ def test_address_sanitizer_reports_the_line(tmp_path):
     program = (
         "import numpy as np\n"
         "from pathlib import Path\n"
-        "from bicerin.cuda import CudaSource\n"
+        "from bicerin.device import CudaSource\n"
         "from bicerin.device import get_device\n"
         "from bicerin_emulated import cupy\n"
         f"source = CudaSource({__file__!r}, 'planted.cu')\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import bicerin_proto
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 
 
 @pytest.mark.parametrize("text", [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import bicerin_proto
-from bicerin.schema import layer_owners, schema
+from bicerin.schema.installed_schema import layer_owners, schema
 
 
 def field(number: int, data: bytes) -> bytes:

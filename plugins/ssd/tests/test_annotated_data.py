@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import bicerin_proto
-from bicerin.context import Context
 from bicerin.errors import BicerinError, DataError, LayerError
-from bicerin.phase import Phase
-from bicerin.registry import layers
-from bicerin.schema import read_layer, schema
+from bicerin.layer import Context, Phase
+from bicerin.layer.layer import layers
+from bicerin.schema.installed_schema import read_layer, schema
 from bicerin.testing import LayerRun
 from bicerin_data.datum import array_datum
 from bicerin_data.image import encode_image

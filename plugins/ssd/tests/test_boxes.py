@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 from bicerin_ssd.box_code import decode, encode
 from bicerin_ssd.boxes import coverages, crossing, in_pixels, overlaps, projected, sizes
 from bicerin_ssd.matching import IGNORED, match

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import ShapeError
-from bicerin.layer import create_layer
+from bicerin.schema import create_layer
 from bicerin_ssd.cases import FILLED, PIXEL, normalize
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import bicerin_proto
-from bicerin.schema import layer_owners, schema
+from bicerin.schema.installed_schema import layer_owners, schema
 
 TRANSFORM = """
   mirror: true mean_value: 104

@@ -148,7 +148,7 @@ def _in_each_phase(document: Any, options: Mapping[str, Any]) -> list[NetOutline
 def _check_solver(
     report: Report, document: Any, layer_providers: Mapping[str, str] | None, options: Mapping[str, Any]
 ) -> None:
-    from bicerin.registry import solvers
+    from bicerin.solver.solver import solvers
 
     def note(error: BicerinError) -> None:
         report.errors.append(f"{document.name}: {error}")

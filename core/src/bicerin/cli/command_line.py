@@ -9,9 +9,8 @@ import click
 import bicerin
 from bicerin.cli import messages
 from bicerin.cli.failure import exit_status
-from bicerin.cli.lazy_group import Lazy, LazyGroup
+from bicerin.cli.lazy_group import Lazy, LazyGroup, commands
 from bicerin.cli.options import log_json_option, verbosity_options, write_json_log
-from bicerin.registry import commands
 
 _COMMANDS = {
     "train": Lazy("bicerin.cli.train:train", "Train a net as a solver's prototxt says."),

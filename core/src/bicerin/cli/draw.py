@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 import bicerin_proto
+from bicerin.cli.drawing import net_graph, rendered
 from bicerin.cli.net_or_solver import read_net_or_solver, train_net
 from bicerin.cli.options import phase_option
-from bicerin.drawing import net_graph, rendered
 from bicerin.errors import BicerinError
 
 _FORMATS = ("svg", "png", "pdf", "dot")

@@ -10,11 +10,12 @@ from typing import Any
 import click
 from importlib_metadata import PackageNotFoundError, version
 
-from bicerin import configuration, registry
 from bicerin.cli.json_text import json_text
 from bicerin.cli.options import json_option
+from bicerin.device.device import devices
+from bicerin.discovery import configuration, registry
 from bicerin.errors import BicerinError
-from bicerin.registry import devices, layers
+from bicerin.layer.layer import layers
 
 _PACKAGES = (
     "bicerin", "bicerin-proto", "numpy", "protobuf", "numba", "h5py", "lmdb", "plyvel", "opencv-python-headless",
@@ -41,7 +42,7 @@ def info(as_json: bool) -> None:
 
 
 def _found() -> dict[str, Any]:
-    from bicerin.kernels import COMPILED, num_threads
+    from bicerin.kernels.compiled import COMPILED, num_threads
 
     providers = [p for names in registry.plugin_index().values() for found in names.values() for p in found]
     plugins = {provider.distribution: provider.version for provider in providers}
@@ -72,7 +73,7 @@ def _version(package: str) -> str | None:
 
 
 def _device(name: str) -> str:
-    from bicerin.device import get_device
+    from bicerin.device.device import get_device
 
     try:
         return f"{get_device(name)!r}: works"

@@ -9,7 +9,7 @@ from typing import Any
 from bicerin.cli.json_text import json_text
 from bicerin.cli.pace import images_per_step
 from bicerin.errors import BicerinError
-from bicerin.hooks import hookimpl, plugins
+from bicerin.net.hooks import hookimpl, plugins
 
 
 class JsonLog:

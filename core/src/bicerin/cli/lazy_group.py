@@ -11,8 +11,14 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from bicerin.discovery.registry import Registry
 from bicerin.errors import ConflictError, PluginError
-from bicerin.registry import Registry
+
+commands = Registry(
+    "bicerin.commands",
+    "command",
+    dict.fromkeys(("convert-imageset", "compute-image-mean", "extract-features"), "bicerin-data").get,
+)
 
 
 class Lazy(NamedTuple):
@@ -53,7 +59,7 @@ class LazyGroup(click.Group):
         if name in self.registry:
             return self._loaded(name)
         # Only now, since asking the hooks imports every plugin that has some.
-        from bicerin.hooks import plugins
+        from bicerin.net.hooks import plugins
 
         plugins().hook.bicerin_add_commands(group=self)
         return self.commands.get(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import bicerin_proto
 from bicerin.errors import ParseError
-from bicerin.schema import read_net, read_solver, schema
+from bicerin.schema.installed_schema import read_net, read_solver, schema
 
 if TYPE_CHECKING:
     from bicerin.solver.nets import NetSources
@@ -53,7 +53,7 @@ def net_sources(
     Args:
         search: where else to look for a file that is not where `Context.resolve` looks, given the solver's path.
     """
-    from bicerin.context import Context
+    from bicerin.layer.context import Context
     from bicerin.solver.nets import NetSources
 
     directory = solver.path.parent if solver.path is not None else None

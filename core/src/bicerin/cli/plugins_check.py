@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 import click
 
-from bicerin import configuration, registry
 from bicerin.cli.json_text import json_text
 from bicerin.cli.messages import is_verbose
 from bicerin.cli.options import json_option
+from bicerin.device.device import devices as device_registry
+from bicerin.discovery import configuration, registry
+from bicerin.discovery.registry import LAYER_API, Provider, Registry, normalized
 from bicerin.errors import BicerinError, PluginError, UnknownNameError
-from bicerin.registry import LAYER_API, Provider, Registry, layers, normalized, schemas
-from bicerin.registry import devices as device_registry
+from bicerin.layer.layer import layers
+from bicerin.schema.installed_schema import schemas
 
 cases_registry = Registry("bicerin.cases", "table of cases")
 
@@ -114,7 +116,7 @@ def _providers(name: str) -> list[Provider]:
 
 
 def _schema(provider: Provider) -> Iterator[Finding]:
-    from bicerin.schema import read_fragment
+    from bicerin.schema.installed_schema import read_fragment
 
     subject = f"schema {provider.value}"
     try:
@@ -152,7 +154,7 @@ def _current(provider: Provider, subject: str) -> Iterator[Finding]:
 
 
 def _field_conflicts(found: Iterable[Provider]) -> Iterator[Finding]:
-    from bicerin.schema import schema
+    from bicerin.schema.installed_schema import schema
 
     own = {provider.distribution for provider in found}
     for conflict in schema().conflicts:
@@ -161,11 +163,11 @@ def _field_conflicts(found: Iterable[Provider]) -> Iterator[Finding]:
 
 
 def _layer(provider: Provider, loaded: dict[str, Any]) -> Iterator[Finding]:
-    from bicerin.layer import Layer
+    from bicerin.layer.layer import Layer
 
     subject = f"layer {provider.name}"
     try:
-        cls = loaded[provider.name] = provider.load()
+        cls = loaded[provider.name] = layers.loaded(provider)
     except PluginError as error:
         yield Finding(subject, "imports", "failed", str(error), error)
         return
@@ -188,7 +190,7 @@ def _imports(provider: Provider) -> Finding:
 
 def _behaviour(found: Iterable[Provider], loaded: dict[str, Any], devices: Sequence[str]) -> Iterator[Finding]:
     """The conformance suite over the shipped cases, and over made-up ones for layers that these leave out."""
-    from bicerin.schema import read_layer
+    from bicerin.schema.installed_schema import read_layer
 
     tested = set()
     for provider in found:

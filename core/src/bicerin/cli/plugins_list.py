@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-from bicerin import registry
 from bicerin.cli.json_text import json_text
 from bicerin.cli.messages import is_verbose
 from bicerin.cli.options import json_option
-from bicerin.configuration import layer_providers
+from bicerin.discovery import registry
+from bicerin.discovery.configuration import layer_providers
+from bicerin.discovery.registry import LAYER_API, Provider, disabled_distributions
 from bicerin.errors import BicerinError, PluginError
-from bicerin.registry import LAYER_API, Provider, disabled_distributions, layers, schemas
+from bicerin.layer.layer import layers
+from bicerin.schema.installed_schema import schemas
 
 _CORE = "bicerin"
 _NONE = (
@@ -78,9 +80,9 @@ def _layer(provider: Provider, verbose: bool) -> dict[str, Any]:
 
 
 def _declared(provider: Provider) -> dict[str, Any]:
-    from bicerin.layer import Layer
+    from bicerin.layer.layer import Layer
 
-    cls = provider.load()
+    cls = layers.loaded(provider)
     return {
         "bottom": str(cls.counts.bottom),
         "top": str(cls.counts.top),
@@ -91,7 +93,7 @@ def _declared(provider: Provider) -> dict[str, Any]:
 
 
 def _schema_of(provider: Provider) -> dict[str, Any]:
-    from bicerin.schema import read_fragment
+    from bicerin.schema.installed_schema import read_fragment
 
     failure = None
     try:
@@ -103,7 +105,7 @@ def _schema_of(provider: Provider) -> dict[str, Any]:
 
 def _schema() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The fields that plugins add, and those that they disagree about."""
-    from bicerin.schema import schema
+    from bicerin.schema.installed_schema import schema
 
     merged = schema()
     fields = [

@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
+from bicerin.discovery.registry import normalized
 from bicerin.errors import PluginError
-from bicerin.registry import layers, normalized
+from bicerin.layer.layer import layers
 
 #: The names that the template uses for itself: it is a package that works.
 _DISTRIBUTION, _PACKAGE, _TYPE, _MODULE = "my-plugin", "my_plugin", "MyLayer", "my_layer"

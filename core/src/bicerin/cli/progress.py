@@ -23,7 +23,7 @@ from rich.text import Text
 
 from bicerin.cli.messages import is_quiet
 from bicerin.cli.pace import images_per_step
-from bicerin.hooks import hookimpl, plugins
+from bicerin.net.hooks import hookimpl, plugins
 
 _Item = TypeVar("_Item")
 

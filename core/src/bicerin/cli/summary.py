@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from bicerin.cli.pace import images_per_step
-from bicerin.hooks import hookimpl, plugins
+from bicerin.net.hooks import hookimpl, plugins
 
 _log = logging.getLogger("bicerin.cli")
 

@@ -14,8 +14,8 @@ from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
-from bicerin.outcome import Outcome
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
+from bicerin.solver.outcome import Outcome
 
 _log = logging.getLogger("bicerin.cli")
 

@@ -11,7 +11,7 @@ from bicerin.cli.options import device_option, log_json_option, net_options, ver
 from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import EFFECTS, signals_obeyed
 from bicerin.cli.summary import summary
-from bicerin.schema import read_solver
+from bicerin.schema.installed_schema import read_solver
 from bicerin.solver import Solver
 
 

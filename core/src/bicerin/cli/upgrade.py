@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import bicerin_proto
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 
 
 @click.command()

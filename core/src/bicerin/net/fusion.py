@@ -1,6 +1,6 @@
 """Which layers do the work of element-wise layers after them, in place, in their own forward pass.
 
-The blobs are the same as without, once a whole forward pass is done; see `bicerin.pointwise` for the layers' part.
+The blobs are the same as without, once a whole forward pass is done; see `bicerin.kernels.affine` for the layers' part.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from bicerin.blob import Blob
-from bicerin.layer import Layer
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import Layer
 
 
 class Fusion(NamedTuple):

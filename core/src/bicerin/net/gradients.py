@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Layer
+from bicerin.layer.layer import Layer
 
 
 def plan_backward(

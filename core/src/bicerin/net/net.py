@@ -13,22 +13,22 @@ from typing import Any, cast
 import numpy as np
 
 import bicerin_proto
-from bicerin.blob import Blob
-from bicerin.context import Context
-from bicerin.device import Device, get_device
+from bicerin.device.device import Device, get_device
 from bicerin.errors import BicerinError, NetError, PluginError
-from bicerin.hooks import implemented, plugins
-from bicerin.layer import Layer
+from bicerin.layer.blob import Blob
+from bicerin.layer.context import Context
+from bicerin.layer.layer import Layer
+from bicerin.layer.layer import layers as layer_registry
+from bicerin.layer.phase import Phase
 from bicerin.net.fusion import plan_fusion
 from bicerin.net.gradients import plan_backward
+from bicerin.net.hooks import implemented, plugins
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import check_propagate_down, filter_layers, net_state
 from bicerin.net.shared_memory import DroppedBlob, Step, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
-from bicerin.phase import Phase
-from bicerin.registry import layers as layer_registry
-from bicerin.schema import read_net
+from bicerin.schema.installed_schema import read_net
 
 _log = logging.getLogger("bicerin.net")
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.context import Context
 from bicerin.errors import BicerinError, MissingDataError, NetError, PluginError
-from bicerin.layer import Layer
+from bicerin.layer.blob import Blob
+from bicerin.layer.context import Context
+from bicerin.layer.layer import Layer
+from bicerin.layer.layer import layers as layer_registry
+from bicerin.layer.phase import Phase
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import check_propagate_down, included, net_state
 from bicerin.net.weights import LoadReport, compare_weights
-from bicerin.phase import Phase
-from bicerin.registry import layers as layer_registry
 
 Shape = tuple[int, ...]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bicerin.blob import Blob
 from bicerin.errors import NetError
-from bicerin.layer import Layer
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import Layer
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import NetError
-from bicerin.phase import Phase
+from bicerin.layer.phase import Phase
 
 
 def net_state(param: Any, phase: Any = None, level: int | None = None, stages: Sequence[str] | None = None) -> Any:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bicerin.blob import Blob
+from bicerin.device.memory import Memory
 from bicerin.errors import NetError
-from bicerin.layer import Layer
-from bicerin.memory import Memory
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import Layer
 
 #: One layer of a forward pass with its bottoms and tops.
 Step = tuple[Layer, Sequence[Blob], Sequence[Blob]]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import bicerin_proto
-from bicerin.blob import Blob, same_shape
 from bicerin.errors import WeightsError
+from bicerin.layer.blob import Blob, same_shape
 
 if TYPE_CHECKING:
-    from bicerin.layer import Layer
+    from bicerin.layer.layer import Layer
     from bicerin.net.net import Net
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"

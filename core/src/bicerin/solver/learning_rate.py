@@ -23,10 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.discovery.registry import Registry
 from bicerin.errors import SolverError
-from bicerin.registry import lr_policies
 
 _log = logging.getLogger("bicerin.solver")
+
+lr_policies = Registry("bicerin.lr_policies", "learning-rate policy", {"plateau": "bicerin-ssd"}.get)
 
 
 class LearningRatePolicy(ABC):

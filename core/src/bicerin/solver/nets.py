@@ -12,7 +12,7 @@ from typing import Any
 
 import bicerin_proto
 from bicerin.errors import SolverError
-from bicerin.phase import Phase
+from bicerin.layer.phase import Phase
 
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 

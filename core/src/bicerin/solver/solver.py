@@ -19,24 +19,26 @@ from typing import Any, ClassVar
 import numpy as np
 
 import bicerin_proto
-from bicerin.blob import Blob
-from bicerin.context import Context
-from bicerin.device import Device, get_device
+from bicerin.device.device import Device, get_device
+from bicerin.discovery.registry import Registry
 from bicerin.errors import DeviceError, PluginError, ProtoError, SnapshotError, SolverError
-from bicerin.hooks import implemented, plugins
+from bicerin.layer.blob import Blob
+from bicerin.layer.context import Context
 from bicerin.net import Net
-from bicerin.outcome import Outcome
-from bicerin.registry import solvers
-from bicerin.schema import read_net, read_solver
+from bicerin.net.hooks import implemented, plugins
+from bicerin.schema.installed_schema import read_net, read_solver
 from bicerin.solver import debug_info
 from bicerin.solver.display import Display
 from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy
 from bicerin.solver.nets import NetSources
+from bicerin.solver.outcome import Outcome
 from bicerin.solver.snapshot import SolverState, read_state, write_state
 from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
 from bicerin.solver.step import Step
 
 _log = logging.getLogger("bicerin.solver")
+
+solvers = Registry("bicerin.solvers", "solver type")
 
 
 class Solver(ABC):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bicerin.cuda import CudaSource
-from bicerin.device import Device
+from bicerin.device.cuda import CudaSource
+from bicerin.device.device import Device
 
 KERNELS = CudaSource(__file__, "update_rules.cu")
 

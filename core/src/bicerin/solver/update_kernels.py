@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels.compiled import kernel, num_workers, part, piece, pieces, spread
 from bicerin.solver import update_rules
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from bicerin.errors import SpecError
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 from bicerin_proto.hints import did_you_mean
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import BlobCountError
-from bicerin.layer import Layer, Range, create_layer
+from bicerin.layer.counts import Range
+from bicerin.layer.layer import Layer
+from bicerin.schema.create_layer import create_layer
 from bicerin.testing.case import LayerCase
 from bicerin.testing.gradient import check_gradient
 from bicerin.testing.recorded import assert_close

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
+from bicerin.layer.blob import Blob
 from bicerin.testing.run import LayerRun, run_layer
 
 

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from bicerin.device import get_device
+    from bicerin.device.device import get_device
     from bicerin.errors import BicerinError
 
     for name in config.getoption("--device"):

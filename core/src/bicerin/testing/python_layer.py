@@ -43,8 +43,8 @@ def test_gradient_for_python_layer(
         PluginError: bicerin-python is not installed.
         ValueError: there is not one flag for each bottom.
     """
-    from bicerin.registry import layers
-    from bicerin.schema import schema
+    from bicerin.layer.layer import layers
+    from bicerin.schema.installed_schema import schema
 
     if "Python" not in layers:
         raise PluginError("to test a Python layer, bicerin-python is needed: pip install bicerin-python")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 from bicerin.testing.run import LayerRun, run_layer
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.layer import Layer, create_layer
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import Layer
+from bicerin.schema.create_layer import create_layer
 
 
 @dataclass

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError
-from bicerin.phase import Phase
-from bicerin.pointwise import Pointwise
+from bicerin.kernels import Pointwise
+from bicerin.layer import Blob, Phase
 from bicerin_activation import dropout_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 

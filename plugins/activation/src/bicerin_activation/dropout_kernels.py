@@ -2,7 +2,7 @@
 
 An element's random number is a hash of its index, mixed twice with 32 bits of the key, so the mask needs no memory,
 does not depend on the number of threads, and is the same on every device. Of generators for devices it costs least: two
-multiplications an element, where Philox (`bicerin.random_stream`) takes ten rounds.
+multiplications an element, where Philox (`bicerin.device.random_stream`) takes ten rounds.
 """
 
 from __future__ import annotations

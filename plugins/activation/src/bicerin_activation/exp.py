@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
+from bicerin.layer import Blob
 from bicerin_activation.logarithm import natural_logarithm
 from bicerin_activation.neuron_layer import NeuronLayer
 

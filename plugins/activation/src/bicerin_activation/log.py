@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.blob import Blob
 from bicerin.errors import LayerError
+from bicerin.layer import Blob
 from bicerin_activation.logarithm import natural_logarithm
 from bicerin_activation.neuron_layer import NeuronLayer
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.blob import Blob
+from bicerin.layer import Blob
 from bicerin_activation.neuron_layer import NeuronLayer
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
+from bicerin.layer import Blob
 from bicerin_activation import prelu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
-from bicerin.pointwise import Pointwise
+from bicerin.device import CudaSource
+from bicerin.kernels import Pointwise
+from bicerin.layer import Blob
 from bicerin_activation import relu_kernels
 from bicerin_activation.neuron_layer import NeuronLayer
 

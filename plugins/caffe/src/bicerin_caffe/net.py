@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 import bicerin
-from bicerin.blob import Blob
 from bicerin.errors import NetError
+from bicerin.layer import Blob
 from bicerin_caffe import settings
 from bicerin_caffe.user_exceptions import user_exceptions
 from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec

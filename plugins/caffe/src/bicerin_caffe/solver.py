@@ -10,8 +10,8 @@ from typing import Any
 
 import bicerin
 import bicerin_proto
-from bicerin.registry import solvers
-from bicerin.schema import read_solver
+from bicerin.schema.installed_schema import read_solver
+from bicerin.solver.solver import solvers
 from bicerin_caffe import settings
 from bicerin_caffe.net import Net
 from bicerin_caffe.user_exceptions import user_exceptions

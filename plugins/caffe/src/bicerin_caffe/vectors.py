@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.blob import Blob
+from bicerin.layer import Blob
 
 
 class BlobVec(list[Blob]):

@@ -1,7 +1,7 @@
 """What is compiled code in pycaffe."""
 
-from bicerin.blob import Blob
-from bicerin.registry import layers as _layers
+from bicerin.layer import Blob
+from bicerin.layer import layers as _layers
 from bicerin_caffe.log import init_log, log, show_log
 from bicerin_caffe.nccl import NCCL, has_nccl
 from bicerin_caffe.net import Net

@@ -1,4 +1,4 @@
-"""Pictures of nets, through pydot and Graphviz; see `bicerin.drawing`."""
+"""Pictures of nets, through pydot and Graphviz; see `bicerin.cli.drawing`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import bicerin_proto
-from bicerin.drawing import edge_label, layer_color, layer_label, net_graph, rendered
+from bicerin.cli.drawing import edge_label, layer_color, layer_label, net_graph, rendered
 from caffe.proto import caffe_pb2
 
 

@@ -9,9 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, at_least
 from bicerin_convolution.bias_kernels import add_bias_gradient
 from bicerin_convolution.device_plan import CUDA, DevicePlan
 from bicerin_convolution.geometry import Geometry

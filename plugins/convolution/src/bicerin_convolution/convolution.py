@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from bicerin.blob import Blob
+from bicerin.layer import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
 from bicerin_convolution.problem import Problem
 

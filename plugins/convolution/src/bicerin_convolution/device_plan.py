@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
-from bicerin.layer import Layer
+from bicerin.device import CudaSource
+from bicerin.layer import Blob, Layer
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.problem import Problem
 

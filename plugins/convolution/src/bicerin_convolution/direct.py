@@ -9,8 +9,7 @@ from math import prod
 
 import numpy as np
 
-from bicerin.kernels import workers_for
-from bicerin.pointwise import Finish
+from bicerin.kernels import Finish, workers_for
 from bicerin_convolution.direct_kernels import add_row_products, correlate_rows
 from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.problem import Problem

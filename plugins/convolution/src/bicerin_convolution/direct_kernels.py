@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.panel import VECTOR_BYTES, copy_line
+from bicerin.kernels.panel import VECTOR_BYTES, copy_line
 from bicerin_convolution.finish import finished
 from bicerin_convolution.packing_kernels import pack_line
 

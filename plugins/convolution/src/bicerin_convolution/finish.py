@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.kernels import part
-from bicerin.pointwise import Finish
+from bicerin.kernels import Finish, part
 
 
 class FinishTable:

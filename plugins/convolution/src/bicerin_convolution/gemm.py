@@ -10,9 +10,8 @@ from math import prod
 
 import numpy as np
 
-from bicerin.kernels import workers_for
-from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES
-from bicerin.pointwise import Finish
+from bicerin.kernels import Finish, workers_for
+from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.folding_kernels import fold_products, fold_scratch_size
 from bicerin_convolution.gemm_kernels import correlate, scratch_size

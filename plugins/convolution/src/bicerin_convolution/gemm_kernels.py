@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
+from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
 from bicerin_convolution.finish import finished
 from bicerin_convolution.packing_kernels import DEPTH, pack_line, segments
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_convolution.device_plan import CUDA, Unfolding
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.reference import fold, unfold

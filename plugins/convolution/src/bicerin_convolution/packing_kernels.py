@@ -1,4 +1,4 @@
-"""Packing: blocks of the im2col matrix, and the weights, as panels for `bicerin.panel`.
+"""Packing: blocks of the im2col matrix, and the weights, as panels for `bicerin.kernels.panel`.
 
 A block is a run of output positions, counted through all images. `rows`, `columns`, `stride` and `out_*` are those of
 `Taps`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.panel import ROWS, VECTOR_BYTES, copy_vector, transpose
+from bicerin.kernels.panel import ROWS, VECTOR_BYTES, copy_vector, transpose
 
 #: Lines of a panel that stay in the first-level cache together.
 DEPTH = 192

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from bicerin.pointwise import Finish
+from bicerin.kernels import Finish
 from bicerin_convolution.finish import finish_array
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.problem import Problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, multiply, transpose
+from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, multiply, transpose
 from bicerin_convolution.packing_kernels import pack_line, segments
 
 #: Lines of the im2col matrix that are packed together, a multiple of ROWS.

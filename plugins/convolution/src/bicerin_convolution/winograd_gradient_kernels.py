@@ -6,7 +6,7 @@ Here a vector holds a tile's element of as many channels, not of as many tiles, 
 from __future__ import annotations
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, multiply, transpose
+from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, multiply, transpose
 from bicerin_convolution.packing_kernels import DEPTH
 from bicerin_convolution.winograd_kernels import POINTS
 from bicerin_convolution.winograd_transforms import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply, transpose
+from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply, transpose
 from bicerin_convolution.packing_kernels import DEPTH, pack_line, segments
 from bicerin_convolution.winograd_transforms import (
     PATCH,

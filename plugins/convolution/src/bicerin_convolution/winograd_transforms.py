@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from bicerin.panel import Vectors, intrinsic, pointer
+from bicerin.kernels.panel import Vectors, intrinsic, pointer
 
 #: Side of an input tile. An output tile's is PATCH + 1 - that of the kernel.
 PATCH = 6

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError
-from bicerin.layer import Layer
-from bicerin.option import enum_name
-from bicerin.phase import Phase
+from bicerin.layer import Layer, Phase, enum_name
 from bicerin_data.batch_reader import BatchReader, RecordReader
 from bicerin_data.datum import datum_array, parse_datum
 from bicerin_data.prefetching_layer import PrefetchingLayer

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.filler import fill
-from bicerin.layer import BlobCounts, Layer, at_least
-from bicerin.schema import schema
+from bicerin.layer import Blob, BlobCounts, Layer, at_least, fill
+from bicerin.schema.installed_schema import schema
 
 _LEGACY_AXES = ("num", "channels", "height", "width")
 

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import DataError, LayerError, MissingDataError
-from bicerin.layer import BlobCounts, Layer, at_least
-from bicerin.phase import Phase
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, at_least
 from bicerin_data.bad_records import BadRecords
 from bicerin_data.hdf5_file import Hdf5File
 

@@ -6,9 +6,8 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from bicerin.blob import Blob
 from bicerin.errors import DataError, ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_data.hdf5_writer import Hdf5Writer
 
 

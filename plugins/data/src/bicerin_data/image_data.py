@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError
-from bicerin.layer import Layer
-from bicerin.phase import Phase
+from bicerin.layer import Layer, Phase
 from bicerin_data.batch_reader import BatchReader, RecordReader
 from bicerin_data.image import read_image
 from bicerin_data.image_list import read_image_list

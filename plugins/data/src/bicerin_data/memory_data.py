@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import DataError, ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_data.datum import datum_array
 from bicerin_data.image import planes
 from bicerin_data.transformer import Transformer

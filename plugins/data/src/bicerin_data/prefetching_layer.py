@@ -6,8 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.prefetch import Prefetcher
 from bicerin_data.transformer import Transformer

@@ -16,7 +16,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.errors import DataError, MissingDataError
-from bicerin.phase import Phase
+from bicerin.layer import Phase
 
 _log = logging.getLogger("bicerin.data")
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bicerin.device import Transfers
+from bicerin.device.device import Transfers
 from bicerin_emulated.raw_module import RawKernel, RawModule
 
 __all__ = ["RawKernel", "RawModule", "asarray", "asnumpy", "cuda", "get_array_module", "ndarray", "transfers"]

@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts
-from bicerin.pointwise import Finish
+from bicerin.kernels import Finish
+from bicerin.layer import ArrayLayer, Blob, BlobCounts
 from bicerin_inner_product import product_kernels
 
 

@@ -1,8 +1,9 @@
 """The three products of an inner product, for when one of the matrices is much larger than the others.
 
 The weights are read, or their gradient written, once and where they lie; the samples, which are few, are packed into
-panels (`bicerin.panel`) beforehand. So a small batch runs at the rate of the memory, and a large one at that of the
-processors. The threads are those of all kernels: BLAS would have threads of its own, which take turns with these badly.
+panels (`bicerin.kernels.panel`) beforehand. So a small batch runs at the rate of the memory, and a large one at that
+of the processors. The threads are those of all kernels: BLAS would have threads of its own, which take turns with these
+badly.
 
 In each `large` is the weights or their gradient: its elements say how many threads the work is worth. The array forms
 are what runs on a device, and on the host without Numba.
@@ -18,7 +19,7 @@ import numpy as np
 from bicerin.kernels import COMPILED, kernel, num_workers, part, spread
 
 if COMPILED:
-    from bicerin.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_vector, multiply
+    from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_vector, multiply
 
 #: Rows of tiles that share a pass over the packed samples, where the samples are many.
 TILES = 8

@@ -18,10 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, between
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, between
 from bicerin_loss import label_kernels
 from bicerin_loss.labels import CUDA, class_labels, ignore_label, require_label_count
 from bicerin_loss.softmax import class_columns

@@ -17,11 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts
-from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, top_gradient
 from bicerin_loss.labels import require_one_label_an_image
 
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin.layer import ArrayLayer, Blob, LossLayer, top_gradient
 
 
 class EuclideanLossLayer(ArrayLayer, LossLayer):

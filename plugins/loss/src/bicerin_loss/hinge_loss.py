@@ -16,9 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin.layer import ArrayLayer, Blob, LossLayer, top_gradient
 from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
 
 

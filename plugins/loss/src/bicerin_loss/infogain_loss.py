@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 import bicerin_proto
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, between
+from bicerin.layer import Blob, BlobCounts, between
 from bicerin_loss.multinomial_logistic_loss import LOG_THRESHOLD
 from bicerin_loss.probability_loss_layer import ProbabilityLossLayer
 from bicerin_proto.decode import decode

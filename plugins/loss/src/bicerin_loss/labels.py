@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource, Kernels
+from bicerin.device.cuda import CudaSource, Kernels
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Layer
-from bicerin.loss_layer import normalizer
+from bicerin.layer import Blob, Layer, normalizer
 from bicerin_loss import label_kernels
 
 CUDA = CudaSource(__file__, "labels.cu")
@@ -40,7 +38,7 @@ def class_labels(layer: Layer, xp: Any, values: Any, classes: int, ignore_label:
 
 
 def divisor(xp: Any, mode: str, outer: int, inner: int, valid: Any) -> Any:
-    """What a summed loss is divided by, see `bicerin.loss_layer.normalizer`; NaN where `valid` is."""
+    """What a summed loss is divided by, see `bicerin.layer.normalizer`; NaN where `valid` is."""
     if xp is np or isinstance(valid, int):
         return normalizer(mode, outer, inner, valid)
     return xp.maximum(valid, 1) if mode == "VALID" else 0 * valid + normalizer(mode, outer, inner, 0)

@@ -12,10 +12,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
-from bicerin.loss_layer import LossLayer, normalization_mode, top_gradient
+from bicerin.device import CudaSource
+from bicerin.layer import ArrayLayer, Blob, LossLayer, normalization_mode, top_gradient
 from bicerin_loss.labels import (
     class_labels,
     divisor,

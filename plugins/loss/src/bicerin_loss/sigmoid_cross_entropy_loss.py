@@ -17,10 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.loss_layer import LossLayer, normalization_mode, top_gradient
+from bicerin.layer import ArrayLayer, Blob, LossLayer, normalization_mode, top_gradient
 from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient
 
 

@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
-from bicerin.layer import BlobCounts, Layer
+from bicerin.device import CudaSource
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, Layer
 from bicerin_loss import softmax_kernels
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.exponential import exponential
 from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels.exponential import exponential
 
 BLOCK = 256
 LANES = 16

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, between
-from bicerin.phase import Phase
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, Phase, between
 
 SEGNET = ("scale_filler", "shift_filler", "bn_mode")
 YJXIONG = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
+from bicerin.layer import Blob
 from bicerin_convolution.convolution import ConvolutionLayer
 
 

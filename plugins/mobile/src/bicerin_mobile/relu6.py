@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
-from bicerin.layer import BlobCounts, Layer
+from bicerin.device import CudaSource
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_mobile import relu6_kernels as kernels
 
 

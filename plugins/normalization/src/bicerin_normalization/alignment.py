@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
+from bicerin.layer import Blob
 
 
 def operand_shape(kind: str, bottom: Blob, axis: int, num_axes: int) -> tuple[int, ...]:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, Layer
-from bicerin.phase import Phase
-from bicerin.pointwise import Pointwise
+from bicerin.kernels import Pointwise
+from bicerin.layer import Blob, BlobCounts, Layer, Phase
 from bicerin_normalization import batch_norm_kernels as kernels
 
 

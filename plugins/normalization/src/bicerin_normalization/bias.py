@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, between
-from bicerin.pointwise import Pointwise
+from bicerin.kernels import Pointwise
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, between
 from bicerin_normalization.alignment import align, operand_shape
 
 

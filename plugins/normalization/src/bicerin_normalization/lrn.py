@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer
-from bicerin.phase import Phase
+from bicerin.layer import Blob, BlobCounts, Layer, Phase
 from bicerin_normalization import lrn_kernels as kernels
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
-from bicerin.layer import BlobCounts, Layer, between
-from bicerin.pointwise import Pointwise
+from bicerin.device import CudaSource
+from bicerin.kernels import Pointwise
+from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_normalization.alignment import align, operand_shape
 from bicerin_normalization.scale_kernels import (
     scale_backward,

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.layer import Layer
+from bicerin.layer import Blob, Layer
 from bicerin_pooling.plane_pooling import PlanePooling
 from bicerin_pooling.window import Window
 

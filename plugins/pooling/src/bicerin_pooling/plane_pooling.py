@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.context import Context
-from bicerin.device import CPU, Device
-from bicerin.phase import Phase
-from bicerin.random_stream import RandomStream
+from bicerin.device import CPU, Device, RandomStream
+from bicerin.layer import Context, Phase
 from bicerin_pooling import average_pooling_kernels, max_pooling_kernels, stochastic_pooling_kernels
 from bicerin_pooling.window import Window
 

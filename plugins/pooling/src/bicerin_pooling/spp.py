@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts
-from bicerin.option import enum_name
-from bicerin.phase import Phase
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, Phase, enum_name
 from bicerin_pooling.device_pooling import plane_pooling
 from bicerin_pooling.plane_pooling import METHODS, PlanePooling
 from bicerin_pooling.window import Window

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bicerin_proto
-from bicerin.blob import Blob, same_shape
 from bicerin.errors import ShapeError
-from bicerin.filler import fill
-from bicerin.layer import Layer
+from bicerin.layer import Blob, Layer, fill
+from bicerin.layer.blob import same_shape
 
 
 class ParameterBlobs(list[Blob]):

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import DeviceError, LayerError
-from bicerin.layer import BlobCounts, Layer
-from bicerin.phase import Phase
+from bicerin.layer import Blob, BlobCounts, Layer, Phase
 from bicerin_python.parameter_blobs import ParameterBlobs
 from bicerin_python.python_layer import PythonLayer
 from bicerin_python.user_code import find_class, user_code

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.phase import Phase
+from bicerin.layer import Blob, Phase
 from bicerin_python.parameter_blobs import ParameterBlobs
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class BoxAnnotatorOHEMLayer(Layer):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.loss_layer import normalization_mode, normalizer
-from bicerin.option import enum_name
+from bicerin.layer import enum_name, normalization_mode, normalizer
 
 
 def loss_divisor(xp: Any, loss_param: Any, outer: int, inner: int, valid: Any) -> Any:
-    """At least 1. `PRE_FIXED` is `pre_fixed_normalizer`; the other modes as in `bicerin.loss_layer`.
+    """At least 1. `PRE_FIXED` is `pre_fixed_normalizer`; the other modes as in `bicerin.layer.loss_layer`.
 
     Args:
         valid: how many labels count; an array of no axis where they have been counted on a device.

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_rcnn import proposal_kernels as kernels
 from bicerin_rcnn.anchors import anchors
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import Blob
 
 #: Coordinates are cut off here, far outside of any map, so that they are whole numbers that fit.
 FAR = 2**30

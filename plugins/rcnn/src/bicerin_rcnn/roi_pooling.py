@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_rcnn import roi_pooling_kernels as kernels
 from bicerin_rcnn.regions import Bins, read_regions, require_regions, whole_bins
 

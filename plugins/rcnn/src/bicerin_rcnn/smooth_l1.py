@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
+from bicerin.layer import Blob
 
 
 def smooth_l1(xp: Any, x: Any, sigma2: float) -> Any:

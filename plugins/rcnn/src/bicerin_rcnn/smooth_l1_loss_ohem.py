@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, between
-from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, between, top_gradient
 from bicerin_rcnn.normalization import loss_divisor
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 

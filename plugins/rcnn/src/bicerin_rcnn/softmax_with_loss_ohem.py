@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, between
-from bicerin.loss_layer import LossLayer, top_gradient
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, between, top_gradient
 from bicerin_rcnn.normalization import loss_divisor
 
 FLT_MIN = float(np.finfo(np.float32).tiny)

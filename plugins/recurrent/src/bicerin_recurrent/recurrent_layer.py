@@ -31,10 +31,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, between
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, between
 
 _log = logging.getLogger("bicerin.recurrent")
 

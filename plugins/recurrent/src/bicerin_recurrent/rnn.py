@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, between
+from bicerin.layer import Blob, BlobCounts, between
 from bicerin_recurrent.recurrent_layer import RecurrentLayer
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import DataError, LayerError
+from bicerin.layer import Blob
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.data import StoreReader
 from bicerin_data.prefetching_layer import PrefetchingLayer

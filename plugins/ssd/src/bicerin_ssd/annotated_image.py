@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from bicerin.errors import DataError
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 from bicerin_data.datum import datum_array
 from bicerin_ssd.boxes import coverages, projected
 

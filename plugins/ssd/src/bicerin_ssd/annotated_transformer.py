@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, LayerError
-from bicerin.phase import Phase
+from bicerin.layer import Phase
 from bicerin_data.transformer import Transformer
 from bicerin_ssd.annotated_image import AnnotatedImage
 from bicerin_ssd.box_sampler import check_sampler, sampled_boxes

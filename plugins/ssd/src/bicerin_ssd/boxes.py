@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError
 from bicerin_ssd.resize import mode_name, padded_part
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import LayerError
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_ssd.boxes import in_pixels, overlaps
 from bicerin_ssd.ground_truth import COLUMNS, GroundTruth, read_ground_truth, require_rows
 from bicerin_ssd.label_map import read_name_sizes

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_ssd import boxes as box_arithmetic
 from bicerin_ssd.box_code import NUMBERS, code_name, decode
 from bicerin_ssd.result_files import ResultFiles

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import Blob
 
 COLUMNS = 8
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.hooks import hookimpl
+from bicerin.net.hooks import hookimpl
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bicerin.errors import DataError, MissingDataError, ProtoError
-from bicerin.schema import schema
+from bicerin.schema.installed_schema import schema
 from bicerin_proto import parse_text
 
 

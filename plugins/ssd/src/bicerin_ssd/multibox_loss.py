@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError
-from bicerin.layer import BlobCounts
-from bicerin.loss_layer import LossLayer, normalization_mode, normalizer
+from bicerin.layer import Blob, BlobCounts, LossLayer, normalization_mode, normalizer
 from bicerin_ssd.box_code import code_name, decode, encode
 from bicerin_ssd.confidence_loss import logistic_loss, sigmoid, softmax_loss
 from bicerin_ssd.detection_output import require_priors

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.loss_layer import normalizer
+from bicerin.layer import Blob, normalizer
 from bicerin_ssd.box_code import NUMBERS
 from bicerin_ssd.boxes import CUDA
 from bicerin_ssd.confidence_loss import LEAST

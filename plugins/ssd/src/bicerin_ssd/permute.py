@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts
+from bicerin.layer import ArrayLayer, Blob, BlobCounts
 
 
 class PermuteLayer(ArrayLayer):

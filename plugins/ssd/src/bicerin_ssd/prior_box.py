@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts
+from bicerin.layer import ArrayLayer, Blob, BlobCounts
 
 
 class PriorBoxLayer(ArrayLayer):

@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts
+from bicerin.layer import ArrayLayer, Blob, BlobCounts
 
 
 class ArgMaxLayer(ArrayLayer):

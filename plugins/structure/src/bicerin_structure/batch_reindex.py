@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts
+from bicerin.layer import ArrayLayer, Blob, BlobCounts
 
 
 class BatchReindexLayer(ArrayLayer):

@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts
+from bicerin.layer import ArrayLayer, Blob, BlobCounts
 
 
 class CropLayer(ArrayLayer):

@@ -16,11 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import BlobCounts, at_least
-from bicerin.option import enum_name
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least, enum_name
 
 
 class EltwiseLayer(ArrayLayer):

@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import BlobCountError, LayerError, ShapeError
-from bicerin.layer import BlobCounts, at_least
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
 
 
 class FilterLayer(ArrayLayer):

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class ParameterLayer(Layer):

@@ -12,10 +12,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts
-from bicerin.option import enum_name
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, enum_name
 
 
 class ReductionLayer(ArrayLayer):

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, at_least
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
 
 
 class SilenceLayer(ArrayLayer):

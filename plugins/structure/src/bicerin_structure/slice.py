@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, at_least
+from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
 
 
 class SliceLayer(ArrayLayer):

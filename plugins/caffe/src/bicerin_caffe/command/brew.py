@@ -15,7 +15,7 @@ from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import signals_obeyed
 from bicerin.cli.time import Stopwatch
 from bicerin.device import get_device
-from bicerin.schema import read_solver
+from bicerin.schema.installed_schema import read_solver
 from bicerin_caffe import settings
 from bicerin_caffe.command.flags import GLOG, FlagError, parse
 from bicerin_caffe.command.program import running

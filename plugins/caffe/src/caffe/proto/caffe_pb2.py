@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor
 
-from bicerin.schema import schema as _schema
+from bicerin.schema.installed_schema import schema as _schema
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin import Blob, BlobCounts, Layer, LayerError, ShapeError
-from bicerin.cuda import CudaSource
+from bicerin.device import CudaSource
 
 
 class MyLayerLayer(Layer):

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf, prod, sqrt
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from bicerin.device.random_stream import RandomStream
+from bicerin.discovery.registry import Registry
 from bicerin.errors import BicerinError, ShapeError
-from bicerin.random_stream import RandomStream
-from bicerin.registry import fillers
-
-if TYPE_CHECKING:
-    from bicerin.blob import Blob
+from bicerin.layer.blob import Blob
 
 Filler = TypeVar("Filler", bound=Callable[..., Any])
+
+fillers = Registry("bicerin.fillers", "filler type")
 
 
 def on_any_device(filler: Filler) -> Filler:

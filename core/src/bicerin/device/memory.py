@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from bicerin.device import Device
+    from bicerin.device.device import Device
 
 
 class State(Enum):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import COMPILED
+from bicerin.kernels.compiled import COMPILED
 
 
 def exponential(x: Any) -> Any:

@@ -174,4 +174,4 @@ spread: Any = None
 num_workers: Any = None
 if COMPILED:
     _report_compilation()
-    from bicerin.spread import num_workers, spread
+    from bicerin.kernels.threads import num_workers, spread

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device import Device
+from bicerin.device.device import Device
 from bicerin.errors import DeviceError
 
 #: Threads of a block: a power of 2.

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.blob import Blob
-from bicerin.layer import Layer
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import Layer
 
 __all__ = ["ArrayLayer", "DeviceBlob"]
 

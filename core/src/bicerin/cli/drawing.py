@@ -25,8 +25,8 @@ def layers_in_phase(net: Any, phase: Any = None) -> list[Any]:
     """The layers of a `NetParameter` that it has in a phase; by default, all."""
     if phase is None:
         return list(net.layer)
+    from bicerin.layer.phase import Phase
     from bicerin.net.rules import included
-    from bicerin.phase import Phase
 
     state = type(net.state)()
     state.CopyFrom(net.state)

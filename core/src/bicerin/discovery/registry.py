@@ -43,8 +43,7 @@ class Provider:
 
         Raises:
             IncompatiblePluginError: the distribution states another layer API; nothing is imported.
-            BrokenPluginError: the import failed; the original exception is chained. Or a layer is none, or has another
-                type than its entry point's name.
+            BrokenPluginError: the import failed; the original exception is chained.
         """
         if self.layer_api != LAYER_API:
             newer = self.layer_api > LAYER_API
@@ -63,23 +62,7 @@ class Provider:
                 f'{self.distribution} {self.version} cannot be imported, so its "{self.name}" '
                 f"(entry point {self.value}) is not usable: {type(error).__name__}: {error}{_missing(error, module)}"
             ) from error
-        if self.group == layers.group:
-            _check_layer(self, target)
         return target
-
-
-def _check_layer(provider: Provider, cls: Any) -> None:
-    from bicerin.layer import BlobCounts, Layer
-
-    if not (isinstance(cls, type) and issubclass(cls, Layer)):
-        raise BrokenPluginError(f"{provider} is no bicerin.Layer.")
-    if getattr(cls, "type", None) != provider.name:
-        raise BrokenPluginError(
-            f'{provider} has the type "{getattr(cls, "type", "")}", but its entry point is named "{provider.name}"; '
-            "the two must be the same."
-        )
-    if not isinstance(getattr(cls, "counts", None), BlobCounts):
-        raise BrokenPluginError(f"{provider} declares no counts = BlobCounts(...).")
 
 
 def _missing(error: BaseException, module: str) -> str:
@@ -177,14 +160,22 @@ class Registry:
         group: such as `bicerin.layers`.
         kind: what errors call an entry, such as "layer type".
         known: which distribution, installed or not, is known to bring a name; None where nobody knows.
+        check: raises a `BrokenPluginError` where what a provider's entry point names is not what the group is for.
     """
 
     all: ClassVar[list[Registry]] = []
 
-    def __init__(self, group: str, kind: str, known: Callable[[str], str | None] = lambda name: None) -> None:
+    def __init__(
+        self,
+        group: str,
+        kind: str,
+        known: Callable[[str], str | None] = lambda name: None,
+        check: Callable[[Provider, Any], None] = lambda provider, target: None,
+    ) -> None:
         self.group = group
         self.kind = kind
         self.known = known
+        self.check = check
         self._loaded: dict[Provider, Any] = {}
         Registry.all.append(self)
 
@@ -207,7 +198,7 @@ class Registry:
             raise UnknownNameError(self._unknown(name))
         choice = (choices or {}).get(name)
         if choice is None and len(found) > 1:
-            from bicerin.configuration import layer_providers
+            from bicerin.discovery.configuration import layer_providers
 
             choice = layer_providers().get(name)
         if choice is not None:
@@ -229,9 +220,14 @@ class Registry:
 
     def load(self, name: str, choices: Mapping[str, str] | None = None) -> Any:
         """Import and return what `name` stands for; see `provider` and `Provider.load` for the errors."""
-        provider = self.provider(name, choices)
+        return self.loaded(self.provider(name, choices))
+
+    def loaded(self, provider: Provider) -> Any:
+        """Import and return what a provider's entry point names; see `Provider.load` for the errors."""
         if provider not in self._loaded:
-            self._loaded[provider] = provider.load()
+            target = provider.load()
+            self.check(provider, target)
+            self._loaded[provider] = target
         return self._loaded[provider]
 
     def _unknown(self, name: str) -> str:
@@ -249,22 +245,3 @@ class Registry:
             message += f" {known} brings it: pip install {known}"
         looked_at = sorted({p.distribution for found in plugin_index().get(self.group, {}).values() for p in found})
         return f"{message}\n  Installed plugins that were looked at: {', '.join(looked_at) or 'none'}."
-
-
-def _known_layer(name: str) -> str | None:
-    from bicerin_proto.known import layer_distribution
-
-    return layer_distribution(name)
-
-
-layers = Registry("bicerin.layers", "layer type", _known_layer)
-devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get)
-fillers = Registry("bicerin.fillers", "filler type")
-solvers = Registry("bicerin.solvers", "solver type")
-lr_policies = Registry("bicerin.lr_policies", "learning-rate policy", {"plateau": "bicerin-ssd"}.get)
-commands = Registry(
-    "bicerin.commands",
-    "command",
-    dict.fromkeys(("convert-imageset", "compute-image-mean", "extract-features"), "bicerin-data").get,
-)
-schemas = Registry("bicerin.schemas", "schema")

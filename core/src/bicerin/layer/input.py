@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer, at_least
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import BlobCounts, Layer, at_least
 
 
 class InputLayer(Layer):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import bicerin_proto
-from bicerin.device import CPU, Device
+from bicerin.device.device import CPU, Device
+from bicerin.device.memory import Memory, State
 from bicerin.errors import DeviceError, ShapeError
-from bicerin.memory import Memory, State
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1

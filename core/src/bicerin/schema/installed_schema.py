@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import bicerin_proto
-from bicerin import configuration
+from bicerin.discovery import configuration
+from bicerin.discovery.registry import Provider, Registry, normalized
 from bicerin.errors import BrokenPluginError, ProtoError
-from bicerin.ignored_fields import ignored_fields
-from bicerin.registry import Provider, layers, normalized, schemas
+from bicerin.layer.layer import layers
+from bicerin.schema.ignored_fields import ignored_fields
 
 _log = logging.getLogger("bicerin.schema")
+
+schemas = Registry("bicerin.schemas", "schema")
 
 
 def schema(layer_providers: Mapping[str, str] | None = None) -> Any:

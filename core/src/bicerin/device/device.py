@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bicerin.discovery.registry import Registry
 from bicerin.errors import DeviceError
-from bicerin.registry import devices
+
+devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get)
 
 
 @dataclass

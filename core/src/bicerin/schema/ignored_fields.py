@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from bicerin.registry import normalized, plugin_index
+from bicerin.discovery.registry import normalized, plugin_index
 from bicerin_proto.field import is_repeated
 
 #: Messages that are looked at by themselves, or hold nothing that a person set.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device import Device
+from bicerin.device.device import Device
 from bicerin.errors import DeviceError
 
 _INSTALL = 'pip install "bicerin[cuda12]" or "bicerin[cuda13]", as the driver\'s CUDA version (nvidia-smi) is 12 or 13'

@@ -1,7 +1,7 @@
 """Hooks: what a plugin may do besides bringing layers. Implementations are found through the entry-point group
 `bicerin.plugins`, each naming a module (or object) whose functions are marked with `hookimpl`.
 
-    from bicerin.hooks import hookimpl
+    from bicerin.net.hooks import hookimpl
 
     @hookimpl
     def bicerin_solver_step(solver, loss):
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from bicerin.discovery.registry import Registry
 from bicerin.errors import PluginError
-from bicerin.registry import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bicerin.layer import Layer
+    from bicerin.layer.layer import Layer
     from bicerin.net import Net
 
 _log = logging.getLogger("bicerin.hooks")
@@ -74,8 +74,8 @@ class Hooks:
         """A test begins: how is an output of the net summed up over its passes?
 
         Return an object with `add(values)`, called with the output's array after each pass, and `result()`, called in
-        the end, which returns a number or an array (`bicerin.outcome.OutputSum`). Or None: others are asked then, and
-        by default it is the mean. `param` is the SolverParameter; `bicerin test` gives one of defaults.
+        the end, which returns a number or an array (`bicerin.solver.outcome.OutputSum`). Or None: others are asked
+        then, and by default it is the mean. `param` is the SolverParameter; `bicerin test` gives one of defaults.
         """
 
     @hookspec

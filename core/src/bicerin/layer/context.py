@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bicerin.device import CPU, Device
-from bicerin.phase import Phase
+from bicerin.device.device import CPU, Device
+from bicerin.layer.phase import Phase
 
 
 @dataclass(frozen=True)

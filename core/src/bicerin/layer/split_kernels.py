@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels.compiled import kernel, num_workers, part, piece, pieces, spread
 
 
 def add_two_reference(total: Any, first: Any, second: Any) -> None:

@@ -13,7 +13,7 @@ numbers of blobs that it takes and gives. The net makes one from its `LayerParam
    `blobs[i].uncleared_diff` instead.)
 
 A subclass implements `reshape`, `forward_cpu` and `backward_cpu`, or, where its arithmetic is whole-array code, is an
-`ArrayLayer` (`bicerin.array_layer`) and writes it once for every device. It does not override what is marked final.
+`ArrayLayer` and writes it once for every device. It does not override what is marked final.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from bicerin.blob import Blob, same_shape
-from bicerin.context import Context
-from bicerin.counts import BlobCounts, Range, any_number, at_least, at_most, between
-from bicerin.cuda import CudaSource, Kernels
-from bicerin.errors import BicerinError, DeviceError, LayerError, ShapeError
-from bicerin.filler import fill
-from bicerin.pointwise import Finish, Pointwise
+from bicerin.device.cuda import CudaSource, Kernels
+from bicerin.discovery.registry import Provider, Registry
+from bicerin.errors import BicerinError, BrokenPluginError, DeviceError, LayerError, ShapeError
+from bicerin.kernels.affine import Finish, Pointwise
+from bicerin.layer.blob import Blob, same_shape
+from bicerin.layer.context import Context
+from bicerin.layer.counts import BlobCounts, Range, any_number, at_least, at_most, between
+from bicerin.layer.filler import fill
 
 __all__ = [
     "BlobCounts",
@@ -42,7 +43,7 @@ __all__ = [
     "at_least",
     "at_most",
     "between",
-    "create_layer",
+    "layers",
 ]
 
 _log = logging.getLogger("bicerin.layer")
@@ -62,7 +63,7 @@ class Layer(ABC):
 
     type: ClassVar[str]
     counts: ClassVar[BlobCounts]
-    #: The layer's CUDA C, where it has some; see `bicerin.cuda`.
+    #: The layer's CUDA C, where it has some; see `bicerin.device.cuda`.
     cuda: ClassVar[CudaSource | None] = None
     #: The weight of the first top in the net's loss where the prototxt gives none; a loss layer's is 1.
     default_loss_weight: ClassVar[float] = 0.0
@@ -72,7 +73,7 @@ class Layer(ABC):
     rewrites_tops: ClassVar[bool] = True
     #: The axis of the top's channels, for a layer of one top whose `forward_cpu` ends with `finish`; else None.
     channel_axis: int | None = None
-    #: The layers whose work `finish` includes at present; the net sets it, see `bicerin.pointwise`.
+    #: The layers whose work `finish` includes at present; the net sets it, see `bicerin.kernels.affine`.
     epilogue: Sequence[Layer] = ()
 
     _final = ("set_up", "set_up_shared", "carry_shapes", "forward", "backward")
@@ -423,27 +424,22 @@ def _on_device(function: Any) -> Any:
     return run
 
 
-def create_layer(
-    definition: Any,
-    *,
-    phase: Any = "TRAIN",
-    device: Any = "cpu",
-    dtype: Any = np.float32,
-    seed: int | None = None,
-    layer_providers: Mapping[str, str] | None = None,
-) -> Layer:
-    """One layer on its own, from the text of a `layer { ... }` block (with or without the braces) or a message.
+def _known_layer(name: str) -> str | None:
+    from bicerin_proto.known import layer_distribution
 
-    Raises:
-        ParseError: the text is not a layer.
-        PluginError: nobody brings the type, or who does is broken.
-    """
-    from bicerin.device import get_device
-    from bicerin.phase import Phase
-    from bicerin.registry import layers
-    from bicerin.schema import read_layer
+    return layer_distribution(name)
 
-    param = read_layer(definition, layer_providers)
-    context = Context(Phase.of(phase), get_device(device), np.dtype(dtype), np.random.default_rng(seed))
-    layer: Layer = layers.load(param.type, layer_providers)(param, context)
-    return layer
+
+def _check_layer(provider: Provider, cls: Any) -> None:
+    if not (isinstance(cls, type) and issubclass(cls, Layer)):
+        raise BrokenPluginError(f"{provider} is not a bicerin.Layer.")
+    if getattr(cls, "type", None) != provider.name:
+        raise BrokenPluginError(
+            f'{provider} has the type "{getattr(cls, "type", "")}", but its entry point is named "{provider.name}"; '
+            "the two must be the same."
+        )
+    if not isinstance(getattr(cls, "counts", None), BlobCounts):
+        raise BrokenPluginError(f"{provider} declares no counts = BlobCounts(...).")
+
+
+layers = Registry("bicerin.layers", "layer type", _known_layer, _check_layer)

@@ -1,5 +1,5 @@
 // What every .cu file may use, besides CUDA C. `real` is float or double, as the layer's dtype; BLOCK is the number of
-// threads of a block. All of it is put before the file by bicerin.cuda.
+// threads of a block. All of it is put before the file by bicerin.device.cuda.
 
 #ifndef NAN  // NVRTC comes without C's headers
 #define NAN __int_as_float(0x7fffffff)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from bicerin.errors import NetError
-from bicerin.hooks import plugins
+from bicerin.net.hooks import plugins
 
 if TYPE_CHECKING:
     from bicerin.net import Net

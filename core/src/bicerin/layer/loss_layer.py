@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bicerin.blob import Blob
 from bicerin.errors import ShapeError
-from bicerin.layer import BlobCounts, Layer
-from bicerin.option import enum_name
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import BlobCounts, Layer
+from bicerin.layer.option import enum_name
 
 
 class LossLayer(Layer):

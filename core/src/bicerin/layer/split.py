@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.array_layer import ArrayLayer
-from bicerin.blob import Blob
-from bicerin.layer import BlobCounts, at_least
+from bicerin.layer.array_layer import ArrayLayer
+from bicerin.layer.blob import Blob
+from bicerin.layer.layer import BlobCounts, at_least
 
 
 class SplitLayer(ArrayLayer):
@@ -39,7 +39,7 @@ class SplitLayer(ArrayLayer):
             bottom[0].diff[...] = top[0].diff
             return
         if xp is np:
-            from bicerin.split_kernels import add_all  # here, since it brings Numba, and few nets have a Split
+            from bicerin.layer.split_kernels import add_all  # here, since it brings Numba, and few nets have a Split
 
             add_all(bottom[0].diff.reshape(-1), [blob.diff.reshape(-1) for blob in top])
             return

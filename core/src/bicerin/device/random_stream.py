@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.cuda import CudaSource
-from bicerin.device import CPU, Device
+from bicerin.device.cuda import CudaSource
+from bicerin.device.device import CPU, Device
 
 KERNELS = CudaSource(__file__, "random_stream.cu")
 

@@ -1,0 +1,1 @@
+"""From a name to what an installed distribution brings for it."""
