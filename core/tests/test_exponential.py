@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bicerin.kernels import kernel, prange
-from bicerin.kernels.exponential import exponential
+from bicerin.kernels.exp import exponential
 
 
 def reference(x: np.ndarray, y: np.ndarray) -> None:

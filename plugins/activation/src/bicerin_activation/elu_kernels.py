@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.kernels import kernel, num_workers, part, piece, pieces, spread
-from bicerin.kernels.exponential import exponential
+from bicerin.kernels.exp import exponential
 
 
 def forward_array(xp: Any, x: Any, alpha: float, y: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.kernels import kernel, num_workers, part, spread
-from bicerin.kernels.exponential import exponential
+from bicerin.kernels.exp import exponential
 
 BLOCK = 256
 LANES = 16
