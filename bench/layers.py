@@ -76,12 +76,13 @@ def profile(name: str, train: bool, rounds: int, optimize: bool, gemm: float, co
         net.forward_backward() if train else net.run_forward()
     rows = []
     for (direction, index), times in sorted(watch.times.items(), key=lambda item: item[0][1]):
-        layer, bottom, top = net.layers[index], net.bottoms(index), net.tops(index)
-        if direction == "backward" and not net.wants_backward(index):
+        node = net.nodes[index]
+        layer, bottom, top = node.layer, node.bottom, node.top
+        if direction == "backward" and not node.wants_backward:
             continue
         passes = 1
         if direction == "backward":
-            passes = any(net.propagate_down(index)) + any(map(layer.param_propagate_down, range(len(layer.blobs))))
+            passes = any(node.propagate_down) + any(map(layer.param_propagate_down, range(len(layer.blobs))))
         flops = operations(layer, top) * passes
         moved = {id(blob.memory[0]): blob.count * blob.dtype.itemsize for blob in (*bottom, *top, *layer.blobs)}
         seconds = median(times)

@@ -79,7 +79,7 @@ def multiply_adds(net: Any) -> int:
         if layer.type in ("Convolution", "InnerProduct"):
             weight = layer.blobs[0]
             per_output = weight.count // weight.shape[0]
-            total += net.tops(index)[0].count * per_output
+            total += net.nodes[index].top[0].count * per_output
     return total
 
 

@@ -158,7 +158,7 @@ def test_priors_get_no_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "ssd.prototxt").write_text(detector())
     with bicerin.Net(tmp_path / "ssd.prototxt", phase="TRAIN") as net:
         names = [layer.name for layer in net.layers]
-        runs = {name: net.wants_backward(index) for index, name in enumerate(names)}
+        runs = {node.name: node.wants_backward for node in net.nodes}
         assert not runs["norm_priorbox"] and not runs["mbox_priorbox"]
         assert runs["mbox_loss"] and runs["conv1"]
         net.forward_backward()

@@ -11,10 +11,10 @@ import pytest
 from bicerin.discovery import registry
 from bicerin.discovery.registry import Provider
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, Layer, LossLayer, layers
+from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, layers
 
 
-class AffineLayer(ArrayLayer):
+class AffineLayer(Layer):
     """top = weight * bottom + offset, with two learnable scalars' worth of blobs: weight (C,), offset (C,)."""
 
     type = "Affine"
@@ -28,14 +28,12 @@ class AffineLayer(ArrayLayer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(bottom[0])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        weight, offset = self.weights(xp)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        weight, offset = self.blobs
         top[0].data[...] = bottom[0].data * weight.data + offset.data
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        weight, offset = self.weights(xp)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        weight, offset = self.blobs
         if self.param_propagate_down(0):
             weight.diff[...] += (top[0].diff * bottom[0].data).sum(0)
         if self.param_propagate_down(1):
@@ -44,7 +42,7 @@ class AffineLayer(ArrayLayer):
             bottom[0].diff[...] = top[0].diff * weight.data
 
 
-class SquareLayer(ArrayLayer):
+class SquareLayer(Layer):
     """top = bottom squared; may work in place."""
 
     type = "Square"
@@ -54,13 +52,11 @@ class SquareLayer(ArrayLayer):
         top[0].reshape_like(bottom[0])
         self.kept = np.empty(bottom[0].shape, self.dtype)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.kept[...] = bottom[0].data
         top[0].data[...] = self.kept**2
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             bottom[0].diff[...] = 2 * self.kept * top[0].diff
 
@@ -90,7 +86,7 @@ class NoiseLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(bottom[0])
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].data[...] = bottom[0].data + self.context.random.normal(size=bottom[0].shape)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import bicerin_proto
+from bicerin.device.device import CpuDevice
 from bicerin.errors import DeviceError, ShapeError
 from bicerin.layer.blob import Blob, same_shape
 
@@ -47,7 +48,7 @@ def test_data_is_one_view_until_the_shape_changes() -> None:
     blob = Blob((2, 2))
     assert blob.data is blob.data
     blob.data[0, 1] = 5
-    assert blob.cpu_data[0, 1] == 5
+    assert blob.read_only.data[0, 1] == 5
 
 
 def test_sharing() -> None:
@@ -113,6 +114,11 @@ def test_legacy_protos_match_shapes_without_leading_ones() -> None:
         Blob((7,)).from_proto(proto, reshape=False)
 
 
+class Elsewhere(CpuDevice):
+    name = "gpu"
+    is_host = False
+
+
 def test_a_host_blob_has_no_device_arrays() -> None:
     with pytest.raises(DeviceError, match=r'build the net with device="gpu"'):
-        _ = Blob((1,), name="x").gpu_data
+        Blob((1,), name="x").on(Elsewhere())

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from bicerin import Blob, BlobCounts, Layer, Net
 from bicerin.cli.command_line import command_line
 from bicerin.errors import MissingDataError
-from bicerin.layer import layers
+from bicerin.layer import CountsProducts, TellsShapes, layers
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
 LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -24,7 +24,7 @@ def layer(type_name: str, name: str, bottom: str, top: str = "", more: str = "")
     return f'layer {{ name: "{name}" type: "{type_name}" bottom: "{bottom}" top: "{top or name}" {more} }}\n'
 
 
-class StoreLayer(Layer):
+class StoreLayer(TellsShapes, Layer):
     """A data layer whose store is never there; it knows the shape of its second top only."""
 
     type = "Store"
@@ -35,13 +35,13 @@ class StoreLayer(Layer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None: ...
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None: ...
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None: ...
 
     def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...] | None]:
         return [None, (4, 3)][:tops]
 
 
-class FilledLayer(Layer):
+class FilledLayer(CountsProducts, Layer):
     """Learns a blob so large that filling it would take minutes, if it were to be filled."""
 
     type = "Filled"
@@ -55,7 +55,7 @@ class FilledLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(bottom[0])
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         raise AssertionError("nothing is run")
 
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
@@ -105,7 +105,7 @@ def test_shapes_parameters_cost_and_memory(folder: Path) -> None:
     assert by_name["affine"]["parameters"] == [[3], [3]]
     assert (by_name["affine"]["parameter_count"], by_name["affine"]["memory"]) == (6, 48)
     assert by_name["filled"]["multiply_adds"] == 7 * 12
-    assert (net["parameters"], net["multiply_adds"], net["memory"]) == (6 + 40_000**2, 12 + 84, 4 * 48 + 4)
+    assert (net["parameters"], net["multiply_adds"], net["memory"]) == (6 + 40_000**2, 12 + 84 + 1, 4 * 48 + 4)
     table = check("net.prototxt").stdout
     assert "1,600,000,000" in table and "4x3" in table and "scalar" in table
 
@@ -138,7 +138,7 @@ def test_every_layers_error_is_reported_and_the_rest_goes_on(folder: Path) -> No
         4: 'Too many params specified for layer "many" (Affine): 3 for 2 blob(s).',
         5: 'layer "counts" (HalfSquareLoss): HalfSquareLoss Layer takes 2 bottom blob(s) as input.',
         6: "layer \"missing\": Unknown bottom blob 'squared'",
-        7: "layer \"twice\": Top blob 'data' produced by multiple sources.",
+        7: "Top blob 'data' produced by multiple sources: layer \"twice\"",
         8: 'layer "flags": propagate_down param must be specified either 0 or bottom_size times',
     }.items():
         (error,) = [error for error in report["errors"] if error.startswith(f"net.prototxt:{line}: ")]

@@ -52,8 +52,8 @@ class TestMessages:
 
 
 def fake_solver(**values: Any) -> Any:
-    data = SimpleNamespace(type="Data", blobs=[])
-    net = SimpleNamespace(bottom_names=[[]], layers=[data], tops=lambda index: [np.empty((8, 3))])
+    data = SimpleNamespace(type="Data", blobs=[], bottom=[], top=[np.empty((8, 3))])
+    net = SimpleNamespace(nodes=[data])
     param = schema().SolverParameter(iter_size=2, max_iter=10)
     return SimpleNamespace(net=net, param=param, iteration=0, learning_rate=0.5, loss=0.0, **values)
 

@@ -63,12 +63,13 @@ def test_a_table_and_json_of_the_same(core_alone: Any) -> None:
 
 def test_classes_are_imported_only_when_asked(core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lazy_layers.py").write_text(
-        "from bicerin.layer import ArrayLayer\n"
+        "from bicerin.layer import Layer\n"
         "from bicerin.layer import BlobCounts, Layer, at_least\n"
         "class Host(Layer):\n"
         "    type = 'Host'\n"
         "    counts = BlobCounts(bottom=2, top=1, auto_top=True)\n"
-        "class Array(ArrayLayer):\n"
+        "    def forward_cpu(self, bottom, top): ...\n"
+        "class Array(Layer):\n"
         "    type = 'Array'\n"
         "    counts = BlobCounts(bottom=at_least(1), top=at_least(1), equal=True)\n"
     )
@@ -136,17 +137,17 @@ class TestCheck:
     """`bicerin plugins check` of plugins that are not what they say."""
 
     MODULE = (
-        "from bicerin.layer import ArrayLayer\n"
+        "from bicerin.layer import Layer\n"
         "from bicerin.layer import BlobCounts\n"
         "from bicerin.testing import layer_case\n"
-        "class Doubling(ArrayLayer):\n"
+        "class Doubling(Layer):\n"
         "    type = 'Doubling'\n"
         "    counts = BlobCounts(bottom=1, top=1)\n"
         "    def reshape(self, bottom, top):\n"
         "        top[0].reshape_like(bottom[0])\n"
-        "    def forward_array(self, xp, bottom, top):\n"
+        "    def forward(self, bottom, top):\n"
         "        top[0].data[...] = 2 * bottom[0].data\n"
-        "    def backward_array(self, xp, top, propagate_down, bottom):\n"
+        "    def backward(self, top, propagate_down, bottom):\n"
         "        bottom[0].diff[...] = 2 * top[0].diff\n"
         "class Untested(Doubling):\n"
         "    type = 'Untested'\n"

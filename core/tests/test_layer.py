@@ -10,8 +10,20 @@ import pytest
 import bicerin
 from bicerin.device import Device
 from bicerin.errors import BlobCountError, DeviceError, LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Range, any_number, at_least, at_most, between, enum_name
+from bicerin.layer import (
+    Blob,
+    BlobCounts,
+    Layer,
+    Range,
+    SharesInParallel,
+    any_number,
+    at_least,
+    at_most,
+    between,
+    enum_name,
+)
 from bicerin.layer.layer import layers
+from bicerin.net.node import Node
 from bicerin.schema import create_layer
 from bicerin.schema.installed_schema import schema
 from bicerin.testing import check_gradient, check_recorded, recorded_cases, run_layer
@@ -69,16 +81,15 @@ def test_an_enum_value_that_the_layer_does_not_know_is_an_error() -> None:
     assert error.value.hint == "It knows FAN_IN, FAN_OUT."
 
 
-@pytest.mark.parametrize("name", ["set_up", "forward", "backward"])
-def test_final_methods_cannot_be_overridden(name: str) -> None:
-    with pytest.raises(TypeError, match=f"Layer.{name} is final"):
-        type("Bad", (Layer,), {name: lambda self: None})
+def test_one_way_to_write_a_pass() -> None:
+    with pytest.raises(TypeError, match=r"Bad defines both forward and forward_cpu: forward is for every device"):
+        type("Bad", (Layer,), {name: lambda self: None for name in ("forward", "forward_cpu")})
 
 
 def test_a_layer_without_declarations_cannot_be_made(provided) -> None:
     class Nameless(Layer):
         def reshape(self, bottom, top): ...
-        def forward_cpu(self, bottom, top): ...
+        def forward(self, bottom, top): ...
 
     with pytest.raises(TypeError, match="declares no `type`"):
         Nameless(create_layer(AFFINE).param)
@@ -94,14 +105,14 @@ def test_fillers_fill_and_given_blobs_stay(provided) -> None:
     run = run_layer(AFFINE, [np.ones((4, 3))])
     run.forward()
     assert (run.top[0].data == 2).all()
-    run.layer.blobs[0].data[...] = 5
-    again = run_layer(run.layer.to_proto(), [np.ones((4, 3))])
+    run.blobs[0].data[...] = 5
+    again = run_layer(run.node.to_proto(), [np.ones((4, 3))])
     again.forward()
     assert (again.top[0].data == 5).all()
     with pytest.raises(
         ShapeError, match=r'layer "a" \(Affine\): parameter blob 0 must have the shape \(7,\), not \(3,\)'
     ):
-        run_layer(run.layer.to_proto(), [np.ones((4, 7))])
+        run_layer(run.node.to_proto(), [np.ones((4, 7))])
 
 
 def test_gradients(provided) -> None:
@@ -112,11 +123,11 @@ def test_gradients(provided) -> None:
 
 
 def test_the_gradient_check_finds_a_wrong_gradient(provided, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(self, xp, top, propagate_down, bottom):
+    def wrong(self, top, propagate_down, bottom):
         if propagate_down[0]:
             bottom[0].diff[...] = self.kept * top[0].diff
 
-    monkeypatch.setattr(layers.load("Square"), "backward_array", wrong)
+    monkeypatch.setattr(layers.load("Square"), "backward", wrong)
     with pytest.raises(AssertionError, match="gradient of bottom 0"):
         check_gradient('type: "Square"', [np.ones((2, 2))])
 
@@ -150,8 +161,8 @@ def test_param_propagate_down(provided) -> None:
     run.forward()
     run.top[0].diff.fill(1)
     run.backward()
-    assert not run.layer.blobs[0].diff.any()
-    assert (run.layer.blobs[1].diff == 4).all()
+    assert not run.blobs[0].diff.any()
+    assert (run.blobs[1].diff == 4).all()
 
 
 def test_errors_say_where(provided) -> None:
@@ -181,7 +192,7 @@ def test_the_state_of_the_generator_is_kept(provided) -> None:
     assert np.array_equal(run.top[0].data, second)
 
 
-class SlowLayer(Layer):
+class SlowLayer(SharesInParallel, Layer):
     type = "Slow"
     counts = BlobCounts(bottom=1, top=1)
     running = 0
@@ -193,7 +204,7 @@ class SlowLayer(Layer):
     def reshape(self, bottom, top) -> None:
         top[0].reshape_like(bottom[0])
 
-    def forward_cpu(self, bottom, top) -> None:
+    def forward(self, bottom, top) -> None:
         SlowLayer.running += 1
         SlowLayer.most = max(SlowLayer.most, SlowLayer.running)
         time.sleep(0.01)
@@ -201,22 +212,16 @@ class SlowLayer(Layer):
 
 
 def test_a_shared_layer_runs_one_at_a_time() -> None:
-    layer = SlowLayer(bicerin.create_layer('type: "Split"').param)
-    bottom, top = [Blob((1,))], [Blob((1,))]
-    layer.set_up(bottom, top)
-    layer.set_shared(True)
-    assert layer.is_shared
-    threads = [threading.Thread(target=layer.forward, args=(bottom, top)) for _ in range(5)]
+    root = Node(SlowLayer(bicerin.create_layer('type: "Split"').param), [Blob((1,))], [Blob((1,))])
+    root.set_up()
+    node = Node(root.layer, [Blob((1,))], [Blob((1,))], shared_with=root)
+    assert root.is_shared and node.is_shared
+    threads = [threading.Thread(target=either.forward) for either in (root, node) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert SlowLayer.most == 1
-
-
-def test_only_layers_that_say_so_are_shared() -> None:
-    with pytest.raises(LayerError, match="not shared"):
-        create_layer('type: "Split"').set_shared(True)
 
 
 class Elsewhere(Device):

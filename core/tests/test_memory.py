@@ -6,7 +6,7 @@ import numpy as np
 
 from bicerin.device.device import Device
 from bicerin.device.memory import State
-from bicerin.layer import Blob
+from bicerin.layer.blob import Blob, BlobView
 
 
 class OtherSide(Device):
@@ -29,36 +29,44 @@ def moves(blob: Blob) -> tuple[int, int]:
     return blob.device.transfers.to_device, blob.device.transfers.to_host
 
 
+def on_device(blob: Blob) -> BlobView:
+    return blob.on(blob.device)
+
+
+def is_clear(blob: Blob) -> bool:
+    return blob.memory[1].state is State.CLEARED
+
+
 def test_nothing_is_allocated_or_moved_until_touched() -> None:
     blob = Blob((1000,), device=OtherSide())
     assert blob.memory[0].state is State.UNINITIALIZED
     assert blob.memory[0].nbytes == 0
-    assert not blob.gpu_data.any()
+    assert not on_device(blob).data.any()
     assert moves(blob) == (0, 0)
 
 
 def test_writes_on_one_side_are_seen_on_the_other() -> None:
     blob = Blob((3,), device=OtherSide())
     blob.data[...] = [1, 2, 3]
-    assert list(blob.gpu_data) == [1, 2, 3]
+    assert list(on_device(blob).data) == [1, 2, 3]
     assert moves(blob) == (1, 0)
-    blob.gpu_data[...] += 1
+    on_device(blob).data[...] += 1
     assert list(blob.data) == [2, 3, 4]
     assert moves(blob) == (1, 1)
     blob.data[0] = 9
-    assert list(blob.gpu_data) == [9, 3, 4]
+    assert list(on_device(blob).data) == [9, 3, 4]
     assert moves(blob) == (2, 1)
 
 
 def test_reading_on_the_host_leaves_the_device_valid() -> None:
     blob = Blob((2,), device=OtherSide())
-    blob.gpu_data[...] = 5
+    on_device(blob).data[...] = 5
     for _ in range(3):
-        assert list(blob.cpu_data) == [5, 5]
-        _ = blob.gpu_data
+        assert list(blob.read_only.data) == [5, 5]
+        _ = on_device(blob).data
     # Every write access to the device makes the host's copy stale, and each read of it fetches it once.
     assert moves(blob) == (0, 3)
-    _ = blob.cpu_data, blob.cpu_data
+    _ = blob.read_only.data, blob.read_only.data
     assert moves(blob) == (0, 4)
     assert blob.memory[0].state is State.SYNCED
 
@@ -66,7 +74,7 @@ def test_reading_on_the_host_leaves_the_device_valid() -> None:
 def test_bytes_are_counted() -> None:
     blob = Blob((4,), np.float64, OtherSide())
     blob.data.fill(1)
-    _ = blob.gpu_data
+    _ = on_device(blob).data
     assert blob.device.transfers.bytes_to_device == 32
 
 
@@ -75,15 +83,17 @@ def test_a_gradient_is_cleared_when_it_is_looked_at() -> None:
     blob.diff[...] = 7
     held = blob.diff
     blob.clear_diff(later=True)
-    assert blob.diff_is_clear
+    assert is_clear(blob)
     assert held[0] == 7
-    assert list(blob.cpu_diff) == [0, 0, 0]
-    assert not blob.diff_is_clear
+    assert list(blob.read_only.diff) == [0, 0, 0]
+    assert not is_clear(blob)
     assert held[0] == 0
 
     blob.diff[...] = 7
     blob.clear_diff(later=True)
-    blob.uncleared_diff[...] = 2
+    cleared = blob.cleared_diff()
+    assert cleared is not None
+    cleared[...] = 2
     assert list(blob.diff) == [2, 2, 2]
 
 
@@ -91,11 +101,11 @@ def test_a_cleared_gradient_reaches_the_device() -> None:
     blob = Blob((3,), device=OtherSide())
     blob.diff[...] = 7
     blob.memory[1].clear_host()
-    assert list(blob.gpu_diff) == [0, 0, 0]
+    assert list(on_device(blob).diff) == [0, 0, 0]
 
 
 def test_what_nobody_touched_stays_without_memory() -> None:
     blob = Blob((3,))
     blob.clear_diff(later=True)
     assert blob.memory[1].nbytes == 0
-    assert not blob.diff_is_clear
+    assert not is_clear(blob)

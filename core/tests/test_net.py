@@ -112,7 +112,7 @@ class TestSplits:
     def test_a_loss_that_is_read_keeps_its_weight(self) -> None:
         built = net(INPUT, affine("a", "data", more="loss_weight: 3"), square("b", "a"))
         assert built.layer_names == ["data", "a", "a_a_0_split", "b"]
-        assert built.bottom_names[3] == ["a_a_0_split_1"]
+        assert built.nodes[3].bottom_names == ["a_a_0_split_1"]
         built.forward(data=np.ones((4, 3)))
         assert built.run_forward() == pytest.approx(3 * 2 * 12)
 
@@ -182,7 +182,7 @@ class TestSharedParameters:
 class TestBackwardPlan:
     def plan(self, built: bicerin.Net) -> dict[str, tuple[bool, list[bool]]]:
         return {
-            name: (built.wants_backward(index), built.propagate_down(index))
+            name: (built.node(name).wants_backward, built.node(name).propagate_down)
             for index, name in enumerate(built.layer_names)
         }
 

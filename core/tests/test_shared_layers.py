@@ -13,7 +13,8 @@ import pytest
 from bicerin import Blob, BlobCounts, Layer, LayerError, Net
 from bicerin.device.device import CpuDevice
 from bicerin.errors import NetError
-from bicerin.layer import layers
+from bicerin.layer import SharesInParallel, layers
+from bicerin.net.node import shared_node
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 3 dim: 4 } } }
@@ -23,7 +24,7 @@ layer { name: "quiet" type: "HalfSquareLoss" bottom: "square" bottom: "turn" top
 """
 
 
-class TurnstileLayer(Layer):
+class TurnstileLayer(SharesInParallel, Layer):
     """top = bottom + 1, computed so slowly and in so many steps that two threads at once would be seen."""
 
     type = "Turnstile"
@@ -38,14 +39,14 @@ class TurnstileLayer(Layer):
         top[0].reshape_like(bottom[0])
         self.buffer.reshape_like(bottom[0])
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._enter()
         self.buffer.data[...] = bottom[0].data
         time.sleep(0.0005)
         top[0].data[...] = self.buffer.data + 1
         self._leave()
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self._enter()
         time.sleep(0.0005)
         if propagate_down[0]:
@@ -101,7 +102,7 @@ def test_one_instance_serves_all_nets_one_at_a_time() -> None:
     shared: Any = root.layer("turn")
     assert all(net.layer("turn") is shared for net in nets)
     assert len({id(net.layer("square")) for net in nets}) == 4
-    assert shared.is_shared and shared.set_ups == 1
+    assert root.node("turn").is_shared and shared.set_ups == 1
     run_in_threads(nets, 10)
     assert shared.passed == 4 * 10 * 2
     assert shared.most_inside == 1
@@ -111,7 +112,8 @@ def test_the_test_would_see_two_threads_at_once() -> None:
     root = Net(f"force_backward: true {NET}")
     nets = [root, *(Net(f"force_backward: true {NET}", root_net=root) for _ in range(3))]
     shared: Any = root.layer("turn")
-    shared._shared = False
+    for net in nets:
+        net.node("turn")._lock = None
     try:
         run_in_threads(nets, 10)
     except AssertionError:
@@ -122,7 +124,7 @@ def test_the_test_would_see_two_threads_at_once() -> None:
 def test_a_net_of_its_own_shares_nothing() -> None:
     first, second = Net(NET), Net(NET)
     assert first.layer("turn") is not second.layer("turn")
-    assert not first.layer("turn").is_shared
+    assert not first.node("turn").is_shared
 
 
 def test_loss_weights_hold_in_every_net() -> None:
@@ -141,5 +143,4 @@ def test_what_does_not_fit_is_refused() -> None:
         Net(fewer % 'name: "turn" type: "Turnstile" bottom: "data" bottom: "data" top: "turn"', root_net=root)
     with pytest.raises(NetError, match='"turn" cannot be shared by nets on cpu and cpu:1'):
         Net(NET, root_net=root, device=CpuDevice(1))
-    with pytest.raises(LayerError, match="Square layers are not shared between nets"):
-        root.layer("square").set_shared(True)
+    assert shared_node(root.node("square"), root.node("square").param) is None

@@ -49,16 +49,16 @@ def break_layer(monkeypatch: pytest.MonkeyPatch, **attributes) -> None:
         monkeypatch.setattr(layers.load("Square"), name, value)
 
 
-def writes_bottom(self, xp, bottom, top) -> None:
+def writes_bottom(self, bottom, top) -> None:
     top[0].data[...] = bottom[0].data
     bottom[0].data[...] = 0
 
 
-def ignores_flags(self, xp, top, propagate_down, bottom) -> None:
+def ignores_flags(self, top, propagate_down, bottom) -> None:
     bottom[0].diff[...] = 2 * self.kept * top[0].diff
 
 
-def wrong_gradient(self, xp, top, propagate_down, bottom) -> None:
+def wrong_gradient(self, top, propagate_down, bottom) -> None:
     if propagate_down[0]:
         bottom[0].diff[...] = self.kept * top[0].diff
 
@@ -68,7 +68,7 @@ def grows(self, bottom, top) -> None:
     top[0].reshape(1 if top[0].shape[:1] == (2,) else 2, *bottom[0].shape)
 
 
-def half_precision(self, xp, bottom, top) -> None:
+def half_precision(self, bottom, top) -> None:
     self.kept[...] = bottom[0].data
     values = self.kept**2
     top[0].data[...] = values.astype(np.float16) if self.dtype == np.float32 else values
@@ -77,11 +77,11 @@ def half_precision(self, xp, bottom, top) -> None:
 @pytest.mark.parametrize(
     ("check", "broken", "message"),
     [
-        ("forward", {"forward_array": writes_bottom}, "forward changed in0"),
-        ("propagate_down", {"backward_array": ignores_flags}, "but was written"),
-        ("gradients", {"backward_array": wrong_gradient}, "by differences"),
+        ("forward", {"forward": writes_bottom}, "forward changed in0"),
+        ("propagate_down", {"backward": ignores_flags}, "but was written"),
+        ("gradients", {"backward": wrong_gradient}, "by differences"),
         ("reshape_twice", {"reshape": grows}, "second reshape differs"),
-        ("dtypes", {"forward_array": half_precision}, "float32 top0"),
+        ("dtypes", {"forward": half_precision}, "float32 top0"),
         ("blob_counts", {"counts": BlobCounts(bottom=1, top=at_most(2))}, None),
     ],
 )

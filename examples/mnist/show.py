@@ -28,7 +28,7 @@ def main(weights: Path) -> None:
     net.run_forward(0, 1)
     # The scores, from the first layer after the data on, for digits of our own choice.
     chosen = np.linspace(0, len(labels) - 1, SHOWN, dtype=int)
-    first = next(name for name, bottoms in zip(net.layer_names, net.bottom_names, strict=True) if "data" in bottoms)
+    first = next(node.name for node in net.nodes if "data" in node.bottom_names)
     net.blobs["data"].reshape(SHOWN, 1, 28, 28)
     net.blobs["data"].data[...] = images[chosen, None] / 256
     scores = net.forward(start=first, end="ip2", blobs=["ip2"])["ip2"]

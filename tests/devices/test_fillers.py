@@ -34,7 +34,7 @@ def test_a_blob_is_filled_as_on_the_cpu(name: str, shape: tuple[int, ...], fille
     for blob in blobs:
         fill(blob, param, np.random.default_rng(8))
     assert (transfers.to_device, transfers.to_host) == before
-    np.testing.assert_allclose(blobs[1].cpu_data, blobs[0].cpu_data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(blobs[1].read_only.data, blobs[0].read_only.data, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(), (3,), 17, (70_000,)])
@@ -64,6 +64,6 @@ def test_dummy_data_is_drawn_on_the_device(name: str) -> None:
         net.run_forward()
         assert (transfers.to_device, transfers.to_host) == before
         on_cpu.run_forward()
-        np.testing.assert_allclose(net.blobs["score"].cpu_data, on_cpu.blobs["score"].cpu_data, rtol=1e-4, atol=1e-5)
-        passes.append(net.blobs["x"].cpu_data.copy())
+        np.testing.assert_allclose(net.blobs["score"].read_only.data, on_cpu.blobs["score"].read_only.data, rtol=1e-4, atol=1e-5)
+        passes.append(net.blobs["x"].read_only.data.copy())
     assert not np.array_equal(passes[0], passes[1])

@@ -73,7 +73,7 @@ def give(net: Any, seed: int) -> None:
     """New values of the inputs, put on the device as a data layer's would be."""
     for blob, values in inputs(net, seed).items():
         net.blobs[blob].data[...] = values
-        _ = net.blobs[blob].const_gpu_data
+        _ = net.blobs[blob].on(net.device, writes_data=False).data
 
 
 @pytest.mark.parametrize("model", ["lenet", "googlenet", "lstm"])
@@ -84,7 +84,7 @@ def test_training_copies_nothing(name: str, model: str, tmp_path: Path) -> None:
     solver = bicerin.Solver(
         f'net: "{tmp_path}/net.prototxt" clip_gradients: 100 {SOLVER}', device=device, strict_device=True
     )
-    losses = sum(layer.loss(0) != 0 for layer in solver.net.layers)
+    losses = sum(node.is_loss for node in solver.net.nodes)
     give(solver.net, 0)
     solver.step(1)
     for iteration in (1, 2):
@@ -111,7 +111,7 @@ def test_solvers_equal_those_of_the_cpu(name: str, solver_type: str, tmp_path: P
             for blob, values in inputs(solver.net, iteration).items():
                 solver.net.blobs[blob].data[...] = values
             solver.step(1)
-        weights.append([blob.cpu_data for blob in solver.net.learnable_params])
+        weights.append([blob.read_only.data for blob in solver.net.learnable_params])
     for mine, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(theirs, mine, rtol=2e-3, atol=2e-5)
 
@@ -141,20 +141,20 @@ PYTHON_LAYER = """
 class Half:
     def forward(self, bottom, top):
         top[0].reshape(*bottom[0].shape)
-        top[0].data[...] = bottom[0].cpu_data / 2
+        top[0].data[...] = bottom[0].data / 2
 
     def reshape(self, bottom, top):
         top[0].reshape(*bottom[0].shape)
 
     def backward(self, top, propagate_down, bottom):
-        bottom[0].diff[...] = top[0].cpu_diff / 2
+        bottom[0].diff[...] = top[0].diff / 2
 
 class HalfOnTheDevice(Half):
     def forward_gpu(self, bottom, top):
-        top[0].gpu_data[...] = bottom[0].const_gpu_data / 2
+        top[0].data[...] = bottom[0].data / 2
 
     def backward_gpu(self, top, propagate_down, bottom):
-        bottom[0].gpu_diff[...] = top[0].const_gpu_diff / 2
+        bottom[0].diff[...] = top[0].diff / 2
 """
 
 
@@ -185,7 +185,7 @@ def test_python_layers(
     net.run_backward()
     after = moved(device.transfers)
     assert (after[0] - before[0], after[1] - before[1]) == copies
-    np.testing.assert_allclose(net.blobs["a"].cpu_diff, on_cpu.blobs["a"].cpu_diff, rtol=1e-5)
+    np.testing.assert_allclose(net.blobs["a"].read_only.diff, on_cpu.blobs["a"].read_only.diff, rtol=1e-5)
 
 
 def test_arrays_are_shared_without_a_copy(name: str) -> None:
@@ -195,10 +195,10 @@ def test_arrays_are_shared_without_a_copy(name: str) -> None:
     )
     blob = net.blobs["x"]
     blob.data[...] = 5
-    array = blob.gpu_data
+    array = blob.on(blob.device).data
     interface = array.__cuda_array_interface__
     assert interface["data"][0] == blob._gpu_data_ptr == array.data.ptr
-    assert blob._gpu_diff_ptr == blob.gpu_diff.data.ptr != blob._gpu_data_ptr
+    assert blob._gpu_diff_ptr == blob.on(blob.device).diff.data.ptr != blob._gpu_data_ptr
     assert interface["shape"] == (2, 3)
     if name == "emulated":
         np.from_dlpack(array)[...] = 7
@@ -213,12 +213,12 @@ def test_reading_on_one_side_leaves_the_other_valid(name: str) -> None:
     blob.data[...] = 1
     before = moved(device.transfers)
     for _ in range(3):
-        _ = blob.const_gpu_data, blob.cpu_data
+        _ = blob.on(blob.device, writes_data=False).data, blob.read_only.data
     assert moved(device.transfers) == (before[0], before[1] + 1)
-    blob.gpu_data.fill(2)
+    blob.on(blob.device).data.fill(2)
     for _ in range(3):
-        assert (blob.cpu_data == 2).all()
-        _ = blob.const_gpu_data
+        assert (blob.read_only.data == 2).all()
+        _ = blob.on(blob.device, writes_data=False).data
     assert moved(device.transfers) == (before[0] + 1, before[1] + 1)
     twin = bicerin.Blob((2, 3), device=device)
     twin.copy_from(blob)

@@ -76,7 +76,7 @@ def test_it_learns_and_finds_as_on_the_cpu(name: str) -> None:
         test = made.test_nets[0]
         test.share_trained_layers_with(made.net)
         test.run_forward()
-        found.append(test.blob("found").cpu_data[0, 0].copy())
+        found.append(test.blob("found").read_only.data[0, 0].copy())
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
     assert losses[0][-1] < 0.7 * losses[0][0]
     assert found[0].shape == found[1].shape

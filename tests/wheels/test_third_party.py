@@ -10,10 +10,10 @@ from clean_environment import Environment
 from third_party import Plugin
 
 MODULE = '''
-from bicerin import ArrayLayer, BlobCounts
+from bicerin import Layer, BlobCounts
 
 
-class Raise(ArrayLayer):
+class Raise(Layer):
     """top = bottom ** exponent + offset."""
 
     type = "Raise"
@@ -23,7 +23,7 @@ class Raise(ArrayLayer):
         top[0].reshape_like(bottom[0])
         self.declare_blobs(((1,), None))
 
-    def forward_array(self, xp, bottom, top):
+    def forward(self, bottom, top):
         options, offset = self.param.raise_param, self.param.raise_offset_param
         top[0].data[...] = bottom[0].data ** options.exponent + offset.offset
 '''

@@ -11,17 +11,17 @@ from clean_environment import Environment
 from third_party import Plugin
 
 FILL = """
-from bicerin import ArrayLayer, BlobCounts
+from bicerin import Layer, BlobCounts
 
 
-class Fill(ArrayLayer):
+class Fill(Layer):
     type = "Fill"
     counts = BlobCounts(bottom=1, top=1)
 
     def reshape(self, bottom, top):
         top[0].reshape_like(bottom[0])
 
-    def forward_array(self, xp, bottom, top):
+    def forward(self, bottom, top):
         top[0].data[...] = {value}
 """
 FIRST = Plugin("fill-first", FILL.format(value=1), {"Fill": "Fill"}, version="1.2")

@@ -22,7 +22,6 @@ if os.environ.get("BICERIN_NUM_THREADS", "").isdecimal():
         os.environ.setdefault(_setting, os.environ["BICERIN_NUM_THREADS"])
 
 _HOME = {
-    "ArrayLayer": "layer",
     "BicerinError": "errors",
     "Blob": "layer",
     "BlobCounts": "layer",
@@ -33,6 +32,8 @@ _HOME = {
     "LayerError": "errors",
     "LossLayer": "layer",
     "Net": "net",
+    "NeuronLayer": "layer",
+    "Operations": "layer",
     "Phase": "layer",
     "ShapeError": "errors",
     "Solver": "solver",

@@ -165,7 +165,7 @@ class TestPReLU:
         run.forward()
         run.top[0].diff[...] = 1
         run.backward()
-        assert (run.layer.blobs[0].diff == 0).all()
+        assert (run.blobs[0].diff == 0).all()
         assert (run.bottom[0].diff == 0.25).all()
 
 

@@ -41,7 +41,7 @@ def layer(type_name: str, options: str, *shapes: tuple[int, ...], **keywords: ob
 def test_shapes(type_name: str, options: str, bottom: tuple, top: tuple, weights: tuple) -> None:
     run = layer(type_name, options, bottom)
     assert run.top[0].shape == top
-    assert [blob.shape for blob in run.layer.blobs] == [weights, (top[run.layer.axis],)]  # type: ignore[attr-defined]
+    assert [blob.shape for blob in run.blobs] == [weights, (top[run.layer.axis],)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_batches_of_none_and_of_one(type_name: str, images: int) -> None:
     assert run.top[0].shape == (images, 3, 6, 5)
     if images:
         pair.bottom[0].data[0] = run.bottom[0].data[0]
-        for mine, theirs in zip(run.layer.blobs, pair.layer.blobs, strict=True):
+        for mine, theirs in zip(run.blobs, pair.layer.blobs, strict=True):
             theirs.data[...] = mine.data
         pair.forward()
         np.testing.assert_allclose(run.top[0].data[0], pair.top[0].data[0], rtol=1e-5, atol=1e-5)
     else:
-        assert not any(blob.diff.any() for blob in run.layer.blobs)
+        assert not any(blob.diff.any() for blob in run.blobs)
 
 
 def test_axis_joins_what_is_before_it() -> None:
@@ -152,7 +152,7 @@ def test_axis_joins_what_is_before_it() -> None:
     joined = layer("Convolution", f"num_output: 2 kernel_size: 3 axis: 2 {GAUSSIAN}", (2, 3, 4, 5, 6))
     plain = layer("Convolution", f"num_output: 2 kernel_size: 3 {GAUSSIAN}", (6, 4, 5, 6))
     for run in (joined, plain):
-        run.layer.blobs[0].data.flat[:] = np.arange(72)
+        run.blobs[0].data.flat[:] = np.arange(72)
         run.forward()
     assert np.array_equal(joined.top[0].data.reshape(6, 2, 3, 4), plain.top[0].data)
 
@@ -160,7 +160,7 @@ def test_axis_joins_what_is_before_it() -> None:
 def test_without_spatial_axes_it_is_an_inner_product() -> None:
     run = layer("Convolution", f"num_output: 5 kernel_size: 1 {GAUSSIAN}", (4, 3))
     run.forward()
-    weights, bias = (blob.data for blob in run.layer.blobs)
+    weights, bias = (blob.data for blob in run.blobs)
     np.testing.assert_allclose(run.top[0].data, run.bottom[0].data @ weights.T + bias, rtol=1e-5, atol=1e-6)
 
 
@@ -169,7 +169,7 @@ def test_weights_of_an_inner_product_make_a_fully_convolutional_net() -> None:
     random = np.random.default_rng(1)
     matrix = random.normal(size=(6, 60)).astype(np.float32)
     run = layer("Convolution", "num_output: 6 kernel_h: 4 kernel_w: 5 bias_term: false", (2, 3, 7, 9))
-    run.layer.blobs[0].data.flat[:] = matrix.reshape(-1)
+    run.blobs[0].data.flat[:] = matrix.reshape(-1)
     run.forward()
     assert run.top[0].shape == (2, 6, 4, 5)
     window = run.bottom[0].data[:, :, 2:6, 3:8].reshape(2, 60)
@@ -180,12 +180,12 @@ def test_parameters_that_need_no_gradient_get_none() -> None:
     run = layer("Convolution", f"num_output: 2 kernel_size: 3 {GAUSSIAN}", (2, 3, 6, 5))
     run.forward()
     run.top[0].diff[...] = 1
-    for blob in run.layer.blobs:
+    for blob in run.blobs:
         blob.diff.fill(7)
     run.layer.set_param_propagate_down(0, False)
     run.layer.set_param_propagate_down(1, False)
     run.layer.backward(run.top, [True], run.bottom)
-    assert all((blob.diff == 7).all() for blob in run.layer.blobs)
+    assert all((blob.diff == 7).all() for blob in run.blobs)
     assert run.bottom[0].diff.any()
 
 

@@ -29,7 +29,7 @@ def test_forward(shape, dtype, device):
     indices = np.random.default_rng(1).integers(0, 6, shape)
     run = run_layer(layer(), [indices], dtype=dtype, device=device)
     run.forward()
-    table, bias = (blob.data for blob in run.layer.blobs)
+    table, bias = (blob.data for blob in run.blobs)
     assert run.top[0].shape == (*shape, 4)
     np.testing.assert_array_equal(run.top[0].data, table[indices] + bias)
 

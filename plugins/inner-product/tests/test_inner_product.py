@@ -17,10 +17,10 @@ def layer(options: str = "num_output: 4") -> str:
 
 
 def expected(x: np.ndarray, run, axis: int, transpose: bool = False) -> np.ndarray:
-    weight = run.layer.blobs[0].data
+    weight = run.blobs[0].data
     inputs = x.reshape(*x.shape[:axis], prod(x.shape[axis:]))
     y = np.einsum("...k,kn->...n", inputs, weight if transpose else weight.T)
-    return y + run.layer.blobs[1].data if len(run.layer.blobs) > 1 else y
+    return y + run.blobs[1].data if len(run.blobs) > 1 else y
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_batch_may_grow_and_shrink(device):
         np.testing.assert_allclose(run.top[0].data, expected(x, run, 1), rtol=1e-5, atol=1e-6)
         run.top[0].diff[...] = 1
         run.backward()
-        np.testing.assert_allclose(run.layer.blobs[0].diff, np.tile(x.sum(0), (4, 1)), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(run.layer.blobs[1].diff, np.full(4, batch))
+        np.testing.assert_allclose(run.blobs[0].diff, np.tile(x.sum(0), (4, 1)), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(run.blobs[1].diff, np.full(4, batch))
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
@@ -134,10 +134,10 @@ def test_frozen_parameters_keep_their_diff(device):
     run.layer.set_param_propagate_down(0, False)
     run.forward()
     run.top[0].diff[...] = 1
-    run.layer.blobs[0].diff[...] = 9
+    run.blobs[0].diff[...] = 9
     run.layer.backward(run.top, [True], run.bottom)
-    assert (run.layer.blobs[0].diff == 9).all()
-    assert (run.layer.blobs[1].diff == 2).all()
+    assert (run.blobs[0].diff == 9).all()
+    assert (run.blobs[1].diff == 2).all()
 
 
 def test_blobs_are_weight_and_bias(device):
@@ -154,7 +154,7 @@ def test_blobs_of_a_saved_layer_in_the_legacy_shape(device):
         blob.ClearField("shape")
         blob.num, blob.channels, blob.height, blob.width = shape
     run = run_layer(message, [np.zeros((2, 3))], device=device)
-    assert [b.shape for b in run.layer.blobs] == [(4, 3), (4,)]
+    assert [b.shape for b in run.blobs] == [(4, 3), (4,)]
 
 
 def test_errors(device):
@@ -194,4 +194,4 @@ def test_no_features_leave_the_bias(transpose, device):
     assert (run.top[0].data == [[1, 2, 3]] * 2).all()
     run.top[0].diff[...] = 1
     run.backward()
-    assert (run.layer.blobs[1].diff == 2).all()
+    assert (run.blobs[1].diff == 2).all()

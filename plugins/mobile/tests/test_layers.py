@@ -174,13 +174,13 @@ def test_bn_of_yjxiong() -> None:
     run = forward('type: "BN" bn_param { momentum: 0.75 eps: 0.01 }', X, parameters=weights)
     assert np.allclose(run.top[0].data, channel(SCALE) * (X - channel(MEAN)) / np.sqrt(channel(VARIANCE) + 0.01)
                        + channel(SHIFT))  # fmt: skip
-    assert np.allclose(run.layer.blobs[2].data, 0.75 * 3 + 0.25 * MEAN)
-    assert np.allclose(run.layer.blobs[3].data, 0.75 * 2 + 0.25 * VARIANCE)
+    assert np.allclose(run.blobs[2].data, 0.75 * 3 + 0.25 * MEAN)
+    assert np.allclose(run.blobs[3].data, 0.75 * 2 + 0.25 * VARIANCE)
     given = channel(SCALE) * (X - 3) / np.sqrt(2 + 0.01) + channel(SHIFT)
     for text, phase in (("eps: 0.01", "TEST"), ("eps: 0.01 frozen: true", "TRAIN")):
         run = forward(f'type: "BN" bn_param {{ {text} }}', X, parameters=weights, phase=phase)
         assert np.allclose(run.top[0].data, given)
-        assert (run.layer.blobs[2].data == 3).all() and (run.layer.blobs[3].data == 2).all()
+        assert (run.blobs[2].data == 3).all() and (run.blobs[3].data == 2).all()
 
 
 @pytest.mark.parametrize(("text", "learned"), [("momentum: 0.9", [1, 1, 0, 0]), ("frozen: true", [0, 0, 0, 0])])

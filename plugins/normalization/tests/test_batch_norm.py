@@ -79,14 +79,14 @@ def test_running_averages(device: str) -> None:
         mean = 0.75 * mean + x.mean(axis=(0, 2, 3))
         variance = 0.75 * variance + x.var(axis=(0, 2, 3), ddof=1)
         weight = 0.75 * weight + 1
-    for blob, expected in zip(run.layer.blobs, (mean, variance, [weight]), strict=True):
+    for blob, expected in zip(run.blobs, (mean, variance, [weight]), strict=True):
         assert blob.data == pytest.approx(expected)
 
 
 def test_one_value_a_channel_has_no_unbiased_variance(device: str) -> None:
     run = run_layer(batch_norm(), [values(1, 3)], device=device)
     run.forward()
-    assert (run.layer.blobs[1].data == 0).all()
+    assert (run.blobs[1].data == 0).all()
     assert (run.top[0].data == 0).all()
 
 
@@ -94,7 +94,7 @@ def test_an_empty_batch_changes_nothing(device: str) -> None:
     run = run_layer(batch_norm(), [values(0, 3, 2, 2)], parameters=STATISTICS, device=device)
     run.forward()
     run.backward()
-    for blob, before in zip(run.layer.blobs, STATISTICS, strict=True):
+    for blob, before in zip(run.blobs, STATISTICS, strict=True):
         assert np.array_equal(blob.data, before.astype(np.float32))
 
 

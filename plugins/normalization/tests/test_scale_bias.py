@@ -39,7 +39,7 @@ def test_learned(options: str, shape: tuple[int, ...], repeated: tuple[int, ...]
     run = run_layer(
         scale(options + " bias_term: true"), [x], parameters=[factor, summand], in_place=in_place, device=device
     )
-    assert [blob.shape for blob in run.layer.blobs] == [shape, shape]
+    assert [blob.shape for blob in run.blobs] == [shape, shape]
     run.forward()
     assert run.top[0].data == pytest.approx(
         x * factor.reshape(repeated) + summand.reshape(repeated), rel=1e-4, abs=1e-6
@@ -63,7 +63,7 @@ def test_gradient_in_place(definition: str, bottoms: int, device: str) -> None:
             run.top[0].data.fill(9)
         run.top[0].diff[...] = values(2, 3, 4, 5, seed=2)
         run.backward()
-        results.append([blob.diff.copy() for blob in (*run.bottom, *run.layer.blobs)])
+        results.append([blob.diff.copy() for blob in (*run.bottom, *run.blobs)])
     for apart, together in zip(*results, strict=True):
         assert apart == pytest.approx(together, rel=1e-5)
 
@@ -76,8 +76,8 @@ def test_a_frozen_parameter_takes_no_gradient(device: str) -> None:
         run.layer.set_param_propagate_down(frozen, False)
         run.layer.set_param_propagate_down(1 - frozen, True)
         run.backward()
-        assert (run.layer.blobs[frozen].diff == 0).all()
-        assert (run.layer.blobs[1 - frozen].diff != 0).all()
+        assert (run.blobs[frozen].diff == 0).all()
+        assert (run.blobs[1 - frozen].diff != 0).all()
 
 
 def test_fillers(device: str) -> None:

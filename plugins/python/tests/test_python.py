@@ -41,13 +41,13 @@ class ScaleAnywhere(Scale):
     """On a device, with its arrays; these are CuPy's."""
 
     def forward_gpu(self, bottom, top):
-        top[0].gpu_data[...] = bottom[0].const_gpu_data * self.blobs[0].const_gpu_data
+        top[0].data[...] = bottom[0].data * self.blobs[0].data
 
     def backward_gpu(self, top, propagate_down, bottom):
-        y_diff = top[0].const_gpu_diff
-        self.blobs[0].gpu_diff[...] += (y_diff * bottom[0].const_gpu_data).sum(axis=0)
+        y_diff = top[0].diff
+        self.blobs[0].diff[...] += (y_diff * bottom[0].data).sum(axis=0)
         if propagate_down[0]:
-            bottom[0].gpu_diff[...] = y_diff * self.blobs[0].const_gpu_data
+            bottom[0].diff[...] = y_diff * self.blobs[0].data
 
 
 class HalfSquareLoss(PythonLayer):
@@ -227,11 +227,11 @@ class TestCalls:
         if run.layer.device.is_host:
             return
         run.bottom[0].gpu_data.fill(2)
-        run.layer.blobs[0].gpu_data.fill(5)
+        run.blobs[0].gpu_data.fill(5)
         before = transfers.to_host, transfers.to_device
         run.forward()
         assert (transfers.to_host, transfers.to_device) == (before[0] + 2, before[1])
-        _ = run.bottom[0].const_gpu_data, run.top[0].const_gpu_data
+        _ = run.bottom[0].data, run.top[0].data
         assert (transfers.to_host, transfers.to_device) == (before[0] + 2, before[1] + 2)
         assert (run.top[0].data == 10).all()
 

@@ -122,7 +122,7 @@ def test_a_device_keeps_the_same_regions(shape: tuple[int, int, int], device: st
     for where in ("cpu", device):
         run = run_layer(text, [regions, loss, label, weight], device=where)
         run.forward()
-        tops.append([blob.cpu_data for blob in run.top])
+        tops.append([blob.read_only.data for blob in run.top])
     assert all(map(np.array_equal, *tops))
     assert (tops[0][0] != -7).sum() == (80 if number else 0)
 

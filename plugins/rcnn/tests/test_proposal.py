@@ -119,7 +119,7 @@ def test_a_device_proposes_the_same_boxes(options: str, images: int, device: str
     for where in ("cpu", device):
         run = run_layer(proposal(options), [scores, deltas, info], tops=2, device=where)
         run.forward()
-        tops.append([blob.cpu_data for blob in run.top])
+        tops.append([blob.read_only.data for blob in run.top])
     for mine, theirs in zip(*tops, strict=True):
         assert mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=1e-5, atol=1e-4)
     assert bool(images) == bool(len(tops[0][1]))

@@ -44,7 +44,7 @@ def test_gradient_with_exposed_states(kind, static, device):
     run.backward([index != 1 for index in range(len(run.bottom))])
     for blob in exposed:
         assert (blob.diff == 0).all()
-    for blob in [run.bottom[0], *run.bottom[2 : 2 + len(static)], *run.layer.blobs]:
+    for blob in [run.bottom[0], *run.bottom[2 : 2 + len(static)], *run.blobs]:
         analytic = blob.diff.copy()
         for position in np.ndindex(blob.shape):
             value = blob.data[position]

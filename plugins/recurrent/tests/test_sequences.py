@@ -114,7 +114,7 @@ def test_number_of_streams_may_change(kind, x):
 def test_blobs(kind, static, shapes, x, device):
     given = [x, np.ones((6, 2))] + ([np.ones((2, 5, 2))] if static else [])
     run = make(kind, given)
-    assert [blob.shape for blob in run.layer.blobs] == shapes
+    assert [blob.shape for blob in run.blobs] == shapes
     again = run_layer(run.layer.to_proto(), given, dtype=np.float64, device=device)
     np.testing.assert_allclose(feed(again, *given), feed(run, *given), rtol=1e-5)
 
@@ -129,7 +129,7 @@ def test_a_top_changed_in_place_does_not_change_the_gradient(kind, x):
         run.top[0].data[...] *= factor
         run.top[0].diff[...] = 1
         run.backward()
-        gradients.append([blob.diff.copy() for blob in [run.bottom[0], *run.layer.blobs]])
+        gradients.append([blob.diff.copy() for blob in [run.bottom[0], *run.blobs]])
     for one, other in zip(*gradients, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -137,12 +137,12 @@ def test_a_top_changed_in_place_does_not_change_the_gradient(kind, x):
 def test_frozen_parameters_keep_their_diff(x):
     for kind in HIDDEN:
         run = make(kind, [x, np.ones((6, 2)), np.ones((2, 5))])
-        for index in range(len(run.layer.blobs)):
+        for index in range(len(run.blobs)):
             run.layer.set_param_propagate_down(index, False)
         feed(run, x)
         run.top[0].diff[...] = 1
         run.backward()
-        assert all((blob.diff == 0).all() for blob in run.layer.blobs)
+        assert all((blob.diff == 0).all() for blob in run.blobs)
         assert (run.bottom[0].diff != 0).any()
 
 

@@ -287,7 +287,7 @@ def test_gradient_along_a_direction(run_layer, options, arguments):
     run.backward([True, True, False, False])
     random = np.random.default_rng(0)
     directions = [random.normal(size=blob.shape) for blob in run.bottom[:2]]
-    slope = sum((blob.cpu_diff * along).sum() for blob, along in zip(run.bottom, directions, strict=False))
+    slope = sum((blob.read_only.diff * along).sum() for blob, along in zip(run.bottom, directions, strict=False))
     losses = []
     for step in (1e-6, -1e-6):
         for blob, array, along in zip(run.bottom, arrays, directions, strict=False):

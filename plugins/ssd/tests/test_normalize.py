@@ -36,7 +36,7 @@ def test_in_place_is_the_same(run_layer, options):
         run.top[0].diff[...] = seed
         values = run.top[0].data.copy()
         run.backward()
-        found.append((values, run.bottom[0].diff.copy(), run.layer.blobs[0].diff.copy()))
+        found.append((values, run.bottom[0].diff.copy(), run.blobs[0].diff.copy()))
     for plain, placed in zip(*found, strict=True):
         assert np.allclose(plain, placed, rtol=1e-12)
 
@@ -58,7 +58,7 @@ def test_the_scale_is_not_learnt_where_it_is_fixed(run_layer):
     run.forward()
     run.top[0].diff.fill(1)
     run.backward()
-    assert run.layer.blobs[0].diff == 0
+    assert run.blobs[0].diff == 0
 
 
 def test_wrong_shapes(run_layer):

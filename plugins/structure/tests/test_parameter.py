@@ -14,7 +14,7 @@ def test_top_is_the_parameter(dtype, device):
     run = run_layer(DEFINITION, dtype=dtype, parameters=[np.arange(6).reshape(2, 3)], device=device)
     run.forward()
     np.testing.assert_array_equal(run.top[0].data, np.arange(6).reshape(2, 3))
-    run.layer.blobs[0].data[...] = 7  # as a solver does
+    run.blobs[0].data[...] = 7  # as a solver does
     assert (run.top[0].data == 7).all()
 
 
@@ -31,7 +31,7 @@ def test_gradients_of_several_passes_add_up(device):
         run.forward()
         run.top[0].diff[...] = gradient
         run.layer.backward(run.top, [], [])
-    assert (run.layer.blobs[0].diff == 6).all()
+    assert (run.blobs[0].diff == 6).all()
     assert (run.top[0].diff == 3).all()
 
 
@@ -41,7 +41,7 @@ def test_frozen(device):
     run.forward()
     run.top[0].diff[...] = 1
     run.layer.backward(run.top, [], [])
-    assert (run.layer.blobs[0].diff == 0).all()
+    assert (run.blobs[0].diff == 0).all()
 
 
 def test_saved_and_loaded(device):

@@ -10,9 +10,9 @@ def batch_size(net: Any) -> int:
 
     0 where no layer makes data.
     """
-    for index, names in enumerate(net.bottom_names):
-        if not names and net.tops(index) and net.tops(index)[0].shape and not net.layers[index].blobs:
-            return int(net.tops(index)[0].shape[0])
+    for node in net.nodes:
+        if not node.bottom and node.top and node.top[0].shape and not node.blobs:
+            return int(node.top[0].shape[0])
     return 0
 
 

@@ -163,7 +163,7 @@ def _field_conflicts(found: Iterable[Provider]) -> Iterator[Finding]:
 
 
 def _layer(provider: Provider, loaded: dict[str, Any]) -> Iterator[Finding]:
-    from bicerin.layer.layer import Layer
+    from bicerin.layer.layer import runs_on_device
 
     subject = f"layer {provider.name}"
     try:
@@ -171,8 +171,7 @@ def _layer(provider: Provider, loaded: dict[str, Any]) -> Iterator[Finding]:
     except PluginError as error:
         yield Finding(subject, "imports", "failed", str(error), error)
         return
-    counts, own_gpu = cls.counts, cls.forward_gpu is not Layer.forward_gpu
-    devices = "cpu and gpu" if own_gpu else "cpu"
+    counts, devices = cls.counts, "cpu and gpu" if runs_on_device(cls) else "cpu"
     yield Finding(subject, "imports", "passed", f"{counts.bottom} bottom(s), {counts.top} top(s), {devices}")
     others = [one for one in layers.providers()[provider.name] if one.distribution != provider.distribution]
     if others:

@@ -80,7 +80,7 @@ def _layer(provider: Provider, verbose: bool) -> dict[str, Any]:
 
 
 def _declared(provider: Provider) -> dict[str, Any]:
-    from bicerin.layer.layer import Layer
+    from bicerin.layer.layer import runs_on_device
 
     cls = layers.loaded(provider)
     return {
@@ -88,7 +88,8 @@ def _declared(provider: Provider) -> dict[str, Any]:
         "top": str(cls.counts.top),
         "equal": cls.counts.equal,
         "auto_top": cls.counts.auto_top,
-        "devices": ["cpu"] if cls.forward_gpu is Layer.forward_gpu else ["cpu", "gpu"],
+        "devices": ["cpu", "gpu"] if runs_on_device(cls) else ["cpu"],
+        "operations": {name: {"cpu": one.on_host, "gpu": one.on_device} for name, one in cls.operations.all.items()},
     }
 
 

@@ -65,9 +65,9 @@ class Stopwatch:
 
     def __init__(self, net: Net) -> None:
         self.net = net
-        self.forward: list[list[float]] = [[] for _ in net.layers]
-        self.backward: list[list[float]] = [[] for _ in net.layers]
-        self.transfers = [0] * len(net.layers)
+        self.forward: list[list[float]] = [[] for _ in net.nodes]
+        self.backward: list[list[float]] = [[] for _ in net.nodes]
+        self.transfers = [0] * len(net.nodes)
         self._began = 0.0
         self._moved = 0
         net.before_forward.append(self._start)
@@ -108,7 +108,7 @@ def measure(net: Net, iterations: int) -> dict[str, Any]:
         net.clear_param_diffs()
         forward.append(_milliseconds(watch, net.run_forward))
         backward.append(_milliseconds(watch, net.run_backward))
-    rows = [_row(watch, index, iterations) for index in range(len(net.layers))]
+    rows = [_row(watch, index, iterations) for index in range(len(net.nodes))]
     whole = sum(row["forward_ms"] + row["backward_ms"] for row in rows)
     for row in rows:
         row["share"] = (row["forward_ms"] + row["backward_ms"]) / whole if whole else 0.0
@@ -137,14 +137,14 @@ def _milliseconds(watch: Stopwatch, run: Callable[[], Any]) -> float:
 
 def _row(watch: Stopwatch, index: int, iterations: int) -> dict[str, Any]:
     net = watch.net
-    layer = net.layers[index]
-    algorithm = getattr(layer, "algorithm", None)
+    node = net.nodes[index]
+    algorithm = getattr(node.layer, "algorithm", None)
     return {
-        "name": layer.name,
-        "type": layer.type,
+        "name": node.name,
+        "type": node.type,
         "forward_ms": 1000 * median(watch.forward[index]),
-        "backward_ms": 1000 * median(watch.backward[index]) if net.wants_backward(index) else 0.0,
-        "shapes": [blob.shape for blob in net.tops(index)],
+        "backward_ms": 1000 * median(watch.backward[index]) if node.wants_backward else 0.0,
+        "shapes": [blob.shape for blob in node.top],
         **({"algorithm": str(algorithm)} if algorithm is not None else {}),
         **({} if net.device.is_host else {"transfers": watch.transfers[index] / iterations}),
     }

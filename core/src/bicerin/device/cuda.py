@@ -1,11 +1,4 @@
-"""CUDA C beside a layer: the kernels of a `.cu` file, compiled for a device and a dtype when they are first launched.
-
-    class PReLULayer(Layer):
-        cuda = CudaSource(__file__, "prelu.cu")
-
-        def forward_gpu(self, bottom, top):
-            x, slope, y = bottom[0].const_gpu_data, self.blobs[0].const_gpu_data, top[0].gpu_data
-            self.kernels.forward(y.size, x, slope, y)
+"""CUDA C beside a layer's kernels: a `.cu` file, compiled for a device and a dtype when its layer is made.
 
 In the file, `real` stands for float or double, and what `cuda.cuh` defines may be used:
 
@@ -66,31 +59,34 @@ class Parameter:
 
 
 class CudaSource:
-    """A `.cu` file.
+    """CUDA C: files, and text that stands before them.
 
     Args:
-        module: the `__file__` of the module that the file stands beside.
-        name: of the file.
+        paths: of the files.
+        generated: what was made from formulas.
     """
 
-    def __init__(self, module: str, name: str) -> None:
-        self.path = Path(module).with_name(name)
+    def __init__(self, paths: Path | Sequence[Path], generated: str = "") -> None:
+        self.paths = [paths] if isinstance(paths, Path) else list(paths)
+        self.generated = generated
+        self.name = self.paths[0].name if self.paths else "formulas"
         self._kernels: dict[tuple[type[Device], int, np.dtype], Kernels] = {}
 
     @cached_property
     def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+        files = [f'#line 1 "{path.name}"\n{path.read_text(encoding="utf-8")}' for path in self.paths]
+        return "\n".join([f'#line 1 "formulas"\n{self.generated}', *files])
 
     @cached_property
     def signatures(self) -> dict[str, tuple[Parameter, ...]]:
-        """The parameters of each kernel in the file, by its name."""
+        """The parameters of each kernel by its name."""
         return {name: tuple(map(_parameter, text.split(","))) for name, text in _KERNEL.findall(self.text)}
 
     def code(self, dtype: np.dtype) -> str:
         """All of what is compiled for a dtype. Errors in it have the file's own line numbers."""
         return (
             f"typedef {_REAL[np.dtype(dtype)]} real;\n#define BLOCK {BLOCK}\n"
-            f'#line 1 "cuda.cuh"\n{_prelude()}\n#line 1 "{self.path.name}"\n{self.text}'
+            f'#line 1 "cuda.cuh"\n{_prelude()}\n{self.text}'
         )
 
     def on(self, device: Device, dtype: np.dtype) -> Kernels:
@@ -113,9 +109,9 @@ class Kernels:
     def __getattr__(self, name: str) -> Kernel:
         parameters = self._source.signatures.get(name)
         if parameters is None:
-            raise AttributeError(f"{self._source.path.name} has no kernel {name!r}")
+            raise AttributeError(f"{self._source.name} has no kernel {name!r}")
         function = self._module.get_function(name)
-        kernel = Kernel(f"{self._source.path.name}: {name}", function, parameters, self._xp.ndarray, self._dtype)
+        kernel = Kernel(f"{self._source.name}: {name}", function, parameters, self._xp.ndarray, self._dtype)
         setattr(self, name, kernel)
         return kernel
 

@@ -88,11 +88,6 @@ class Memory:
             self.state = State.DEVICE
         return self._device_array
 
-    def host_was_only_read(self) -> None:
-        """After `host_array` of a memory that was `on_device`: nobody has written, and the device's copy is valid."""
-        if self.state is State.HOST:
-            self.state = State.SYNCED
-
     def clear_host(self) -> None:
         """Make the host's copy the valid one, and all zeros: when it is next asked for, unless all of it is written."""
         if self._host_array is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from bicerin.device.cuda import CudaSource
 from bicerin.device.device import CPU, Device
 
-KERNELS = CudaSource(__file__, "random_stream.cu")
+KERNELS = CudaSource(Path(__file__).with_name("random_stream.cu"))
 
 #: Numbers that the host makes at a time, so that what it works on stays in the cache: a multiple of a block's 8.
 CHUNK = 1 << 16

@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bicerin.kernels.affine import Finish, Pointwise
+    from bicerin.kernels.affine import Affine, Finish
     from bicerin.kernels.compiled import (
         COMPILED,
         PIECE,
@@ -31,15 +31,23 @@ if TYPE_CHECKING:
         spread,
         workers_for,
     )
+    from bicerin.kernels.formulas import elementwise, formula
+    from bicerin.kernels.operations import Operation, array_operation, host_operation, operation
 
 _HOME = {
+    "Affine": "affine",
     "COMPILED": "compiled",
     "Finish": "affine",
+    "Operation": "operations",
     "PIECE": "compiled",
-    "Pointwise": "affine",
+    "array_operation": "operations",
+    "elementwise": "formulas",
+    "formula": "formulas",
+    "host_operation": "operations",
     "kernel": "compiled",
     "num_threads": "compiled",
     "num_workers": "compiled",
+    "operation": "operations",
     "part": "compiled",
     "piece": "compiled",
     "pieces": "compiled",
@@ -51,11 +59,17 @@ _HOME = {
 __all__ = [
     "COMPILED",
     "PIECE",
+    "Affine",
     "Finish",
-    "Pointwise",
+    "Operation",
+    "array_operation",
+    "elementwise",
+    "formula",
+    "host_operation",
     "kernel",
     "num_threads",
     "num_workers",
+    "operation",
     "part",
     "piece",
     "pieces",

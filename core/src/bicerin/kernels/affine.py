@@ -1,9 +1,8 @@
-"""Pointwise: what an element-wise layer does, in a form that the layer before it can do in its own forward pass.
+"""Affine: what a simple layer does, in a form that the layer before it can do in its own forward pass.
 
 A convolution writes each output once; a rectifier after it reads and writes all of them again. So a layer whose forward
 pass is y = f(scale * x + shift), with a scale and a shift for each channel and f(v) = v where v > 0, else
-negative_slope * v, says so (`Layer.pointwise`), and one that writes its top channel by channel (`Layer.channel_axis`)
-can do it on the way (`Layer.epilogue`). `bicerin.net.fusion` brings the two together.
+negative_slope * v, says so, and one that writes its top channel by channel can do it on the way: `Finish`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Pointwise:
+class Affine:
     """y = f(scale * x + shift).
 
     Attributes:
@@ -39,7 +38,7 @@ class Finish(NamedTuple):
     slope: float
 
     @classmethod
-    def of(cls, bias: np.ndarray | None, steps: Iterable[Pointwise], dtype: np.dtype) -> Finish:
+    def of(cls, bias: np.ndarray | None, steps: Iterable[Affine], dtype: np.dtype) -> Finish:
         """A bias, or none, and then what other layers do, in their order; only the last may have a slope."""
         none = np.empty(0, dtype)
         scale, shift, slope = none, none if bias is None else bias.reshape(-1), 1.0

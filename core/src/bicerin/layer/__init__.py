@@ -1,26 +1,44 @@
 """What a layer is written with. `bicerin.layer.layer` tells the contract."""
 
-from bicerin.layer.array_layer import ArrayLayer
+from bicerin.layer.abilities import (
+    ActsAffinely,
+    ChecksInputs,
+    CountsProducts,
+    Finishes,
+    KeepsTops,
+    SharesInParallel,
+    TellsShapes,
+)
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.counts import BlobCounts, Range, any_number, at_least, at_most, between
 from bicerin.layer.filler import fill, fillers
 from bicerin.layer.layer import Layer, layers
-from bicerin.layer.loss_layer import LossLayer, normalization_mode, normalizer, top_gradient
+from bicerin.layer.loss_layer import LossLayer, normalization_mode, normalizer
+from bicerin.layer.neuron_layer import NeuronLayer
+from bicerin.layer.operations import Operations
 from bicerin.layer.option import enum_name
 from bicerin.layer.phase import TEST, TRAIN, Phase
 
 __all__ = [
     "TEST",
     "TRAIN",
-    "ArrayLayer",
+    "ActsAffinely",
     "Blob",
     "BlobCounts",
+    "ChecksInputs",
     "Context",
+    "CountsProducts",
+    "Finishes",
+    "KeepsTops",
     "Layer",
     "LossLayer",
+    "NeuronLayer",
+    "Operations",
     "Phase",
     "Range",
+    "SharesInParallel",
+    "TellsShapes",
     "any_number",
     "at_least",
     "at_most",
@@ -31,5 +49,4 @@ __all__ = [
     "layers",
     "normalization_mode",
     "normalizer",
-    "top_gradient",
 ]

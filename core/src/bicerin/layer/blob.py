@@ -20,19 +20,19 @@ MAX_COUNT = 2**31 - 1
 class Blob:
     """An N-d array with its gradient, row-major, as Caffe's `Blob`.
 
-    `data` and `diff` are NumPy views that can be written to, `gpu_data` and `gpu_diff` those of the device; values move
-    when the other side is asked for. All are zeros until someone writes, and take no memory until they are touched.
-    `cpu_data` and `const_gpu_data` are to read only, and leave the other side's copy valid.
-    A view stays valid until `reshape` needs more room than the blob has ever had.
+    `data` and `diff` are NumPy arrays to read and write. Where the blob's device has memory of its own, the values move
+    when the other side is asked for: `on(device)` is the blob as the device sees it. All are zeros until someone
+    writes, and take no memory until they are touched. An array stays valid until `reshape` needs more room than the
+    blob has ever had.
 
     Args:
         shape: any number of axes up to 32, each 0 or more; `()` is a scalar.
-        dtype: float32 (Caffe's) or float64.
-        device: where `gpu_data` and `gpu_diff` live.
+        dtype: float32 (Caffe's) or float64; a layer's own buffers may hold integers.
+        device: the side besides the host where the values may live.
         name: what errors call it.
     """
 
-    __slots__ = ("_data", "_diff", "_views", "count", "device", "dtype", "name", "shape")
+    __slots__ = ("_arrays", "_data", "_diff", "_read_only", "count", "device", "dtype", "name", "shape")
 
     def __init__(
         self,
@@ -48,8 +48,9 @@ class Blob:
         self.count = 1
         self._data = Memory(1, self.dtype, device)
         self._diff = Memory(1, self.dtype, device)
-        # One view for each (side, kind), remade when the memory or the shape under it changes.
-        self._views: dict[str, tuple[Any, Any]] = {}
+        # One array for each (side, kind), remade when the memory or the shape under it changes.
+        self._arrays: dict[Any, tuple[Any, Any]] = {}
+        self._read_only: BlobView | None = None
         self.reshape(*shape)
 
     def __repr__(self) -> str:
@@ -88,7 +89,7 @@ class Blob:
             self._diff = Memory(count, self.dtype, self.device)
         self.shape = shape
         self.count = count
-        self._views.clear()
+        self._arrays.clear()
 
     def reshape_like(self, other: Blob) -> None:
         self.reshape(*other.shape)
@@ -138,84 +139,67 @@ class Blob:
 
     # Arrays
 
-    def _view(self, key: str, buffer: Any) -> Any:
-        cached = self._views.get(key)
+    def _shaped(self, key: Any, buffer: Any) -> Any:
+        cached = self._arrays.get(key)
         if cached is not None and cached[0] is buffer:
             return cached[1]
-        view = buffer[: self.count].reshape(self.shape)
-        self._views[key] = (buffer, view)
-        return view
+        array = buffer[: self.count].reshape(self.shape)
+        self._arrays[key] = (buffer, array)
+        return array
 
     @property
     def data(self) -> np.ndarray:
         """The values on the host, to read and write."""
-        return self._view("data", self._data.host_array())
+        return self._shaped("data", self._data.host_array())
 
     @property
     def diff(self) -> np.ndarray:
         """The gradient on the host, to read and write."""
-        return self._view("diff", self._diff.host_array())
+        return self._shaped("diff", self._diff.host_array())
 
     @property
-    def cpu_data(self) -> np.ndarray:
-        """The values on the host, to read only: the device's copy stays valid."""
-        return self._view("data", self._data.host_array(write=False))
+    def read_only(self) -> BlobView:
+        """The blob with the host's arrays to read only, so that the device's copy stays valid."""
+        if self._read_only is None:
+            self._read_only = BlobView(self, CPU, writes_data=False, writes_diff=False)
+        return self._read_only
 
-    @property
-    def cpu_diff(self) -> np.ndarray:
-        """The gradient on the host, to read only: the device's copy stays valid."""
-        return self._view("diff", self._diff.host_array(write=False))
+    def on(self, device: Device, *, writes_data: bool = True, writes_diff: bool = True) -> Any:
+        """The blob as a device sees it: `data` and `diff` are its arrays. On a host that is all there is, the blob.
 
-    @property
-    def gpu_data(self) -> Any:
-        """The values on the device, to read and write."""
-        self._require_device()
-        return self._view("gpu_data", self._data.device_array())
+        Args:
+            device: the blob's own, or the host.
+            writes_data, writes_diff: whether the values or the gradient may be written; if not, the copy on the other
+                side stays valid, and a device that can tell refuses to write.
 
-    @property
-    def gpu_diff(self) -> Any:
-        """The gradient on the device, to read and write."""
-        self._require_device()
-        return self._view("gpu_diff", self._diff.device_array())
-
-    @property
-    def const_gpu_data(self) -> Any:
-        """The values on the device, to read only: the host's copy stays valid."""
-        return self._const_view("const_gpu_data", self._data)
-
-    @property
-    def const_gpu_diff(self) -> Any:
-        """The gradient on the device, to read only: the host's copy stays valid."""
-        return self._const_view("const_gpu_diff", self._diff)
-
-    def _const_view(self, key: str, memory: Memory) -> Any:
-        self._require_device()
-        buffer = memory.device_array(write=False)
-        cached = self._views.get(key)
-        if cached is not None and cached[0] is buffer:
-            return cached[1]
-        view = self.device.read_only(buffer[: self.count].reshape(self.shape))
-        self._views[key] = (buffer, view)
-        return view
+        Raises:
+            DeviceError: the blob is bound to another device.
+        """
+        if device.is_host and self.device.is_host:
+            return self
+        if device is not self.device and not device.is_host:
+            raise DeviceError(
+                f'blob "{self.name}" is bound to the device "{self.device}", and has no arrays on "{device}"; '
+                f'build the net with device="{device}".'
+            )
+        return BlobView(self, device, writes_data, writes_diff)
 
     @property
     def _gpu_data_ptr(self) -> int:
-        """The address of `gpu_data` on the device; pycaffe's name."""
-        return int(self.gpu_data.data.ptr)
+        """The address of the values on the device; pycaffe's name."""
+        return int(self.on(self.device).data.data.ptr)
 
     @property
     def _gpu_diff_ptr(self) -> int:
-        """The address of `gpu_diff` on the device; pycaffe's name."""
-        return int(self.gpu_diff.data.ptr)
+        """The address of the gradient on the device; pycaffe's name."""
+        return int(self.on(self.device).diff.data.ptr)
 
-    def _require_device(self) -> None:
-        if self.device.is_host:
-            raise DeviceError(
-                f'blob "{self.name}" is bound to the device "{self.device}", which has no arrays of its own; '
-                'use data and diff, or build the net with device="gpu".'
-            )
+    @property
+    def blob(self) -> Blob:
+        """The blob itself, as of a `BlobView`."""
+        return self
 
-    def clear_diff(self, later: bool = False) -> None:
+    def clear_diff(self, *, later: bool = False) -> None:
         """Make the gradient zeros.
 
         Args:
@@ -223,42 +207,38 @@ class Blob:
         """
         if not self.device.is_host:
             with self.device.current():
-                self.gpu_diff.fill(0)
+                self.on(self.device).diff.fill(0)
         elif later:
             self._diff.clear_host()
         else:
             self.diff.fill(0)
 
-    @property
-    def diff_is_clear(self) -> bool:
-        """Whether `clear_diff(later=True)` has been asked for and not yet been done."""
-        return self._diff.state is State.CLEARED
-
-    @property
-    def uncleared_diff(self) -> np.ndarray:
-        """Where `diff_is_clear`: the gradient, for one who writes all of it instead of adding to zeros."""
-        return self._view("diff", self._diff.uncleared_host_array())
+    def cleared_diff(self) -> np.ndarray | None:
+        """After `clear_diff(later=True)`, once: the gradient, for one who writes all of it and need not see zeros."""
+        if self._diff.state is not State.CLEARED:
+            return None
+        return self._shaped("diff", self._diff.uncleared_host_array())
 
     def share_data(self, other: Blob) -> None:
         """Use the other blob's values as this blob's own, without a copy; the counts must be equal."""
         self._require_same_count(other)
         if self._data is not other._data:
             self._data = other._data
-            self._views.clear()
+            self._arrays.clear()
 
     def share_diff(self, other: Blob) -> None:
         """Use the other blob's gradient as this blob's own, without a copy; the counts must be equal."""
         self._require_same_count(other)
         if self._diff is not other._diff:
             self._diff = other._diff
-            self._views.clear()
+            self._arrays.clear()
 
     def use_memory(self, memory: Memory) -> None:
         """Keep the values in this memory, which has room for them, from now on."""
         if memory.size < self.count:
             raise ShapeError(f"a memory of {memory.size} elements cannot hold a blob of shape {self.shape}.")
         self._data = memory
-        self._views.clear()
+        self._arrays.clear()
 
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data
@@ -277,19 +257,15 @@ class Blob:
             if not reshape:
                 raise ShapeError(f"cannot copy a blob of shape {other.shape} into one of shape {self.shape}.")
             self.reshape(*other.shape)
+        other = other.blob
         on_device = not self.device.is_host and self.device is other.device
-        if on_device and other._data.on_device:
-            with self.device.current():
-                self.gpu_data[...] = other.const_gpu_data
-        else:
-            self.data[...] = other.cpu_data
-        if not copy_diff:
-            return
-        if on_device and other._diff.on_device:
-            with self.device.current():
-                self.gpu_diff[...] = other.const_gpu_diff
-        else:
-            self.diff[...] = other.cpu_diff
+        for kind in ("data", "diff") if copy_diff else ("data",):
+            if on_device and getattr(other, f"_{kind}").on_device:
+                with self.device.current():
+                    source = other.on(self.device, writes_data=False, writes_diff=False)
+                    getattr(self.on(self.device), kind)[...] = getattr(source, kind)
+            else:
+                getattr(self, kind)[...] = getattr(other.read_only, kind)
 
     @property
     def memory(self) -> tuple[Memory, Memory]:
@@ -300,7 +276,7 @@ class Blob:
 
     def to_proto(self, write_diff: bool = False, into: Any = None) -> Any:
         """A `BlobProto` with the shape, the data and, with `write_diff`, the diff; `into` is one to fill."""
-        return bicerin_proto.array_blob(self.cpu_data, self.cpu_diff if write_diff else None, into=into)
+        return bicerin_proto.array_blob(self.read_only.data, self.read_only.diff if write_diff else None, into=into)
 
     def from_proto(self, proto: Any, reshape: bool = True) -> None:
         """Take the values, and the gradient where there is one, of a `BlobProto`.
@@ -318,8 +294,53 @@ class Blob:
             self.diff.reshape(-1)[...] = bicerin_proto.blob_array(proto, diff=True).reshape(-1)
 
 
+class BlobView:
+    """A blob as one side sees it: `data` and `diff` are that side's arrays. The rest is the blob's own.
+
+    A layer gets its bottoms and tops in this form where its net's device has memory of its own; see `Blob.on`.
+    """
+
+    __slots__ = ("_side", "_writes_data", "_writes_diff", "blob")
+
+    def __init__(self, blob: Blob, side: Device, writes_data: bool, writes_diff: bool) -> None:
+        self.blob = blob
+        self._side = side
+        self._writes_data = writes_data
+        self._writes_diff = writes_diff
+
+    def __repr__(self) -> str:
+        return f"{self.blob!r} on {self._side!r}"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.blob, name)
+
+    @property
+    def data(self) -> Any:
+        """The values on this side."""
+        return self._array("data", self.blob._data, self._writes_data)
+
+    @property
+    def diff(self) -> Any:
+        """The gradient on this side."""
+        return self._array("diff", self.blob._diff, self._writes_diff)
+
+    def _array(self, kind: str, memory: Memory, write: bool) -> Any:
+        blob = self.blob
+        if self._side.is_host:
+            return blob._shaped(kind, memory.host_array(write))
+        buffer = memory.device_array(write)
+        if write:
+            return blob._shaped((kind, "device"), buffer)
+        cached = blob._arrays.get((kind, "read"))
+        if cached is not None and cached[0] is buffer:
+            return cached[1]
+        array = self._side.read_only(buffer[: blob.count].reshape(blob.shape))
+        blob._arrays[(kind, "read")] = (buffer, array)
+        return array
+
+
 def same_shape(proto: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a `BlobProto` has this shape. Legacy 4-d protos match shapes with leading axes of 1 left away."""
+    """Whether a `BlobProto` has this shape. Legacy 4-d protos match shapes with leading axes of 1 omitted."""
     theirs = bicerin_proto.blob_shape(proto)
     if theirs == tuple(shape):
         return True

@@ -38,16 +38,14 @@ def fill(blob: Blob, param: Any, random: np.random.Generator) -> None:
         UnknownNameError: no installed distribution brings that filler.
         ShapeError: the filler cannot fill this shape.
     """
+    blob = blob.blob
     filler = fillers.load(param.type)
     if not getattr(filler, "on_any_device", False):
         blob.data[...] = filler(blob.shape, param, random)
         return
     stream = RandomStream(random, blob.device, blob.dtype)
-    if blob.device.xp is np:
-        blob.data[...] = filler(blob.shape, param, stream)
-    else:
-        with blob.device.current():
-            blob.gpu_data[...] = filler(blob.shape, param, stream)
+    with blob.device.current():
+        blob.on(blob.device).data[...] = filler(blob.shape, param, stream)
 
 
 @on_any_device

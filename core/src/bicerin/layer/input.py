@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bicerin.errors import ShapeError
 from bicerin.layer.blob import Blob
-from bicerin.layer.layer import BlobCounts, Layer, at_least
+from bicerin.layer.counts import BlobCounts, at_least
+from bicerin.layer.layer import Layer
 
 
 class InputLayer(Layer):
@@ -28,12 +29,8 @@ class InputLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The user's own reshape of a top is kept."""
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The data is already there."""
 
-    forward_gpu = forward_cpu
-
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """There is nothing below."""
-
-    backward_gpu = backward_cpu

@@ -6,13 +6,14 @@ Source: Caffe's `LossLayer` and `LossParameter`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from bicerin.errors import ShapeError
 from bicerin.layer.blob import Blob
-from bicerin.layer.layer import BlobCounts, Layer
+from bicerin.layer.counts import BlobCounts
+from bicerin.layer.layer import Layer
 from bicerin.layer.option import enum_name
 
 
@@ -24,7 +25,6 @@ class LossLayer(Layer):
 
     counts = BlobCounts(bottom=2, top=1, auto_top=True)
     allows_in_place = False
-    default_loss_weight: ClassVar[float] = 1.0
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index != 1
@@ -34,20 +34,19 @@ class LossLayer(Layer):
         self.require_same_batch(bottom)
         top[0].reshape()
 
+    def loss_gradient(self, top: Sequence[Blob]) -> Any:
+        """The gradient of the loss, mostly its weight: a number, or on a device, to save a copy, an array."""
+        diff = top[0].diff
+        return float(diff) if self.xp is np else diff
+
     @staticmethod
     def require_same_batch(bottom: Sequence[Blob]) -> None:
         data, label = (blob.shape[:1] for blob in bottom[:2])
         if data != label or not data:
             raise ShapeError(
                 f"The data and label should have the same first dimension: {data} against {label}.",
-                None if data and label else "A blob of no axis has no batch.",
+                None if data and label else "A scalar, of shape (), has no batch.",
             )
-
-
-def top_gradient(xp: Any, top: Sequence[Any]) -> Any:
-    """The gradient of the loss, mostly its weight: a number, or on a device, to save a copy, an array of no axis."""
-    diff = top[0].diff
-    return float(diff) if xp is np else diff
 
 
 def normalization_mode(loss_param: Any, default: str = "VALID") -> str:

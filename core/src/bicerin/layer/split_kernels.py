@@ -4,54 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from bicerin.kernels.compiled import kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels import elementwise
 
 
-def add_two_reference(total: Any, first: Any, second: Any) -> None:
-    np.add(first, second, out=total)
+def add_two_array(xp: Any, first: Any, second: Any, total: Any) -> None:
+    xp.add(first, second, out=total)
 
 
-@part
-def add_two_pieces(unit: int, worker: int, total: Any, first: Any, second: Any) -> None:
-    total, first, second = piece(total, unit), piece(first, unit), piece(second, unit)
-    for i in range(total.size):
-        total[i] = first[i] + second[i]
+@elementwise("first, second -> total", array=add_two_array)
+def add_two(first: Any, second: Any) -> Any:
+    return first + second
 
 
-@kernel(reference=add_two_reference)
-def add_two(total: Any, first: Any, second: Any) -> None:
-    spread(add_two_pieces, pieces(total), num_workers(total.size), (total, first, second))
+def add_four_array(xp: Any, first: Any, second: Any, third: Any, fourth: Any, total: Any) -> None:
+    xp.add(first, second, out=total)
+    xp.add(total, third, out=total)
+    xp.add(total, fourth, out=total)
 
 
-def add_four_reference(total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
-    np.add(first, second, out=total)
-    np.add(total, third, out=total)
-    np.add(total, fourth, out=total)
-
-
-@part
-def add_four_pieces(unit: int, worker: int, total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
-    total, first, second = piece(total, unit), piece(first, unit), piece(second, unit)
-    third, fourth = piece(third, unit), piece(fourth, unit)
-    for i in range(total.size):
-        total[i] = ((first[i] + second[i]) + third[i]) + fourth[i]
-
-
-@kernel(reference=add_four_reference)
-def add_four(total: Any, first: Any, second: Any, third: Any, fourth: Any) -> None:
-    """Added in the tops' order, as Caffe does."""
-    spread(add_four_pieces, pieces(total), num_workers(total.size), (total, first, second, third, fourth))
-
-
-def add_all(total: np.ndarray, given: list[np.ndarray]) -> None:
-    """total = the sum of two or more flat arrays."""
-    if len(given) >= 4:
-        add_four(total, *given[:4])
-        rest = given[4:]
-    else:
-        add_two(total, *given[:2])
-        rest = given[2:]
-    for array in rest:
-        add_two(total, total, array)
+@elementwise("first, second, third, fourth -> total", array=add_four_array)
+def add_four(first: Any, second: Any, third: Any, fourth: Any) -> Any:
+    # In the tops' order, as Caffe adds them.
+    return ((first + second) + third) + fourth

@@ -1,6 +1,6 @@
 """Which layers do the work of element-wise layers after them, in place, in their own forward pass.
 
-The blobs are the same as without, once a whole forward pass is done; see `bicerin.kernels.affine` for the layers' part.
+The blobs are the same as without, once a whole forward pass is done. The layers' part: `bicerin.layer.abilities`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from bicerin.kernels.affine import Affine
+from bicerin.layer.abilities import ActsAffinely, Finishes
 from bicerin.layer.blob import Blob
-from bicerin.layer.layer import Layer
+from bicerin.net.node import Node
 
 
 class Fusion(NamedTuple):
@@ -25,13 +27,7 @@ class Fusion(NamedTuple):
     top: Blob
 
 
-def plan_fusion(
-    layers: Sequence[Layer],
-    bottoms: Sequence[Sequence[Blob]],
-    tops: Sequence[Sequence[Blob]],
-    wants_backward: Sequence[bool],
-    dropped: Collection[int] = (),
-) -> list[Fusion]:
+def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fusion]:
     """Which layers can do the work of which.
 
     Args:
@@ -39,17 +35,17 @@ def plan_fusion(
             must work in place.
     """
     plan = []
-    for index, layer in enumerate(layers):
-        if layer.channel_axis is None or len(tops[index]) != 1 or layer.is_shared or not layer.device.is_host:
+    for index, node in enumerate(nodes):
+        if not isinstance(node.layer, Finishes) or len(node.top) != 1 or not node.layer.context.device.is_host:
             continue
-        fusion = Fusion(index, [], tops[index][0])
-        while not _contributes(layers[index]):
-            found = _next(layers, bottoms, tops, wants_backward, fusion, dropped)
+        fusion = Fusion(index, [], node.top[0])
+        while not nodes[index].is_loss:
+            found = _next(nodes, fusion, node.layer.channel_axis, dropped)
             if found is None:
                 break
             index = found
-            fusion = Fusion(fusion.producer, [*fusion.absorbed, index], tops[index][0])
-            step = layers[index].pointwise()
+            fusion = Fusion(fusion.producer, [*fusion.absorbed, index], nodes[index].top[0])
+            step = _affine(nodes[index])
             if step is None or step.negative_slope != 1:
                 break
         if fusion.absorbed:
@@ -57,36 +53,27 @@ def plan_fusion(
     return plan
 
 
-def _next(
-    layers: Sequence[Layer],
-    bottoms: Sequence[Sequence[Blob]],
-    tops: Sequence[Sequence[Blob]],
-    wants_backward: Sequence[bool],
-    fusion: Fusion,
-    dropped: Collection[int],
-) -> int | None:
+def _next(nodes: Sequence[Node], fusion: Fusion, channel_axis: int, dropped: Collection[int]) -> int | None:
     """The layer that may be done together with those of the fusion."""
     blob = fusion.top
     last = fusion.absorbed[-1] if fusion.absorbed else fusion.producer
     readers = [
         index
-        for index in range(last + 1, len(layers))
-        if any(other.shares_data_with(blob) for other in (*bottoms[index], *tops[index]))
+        for index in range(last + 1, len(nodes))
+        if any(other.shares_data_with(blob) for other in (*nodes[index].bottom, *nodes[index].top))
     ]
     if not readers:
         return None
-    index = readers[0]
-    layer, bottom, top = layers[index], list(bottoms[index]), list(tops[index])
-    in_place = bottom == top == [blob]
-    moves = bottom == [blob] and len(top) == 1 and len(readers) == 1 and id(blob) in dropped
-    step = layer.pointwise() if (in_place or moves) and not _contributes(layer) else None
+    node = nodes[readers[0]]
+    in_place = node.bottom == node.top == [blob]
+    moves = node.bottom == [blob] and len(node.top) == 1 and len(readers) == 1 and id(blob) in dropped
+    step = _affine(node) if (in_place or moves) and not node.is_loss else None
     if step is None:
         return None
-    if step.axis is not None and (step.axis != layers[fusion.producer].channel_axis or wants_backward[index]):
+    if step.axis is not None and (step.axis != channel_axis or node.wants_backward):
         return None
-    return index
+    return readers[0]
 
 
-def _contributes(layer: Layer) -> bool:
-    """Whether the layer's tops count in the loss, which is then summed right after it ran."""
-    return bool(layer._weighted)
+def _affine(node: Node) -> Affine | None:
+    return node.layer.affine() if isinstance(node.layer, ActsAffinely) else None

@@ -7,67 +7,45 @@ something below it learns, unless `propagate_down` says otherwise. Source: Caffe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from bicerin.layer.layer import Layer
+from bicerin.net.node import Node
 
 
-def plan_backward(
-    layers: Sequence[Layer],
-    definitions: Sequence[Any],
-    bottoms: Sequence[Sequence[str]],
-    tops: Sequence[Sequence[str]],
-    learns: Sequence[bool],
-    force: bool,
-) -> tuple[list[bool], list[list[bool]]]:
-    """For each layer, whether it runs backward, and for each of its bottoms, whether its gradient is computed.
+def plan_backward(nodes: Sequence[Node], force: bool) -> None:
+    """Set each node's `wants_backward` and `propagate_down`.
 
     Args:
-        learns: whether a layer has blobs of its own to learn.
         force: the net's `force_backward`: compute every gradient that a layer allows.
     """
-    wants: list[bool] = []
-    propagate: list[list[bool]] = []
     needed: dict[str, bool] = {}
-    for index, definition in enumerate(definitions):
-        flags = [needed[name] for name in bottoms[index]]
-        if len(definition.propagate_down):
-            flags = list(definition.propagate_down)
-        wanted = learns[index] or any(flags)
-        for name in tops[index]:
-            needed[name] = wanted
-        wants.append(wanted)
-        propagate.append(flags)
+    for node in nodes:
+        given = list(node.param.propagate_down)
+        node.propagate_down = given or [needed[name] for name in node.bottom_names]
+        node.wants_backward = node.learns or any(node.propagate_down)
+        needed.update(dict.fromkeys(node.top_names, node.wants_backward))
 
     under_loss: set[str] = set()
     skipped: set[str] = set()
-    for index in range(len(layers) - 1, -1, -1):
-        layer = layers[index]
-        names = tops[index]
+    for node in reversed(nodes):
         # An automatic top has no name, but its loss counts.
-        contributes = bool(layer._weighted) or any(name in under_loss for name in names)
-        skip = bool(names) and all(name in skipped for name in names)
-        if wants[index] and skip:
-            wants[index] = False
-            propagate[index] = [False] * len(propagate[index])
+        contributes = node.is_loss or any(name in under_loss for name in node.top_names)
+        skip = bool(node.top_names) and all(name in skipped for name in node.top_names)
+        if node.wants_backward and skip:
+            node.wants_backward = False
+            node.propagate_down = [False] * len(node.propagate_down)
         if not contributes:
-            wants[index] = False
-        for position, name in enumerate(bottoms[index]):
+            node.wants_backward = False
+        for position, name in enumerate(node.bottom_names):
             if contributes:
                 under_loss.add(name)
             else:
-                propagate[index][position] = False
-            if propagate[index][position]:
-                skipped.discard(name)
-            else:
-                skipped.add(name)
+                node.propagate_down[position] = False
+            (skipped.discard if node.propagate_down[position] else skipped.add)(name)
 
-    if force:
-        for index, layer in enumerate(layers):
-            wants[index] = True
-            propagate[index] = [
-                flag or layer.allow_force_backward(position) for position, flag in enumerate(propagate[index])
-            ]
-            for position in range(len(layer.blobs)):
-                layer.set_param_propagate_down(position, True)
-    return wants, propagate
+    for node in nodes if force else ():
+        node.wants_backward = True
+        node.propagate_down = [
+            flag or node.layer.allow_force_backward(position) for position, flag in enumerate(node.propagate_down)
+        ]
+        for position in range(len(node.layer.blobs)):
+            node.layer.set_param_propagate_down(position, True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -14,18 +13,18 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.device.device import Device, get_device
-from bicerin.errors import BicerinError, NetError, PluginError
+from bicerin.errors import NetError, WeightsError
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.layer import Layer
-from bicerin.layer.layer import layers as layer_registry
 from bicerin.layer.phase import Phase
+from bicerin.net.builder import Builder
 from bicerin.net.fusion import plan_fusion
 from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins
-from bicerin.net.parameters import Parameters
-from bicerin.net.rules import check_propagate_down, filter_layers, net_state
-from bicerin.net.shared_memory import DroppedBlob, Step, lasting, share_memory
+from bicerin.net.node import Node
+from bicerin.net.rules import filter_layers, net_state
+from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
 from bicerin.schema.installed_schema import read_net
@@ -58,7 +57,7 @@ class Net:
     Attributes:
         name, phase, device, dtype, directory: the directory of the prototxt, or None.
         blobs: name -> `Blob`, in the order in which the layers make them.
-        layers, layer_names: the layers with the inserted Split layers, in the order in which they run.
+        nodes: the layers with the inserted Split layers, each with its blobs, in the order in which they run.
         params: layer name -> its learnable blobs, for layers that have some.
         inputs, outputs: the blobs that Input layers make, and those that no layer reads.
         lock: held while the net runs, so that threads take turns; hold it to set blobs, run, and read blobs as one.
@@ -104,8 +103,6 @@ class Net:
         self.after_forward: list[Callable[[int], None]] = []
         self.before_backward: list[Callable[[int], None]] = []
         self.after_backward: list[Callable[[int], None]] = []
-        self._layer_providers = dict(layer_providers or {})
-        self._root_net = root_net
         self.lock = threading.RLock()
 
         self.param = document.message
@@ -127,7 +124,8 @@ class Net:
             rank=rank,
             replicas=replicas,
         )
-        self._build(definitions, locations, context, np.random.SeedSequence(seed))
+        root = {node.name: node for node in root_net.nodes} if root_net is not None else {}
+        self._build(Builder(context, layer_providers, root.get), definitions, locations, np.random.SeedSequence(seed))
         self._optimized = optimize
         self._fuse(self._drop(keep) if optimize else ())
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
@@ -144,130 +142,46 @@ class Net:
     # Building
 
     def _build(
-        self, definitions: Sequence[Any], locations: Sequence[str], context: Context, seed: np.random.SeedSequence
+        self, builder: Builder, definitions: Sequence[Any], locations: Sequence[str], seed: np.random.SeedSequence
     ) -> None:
-        self.blobs: dict[str, Blob] = {}
-        self.layers: list[Layer] = []
-        self.layer_names: list[str] = []
-        self.params: dict[str, list[Blob]] = {}
-        self.inputs: list[str] = []
-        self._bottoms: list[list[Blob]] = []
-        self._tops: list[list[Blob]] = []
-        self.bottom_names: list[list[str]] = []
-        self.top_names: list[list[str]] = []
-        self._parameters = Parameters()
-        unread: set[str] = set()
-        learns: list[bool] = []
         for definition, location, layer_seed in zip(definitions, locations, seed.spawn(len(definitions)), strict=True):
-            if not definition.HasField("phase"):
-                definition.phase = self.phase
-            check_propagate_down(definition, location)
-            random = np.random.Generator(np.random.PCG64(layer_seed))
-            shared = self._shared_layer(definition)
-            layer = shared or self._make_layer(
-                definition, replace(context, location=location, random=random, phase=Phase(definition.phase))
-            )
-            bottom = [self.blobs[name] for name in definition.bottom]
-            unread.difference_update(definition.bottom)
-            top = self._make_tops(layer, definition, bottom, location)
-            unread.update(definition.top)
-            if shared is not None:
-                layer.set_up_shared(bottom, top)
-            else:
-                layer.set_up(bottom, top)
-            self.layers.append(layer)
-            self.layer_names.append(layer.name)
-            self._bottoms.append(bottom)
-            self._tops.append(top)
-            self.bottom_names.append(list(definition.bottom))
-            self.top_names.append(list(definition.top))
-            if layer.type == "Input":
-                self.inputs.extend(definition.top)
-            learns.append(self._parameters.add_layer(layer, layer.param, location))
-            if layer.blobs:
-                self.params[layer.name] = layer.blobs
-            if any(map(layer.loss, range(len(top)))):
-                _log.debug('layer "%s" contributes to the loss', layer.name)
+            builder.add(definition, location, np.random.Generator(np.random.PCG64(layer_seed)))
+        self.nodes: list[Node] = builder.nodes
+        self.blobs: dict[str, Blob] = builder.blobs
+        self.params = {node.name: node.blobs for node in self.nodes if node.blobs}
+        self._parameters = builder.parameters
+        self.inputs: list[str] = [name for node in self.nodes if node.type == "Input" for name in node.top_names]
+        unread: set[str] = set()
+        for node in self.nodes:
+            unread.difference_update(node.bottom_names)
+            unread.update(node.top_names)
         self.outputs = sorted(unread)
-        self._wants_backward, self._propagate_down = plan_backward(
-            self.layers, definitions, self.bottom_names, self.top_names, learns, self.param.force_backward
-        )
-
-    def _shared_layer(self, definition: Any) -> Layer | None:
-        """The root net's layer, if there is one to share."""
-        root = self._root_net
-        if root is None or definition.name not in root.layer_names:
-            return None
-        layer = root.layer(definition.name)
-        if layer.type != definition.type or not layer.share_in_parallel():
-            return None
-        if root.device is not self.device:
-            raise NetError(f'layer "{layer.name}" cannot be shared by nets on {root.device} and {self.device}.')
-        return layer
+        plan_backward(self.nodes, self.param.force_backward)
 
     def _fuse(self, dropped: Collection[int]) -> None:
         """Plan a whole forward pass, in which layers do the work of others, and dropped blobs share memory."""
-        plan = plan_fusion(self.layers, self._bottoms, self._tops, self._wants_backward, dropped)
-        self._epilogues = [(self.layers[f.producer], [self.layers[i] for i in f.absorbed]) for f in plan]
+        plan = plan_fusion(self.nodes, dropped)
+        self._absorbed = [(self.nodes[f.producer].layer, [self.nodes[i].layer for i in f.absorbed]) for f in plan]
         self._fused = False
-        self._steps: list[Step] = list(zip(self.layers, self._bottoms, self._tops, strict=True))
-        tops = {fusion.producer: [fusion.top] for fusion in plan}
         absorbed = {index for fusion in plan for index in fusion.absorbed}
-        self._fused_steps: list[Step] = [
-            (layer, bottom, tops.get(index, top))
-            for index, (layer, bottom, top) in enumerate(self._steps)
-            if index not in absorbed
+        producers = {fusion.producer: self.nodes[fusion.producer].writing(fusion.top) for fusion in plan}
+        self._fused_nodes = [
+            producers.get(index, node) for index, node in enumerate(self.nodes) if index not in absorbed
         ]
         if dropped:
-            blobs = [blob for _, bottom, top in self._steps for blob in (*bottom, *top)]
-            share_memory(self._fused_steps, [blob for blob in blobs if id(blob) not in dropped])
+            blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
+            share_memory(self._fused_nodes, [blob for blob in blobs if id(blob) not in dropped])
 
     def _drop(self, keep: Sequence[str]) -> set[int]:
         """Put a `DroppedBlob` in the place of each blob that nobody reads; the ids of those blobs."""
         if self.phase is not Phase.TEST:
             raise NetError("optimize=True is for nets in phase TEST: a backward pass reads what the forward pass left.")
-        steps = zip(self.layers, self._bottoms, self._tops, strict=True)
-        kept = [self.blob(name) for name in (*self.inputs, *self.outputs, *keep)] + lasting(steps)
+        kept = [self.blob(name) for name in (*self.inputs, *self.outputs, *keep)] + lasting(self.nodes)
         kept += [blob for blobs in self.params.values() for blob in blobs]
         memories = {id(blob.memory[0]) for blob in kept}
         gone = {name: blob for name, blob in self.blobs.items() if id(blob.memory[0]) not in memories}
         self.blobs.update({name: cast(Blob, DroppedBlob(blob)) for name, blob in gone.items()})
         return {id(blob) for blob in gone.values()}
-
-    def _make_layer(self, definition: Any, context: Context) -> Layer:
-        try:
-            cls = layer_registry.load(definition.type, self._layer_providers)
-        except PluginError as error:
-            located = type(error)(f'{context.location}: layer "{definition.name}": {error}')
-            raise located from error.__cause__
-        try:
-            layer: Layer = cls(definition, context)
-        except BicerinError as error:
-            raise type(error)(f'{context.location}: layer "{definition.name}" ({definition.type}): {error}') from error
-        return layer
-
-    def _make_tops(self, layer: Layer, definition: Any, bottom: Sequence[Blob], location: str) -> list[Blob]:
-        top = []
-        for index, name in enumerate(definition.top):
-            if index < len(definition.bottom) and definition.bottom[index] == name:
-                top.append(bottom[index])
-                continue
-            if name in self.blobs:
-                raise NetError(
-                    f"{location}: Top blob '{name}' produced by multiple sources: layer \"{layer.name}\" and layer "
-                    f'"{self._producer(name)}". Only a layer whose bottom and top stand at the same place may work in '
-                    "place."
-                )
-            blob = Blob((), self.dtype, self.device, name)
-            self.blobs[name] = blob
-            top.append(blob)
-        if layer.counts.auto_top:
-            while len(top) < layer.counts.top.least:
-                top.append(Blob((), self.dtype, self.device, "(automatic)"))
-        return top
-
-    def _producer(self, blob: str) -> str:
-        return next(name for name, tops in zip(self.layer_names, self.top_names, strict=True) if blob in tops)
 
     # Running
 
@@ -293,10 +207,10 @@ class Net:
                 if array.shape != self.blobs[name].shape:
                     self.blobs[name].reshape(*array.shape)
                 self.blobs[name].data[...] = array
-            last = self.layer_index(end) + 1 if end is not None else len(self.layers)
+            last = self.layer_index(end) + 1 if end is not None else len(self.nodes)
             self.run_forward(self.layer_index(start) if start is not None else 0, last)
-            wanted = list(self.top_names[last - 1] if end is not None else self.outputs)
-            return {name: self.blob(name).cpu_data.copy() for name in dict.fromkeys([*wanted, *blobs])}
+            wanted = list(self.nodes[last - 1].top_names if end is not None else self.outputs)
+            return {name: self.blob(name).read_only.data.copy() for name in dict.fromkeys([*wanted, *blobs])}
 
     def backward(
         self, diffs: Iterable[str] = (), start: str | None = None, end: str | None = None, **top_diffs: Any
@@ -315,65 +229,65 @@ class Net:
                 if array.shape != blob.shape:
                     raise NetError(f'the gradient of "{name}" must have the shape {blob.shape}, not {array.shape}.')
                 blob.diff[...] = array
-            first = self.layer_index(start) if start is not None else len(self.layers) - 1
+            first = self.layer_index(start) if start is not None else len(self.nodes) - 1
             last = self.layer_index(end) if end is not None else 0
             self.run_backward(first, last)
-            wanted = list(self.bottom_names[last] if end is not None else self.inputs)
-            return {name: self.blob(name).cpu_diff.copy() for name in dict.fromkeys([*wanted, *diffs])}
+            wanted = list(self.nodes[last].bottom_names if end is not None else self.inputs)
+            return {name: self.blob(name).read_only.diff.copy() for name in dict.fromkeys([*wanted, *diffs])}
 
     def run_forward(self, start: int = 0, end: int | None = None) -> float:
         """Run layers `start` up to, not including, `end`; returns their weighted loss.
 
         Infinite values and NaN travel on without a word, here and backward, as in Caffe.
         """
-        end = len(self.layers) if end is None else end
+        end = len(self.nodes) if end is None else end
         if start and self._optimized:
             raise NetError("a net built with optimize=True runs from its first layer: what lies between is not kept.")
         with self.lock, np.errstate(all="ignore"):
             if self._per_layer_hooks or self.before_forward or self.after_forward:
                 return self._run_forward_observed(start, end)
             # Somebody who stops half-way sees each blob as it is there.
-            fused = start == 0 and end == len(self.layers)
-            self._set_epilogues(fused)
+            fused = start == 0 and end == len(self.nodes)
+            self._set_absorbed(fused)
             loss = 0.0
-            for layer, bottom, top in self._fused_steps if fused else self._steps[start:end]:
-                loss += layer.forward(bottom, top)
+            for node in self._fused_nodes if fused else self.nodes[start:end]:
+                loss += node.forward()
             return loss
 
-    def _set_epilogues(self, fused: bool) -> None:
+    def _set_absorbed(self, fused: bool) -> None:
         if fused != self._fused:
             self._fused = fused
-            for layer, epilogue in self._epilogues:
-                layer.epilogue = epilogue if fused else ()
+            for layer, absorbed in self._absorbed:
+                layer.absorbed = absorbed if fused else ()
 
     def _run_forward_observed(self, start: int, end: int) -> float:
-        self._set_epilogues(False)
+        self._set_absorbed(False)
         loss = 0.0
         hook = plugins().hook
         for index in range(start, end):
-            layer = self.layers[index]
+            node = self.nodes[index]
             for callback in self.before_forward:
                 callback(index)
             if self._per_layer_hooks:
-                hook.bicerin_before_layer(net=self, index=index, layer=layer)
-            loss += layer.forward(self._bottoms[index], self._tops[index])
+                hook.bicerin_before_layer(net=self, index=index, layer=node.layer)
+            loss += node.forward()
             if self._per_layer_hooks:
-                hook.bicerin_after_layer(net=self, index=index, layer=layer)
+                hook.bicerin_after_layer(net=self, index=index, layer=node.layer)
             for callback in self.after_forward:
                 callback(index)
         return loss
 
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run layers backward from `start` (by default the last) down to and including `end`."""
-        start = len(self.layers) - 1 if start is None else start
+        start = len(self.nodes) - 1 if start is None else start
         if self._optimized:
             raise NetError("a net built with optimize=True has no backward pass: what it would read is not kept.")
         with self.lock, np.errstate(all="ignore"):
             for index in range(start, end - 1, -1):
                 for callback in self.before_backward:
                     callback(index)
-                if self._wants_backward[index]:
-                    self.layers[index].backward(self._tops[index], self._propagate_down[index], self._bottoms[index])
+                if self.nodes[index].wants_backward:
+                    self.nodes[index].backward()
                 for callback in self.after_backward:
                     callback(index)
 
@@ -387,8 +301,8 @@ class Net:
     def reshape(self) -> None:
         """Carry new shapes of the inputs through all layers, without running them."""
         with self.lock:
-            for layer, bottom, top in zip(self.layers, self._bottoms, self._tops, strict=True):
-                layer.carry_shapes(bottom, top)
+            for node in self.nodes:
+                node.reshape()
 
     # Looking things up
 
@@ -403,42 +317,43 @@ class Net:
         except KeyError:
             raise NetError(f'the net has no blob "{name}"; it has: {", ".join(self.blobs)}.') from None
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in the order in which they run."""
+        return [node.layer for node in self.nodes]
+
+    @property
+    def layer_names(self) -> list[str]:
+        return [node.name for node in self.nodes]
+
     def layer_index(self, name: str) -> int:
-        """The place of the layer of that name.
+        """The place of the layer of that name among the nodes.
 
         Raises:
             NetError: there is none.
         """
-        try:
-            return self.layer_names.index(name)
-        except ValueError:
-            raise NetError(f'the net has no layer "{name}"; it has: {", ".join(self.layer_names)}.') from None
+        for index, node in enumerate(self.nodes):
+            if node.name == name:
+                return index
+        raise NetError(f'the net has no layer "{name}"; it has: {", ".join(self.layer_names)}.')
+
+    def node(self, name: str) -> Node:
+        """The layer of that name in its place.
+
+        Raises:
+            NetError: there is none.
+        """
+        return self.nodes[self.layer_index(name)]
 
     def layer(self, name: str) -> Layer:
-        return self.layers[self.layer_index(name)]
-
-    def bottoms(self, index: int) -> list[Blob]:
-        """The blobs that a layer reads."""
-        return self._bottoms[index]
-
-    def tops(self, index: int) -> list[Blob]:
-        """The blobs that a layer writes, automatic ones included."""
-        return self._tops[index]
-
-    def wants_backward(self, index: int) -> bool:
-        """Whether `run_backward` runs a layer."""
-        return self._wants_backward[index]
-
-    def propagate_down(self, index: int) -> list[bool]:
-        """For each bottom of a layer, whether its gradient is computed."""
-        return list(self._propagate_down[index])
+        return self.node(name).layer
 
     def loss_weight(self, blob: str) -> float:
-        """The weight of a blob in the net's loss; 0 for one that is no loss."""
-        for layer, names in zip(self.layers, self.top_names, strict=True):
-            for position, name in enumerate(names):
-                if name == blob and layer.loss(position):
-                    return layer.loss(position)
+        """The weight of a blob in the net's loss; 0 for one that is not a loss."""
+        for node in self.nodes:
+            for name, weight in zip(node.top_names, node.loss_weights, strict=False):
+                if name == blob and weight:
+                    return weight
         return 0.0
 
     # Learning
@@ -462,21 +377,19 @@ class Net:
         """Whether a layer's blob is the first that uses its memory."""
         return self._parameters.of_blob[id(blob)].blob is blob
 
-    def clear_param_diffs(self, later: bool = False) -> None:
+    def clear_param_diffs(self, *, later: bool = False) -> None:
         """Set the gradients of all learnable blobs to zero, or with `later`, as they are next asked for."""
         for parameter in self._parameters.learnable:
-            parameter.blob.clear_diff(later)
+            parameter.blob.clear_diff(later=later)
 
     def update(self) -> None:
         """Subtract each learnable blob's diff from its data."""
         for parameter in self._parameters.learnable:
-            blob = parameter.blob
-            if blob.device.is_host:
-                np.subtract(blob.data, blob.cpu_diff, out=blob.data)
-            else:
-                with blob.device.current():
-                    data = blob.gpu_data
-                    data -= blob.gpu_diff
+            device = parameter.blob.device
+            blob = parameter.blob.on(device, writes_diff=False)
+            with device.current():
+                data = blob.data
+                data -= blob.diff
 
     def share_trained_layers_with(self, other: Net) -> None:
         """Use the other net's weights as this net's own, for layers of the same names.
@@ -484,8 +397,6 @@ class Net:
         Raises:
             WeightsError: a layer's blobs differ in number or shape.
         """
-        from bicerin.errors import WeightsError
-
         for name, blobs in self.params.items():
             theirs = other.params.get(name)
             if theirs is None:
@@ -523,19 +434,19 @@ class Net:
     def to_proto(self, write_diff: bool = False) -> Any:
         """A NetParameter with every layer that runs and its blobs."""
         message = type(self.param)(name=self.name)
-        for layer in self.layers:
-            message.layer.add().CopyFrom(layer.to_proto(write_diff))
+        for node in self.nodes:
+            message.layer.add().CopyFrom(node.to_proto(write_diff))
         return message
 
     def seed(self, seed: int) -> None:
         """Let the random generators of all layers start anew; weights stay as they are."""
-        for layer, layer_seed in zip(self.layers, np.random.SeedSequence(seed).spawn(len(self.layers)), strict=True):
-            layer.context.random.bit_generator.state = np.random.PCG64(layer_seed).state
+        for node, layer_seed in zip(self.nodes, np.random.SeedSequence(seed).spawn(len(self.nodes)), strict=True):
+            node.layer.context.random.bit_generator.state = np.random.PCG64(layer_seed).state
 
     def close(self) -> None:
         """Let go of what the layers hold, such as threads and files. A net that is deleted does so by itself."""
-        for layer in self.layers:
-            layer.close()
+        for node in self.nodes:
+            node.layer.close()
 
     def __enter__(self) -> Net:
         return self
@@ -546,15 +457,15 @@ class Net:
     def state(self) -> dict[str, Any]:
         """What the layers need, besides weights, to go on exactly: JSON values."""
         states = {}
-        for index, layer in enumerate(self.layers):
-            state = layer.state()
+        for index, node in enumerate(self.nodes):
+            state = node.layer.state()
             if state is not None:
-                states[f"{index}:{layer.name}"] = dict(state)
+                states[f"{index}:{node.name}"] = dict(state)
         return states
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned; layers that it does not name stay as they are."""
-        for index, layer in enumerate(self.layers):
-            found = state.get(f"{index}:{layer.name}")
+        for index, node in enumerate(self.nodes):
+            found = state.get(f"{index}:{node.name}")
             if found is not None:
-                layer.restore_state(found)
+                node.layer.restore_state(found)

@@ -8,19 +8,20 @@ those above it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bicerin.errors import BicerinError, MissingDataError, NetError, PluginError
+from bicerin.layer.abilities import TellsShapes, multiply_adds
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
-from bicerin.layer.layer import Layer
-from bicerin.layer.layer import layers as layer_registry
 from bicerin.layer.phase import Phase
+from bicerin.net.builder import Builder
+from bicerin.net.node import Node
 from bicerin.net.parameters import Parameters
-from bicerin.net.rules import check_propagate_down, included, net_state
+from bicerin.net.rules import included, net_state
 from bicerin.net.weights import LoadReport, compare_weights
 
 Shape = tuple[int, ...]
@@ -35,7 +36,7 @@ class LayerOutline:
 
     Attributes:
         location: "file:line".
-        bottom, top: the names of its blobs, automatic tops left out.
+        bottom, top: the names of its blobs, without automatic tops.
         bottom_shapes, top_shapes: their shapes; None for one that is not known.
         parameters: the shapes of its learnable blobs.
         parameter_count: the elements of those that no layer before it shares.
@@ -74,7 +75,7 @@ class NetOutline:
     phase: str
     layers: list[LayerOutline]
     #: The layers that could be set up, and who owns their learnable blobs.
-    built: dict[str, Layer] = field(default_factory=dict, repr=False)
+    nodes: list[Node] = field(default_factory=list, repr=False)
     learnable: Parameters = field(default_factory=Parameters, repr=False)
     #: Whether a layer reads what only a layer makes that is not in this phase: the net is not meant for it.
     cut_off: bool = False
@@ -90,7 +91,7 @@ class NetOutline:
 
     def compare_weights(self, source: Any) -> tuple[LoadReport, list[str]]:
         """What loading the weights of a file would do, and what does not fit; see `load_weights`."""
-        return compare_weights(self.built, lambda blob: self.learnable.of_blob[id(blob)].blob is blob, source)
+        return compare_weights(self.nodes, lambda blob: self.learnable.of_blob[id(blob)].blob is blob, source)
 
     def total(self, what: str) -> int:
         """The sum over the layers of `parameter_count`, `multiply_adds` or `memory`."""
@@ -123,58 +124,51 @@ class _Outliner:
         self.document = document
         self.given = given
         self.layer_providers = layer_providers
-        #: None for a blob whose shape is not known.
-        self.blobs: dict[str, Blob | None] = {}
-        self.parameters = Parameters()
-        self.built: dict[str, Layer] = {}
-        #: What layers told of their tops without data, axes that they do not know left out as None.
+        #: What layers told of their tops without data, axes that they do not know as None.
         self.told: dict[tuple[str, int], Sequence[int | None] | None] = {}
 
     def run(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> NetOutline:
         param = type(self.document.message)()
         param.CopyFrom(self.document.message)
         state = net_state(param, phase, level, stages)
-        locations = [self.document.location(index) for index in range(len(param.layer))]
         context = Context(
             Phase(state.phase),
+            dtype=_DTYPE,
             directory=self.document.path.parent if self.document.path is not None else None,
             net_name=param.name,
             shapes_only=True,
         )
+        self.builder = Builder(context, self.layer_providers)
         rows = []
         left_out: set[str] = set()
-        for index in range(len(param.layer)):
-            definition, location = param.layer[index], locations[index]
+        for index, definition in enumerate(param.layer):
+            location = self.document.location(index)
             try:
                 if not included(definition, state, location):
                     left_out.update(definition.top)
                     continue
             except NetError as error:
-                row = LayerOutline(definition.name, definition.type, location, [], [], error=str(error))
-                rows.append(row)
+                rows.append(LayerOutline(definition.name, definition.type, location, [], [], error=str(error)))
                 continue
-            if not definition.HasField("phase"):
-                definition.phase = state.phase
-            rows.append(self._layer(definition, replace(context, location=location, phase=Phase(definition.phase))))
-        cut_off = any(name in left_out and name not in self.blobs for row in rows for name in row.bottom)
-        return NetOutline(param.name, Phase(state.phase).name, rows, self.built, self.parameters, cut_off)
+            rows.append(self._layer(definition, location))
+        blobs, nodes, learnable = self.builder.blobs, self.builder.nodes, self.builder.parameters
+        cut_off = any(name in left_out and name not in blobs for row in rows for name in row.bottom)
+        return NetOutline(param.name, Phase(state.phase).name, rows, nodes, learnable, cut_off)
 
-    def _layer(self, definition: Any, context: Context) -> LayerOutline:
-        row = LayerOutline(
-            definition.name, definition.type, context.location or "", list(definition.bottom), list(definition.top)
-        )
+    def _layer(self, definition: Any, location: str) -> LayerOutline:
+        row = LayerOutline(definition.name, definition.type, location, list(definition.bottom), list(definition.top))
+        blobs = self.builder.blobs
         for name in row.bottom:
-            if name not in self.blobs and self._is_given(name):
-                self.blobs[name] = Blob(self.given[name], _DTYPE, name=name)
+            if name not in blobs and self._is_given(name):
+                blobs[name] = Blob(self.given[name], _DTYPE, name=name)
         row.bottom_shapes = [self._shape(name) for name in row.bottom]
-        top = [self._top(row, position, name) for position, name in enumerate(row.top)]
-        known = self._tops_of(row, definition, context, top)
+        known = self._tops_of(row, definition)
         for position, name in enumerate(row.top):
             if known[position] is None and name in self.given:
                 known[position] = self._given(row, name, position)
             if name not in row.bottom and (blob := known[position]) is not None:
                 row.memory += blob.count * _DTYPE.itemsize
-            self.blobs[name] = known[position]
+            blobs[name] = known[position]
         row.top_shapes = [self._shape(name) for name in row.top]
         return row
 
@@ -194,74 +188,62 @@ class _Outliner:
         return Blob(known, _DTYPE, name=name)
 
     def _shape(self, name: str) -> Shape | None:
-        blob = self.blobs.get(name)
+        blob = self.builder.blobs.get(name)
         return blob.shape if blob is not None else None
 
-    def _top(self, row: LayerOutline, position: int, name: str) -> Blob:
-        """The blob to write to: in place, the bottom itself."""
-        bottom = self.blobs.get(name) if name in row.bottom[position : position + 1] else None
-        return bottom if bottom is not None else Blob((), _DTYPE, name=name)
-
-    def _tops_of(self, row: LayerOutline, definition: Any, context: Context, top: list[Blob]) -> list[Blob | None]:
+    def _tops_of(self, row: LayerOutline, definition: Any) -> list[Blob | None]:
         """The tops with their shapes, None for those that cannot be told; the row then says why."""
-        where = f'{context.location}: layer "{row.name}"'
-        nothing: list[Blob | None] = [None] * len(top)
+        where = f'{row.location}: layer "{row.name}"'
+        blobs = self.builder.blobs
+        nothing: list[Blob | None] = [None] * len(row.top)
         try:
-            self._check_names(row, definition, where)
-            cls = layer_registry.load(definition.type, self.layer_providers)
-            automatic = [Blob((), _DTYPE) for _ in range(_least_tops(cls) - len(top))]
-            cls.counts.check(cls.type, len(row.bottom), len(top) + len(automatic))
-            unknown = [name for name in row.bottom if self.blobs[name] is None]
+            self.builder.check_names(definition, row.location)
+            cls = self.builder.layer_class(definition, row.location)
+            least = cls.counts.top.least if cls.counts.auto_top else 0
+            cls.counts.check(cls.type, len(row.bottom), max(len(row.top), least))
+            unknown = [name for name in row.bottom if blobs[name] is None]
             if unknown:
                 row.note = f"the shape of {', '.join(dict.fromkeys(unknown))} is not known"
                 return nothing
             if row.top and not row.bottom and all(map(self._is_given, row.top)):
                 row.note = "shapes as given"
                 return nothing
-            layer = cls(definition, context)
+            node = self.builder.node(definition, row.location)
             try:
-                self._set_up(row, layer, [*top, *automatic])
+                node.set_up()
             except MissingDataError as error:
                 row.note = error.reason
-                return self._assumed(row, layer, top)
-            self.built[row.name] = layer
-            return list(top)
+                return self._assumed(row, node)
+            node.layer.close()  # it will not run
+            self._accept(row, node)
+            return list(node.top[: len(row.top)])
         except PluginError as error:
-            row.error = f"{where}: {str(error).partition(chr(10))[0]}"
+            row.error = str(error).partition("\n")[0]
             # A layer that works in place cannot change the shape, whatever it is.
-            kept = [self.blobs.get(name) if name in row.bottom else None for name in row.top]
+            kept = [blobs.get(name) if name in row.bottom else None for name in row.top]
             row.assumed = any(kept)
             return kept
         except BicerinError as error:
             text = str(error)
-            row.error = text if text.startswith(f"{context.location}:") else f"{where} ({row.type}): {text}"
+            row.error = text if text.startswith(f"{row.location}:") else f"{where} ({row.type}): {text}"
         except Exception as error:
             # A fault of the layer's own; the shapes of the others are still worth knowing.
             row.error = f"{where} ({row.type}): {type(error).__name__}: {error}"
         return nothing
 
-    def _check_names(self, row: LayerOutline, definition: Any, where: str) -> None:
-        for name in row.bottom:
-            if name not in self.blobs:
-                raise NetError(f"{where}: Unknown bottom blob '{name}': no layer before it makes it.")
-        for position, name in enumerate(row.top):
-            if name in self.blobs and name not in row.bottom[position : position + 1]:
-                raise NetError(f"{where}: Top blob '{name}' produced by multiple sources.")
-        check_propagate_down(definition, row.location)
+    def _accept(self, row: LayerOutline, node: Node) -> None:
+        row.multiply_adds = multiply_adds(node.layer, node.bottom, node.top)
+        row.parameters = [blob.shape for blob in node.blobs]
+        self.builder.accept(node)
+        learnable = self.builder.parameters.of_blob
+        row.parameter_count = sum(blob.count for blob in node.blobs if learnable[id(blob)].blob is blob)
 
-    def _set_up(self, row: LayerOutline, layer: Layer, top: list[Blob]) -> None:
-        bottom: Any = [self.blobs[name] for name in row.bottom]
-        layer.set_up(bottom, top)
-        layer.close()  # it will not run
-        row.multiply_adds = int(layer.multiply_adds(bottom, top))
-        row.parameters = [blob.shape for blob in layer.blobs]
-        self.parameters.add_layer(layer, layer.param, row.location)
-        owned = [blob for blob in layer.blobs if self.parameters.of_blob[id(blob)].blob is blob]
-        row.parameter_count = sum(blob.count for blob in owned)
-
-    def _assumed(self, row: LayerOutline, layer: Layer, top: Sequence[Blob]) -> list[Blob | None]:
+    def _assumed(self, row: LayerOutline, node: Node) -> list[Blob | None]:
+        tops = node.top[: len(row.top)]
+        layer = node.layer
+        shapes = layer.shapes_without_data(len(tops)) if isinstance(layer, TellsShapes) else [None] * len(tops)
         found: list[Blob | None] = []
-        for position, (blob, shape) in enumerate(zip(top, layer.shapes_without_data(len(top)), strict=True)):
+        for position, (blob, shape) in enumerate(zip(tops, shapes, strict=True)):
             self.told[row.name, position] = shape
             known = None if shape is None else [size for size in shape if size is not None]
             if known is None or len(known) < len(shape or ()):
@@ -271,7 +253,3 @@ class _Outliner:
             row.assumed = True
             found.append(blob)
         return found
-
-
-def _least_tops(cls: type[Layer]) -> int:
-    return cls.counts.top.least if cls.counts.auto_top else 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from bicerin.errors import NetError
 from bicerin.layer.blob import Blob
-from bicerin.layer.layer import Layer
+from bicerin.net.node import Node
 
 
 @dataclass
@@ -43,41 +43,44 @@ class Parameters:
         #: id of every layer's blob -> the parameter that it is or shares.
         self.of_blob: dict[int, Parameter] = {}
 
-    def add_layer(self, layer: Layer, param: Any, location: str) -> bool:
+    def add_layer(self, node: Node) -> bool:
         """Take in a layer's blobs; True if one of them is to be learned.
 
         Raises:
             NetError: more ParamSpecs than blobs, or a shared blob that does not fit its owner.
         """
-        specs = param.param
-        if len(specs) > len(layer.blobs):
+        specs = node.param.param
+        if len(specs) > len(node.blobs):
             raise NetError(
-                f'{location}: Too many params specified for layer "{layer.name}" ({layer.type}): '
-                f"{len(specs)} for {len(layer.blobs)} blob(s)."
+                f'{node.location}: Too many params specified for layer "{node.name}" ({node.type}): '
+                f"{len(specs)} for {len(node.blobs)} blob(s)."
             )
         learns = False
-        for index, blob in enumerate(layer.blobs):
+        for index, blob in enumerate(node.blobs):
             spec = specs[index] if index < len(specs) else None
-            wanted = spec is None or spec.lr_mult != 0
+            # A layer may have said already that it writes a blob itself.
+            wanted = (spec is None or spec.lr_mult != 0) and node.layer.param_propagate_down(index)
             learns = learns or wanted
-            layer.set_param_propagate_down(index, wanted)
-            self._add(layer, index, blob, spec, location)
+            node.layer.set_param_propagate_down(index, wanted)
+            self._add(node, index, blob, spec)
         return learns
 
-    def _add(self, layer: Layer, index: int, blob: Blob, spec: Any, location: str) -> None:
+    def _add(self, node: Node, index: int, blob: Blob, spec: Any) -> None:
         name = spec.name if spec is not None else ""
         lr_mult = spec.lr_mult if spec is not None and spec.HasField("lr_mult") else None
         decay_mult = spec.decay_mult if spec is not None and spec.HasField("decay_mult") else None
+        if lr_mult is None and not node.layer.param_propagate_down(index):
+            lr_mult = decay_mult = 0.0
         owner = self._by_name.get(name) if name else None
         if owner is None:
-            parameter = Parameter(blob, layer.name, index, name, lr_mult, decay_mult)
-            blob.name = blob.name or f"{layer.name}[{index}]"
+            parameter = Parameter(blob, node.name, index, name, lr_mult, decay_mult)
+            blob.name = blob.name or f"{node.name}[{index}]"
             self.learnable.append(parameter)
             self.of_blob[id(blob)] = parameter
             if name:
                 self._by_name[name] = parameter
             return
-        self._check_shape(owner, layer, index, blob, spec, location)
+        self._check_shape(owner, node, blob, spec)
         for field, value in (("lr_mult", lr_mult), ("decay_mult", decay_mult)):
             if value is None:
                 continue
@@ -85,8 +88,8 @@ class Parameters:
                 setattr(owner, field, value)
             elif getattr(owner, field) != value:
                 raise NetError(
-                    f"{location}: Shared param '{name}' has mismatched {field}: {getattr(owner, field)} in layer "
-                    f"'{owner.layer_name}', {value} in layer '{layer.name}'."
+                    f"{node.location}: Shared param '{name}' has mismatched {field}: {getattr(owner, field)} in layer "
+                    f"'{owner.layer_name}', {value} in layer '{node.name}'."
                 )
         blob.share_data(owner.blob)
         blob.share_diff(owner.blob)
@@ -94,7 +97,7 @@ class Parameters:
         self.of_blob[id(blob)] = owner
 
     @staticmethod
-    def _check_shape(owner: Parameter, layer: Layer, index: int, blob: Blob, spec: Any, location: str) -> None:
+    def _check_shape(owner: Parameter, node: Node, blob: Blob, spec: Any) -> None:
         permissive = (
             spec.share_mode == spec.DESCRIPTOR.enum_types_by_name["DimCheckMode"].values_by_name["PERMISSIVE"].number
         )
@@ -104,8 +107,8 @@ class Parameters:
             fits, what = owner.blob.shape == blob.shape, "shape"
         if not fits:
             raise NetError(
-                f"{location}: Cannot share param '{spec.name}' owned by layer '{owner.layer_name}' with layer "
-                f"'{layer.name}'; {what} mismatch. Owner layer param shape is {owner.blob.shape}; "
+                f"{node.location}: Cannot share param '{spec.name}' owned by layer '{owner.layer_name}' with layer "
+                f"'{node.name}'; {what} mismatch. Owner layer param shape is {owner.blob.shape}; "
                 f"sharing layer expects {'count' if permissive else 'shape'} "
                 f"{blob.count if permissive else blob.shape}."
             )

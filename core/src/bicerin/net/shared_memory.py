@@ -11,11 +11,9 @@ from typing import Any
 
 from bicerin.device.memory import Memory
 from bicerin.errors import NetError
+from bicerin.layer.abilities import KeepsTops
 from bicerin.layer.blob import Blob
-from bicerin.layer.layer import Layer
-
-#: One layer of a forward pass with its bottoms and tops.
-Step = tuple[Layer, Sequence[Blob], Sequence[Blob]]
+from bicerin.net.node import Node
 
 _SHAPE = {"shape", "count", "num_axes", "num", "channels", "height", "width", "canonical_axis", "count_between"}
 _KNOWN = _SHAPE | {"name", "dtype", "device"}
@@ -41,12 +39,17 @@ class DroppedBlob:
         )
 
 
-def lasting(steps: Iterable[Step]) -> list[Blob]:
+def lasting(nodes: Iterable[Node]) -> list[Blob]:
     """The blobs whose values may stay from one forward pass to the next."""
-    return [blob for layer, bottom, top in steps if not bottom or not layer.rewrites_tops for blob in (*bottom, *top)]
+    return [
+        blob
+        for node in nodes
+        if not node.bottom or isinstance(node.layer, KeepsTops)
+        for blob in (*node.bottom, *node.top)
+    ]
 
 
-def share_memory(steps: Sequence[Step], kept: Iterable[Blob]) -> list[Memory]:
+def share_memory(nodes: Sequence[Node], kept: Iterable[Blob]) -> list[Memory]:
     """Let the blobs of a forward pass take turns in few memories, which are returned; `kept` ones have their own.
 
     A blob that grows later leaves for a memory of its own.
@@ -55,8 +58,8 @@ def share_memory(steps: Sequence[Step], kept: Iterable[Blob]) -> list[Memory]:
     members: dict[int, list[Blob]] = {}
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for index, (_, bottom, top) in enumerate(steps):
-        for blob in (*bottom, *top):
+    for index, node in enumerate(nodes):
+        for blob in (*node.bottom, *node.top):
             key = id(blob.memory[0])
             if key not in own:
                 members.setdefault(key, []).append(blob)
@@ -65,7 +68,7 @@ def share_memory(steps: Sequence[Step], kept: Iterable[Blob]) -> list[Memory]:
     sizes: list[int] = []
     free: list[int] = []
     slot_of: dict[int, int] = {}
-    for index in range(len(steps)):
+    for index in range(len(nodes)):
         for key in [key for key in members if first[key] == index]:
             need = max(blob.count for blob in members[key])
             large = [slot for slot in free if sizes[slot] >= need]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -16,8 +16,8 @@ from bicerin.errors import WeightsError
 from bicerin.layer.blob import Blob, same_shape
 
 if TYPE_CHECKING:
-    from bicerin.layer.layer import Layer
     from bicerin.net.net import Net
+    from bicerin.net.node import Node
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -70,7 +70,7 @@ def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> Load
         ProtoError, DecodeError: the file is missing, truncated or no weights.
         WeightsError: the shapes or numbers of blobs differ.
     """
-    layers = dict(zip(net.layer_names, net.layers, strict=True))
+    layers = {node.name: node for node in net.nodes}
     with _opened(layers, net.owns, source) as (name, found):
         report, todo, problems = _compare(layers, name, found)
         if problems and not ignore_mismatched:
@@ -80,15 +80,13 @@ def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> Load
     return report
 
 
-def compare_weights(
-    layers: Mapping[str, Layer], owns: Callable[[Blob], bool], source: Any
-) -> tuple[LoadReport, list[str]]:
+def compare_weights(nodes: Iterable[Node], owns: Callable[[Blob], bool], source: Any) -> tuple[LoadReport, list[str]]:
     """What `load_weights` would do with these layers, and what is wrong with each that does not fit.
 
     Args:
-        layers: by their names.
         owns: whether a layer's blob is the first that uses its memory.
     """
+    layers = {node.name: node for node in nodes}
     with _opened(layers, owns, source) as (name, found):
         report, _, problems = _compare(layers, name, found)
     return report, problems
@@ -96,7 +94,7 @@ def compare_weights(
 
 @contextlib.contextmanager
 def _opened(
-    layers: Mapping[str, Layer], owns: Callable[[Blob], bool], source: Any
+    layers: Mapping[str, Node], owns: Callable[[Blob], bool], source: Any
 ) -> Iterator[tuple[str, Iterator[tuple[str, Sequence[_Source | None]]]]]:
     """A source's name and the blobs of each of its layers."""
     if isinstance(source, (str, PathLike)) and _is_hdf5(Path(source)):
@@ -110,7 +108,7 @@ def _opened(
 
 
 def _compare(
-    by_name: Mapping[str, Layer], name: str, layers: Iterator[tuple[str, Sequence[_Source | None]]]
+    by_name: Mapping[str, Node], name: str, layers: Iterator[tuple[str, Sequence[_Source | None]]]
 ) -> tuple[LoadReport, list[tuple[Blob, _Source]], list[str]]:
     report = LoadReport(name)
     todo: list[tuple[Blob, _Source]] = []
@@ -177,7 +175,7 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def _from_hdf5(
-    layers: Mapping[str, Layer], owns: Callable[[Blob], bool], file: Any, name: str
+    layers: Mapping[str, Node], owns: Callable[[Blob], bool], file: Any, name: str
 ) -> Iterator[tuple[str, Sequence[_Source | None]]]:
     """Caffe's layout: a dataset `data/<layer>/<index>` for each blob that is not shared with an earlier layer."""
     if "data" not in file:
@@ -233,13 +231,11 @@ def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False, 
 def _write_hdf5(net: Net, file: Any, write_diff: bool) -> None:
     data = file.create_group("data")
     diff = file.create_group("diff") if write_diff else None
-    for name, layer in zip(net.layer_names, net.layers, strict=True):
-        if not layer.blobs:
-            continue
+    for name, blobs in net.params.items():
         data_group = data.require_group(name)
         diff_group = diff.require_group(name) if diff is not None else None
-        for index, blob in enumerate(layer.blobs):
+        for index, blob in enumerate(blobs):
             if net.owns(blob):
-                data_group.create_dataset(str(index), data=blob.cpu_data)
+                data_group.create_dataset(str(index), data=blob.read_only.data)
             if diff_group is not None:
-                diff_group.create_dataset(str(index), data=blob.cpu_diff)
+                diff_group.create_dataset(str(index), data=blob.read_only.diff)

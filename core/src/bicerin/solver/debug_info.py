@@ -35,11 +35,9 @@ def attached(net: Net) -> Iterator[None]:
         for callbacks, kept in zip(observers, before, strict=True):
             callbacks[:] = kept
     params = net.learnable_params
-    sums = [sum(_l1(a) for a in arrays) for arrays in ([p.cpu_data for p in params], [p.cpu_diff for p in params])]
-    squares = [
-        sqrt(sum(float(np.vdot(a, a)) for a in arrays))
-        for arrays in ([p.cpu_data for p in params], [p.cpu_diff for p in params])
-    ]
+    both = ([blob.read_only.data for blob in params], [blob.read_only.diff for blob in params])
+    sums = [sum(_l1(array) for array in arrays) for arrays in both]
+    squares = [sqrt(sum(float(np.vdot(array, array)) for array in arrays)) for arrays in both]
     _log.info(
         "    [Backward] All net params (data, diff): L1 norm = (%g, %g); L2 norm = (%g, %g)",
         sums[0],
@@ -54,28 +52,30 @@ def update(net: Net) -> None:
     for name, blobs in net.params.items():
         for index, blob in enumerate(blobs):
             if net.owns(blob):
-                data, diff = _mean(blob.cpu_data), _mean(blob.cpu_diff)
+                data, diff = _mean(blob.read_only.data), _mean(blob.read_only.diff)
                 _log.info("    [Update] Layer %s, param %d data: %g; diff: %g", name, index, data, diff)
 
 
 def _forward(net: Net, index: int) -> None:
-    layer = net.layers[index]
-    for blob in net.tops(index):
-        _log.info("    [Forward] Layer %s, top blob %s data: %g", layer.name, blob.name, _mean(blob.cpu_data))
-    for position, blob in enumerate(layer.blobs):
-        _log.info("    [Forward] Layer %s, param blob %d data: %g", layer.name, position, _mean(blob.cpu_data))
+    node = net.nodes[index]
+    for blob in node.top:
+        _log.info("    [Forward] Layer %s, top blob %s data: %g", node.name, blob.name, _mean(blob.read_only.data))
+    for position, blob in enumerate(node.blobs):
+        _log.info("    [Forward] Layer %s, param blob %d data: %g", node.name, position, _mean(blob.read_only.data))
 
 
 def _backward(net: Net, index: int) -> None:
-    if not net.wants_backward(index):
+    node = net.nodes[index]
+    if not node.wants_backward:
         return
-    layer = net.layers[index]
-    for blob, wanted in zip(net.bottoms(index), net.propagate_down(index), strict=True):
+    for blob, wanted in zip(node.bottom, node.propagate_down, strict=True):
         if wanted:
-            _log.info("    [Backward] Layer %s, bottom blob %s diff: %g", layer.name, blob.name, _mean(blob.cpu_diff))
-    for position, blob in enumerate(layer.blobs):
-        if layer.param_propagate_down(position):
-            _log.info("    [Backward] Layer %s, param blob %d diff: %g", layer.name, position, _mean(blob.cpu_diff))
+            mean = _mean(blob.read_only.diff)
+            _log.info("    [Backward] Layer %s, bottom blob %s diff: %g", node.name, blob.name, mean)
+    for position, blob in enumerate(node.blobs):
+        if node.layer.param_propagate_down(position):
+            mean = _mean(blob.read_only.diff)
+            _log.info("    [Backward] Layer %s, param blob %d diff: %g", node.name, position, mean)
 
 
 def _l1(array: np.ndarray) -> float:

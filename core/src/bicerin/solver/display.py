@@ -42,7 +42,7 @@ class Display:
             loss,
         )
         self.start(iteration)
-        self.outputs("Train", net, {name: net.blobs[name].cpu_data for name in net.outputs})
+        self.outputs("Train", net, {name: net.blobs[name].read_only.data for name in net.outputs})
 
     @staticmethod
     def outputs(kind: str, net: Net, results: Mapping[str, np.ndarray]) -> None:

@@ -75,7 +75,7 @@ class Outcome:
         self._passes += 1
         with np.errstate(all="ignore"):  # a net that diverged has infinite outputs
             for name, output in self._sums.items():
-                output.add(self._net.blobs[name].cpu_data)
+                output.add(self._net.blobs[name].read_only.data)
 
     def results(self) -> dict[str, np.ndarray]:
         """Output name -> what it comes to; nothing without a pass."""

@@ -24,6 +24,7 @@ from bicerin.discovery.registry import Registry
 from bicerin.errors import DeviceError, PluginError, ProtoError, SnapshotError, SolverError
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
+from bicerin.layer.operations import Operations
 from bicerin.net import Net
 from bicerin.net.hooks import implemented, plugins
 from bicerin.schema.installed_schema import read_net, read_solver
@@ -69,6 +70,7 @@ class Solver(ABC):
     type: ClassVar[str]
     #: How many history arrays each learnable blob has.
     histories: ClassVar[int] = 1
+    _operations = Operations("update_rules")
     _document: bicerin_proto.Document
 
     def __new__(cls, source: Any, *args: Any, **keywords: Any) -> Solver:
@@ -191,19 +193,13 @@ class Solver(ABC):
 
     @cached_property
     def rules(self) -> Any:
-        """The update rules, compiled for the host or the device, with the arguments of `update_rules`."""
-        if self.device.is_host:
-            from bicerin.solver import update_kernels
-
-            return update_kernels
-        from bicerin.solver.update_cuda import DeviceRules
-
-        return DeviceRules(self.device, self.net.dtype)
+        """The update rules of `update_rules`, for the arrays of the solver's device."""
+        return self._operations.on(self.device, self.net.dtype)
 
     # Training
 
     def step(self, iterations: int = 1) -> None:
-        """Do so many iterations: test and snapshot when due, forward and backward `iter_size` times, update.
+        """Run `iterations` iterations: test and snapshot when due, forward and backward `iter_size` times, update.
 
         Ends early, with `stopped` True, if `request_stop` is called.
         """
@@ -313,10 +309,10 @@ class Solver(ABC):
         self.iteration += 1
 
     def _data(self, blob: Blob) -> Any:
-        return (blob.data if self.device.is_host else blob.gpu_data).reshape(-1)
+        return blob.on(self.device).data.reshape(-1)
 
     def _diff(self, blob: Blob) -> Any:
-        return (blob.diff if self.device.is_host else blob.gpu_diff).reshape(-1)
+        return blob.on(self.device).diff.reshape(-1)
 
     def _clipping(self) -> float:
         """What the gradients are scaled with so that their norm is at most `clip_gradients`."""
@@ -450,7 +446,7 @@ class Solver(ABC):
             self.iteration,
             str(model),
             self.current_step,
-            [blob.cpu_data for blob in self._history],
+            [blob.read_only.data for blob in self._history],
             {
                 "type": self.type,
                 "losses": list(self._losses),

@@ -25,5 +25,5 @@ class Step:
     scalar: Callable[[float], Any]
 
     def run(self, rule: Callable[..., None], *constants: float) -> None:
-        """Call a rule of `update_rules` or `update_kernels` with the arrays, the terms and its own constants."""
+        """Call a rule of `update_rules` with the arrays, the terms and its own constants."""
         rule(self.data, self.diff, *self.history, *self.terms, *map(self.scalar, constants))

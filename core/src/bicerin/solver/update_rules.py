@@ -1,14 +1,24 @@
-"""The update rules as array arithmetic, for the arrays of any device.
+"""The update rules: each as a formula, and as array arithmetic, its reference.
 
 Every rule first completes the gradient, g = scale * diff + l2 * data + l1 * sign(data), then writes its history, the
 update into `diff`, and subtracts it from `data`. All arrays of a call have shape `(count,)` and one dtype.
-
-`update_kernels` holds the same rules, each as one pass over memory without temporaries.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import elementwise, formula
+
+
+@formula
+def gradient(data: Any, diff: Any, scale: Any, l2: Any, l1: Any) -> Any:
+    # A decay of 0 leaves the data out, infinities and NaN included.
+    return (
+        scale * diff + (l2 * data if l2 != 0 else 0) + ((l1 if data > 0 else -l1 if data < 0 else 0) if l1 != 0 else 0)
+    )
 
 
 def _gradient(data: Any, diff: Any, scale: float, l2: float, l1: float) -> Any:
@@ -22,7 +32,9 @@ def _gradient(data: Any, diff: Any, scale: float, l2: float, l1: float) -> Any:
     return diff
 
 
-def sgd(data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, rate: float, momentum: float) -> None:
+def sgd_array(
+    xp: Any, data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, rate: float, momentum: float
+) -> None:
     """h = momentum * h + rate * g; the update is h."""
     gradient = _gradient(data, diff, scale, l2, l1)
     history *= momentum
@@ -31,8 +43,14 @@ def sgd(data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, 
     data -= diff
 
 
-def nesterov(
-    data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, rate: float, momentum: float
+@elementwise("data, diff, history -> data, diff, history", array=sgd_array)
+def sgd(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> Any:
+    update = momentum * history + rate * gradient(data, diff, scale, l2, l1)
+    return data - update, update, update
+
+
+def nesterov_array(
+    xp: Any, data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, rate: float, momentum: float
 ) -> None:
     """h' = momentum * h + rate * g; the update is (1 + momentum) * h' - momentum * h."""
     gradient = _gradient(data, diff, scale, l2, l1)
@@ -43,7 +61,16 @@ def nesterov(
     data -= diff
 
 
-def adagrad(data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, rate: float, delta: float) -> None:
+@elementwise("data, diff, history -> data, diff, history", array=nesterov_array)
+def nesterov(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, momentum: Any) -> Any:
+    now = momentum * history + rate * gradient(data, diff, scale, l2, l1)
+    update = now + momentum * (now - history)
+    return data - update, update, now
+
+
+def adagrad_array(
+    xp: Any, data: Any, diff: Any, history: Any, scale: float, l2: float, l1: float, rate: float, delta: float
+) -> None:
     """h = h + g²; the update is rate * g / (√h + delta)."""
     gradient = _gradient(data, diff, scale, l2, l1)
     history += gradient * gradient
@@ -51,7 +78,16 @@ def adagrad(data: Any, diff: Any, history: Any, scale: float, l2: float, l1: flo
     data -= diff
 
 
-def rmsprop(
+@elementwise("data, diff, history -> data, diff, history", array=adagrad_array)
+def adagrad(data: Any, diff: Any, history: Any, scale: Any, l2: Any, l1: Any, rate: Any, delta: Any) -> Any:
+    g = gradient(data, diff, scale, l2, l1)
+    squares = history + g * g
+    update = rate * (g / (np.sqrt(squares) + delta))
+    return data - update, update, squares
+
+
+def rmsprop_array(
+    xp: Any,
     data: Any,
     diff: Any,
     history: Any,
@@ -71,7 +107,27 @@ def rmsprop(
     data -= diff
 
 
-def adadelta(
+@elementwise("data, diff, history -> data, diff, history", array=rmsprop_array)
+def rmsprop(
+    data: Any,
+    diff: Any,
+    history: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    decay: Any,
+    new: Any,
+) -> Any:
+    g = gradient(data, diff, scale, l2, l1)
+    squares = decay * history + new * (g * g)
+    update = rate * (g / (np.sqrt(squares) + delta))
+    return data - update, update, squares
+
+
+def adadelta_array(
+    xp: Any,
     data: Any,
     diff: Any,
     gradients: Any,
@@ -97,7 +153,28 @@ def adadelta(
     data -= diff
 
 
-def adam(
+@elementwise("data, diff, gradients, updates -> data, diff, gradients, updates", array=adadelta_array)
+def adadelta(
+    data: Any,
+    diff: Any,
+    gradients: Any,
+    updates: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    momentum: Any,
+    new: Any,
+) -> Any:
+    g = gradient(data, diff, scale, l2, l1)
+    squares = momentum * gradients + new * (g * g)
+    u = g * np.sqrt((updates + delta) / (squares + delta))
+    return data - rate * u, rate * u, squares, momentum * updates + new * (u * u)
+
+
+def adam_array(
+    xp: Any,
     data: Any,
     diff: Any,
     first: Any,
@@ -123,3 +200,26 @@ def adam(
     second += new2 * (gradient * gradient)
     diff[...] = rate * (first / (second**0.5 + delta))
     data -= diff
+
+
+@elementwise("data, diff, first, second -> data, diff, first, second", array=adam_array)
+def adam(
+    data: Any,
+    diff: Any,
+    first: Any,
+    second: Any,
+    scale: Any,
+    l2: Any,
+    l1: Any,
+    rate: Any,
+    delta: Any,
+    beta1: Any,
+    new1: Any,
+    beta2: Any,
+    new2: Any,
+) -> Any:
+    g = gradient(data, diff, scale, l2, l1)
+    mean = beta1 * first + new1 * g
+    square = beta2 * second + new2 * (g * g)
+    update = rate * (mean / (np.sqrt(square) + delta))
+    return data - update, update, mean, square

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import BlobCountError
+from bicerin.layer.blob import Blob
 from bicerin.layer.counts import Range
 from bicerin.layer.layer import Layer
+from bicerin.net.node import Node, shared_node
 from bicerin.schema.create_layer import create_layer
 from bicerin.testing.case import LayerCase
 from bicerin.testing.gradient import check_gradient
@@ -31,10 +33,10 @@ def check_blob_counts(case: LayerCase, device: str = "cpu") -> None:
         wrong = [number for number in (allowed.least - 1, len(blobs) + 1) if number >= 0 and number not in allowed]
         for number in wrong:
             layer = create_layer(case.definition, phase=case.phase, device=device)
-            given = [layer.new_blob() for _ in range(number)]
+            given = [Blob((), layer.dtype, layer.context.device) for _ in range(number)]
             bottom, top = (given, right.top) if kind == "bottom" else (right.bottom, given)
             try:
-                layer.set_up(bottom, top)
+                Node(layer, bottom, top).set_up()
             except BlobCountError:
                 continue
             raise AssertionError(f"{layer.type} accepts {number} {kind}(s), but declares {allowed}")
@@ -46,18 +48,18 @@ def check_forward(case: LayerCase, device: str = "cpu") -> None:
     before = [blob.data.copy() for blob in run.bottom]
     run.forward()
     for blob, values in zip(run.bottom, before, strict=True):
-        assert np.array_equal(blob.cpu_data, values, equal_nan=True), f"forward changed {blob.name}"
+        assert np.array_equal(blob.read_only.data, values, equal_nan=True), f"forward changed {blob.name}"
     if case.expected is not None:
         assert len(run.top) == len(case.expected), f"{len(run.top)} tops, expected {len(case.expected)}"
         for blob, expected in zip(run.top, case.expected, strict=True):
-            assert_close(blob.cpu_data, np.asarray(expected), case.tolerance, blob.name)
+            assert_close(blob.read_only.data, np.asarray(expected), case.tolerance, blob.name)
 
 
 def check_reshape_twice(case: LayerCase, device: str = "cpu") -> None:
     """A second reshape, and a second forward pass, give what the first gave."""
     run = case.run(device=device)
     first = _forward(run, case)
-    run.layer.reshape(run.bottom, run.top)
+    run.node.reshape()
     assert [blob.shape for blob in run.top] == [array.shape for array in first], "the second reshape differs"
     _assert_equal(_forward(run, case), first, "the second forward pass")
 
@@ -73,7 +75,9 @@ def check_propagate_down(case: LayerCase, device: str = "cpu") -> None:
         flags = [flag and position != index for position, flag in enumerate(_flags(case, run))]
         run.bottom[index].diff.fill(7.0)
         run.backward(flags)
-        assert (run.bottom[index].cpu_diff == 7.0).all(), f"bottom {index} has propagate_down False, but was written"
+        assert (run.bottom[index].read_only.diff == 7.0).all(), (
+            f"bottom {index} has propagate_down False, but was written"
+        )
 
 
 def check_dtypes(case: LayerCase, device: str = "cpu") -> None:
@@ -81,10 +85,10 @@ def check_dtypes(case: LayerCase, device: str = "cpu") -> None:
     double, single = (case.run(device=device, dtype=dtype) for dtype in (np.float64, np.float32))
     for run in (double, single):
         _forward(run, case)
-        assert all(blob.cpu_data.dtype == run.layer.dtype for blob in run.top)
-    if case.parameters or not double.layer.blobs:
+        assert all(blob.read_only.data.dtype == run.layer.dtype for blob in run.top)
+    if case.parameters or not double.blobs:
         for blob, other in zip(single.top, double.top, strict=True):
-            assert_close(blob.cpu_data, other.cpu_data, max(case.tolerance, 1e-4), f"float32 {blob.name}")
+            assert_close(blob.read_only.data, other.read_only.data, max(case.tolerance, 1e-4), f"float32 {blob.name}")
 
 
 def check_batch_sizes(case: LayerCase, device: str = "cpu") -> None:
@@ -120,9 +124,9 @@ def check_reshape_down_and_up(case: LayerCase, device: str = "cpu") -> None:
 def check_to_proto(case: LayerCase, device: str = "cpu") -> None:
     """A layer made from its own message gives the same."""
     run = case.run(device=device)
-    message = run.layer.to_proto()
+    message = run.node.to_proto()
     twin = case.run(definition=message, device=device)
-    assert len(twin.layer.blobs) == len(run.layer.blobs), "the message holds another number of blobs"
+    assert len(twin.blobs) == len(run.blobs), "the message holds another number of blobs"
     _assert_equal(_forward(twin, case), _forward(run, case), "the layer made from its own message")
 
 
@@ -130,13 +134,13 @@ def check_threads(case: LayerCase, device: str = "cpu") -> None:
     """Layers that run at once, each in its own thread, give what one alone gives; a shared one is serialised."""
     alone = _forward(case.run(device=device), case)
     runs = [case.run(device=device) for _ in range(3)]
-    if runs[0].layer.share_in_parallel():
-        runs[0].layer.set_shared(True)
-        runs = [LayerRun(runs[0].layer, run.bottom, run.top) for run in runs]
+    root = shared_node(runs[0].node, runs[0].node.param)
+    if root is not None:
+        runs = [LayerRun(Node(root.layer, run.bottom, run.top, shared_with=root)) for run in runs]
     for run in runs[1:]:
-        for mine, first in zip(run.layer.blobs, runs[0].layer.blobs, strict=True):
+        for mine, first in zip(run.blobs, runs[0].blobs, strict=True):
             if mine is not first:
-                mine.data[...] = first.cpu_data
+                mine.data[...] = first.read_only.data
     failures: list[BaseException] = []
 
     def work(run: LayerRun) -> None:
@@ -155,7 +159,7 @@ def check_threads(case: LayerCase, device: str = "cpu") -> None:
         raise failures[0]
     if not case.random:
         for run in runs:
-            _assert_equal([blob.cpu_data for blob in run.top], alone, "a layer beside others")
+            _assert_equal([blob.read_only.data for blob in run.top], alone, "a layer beside others")
 
 
 def check_gradients(case: LayerCase, device: str = "cpu") -> None:
@@ -179,20 +183,19 @@ def check_device_parity(case: LayerCase, device: str = "cpu") -> None:
     if device == "cpu" or case.random:
         return
     host, other = case.run(), case.run(device=device)
-    for mine, theirs in zip(other.layer.blobs, host.layer.blobs, strict=True):
-        mine.data[...] = theirs.cpu_data
+    for mine, theirs in zip(other.blobs, host.blobs, strict=True):
+        mine.data[...] = theirs.read_only.data
     for run in (host, other):
         run.forward()
         if case.gradient:
             _seed(run)
             run.backward(_flags(case, run))
-    pairs = [(f"top {i}", a.cpu_data, b.cpu_data) for i, (a, b) in enumerate(zip(other.top, host.top, strict=True))]
+    pairs = [(f"top {i}", one.data, two.data) for i, one, two in _both(other.top, host.top)]
     if case.gradient:
         flags = _flags(case, host)
-        bottoms = zip(flags, other.bottom, host.bottom, strict=True)
-        pairs += [(f"gradient of bottom {i}", a.cpu_diff, b.cpu_diff) for i, (f, a, b) in enumerate(bottoms) if f]
-        blobs = zip(other.layer.blobs, host.layer.blobs, strict=True)
-        pairs += [(f"gradient of parameter {i}", a.cpu_diff, b.cpu_diff) for i, (a, b) in enumerate(blobs)]
+        bottoms = [blobs for blobs in _both(other.bottom, host.bottom) if flags[blobs[0]]]
+        pairs += [(f"gradient of bottom {i}", one.diff, two.diff) for i, one, two in bottoms]
+        pairs += [(f"gradient of parameter {i}", one.diff, two.diff) for i, one, two in _both(other.blobs, host.blobs)]
     for name, actual, expected in pairs:
         assert_close(actual, expected, case.tolerance, f"{device}: {name}")
 
@@ -203,19 +206,19 @@ def check_copies(case: LayerCase, device: str = "cpu") -> None:
     On a real GPU those are counted that a layer asks for; on the emulated one, those that CuPy makes unasked too.
     """
     run = case.run(device=device)
-    if run.layer.device.is_host or run.layer.missing_on_device():
+    if run.layer.context.device.is_host or not run.node.runs_on_device:
         return
 
     def pass_through() -> None:
         run.forward()
         if case.gradient:
-            run.layer.backward(run.top, flags, run.bottom)
+            run.add_backward(flags)
 
     flags = _flags(case, run)
     if case.gradient:
         _seed(run)
     pass_through()
-    transfers = run.layer.device.transfers
+    transfers = run.layer.context.device.transfers
     before = transfers.to_host, transfers.to_device
     pass_through()
     after = transfers.to_host, transfers.to_device
@@ -239,6 +242,11 @@ CHECKS: dict[str, Callable[[LayerCase, str], None]] = {
 }
 
 
+def _both(first: list[Blob], second: list[Blob]) -> list[tuple[int, Any, Any]]:
+    """The blobs of two runs by their index, to read."""
+    return [(i, a.read_only, b.read_only) for i, (a, b) in enumerate(zip(first, second, strict=True))]
+
+
 def _batched(case: LayerCase, arrays: list[np.ndarray]) -> tuple[int, ...]:
     """The bottoms whose first axis is the batch."""
     if case.batched is not None:
@@ -256,7 +264,7 @@ def _forward(run: LayerRun, case: LayerCase) -> list[np.ndarray]:
     if case.random:
         run.layer.context.random.bit_generator.state = _generator_state(run.layer)
     run.forward()
-    return [blob.cpu_data.copy() for blob in run.top]
+    return [blob.read_only.data.copy() for blob in run.top]
 
 
 def _generator_state(layer: Layer) -> Any:
@@ -264,7 +272,7 @@ def _generator_state(layer: Layer) -> Any:
 
 
 def _seed(run: LayerRun) -> None:
-    if not any(run.layer.loss(index) for index in range(len(run.top))):
+    if not run.node.is_loss:
         generator = np.random.default_rng(5)
         for blob in run.top:
             blob.diff[...] = generator.uniform(-1, 1, blob.shape)

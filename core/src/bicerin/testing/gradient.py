@@ -32,7 +32,7 @@ def check_gradient(
 
     Args:
         definition: the text of a layer or a `LayerParameter`.
-        inputs: one array a bottom.
+        inputs: one array per bottom.
         check_bottom: which bottoms have a gradient; by default those that the layer allows.
         step: the difference taken, in the units of the input.
         tolerance: how far the gradients may be apart, relative to the larger and at least 1.
@@ -57,7 +57,7 @@ def check_gradient(
     for blob, array in zip(run.bottom, inputs, strict=True):
         assert np.array_equal(blob.data, array), f"forward changed {blob.name}"
     random = np.random.default_rng(1)
-    is_loss = any(run.layer.loss(index) for index in range(len(run.top)))
+    is_loss = run.node.is_loss
     seeds = [] if is_loss else [random.uniform(-1, 1, blob.shape) for blob in run.top]
 
     def objective() -> float:
@@ -79,7 +79,7 @@ def check_gradient(
     checked += [(f"bottom {index}", run.bottom[index], run.bottom[index].diff.copy()) for index in check_bottom]
     checked += [
         (f"parameter {index}", blob, blob.diff.copy())
-        for index, blob in enumerate(run.layer.blobs)
+        for index, blob in enumerate(run.blobs)
         if run.layer.param_propagate_down(index)
     ]
     _check_accumulation(run, propagate_down, seed_tops)
@@ -105,10 +105,10 @@ def check_gradient(
 
 def _check_accumulation(run: LayerRun, propagate_down: Sequence[bool], seed_tops: Callable[[], None]) -> None:
     """A second backward pass without clearing doubles the parameters' gradients."""
-    before = [blob.diff.copy() for blob in run.layer.blobs]
+    before = [blob.diff.copy() for blob in run.blobs]
     seed_tops()
-    run.layer.backward(run.top, propagate_down, run.bottom)
-    for index, (blob, once) in enumerate(zip(run.layer.blobs, before, strict=True)):
+    run.add_backward(propagate_down)
+    for index, (blob, once) in enumerate(zip(run.blobs, before, strict=True)):
         if run.layer.param_propagate_down(index):
             assert np.allclose(blob.diff, 2 * once, rtol=1e-9, atol=1e-12), (
                 f"{run.layer.type}: the gradient of parameter {index} is written, not added, by backward"

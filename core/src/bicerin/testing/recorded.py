@@ -43,7 +43,7 @@ def check_recorded(case: Path | str, *, rtol: float = 1e-4, device: Any = "cpu",
     for index, expected in enumerate(_numbered(values, "top")):
         assert_close(run.top[index].data, expected, rtol, f"{name}: top {index}")
     for index, expected in enumerate(_numbered(values, "after")):
-        assert_close(run.layer.blobs[index].data, expected, rtol, f"{name}: parameter {index} after the forward pass")
+        assert_close(run.blobs[index].data, expected, rtol, f"{name}: parameter {index} after the forward pass")
     for index, gradient in enumerate(_numbered(values, "topdiff")):
         run.top[index].diff[...] = gradient
     wanted = {key for key in values if key.startswith(("diff", "blobdiff"))}
@@ -51,7 +51,7 @@ def check_recorded(case: Path | str, *, rtol: float = 1e-4, device: Any = "cpu",
         return
     run.backward([f"diff{index}" in wanted for index in range(len(run.bottom))])
     for key in sorted(wanted):
-        blobs = run.bottom if key.startswith("diff") else run.layer.blobs
+        blobs = run.bottom if key.startswith("diff") else run.blobs
         index = int(key.removeprefix("blob").removeprefix("diff"))
         assert_close(blobs[index].diff, values[key], rtol, f"{name}: {key}")
 

@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bicerin.layer.blob import Blob
 from bicerin.layer.layer import Layer
+from bicerin.net.node import Node
 from bicerin.schema.create_layer import create_layer
 
 
-@dataclass
 class LayerRun:
-    """A layer with its blobs, set up and ready to be run forward and backward, silent about NaN as in a net."""
+    """A layer with its blobs, set up and ready to be run forward and backward, silent about NaN as in a net.
 
-    layer: Layer
-    bottom: list[Blob]
-    top: list[Blob]
+    Attributes:
+        node: the layer in its place.
+        layer, bottom, top, blobs: the node's, with the host's arrays.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.layer: Layer = node.layer
+        self.bottom: list[Blob] = node.bottom
+        self.top: list[Blob] = node.top
+
+    @property
+    def blobs(self) -> list[Blob]:
+        return self.node.blobs
 
     def forward(self) -> float:
         """One forward pass; returns the weighted loss."""
         with np.errstate(all="ignore"):
-            return self.layer.forward(self.bottom, self.top)
+            return self.node.forward()
 
     def backward(self, propagate_down: Sequence[bool] | None = None) -> None:
         """One backward pass from the tops' diffs; the parameters' diffs start from zero.
 
         Args:
-            propagate_down: one flag a bottom; by default, what the layer allows.
+            propagate_down: one flag per bottom; by default, what the layer allows.
         """
-        if propagate_down is None:
-            propagate_down = self.propagate_down
-        for blob in self.layer.blobs:
+        for blob in self.blobs:
             blob.diff.fill(0)
+        self.add_backward(propagate_down)
+
+    def add_backward(self, propagate_down: Sequence[bool] | None = None) -> None:
+        """As `backward`; the parameters' diffs are added to."""
         with np.errstate(all="ignore"):
-            self.layer.backward(self.top, list(propagate_down), self.bottom)
+            self.node.backward_to(list(self.propagate_down if propagate_down is None else propagate_down))
 
     @property
     def propagate_down(self) -> list[bool]:
@@ -60,7 +72,7 @@ def run_layer(
 
     Args:
         definition: the text of a layer, or a `LayerParameter`.
-        inputs: one array a bottom.
+        inputs: one array per bottom.
         tops: how many tops; by default as many as the definition names, else the least that the layer declares.
         parameters: values for the layer's blobs, after its fillers.
         in_place: use the first bottom as the first top.
@@ -72,13 +84,13 @@ def run_layer(
     bottom = []
     for index, array in enumerate(inputs):
         array = np.asarray(array)
-        blob = Blob(array.shape, layer.dtype, layer.device, f"in{index}")
+        blob = Blob(array.shape, layer.dtype, layer.context.device, f"in{index}")
         blob.data[...] = array
         bottom.append(blob)
     if tops is None:
         allowed = layer.counts.top
         tops = len(layer.param.top) or (1 if 1 in allowed else allowed.least)
-    top = [layer.new_blob(name=f"top{index}") for index in range(tops)]
+    top = [Blob((), layer.dtype, layer.context.device, f"top{index}") for index in range(tops)]
     if in_place:
         if not bottom or not top:
             raise ValueError(
@@ -86,7 +98,8 @@ def run_layer(
                 "cannot be the first top. `inputs` gives the bottoms, `tops` says how many tops."
             )
         top[0] = bottom[0]
-    layer.set_up(bottom, top)
-    for blob, values in zip(layer.blobs, parameters, strict=len(parameters) > 0):
+    node = Node(layer, bottom, top)
+    node.set_up()
+    for blob, values in zip(node.blobs, parameters, strict=len(parameters) > 0):
         blob.data[...] = values
-    return LayerRun(layer, bottom, top)
+    return LayerRun(node)

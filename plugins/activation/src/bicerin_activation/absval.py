@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin_activation.neuron_layer import NeuronLayer
+from bicerin.layer import NeuronLayer
 
 
 class AbsValLayer(NeuronLayer):
@@ -16,8 +16,10 @@ class AbsValLayer(NeuronLayer):
     type = "AbsVal"
     allows_in_place = False
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         xp.absolute(x, out=y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         xp.multiply(y_diff, xp.sign(x), out=x_diff)

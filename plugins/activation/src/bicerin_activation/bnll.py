@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin_activation.neuron_layer import NeuronLayer
+from bicerin.layer import NeuronLayer
 
 
 class BNLLLayer(NeuronLayer):
@@ -17,12 +17,14 @@ class BNLLLayer(NeuronLayer):
 
     type = "BNLL"
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         tail = xp.absolute(x, out=xp.empty_like(x))
         xp.negative(tail, out=tail)
         xp.log1p(xp.exp(tail, out=tail), out=tail)
         xp.maximum(x, 0, out=y)
         y += tail
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         xp.multiply(y_diff, -xp.expm1(-y), out=x_diff)

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob
-from bicerin_activation.neuron_layer import NeuronLayer
+from bicerin.layer import Blob, NeuronLayer
 
 
 class ClipLayer(NeuronLayer):
@@ -31,8 +30,10 @@ class ClipLayer(NeuronLayer):
         if self.min > self.max:
             raise LayerError(f"min is {self.min:g}, more than max, {self.max:g}.")
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         xp.clip(x, self.min, self.max, out=y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         xp.multiply(y_diff, (x >= self.min) & (x <= self.max), out=x_diff)

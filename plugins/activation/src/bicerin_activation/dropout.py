@@ -16,10 +16,9 @@ import numpy as np
 
 from bicerin.device import CudaSource
 from bicerin.errors import LayerError
-from bicerin.kernels import Pointwise
-from bicerin.layer import Blob, Phase
+from bicerin.kernels import Affine
+from bicerin.layer import Blob, NeuronLayer, Phase
 from bicerin_activation import dropout_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class DropoutLayer(NeuronLayer):
@@ -39,16 +38,18 @@ class DropoutLayer(NeuronLayer):
         self.drops = self.phase is Phase.TRAIN and ratio > 0
         self.key = (0, 0)
 
-    def pointwise(self) -> Pointwise | None:
-        return None if self.drops else Pointwise()
+    def affine(self) -> Affine | None:
+        return None if self.drops else Affine()
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if self.drops:
             first, second = self.context.random.integers(0, 2**32, 2, dtype=np.uint32)
             self.key = (int(first), int(second))
         self._drop(xp, x, y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         self._drop(xp, y_diff, x_diff)
 
     def _drop(self, xp: Any, source: Any, target: Any) -> None:

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob
+from bicerin.layer import Blob, NeuronLayer
 from bicerin_activation import elu_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class ELULayer(NeuronLayer):
@@ -25,13 +24,15 @@ class ELULayer(NeuronLayer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.alpha: float = self.param.elu_param.alpha
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if xp is np:
             elu_kernels.forward(x.reshape(-1), self.alpha, y.reshape(-1))
         else:
             elu_kernels.forward_array(xp, x, self.alpha, y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         if xp is np:
             flat = (array.reshape(-1) for array in (y_diff, x_diff))
             elu_kernels.backward(x.reshape(-1), y.reshape(-1), self.alpha, *flat)

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob
+from bicerin.layer import Blob, NeuronLayer
 from bicerin_activation.logarithm import natural_logarithm
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class ExpLayer(NeuronLayer):
@@ -29,7 +28,8 @@ class ExpLayer(NeuronLayer):
         with np.errstate(over="ignore"):
             self.outer_scale = float(np.exp(logarithm * param.shift))
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if self.inner_scale == 1:
             xp.exp(x, out=y)
         else:
@@ -38,7 +38,8 @@ class ExpLayer(NeuronLayer):
         if self.outer_scale != 1:
             y *= self.outer_scale
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         xp.multiply(y_diff, y, out=x_diff)
         if self.inner_scale != 1:
             x_diff *= self.inner_scale

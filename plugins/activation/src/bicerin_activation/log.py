@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob
+from bicerin.layer import Blob, NeuronLayer
 from bicerin_activation.logarithm import natural_logarithm
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class LogLayer(NeuronLayer):
@@ -31,13 +30,15 @@ class LogLayer(NeuronLayer):
         self.scale: float = param.scale
         self.shift: float = param.shift
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         self._line(xp, x, y)
         xp.log(y, out=y)
         if self.base_scale != 1:
             y *= self.base_scale
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         argument = xp.empty_like(x)
         self._line(xp, x, argument)
         xp.divide(y_diff, argument, out=x_diff)

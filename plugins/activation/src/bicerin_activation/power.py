@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Blob
-from bicerin_activation.neuron_layer import NeuronLayer
+from bicerin.layer import Blob, NeuronLayer
 
 
 class PowerLayer(NeuronLayer):
@@ -28,14 +27,16 @@ class PowerLayer(NeuronLayer):
         # A line's gradient needs no x.
         self.keeps_bottom = self.slope != 0 and self.power != 1
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if self.slope == 0:
             y[...] = 1 if self.power == 0 else self.dtype.type(self.shift) ** self.power
             return
         self._line(xp, x, y)
         self._raise(xp, y, self.power)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         if self.slope == 0 or self.power == 1:
             xp.multiply(y_diff, self.slope, out=x_diff)
             return

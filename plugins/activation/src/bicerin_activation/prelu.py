@@ -15,9 +15,8 @@ import numpy as np
 
 from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob
+from bicerin.layer import Blob, NeuronLayer
 from bicerin_activation import prelu_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class PReLULayer(NeuronLayer):
@@ -49,19 +48,19 @@ class PReLULayer(NeuronLayer):
         if bottom.num_axes < 2:
             raise ShapeError(f"Number of axes of bottom blob must be >=2: it has {bottom.num_axes}.")
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if xp is np:
             prelu_kernels.forward(x.reshape(self.rows), self._slope(), y.reshape(self.rows))
         else:
             self.kernels.forward(x.size, x, *self._device_slope(xp), y, *self.rows[1:])
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         # First, since in place the bottom's gradient overwrites the top's.
         if self.param_propagate_down(0):
-            x, y_diff = self.input(xp, bottom), top[0].diff
-            slope_diff = self.weights(xp)[0].diff
+            x, y_diff = self.input(bottom), top[0].diff
+            slope_diff = self.blobs[0].diff
             if xp is np:
                 sums = np.empty(self.rows[:2], self.dtype)
                 prelu_kernels.slope_diff(x.reshape(self.rows), y_diff.reshape(self.rows), sums)
@@ -70,9 +69,10 @@ class PReLULayer(NeuronLayer):
                 sums = xp.empty(self.channels, self.dtype)
                 self.kernels.slope_gradient.blocks(self.channels, x, y_diff, sums, *self.rows)
                 slope_diff += sums if slope_diff.ndim else sums.sum()
-        super().backward_array(xp, top, propagate_down, bottom)
+        super().backward(top, propagate_down, bottom)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         if xp is np:
             x, y_diff, x_diff = (array.reshape(self.rows) for array in (x, y_diff, x_diff))
             prelu_kernels.backward(x, self._slope(), y_diff, x_diff)
@@ -86,5 +86,5 @@ class PReLULayer(NeuronLayer):
 
     def _device_slope(self, xp: Any) -> tuple[Any, bool]:
         """The slopes, and whether there is one for all channels."""
-        slope = self.weights(xp)[0].data
+        slope = self.blobs[0].data
         return slope, slope.size != self.channels

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from bicerin.device import CudaSource
-from bicerin.kernels import Pointwise
-from bicerin.layer import Blob
+from bicerin.kernels import Affine
+from bicerin.layer import Blob, NeuronLayer
 from bicerin_activation import relu_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class ReLULayer(NeuronLayer):
@@ -28,16 +27,18 @@ class ReLULayer(NeuronLayer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.negative_slope: float = self.param.relu_param.negative_slope
 
-    def pointwise(self) -> Pointwise:
-        return Pointwise(negative_slope=self.negative_slope)
+    def affine(self) -> Affine:
+        return Affine(negative_slope=self.negative_slope)
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if xp is np:
             relu_kernels.forward(x.reshape(-1), self.negative_slope, y.reshape(-1))
         else:
             self.kernels.forward(x.size, x, self.negative_slope, y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         if xp is np:
             relu_kernels.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))
         else:

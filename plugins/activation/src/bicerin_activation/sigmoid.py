@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.layer import NeuronLayer
 from bicerin_activation import sigmoid_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class SigmoidLayer(NeuronLayer):
@@ -20,13 +20,15 @@ class SigmoidLayer(NeuronLayer):
 
     type = "Sigmoid"
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         if xp is np:
             sigmoid_kernels.sigmoid(x.reshape(-1), y.reshape(-1))
         else:
             sigmoid_kernels.sigmoid_array(xp, x, y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         if xp is np:
             sigmoid_kernels.sigmoid_backward(y.reshape(-1), y_diff.reshape(-1), x_diff.reshape(-1))
         else:

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob
+from bicerin.layer import Blob, NeuronLayer
 from bicerin_activation import sigmoid_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class SwishLayer(NeuronLayer):
@@ -30,15 +29,17 @@ class SwishLayer(NeuronLayer):
         super().reshape(bottom, top)
         self.sigmoid.reshape_like(bottom[0])
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
-        sigmoid = self.array(self.sigmoid)
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
+        sigmoid = self.sigmoid.data
         if xp is np:
             sigmoid_kernels.swish(x.reshape(-1), self.beta, sigmoid.reshape(-1), y.reshape(-1))
         else:
             sigmoid_kernels.swish_array(xp, x, self.beta, sigmoid, y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        sigmoid = self.array(self.sigmoid)
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
+        sigmoid = self.sigmoid.data
         if xp is np:
             flat = (array.reshape(-1) for array in (sigmoid, y_diff, x_diff))
             sigmoid_kernels.swish_backward(y.reshape(-1), self.beta, *flat)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.layer import NeuronLayer
 from bicerin_activation import tanh_kernels
-from bicerin_activation.neuron_layer import NeuronLayer
 
 
 class TanHLayer(NeuronLayer):
@@ -20,10 +20,12 @@ class TanHLayer(NeuronLayer):
 
     type = "TanH"
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
+        xp = self.xp
         xp.tanh(x, out=y)
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+        xp = self.xp
         if xp is np:
             tanh_kernels.backward(y.reshape(-1), y_diff.reshape(-1), x_diff.reshape(-1))
         else:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Blob
-from bicerin_activation.neuron_layer import NeuronLayer
+from bicerin.layer import Blob, NeuronLayer
 
 
 class ThresholdLayer(NeuronLayer):
@@ -22,5 +21,5 @@ class ThresholdLayer(NeuronLayer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.threshold: float = self.param.threshold_param.threshold
 
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
+    def activate(self, x: Any, y: Any) -> None:
         y[...] = x > self.threshold

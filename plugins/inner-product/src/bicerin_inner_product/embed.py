@@ -16,11 +16,11 @@ import numpy as np
 
 from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_inner_product.embed_kernels import add_rows
 
 
-class EmbedLayer(ArrayLayer):
+class EmbedLayer(Layer):
     """Looks indices up in a learned table. Top shape: `bottom.shape + (num_output,)`. The indices take no gradient."""
 
     type = "Embed"
@@ -46,8 +46,9 @@ class EmbedLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return False
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        table, *bias = self.weights(xp)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        table, *bias = self.blobs
         y = top[0].data.reshape(-1, self.num_output)
         if xp is np:
             y[...] = table.data[self._indices(bottom[0])]
@@ -56,12 +57,11 @@ class EmbedLayer(ArrayLayer):
         if bias:
             xp.add(y, bias[0].data, out=y)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if propagate_down[0]:
             raise LayerError("Can't backpropagate to EmbedLayer input.", "Indices have no gradient.")
-        table, *bias = self.weights(xp)
+        table, *bias = self.blobs
         y_diff = top[0].diff.reshape(-1, self.num_output)
         if self.param_propagate_down(0):
             if xp is np:

@@ -17,11 +17,11 @@ import numpy as np
 
 from bicerin.errors import ShapeError
 from bicerin.kernels import Finish
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_inner_product import product_kernels
 
 
-class InnerProductLayer(ArrayLayer):
+class InnerProductLayer(Layer):
     """Every output is a weighted sum of all inputs of its sample. Top shape: `bottom.shape[:axis] + (num_output,)`."""
 
     type = "InnerProduct"
@@ -61,8 +61,9 @@ class InnerProductLayer(ArrayLayer):
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
         return self.samples * self.num_output * self.features
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        weight, *bias = self.weights(xp)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        weight, *bias = self.blobs
         x = bottom[0].data.reshape(self.samples, self.features)
         y = top[0].data.reshape(self.samples, self.num_output)
         product = self._product("sum_rows" if self.transpose else "dot_rows", xp)
@@ -72,10 +73,9 @@ class InnerProductLayer(ArrayLayer):
             finish = Finish(self._none, bias[0].data if bias else self._none, 1.0)
         product(weight.data, x, *finish, y)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        weight, *bias = self.weights(xp)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
+        weight, *bias = self.blobs
         y_diff = top[0].diff.reshape(self.samples, self.num_output)
         if self.param_propagate_down(0):
             x = bottom[0].data.reshape(self.samples, self.features)

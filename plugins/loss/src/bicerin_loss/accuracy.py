@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, between
+from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_loss import label_kernels
 from bicerin_loss.labels import CUDA, class_labels, ignore_label, require_label_count
 from bicerin_loss.softmax import class_columns
 
 
-class AccuracyLayer(ArrayLayer):
+class AccuracyLayer(Layer):
     """It has no gradient."""
 
     type = "Accuracy"
@@ -50,7 +50,8 @@ class AccuracyLayer(ArrayLayer):
         if len(top) > 1:
             top[1].reshape(classes)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         outer, classes, inner = self.columns
         scores = bottom[0].data.reshape(self.columns)
         labels, valid = class_labels(self, xp, bottom[1].data, classes, self.ignore_label)

@@ -13,16 +13,16 @@ Source: Hadsell et al., "Dimensionality reduction by learning an invariant mappi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, top_gradient
+from bicerin.layer import Blob, BlobCounts, Layer, LossLayer
 from bicerin_loss.labels import require_one_label_an_image
 
 
-class ContrastiveLossLayer(ArrayLayer, LossLayer):
+class ContrastiveLossLayer(Layer, LossLayer):
     """Both a and b have a gradient, along a - b. Caffe adds `SMALLEST_DISTANCE` to the d that it divides by."""
 
     type = "ContrastiveLoss"
@@ -52,8 +52,9 @@ class ContrastiveLossLayer(ArrayLayer, LossLayer):
         self.difference.reshape(bottom[0].shape[0], channels[0])
         self.number = max(1, bottom[0].shape[0])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        difference = self.array(self.difference)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        difference = self.difference.data
         xp.subtract(bottom[0].data.reshape(difference.shape), bottom[1].data.reshape(difference.shape), out=difference)
         self.similar = xp.trunc(bottom[2].data.reshape(-1)) != 0
         self.squared_distance = (difference * difference).sum(axis=1)
@@ -64,9 +65,8 @@ class ContrastiveLossLayer(ArrayLayer, LossLayer):
         losses = xp.where(self.similar, self.squared_distance, dissimilar)
         top[0].data[...] = losses.sum(dtype=np.float64) / self.number / 2
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if propagate_down[2]:
             raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
         if self.legacy:
@@ -74,9 +74,9 @@ class ContrastiveLossLayer(ArrayLayer, LossLayer):
         else:
             distance = xp.sqrt(self.squared_distance)
             push = -xp.maximum(self.margin - distance, 0) / (distance + self.SMALLEST_DISTANCE)
-        factor = xp.where(self.similar, 1, push) * (top_gradient(xp, top) / self.number)
+        factor = xp.where(self.similar, 1, push) * (self.loss_gradient(top) / self.number)
         for index, sign in ((0, 1), (1, -1)):
             if propagate_down[index]:
-                difference = self.array(self.difference)
+                difference = self.difference.data
                 diff = bottom[index].diff.reshape(difference.shape)
                 xp.multiply(difference, (sign * factor).astype(self.dtype).reshape(-1, 1), out=diff)

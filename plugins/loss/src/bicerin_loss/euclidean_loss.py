@@ -8,13 +8,12 @@ Source: Caffe's `EuclideanLossLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, LossLayer, top_gradient
+from bicerin.layer import Blob, Layer, LossLayer
 
 
-class EuclideanLossLayer(ArrayLayer, LossLayer):
+class EuclideanLossLayer(Layer, LossLayer):
     """∂L/∂a = (a - b) / N = -∂L/∂b."""
 
     type = "EuclideanLoss"
@@ -35,17 +34,17 @@ class EuclideanLossLayer(ArrayLayer, LossLayer):
         self.difference.reshape_like(bottom[0])
         self.number = max(1, bottom[0].count_between(0, 1))
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        difference = self.array(self.difference)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        difference = self.difference.data
         xp.subtract(bottom[0].data, bottom[1].data.reshape(difference.shape), out=difference)
         flat = difference.reshape(-1)
         top[0].data[...] = xp.dot(flat, flat) / self.number / 2
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        scale = top_gradient(xp, top) / self.number
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
+        scale = self.loss_gradient(top) / self.number
         for index, sign in ((0, 1), (1, -1)):
             if propagate_down[index]:
                 diff = bottom[index].diff
-                xp.multiply(self.array(self.difference).reshape(diff.shape), sign * scale, out=diff)
+                xp.multiply(self.difference.data.reshape(diff.shape), sign * scale, out=diff)

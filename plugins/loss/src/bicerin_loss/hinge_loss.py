@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import ArrayLayer, Blob, LossLayer, top_gradient
+from bicerin.layer import Blob, Layer, LossLayer
 from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
 
 
-class HingeLossLayer(ArrayLayer, LossLayer):
+class HingeLossLayer(Layer, LossLayer):
     """With the margin m = max(0, 1 - t · x), the gradient is -t · (1 where m > 0) / N, or -t · 2 m / N for L2."""
 
     type = "HingeLoss"
@@ -36,8 +36,9 @@ class HingeLossLayer(ArrayLayer, LossLayer):
         self.margin.reshape(bottom[1].count, bottom[0].count_between(1))
         self.number = max(1, bottom[1].count)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        margin = self.array(self.margin)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        margin = self.margin.data
         labels, valid = class_labels(self, xp, bottom[1].data, margin.shape[1])
         self.labels = labels.reshape(-1)
         margin[...] = bottom[0].data.reshape(margin.shape)
@@ -48,15 +49,14 @@ class HingeLossLayer(ArrayLayer, LossLayer):
         # A device counts NaN where a label is wrong.
         top[0].data[...] = total / self.number if xp is np else total / self.number + 0 * valid
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         refuse_label_gradient(self.type, propagate_down)
         if not propagate_down[0]:
             return
-        margin = self.array(self.margin)
+        margin = self.margin.data
         diff = bottom[0].diff.reshape(margin.shape)
-        scale = top_gradient(xp, top) / self.number
+        scale = self.loss_gradient(top) / self.number
         if self.squared:
             xp.multiply(margin, 2 * scale, out=diff)
         else:

@@ -53,12 +53,11 @@ class InfogainLossLayer(ProbabilityLossLayer):
         if infogain.count != classes * classes:
             raise ShapeError(f"H must be {classes}x{classes}: it has the shape {infogain.shape}.")
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if any(propagate_down[2:]):
             raise LayerError(f"{self.type} Layer cannot backpropagate to infogain inputs.")
-        super().backward_array(xp, top, propagate_down, bottom)
+        super().backward(top, propagate_down, bottom)
 
     def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
         logarithms = xp.log(xp.maximum(probability, LOG_THRESHOLD))
@@ -71,7 +70,7 @@ class InfogainLossLayer(ProbabilityLossLayer):
 
     def _rows(self, xp: Any, bottom: Sequence[Any]) -> Any:
         """H's row of each label, zeros where it is ignored; shape (outer, classes, inner)."""
-        infogain = bottom[2] if self.infogain is None else self.on(xp, self.infogain)
+        infogain = bottom[2] if self.infogain is None else self.infogain
         matrix = infogain.data.reshape(self.columns[1], self.columns[1])
         rows = xp.where(self.labels[:, :, None] >= 0, matrix[self.labels], 0)
         return xp.moveaxis(rows, 2, 1)

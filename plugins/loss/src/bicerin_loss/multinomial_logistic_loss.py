@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import ArrayLayer, Blob, LossLayer, top_gradient
+from bicerin.layer import Blob, Layer, LossLayer
 from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
 
 LOG_THRESHOLD = 1e-20
 
 
-class MultinomialLogisticLossLayer(ArrayLayer, LossLayer):
+class MultinomialLogisticLossLayer(Layer, LossLayer):
     """The gradient is -1 / (N · p) at the label's class, 0 elsewhere."""
 
     type = "MultinomialLogisticLoss"
@@ -32,7 +32,8 @@ class MultinomialLogisticLossLayer(ArrayLayer, LossLayer):
         require_one_label_an_image(bottom[1])
         self.rows = (bottom[1].count, bottom[0].count_between(1))
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         number, classes = self.rows
         labels, valid = class_labels(self, xp, bottom[1].data, classes)
         self.labels = labels.reshape(number)
@@ -40,12 +41,11 @@ class MultinomialLogisticLossLayer(ArrayLayer, LossLayer):
         # A device counts NaN where a label is wrong.
         top[0].data[...] = loss if xp is np else loss + 0 * valid
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         refuse_label_gradient(self.type, propagate_down)
         if propagate_down[0]:
-            scale = -top_gradient(xp, top) / max(1, self.rows[0])
+            scale = -self.loss_gradient(top) / max(1, self.rows[0])
             diff = bottom[0].diff.reshape(self.rows)
             diff[...] = 0
             diff[xp.arange(self.rows[0]), self.labels] = scale / self._chosen(xp, bottom)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.device import CudaSource
-from bicerin.layer import ArrayLayer, Blob, LossLayer, normalization_mode, top_gradient
+from bicerin.layer import Blob, Layer, LossLayer, normalization_mode
 from bicerin_loss.labels import (
     class_labels,
     divisor,
@@ -25,7 +25,7 @@ from bicerin_loss.labels import (
 from bicerin_loss.softmax import class_columns, softmax
 
 
-class ProbabilityLossLayer(ArrayLayer, LossLayer):
+class ProbabilityLossLayer(Layer, LossLayer):
     """A subclass gives the sum of the losses and the gradient of that sum; shapes are (outer, classes, inner).
 
     Attributes:
@@ -67,7 +67,8 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
             top[1].reshape_like(bottom[0])
             top[1].share_data(self.probability)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         outer, classes, inner = self.columns
         labels, valid = class_labels(self, xp, bottom[1].data, classes, self.ignore_label)
         self.labels = labels.reshape(outer, inner)
@@ -76,16 +77,15 @@ class ProbabilityLossLayer(ArrayLayer, LossLayer):
         softmax(self, xp, bottom[0].data.reshape(self.columns), probability)
         top[0].data[...] = self.total_loss(xp, bottom, probability) / self.divisor
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         refuse_label_gradient(self.type, propagate_down)
         if propagate_down[0]:
-            scale = top_gradient(xp, top) / self.divisor
+            scale = self.loss_gradient(top) / self.divisor
             self.gradient(xp, bottom, self._probability(xp), scale, bottom[0].diff.reshape(self.columns))
 
     def explain_nan(self, bottom: Sequence[Blob]) -> None:
         host_labels(bottom[1].cpu_data, self.columns[1], self.ignore_label)
 
     def _probability(self, xp: Any) -> Any:
-        return self.array(self.probability).reshape(self.columns)
+        return self.probability.data.reshape(self.columns)

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, LossLayer, normalization_mode, top_gradient
+from bicerin.layer import Blob, Layer, LossLayer, normalization_mode
 from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient
 
 
-class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
+class SigmoidCrossEntropyLossLayer(Layer, LossLayer):
     """The gradient with respect to x is s - t, 0 where ignored, divided alike."""
 
     type = "SigmoidCrossEntropyLoss"
@@ -40,7 +40,8 @@ class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
             )
         self.outer, self.inner = bottom[0].count_between(0, 1), bottom[0].count_between(1)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         x, target = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         losses = x * ((x >= 0) - target) + xp.log1p(xp.exp(-xp.absolute(x)))
         valid_count: Any = x.size
@@ -51,9 +52,8 @@ class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
         self.divisor = divisor(xp, self.normalization, self.outer, self.inner, valid_count)
         top[0].data[...] = losses.sum(dtype=np.float64) / self.divisor
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         refuse_label_gradient(self.type, propagate_down)
         if not propagate_down[0]:
             return
@@ -62,7 +62,7 @@ class SigmoidCrossEntropyLossLayer(ArrayLayer, LossLayer):
         diff *= 0.5
         diff += 0.5
         diff -= target
-        diff *= top_gradient(xp, top) / self.divisor
+        diff *= self.loss_gradient(top) / self.divisor
         if self.ignore_label is not None:
             xp.copyto(diff, 0, where=~self._valid(xp, target))
 

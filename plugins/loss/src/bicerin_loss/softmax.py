@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from bicerin.device import CudaSource
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_loss import softmax_kernels
 
 
-class SoftmaxLayer(ArrayLayer):
+class SoftmaxLayer(Layer):
     """With g = ∂L/∂y, the gradient is ∂L/∂x = y · (g - Σ g · y)."""
 
     type = "Softmax"
@@ -29,12 +29,12 @@ class SoftmaxLayer(ArrayLayer):
         self.columns = class_columns(bottom[0], bottom[0].canonical_axis(self.param.softmax_param.axis))
         top[0].reshape_like(bottom[0])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         softmax(self, xp, bottom[0].data.reshape(self.columns), top[0].data.reshape(self.columns))
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if not propagate_down[0]:
             return
         y, y_diff = top[0].data.reshape(self.columns), top[0].diff.reshape(self.columns)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class AxpyLayer(ArrayLayer):
+class AxpyLayer(Layer):
     """top = a * x + y, a being one factor a channel.
 
     Bottom 0: a, `(N, C)` or `(N, C, 1, 1)`. Bottoms 1 and 2: x and y, `(N, C, ...)`. Top: the same; it may be y's own
@@ -37,7 +36,8 @@ class AxpyLayer(ArrayLayer):
         self.channels = (*x.shape[:2], 1)
         self.planes = (*x.shape[:2], x.count_between(2))
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         a, x = bottom[0].data.reshape(self.channels), bottom[1].data.reshape(self.planes)
         out = top[0].data.reshape(self.planes)
         if self.in_place:
@@ -46,9 +46,8 @@ class AxpyLayer(ArrayLayer):
             xp.multiply(a, x, out=out)
             out += bottom[2].data.reshape(self.planes)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         a, x = bottom[0].data.reshape(self.channels), bottom[1].data.reshape(self.planes)
         diff = top[0].diff.reshape(self.planes)
         if propagate_down[0]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, Phase, between
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, between
 
 SEGNET = ("scale_filler", "shift_filler", "bn_mode")
 YJXIONG = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")
@@ -14,7 +13,7 @@ REFUSED = ("var_eps", "moving_average", "decay", "across_spatial")
 SEGNET_EPS = 1e-9
 
 
-class BNLayer(ArrayLayer):
+class BNLayer(Layer):
     """top = scale * (x - mean) / sqrt(variance + eps) + shift, by channel. Bottom and top: `(N, C, ...)`.
 
     The forks mean two things by this type; the fields of `bn_param` tell them apart, and if there are none, the number
@@ -104,16 +103,17 @@ class BNLayer(ArrayLayer):
         """Whether mean and variance are those of the batch."""
         return not (self.inference or self.frozen or (self.averages and self.phase is Phase.TEST))
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        normalized = self.array(self.normalized)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        normalized = self.normalized.data
         x, y = bottom[0].data.reshape(normalized.shape), top[0].data.reshape(normalized.shape)
-        weights = [blob.data.reshape(self.channels, 1) for blob in self.weights(xp)]
+        weights = [blob.data.reshape(self.channels, 1) for blob in self.blobs]
         if self.uses_batch and x.size:
             mean = x.mean(axis=(0, 2), keepdims=True)[0]
             xp.subtract(x, mean, out=normalized)
             variance = xp.square(normalized).mean(axis=(0, 2), keepdims=True)[0]
             for blob, value in zip(self.blobs[2:], (mean, variance), strict=False):
-                average = self.array(blob).reshape(self.channels, 1)
+                average = blob.data.reshape(self.channels, 1)
                 average *= average.dtype.type(self.momentum)
                 average += value * average.dtype.type(1 - self.momentum)
             for blob, value in zip(top[1:], (mean, variance), strict=False):
@@ -132,12 +132,11 @@ class BNLayer(ArrayLayer):
         xp.multiply(normalized, weights[0], out=y)
         y += weights[1]
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        normalized = self.array(self.normalized)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
+        normalized = self.normalized.data
         y_diff = top[0].diff.reshape(normalized.shape)
-        scale, shift = self.weights(xp)[:2]
+        scale, shift = self.blobs[:2]
         along, total = xp.einsum("ncs,ncs->c", y_diff, normalized), y_diff.sum(axis=(0, 2))
         for index, blob, gradient in ((0, scale, along), (1, shift, total)):
             if self.param_propagate_down(index):

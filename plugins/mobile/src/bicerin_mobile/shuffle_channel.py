@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class ShuffleChannelLayer(ArrayLayer):
+class ShuffleChannelLayer(Layer):
     """top channel j G + i = bottom channel i C / G + j, for the G `group`s i.
 
     Bottom and top: `(N, C, ...)`. Source: the ShuffleChannelLayer of farmingyard/ShuffleNet.
@@ -34,11 +33,9 @@ class ShuffleChannelLayer(ArrayLayer):
         self.rows = (number, self.group, channels // self.group, bottom[0].count_between(2))
         self.columns = (number, channels // self.group, self.group, self.rows[3])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].data.reshape(self.columns)[...] = bottom[0].data.reshape(self.rows).swapaxes(1, 2)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             bottom[0].diff.reshape(self.rows)[...] = top[0].diff.reshape(self.columns).swapaxes(1, 2)

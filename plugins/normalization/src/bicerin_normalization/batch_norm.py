@@ -8,7 +8,7 @@ import numpy as np
 
 from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.kernels import Pointwise
+from bicerin.kernels import Affine
 from bicerin.layer import Blob, BlobCounts, Layer, Phase
 from bicerin_normalization import batch_norm_kernels as kernels
 
@@ -103,11 +103,11 @@ class BatchNormLayer(Layer):
         np.multiply(self.blobs[1].cpu_data, factor, out=self.variance)
         np.divide(1, np.sqrt(self.variance + self.dtype.type(self.eps)), out=self.inverse)
 
-    def pointwise(self) -> Pointwise | None:
+    def affine(self) -> Affine | None:
         if not self.use_global_stats:
             return None
         self._read_statistics()
-        return Pointwise(1, self.inverse, -self.mean * self.inverse)
+        return Affine(1, self.inverse, -self.mean * self.inverse)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0] or not bottom[0].count:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from bicerin.kernels import Pointwise
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, between
+from bicerin.kernels import Affine
+from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_normalization.alignment import align, operand_shape
 
 
-class BiasLayer(ArrayLayer):
+class BiasLayer(Layer):
     """top = bottom[0] + bias, the bias repeated over the axes that it lacks.
 
     The bias, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
@@ -32,22 +31,21 @@ class BiasLayer(ArrayLayer):
         self.aligned = align("bias", bottom[0], bias, self.param.bias_param.axis)
         top[0].reshape(*bottom[0].shape)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        bias = (bottom[1] if len(bottom) > 1 else self.weights(xp)[0]).data
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        bias = (bottom[1] if len(bottom) > 1 else self.blobs[0]).data
         x, y = bottom[0].data.reshape(self.aligned), top[0].data.reshape(self.aligned)
         xp.add(x, bias.reshape(-1, 1), out=y)
 
-    def pointwise(self) -> Pointwise | None:
+    def affine(self) -> Affine | None:
         if not self.blobs or self.blobs[0].num_axes != 1:
             return None
-        return Pointwise(self.channel, shift=self.blobs[0].cpu_data)
+        return Affine(self.channel, shift=self.blobs[0].cpu_data)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         learned = len(bottom) == 1
         if self.param_propagate_down(0) if learned else propagate_down[1]:
-            bias = self.weights(xp)[0] if learned else bottom[1]
+            bias = self.blobs[0] if learned else bottom[1]
             diff = top[0].diff.reshape(self.aligned).sum(axis=(0, 2)).reshape(bias.shape)
             if learned:
                 bias.diff[...] += diff

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class MVNLayer(ArrayLayer):
+class MVNLayer(Layer):
     """top = (x - mean(x)) / (std(x) + eps), over each plane `(H, W)`, or with `across_channels` over each image.
 
     Without `normalize_variance`, top = x - mean(x). Bottom: up to 4 axes. Top: `(N, C, H, W)`, where axes that
@@ -36,7 +36,8 @@ class MVNLayer(ArrayLayer):
         self.rows = (rows, blob.count // rows if rows else 0)
         top[0].reshape(blob.num, blob.channels, blob.height, blob.width)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         if not bottom[0].count:
             return
         x, y = bottom[0].data.reshape(self.rows), top[0].data.reshape(self.rows)
@@ -45,9 +46,8 @@ class MVNLayer(ArrayLayer):
             self.std = xp.sqrt((y * y).mean(axis=1, keepdims=True)) + self.eps
             xp.divide(y, self.std, out=y)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if not propagate_down[0] or not bottom[0].count:
             return
         y, y_diff = top[0].data.reshape(self.rows), top[0].diff.reshape(self.rows)

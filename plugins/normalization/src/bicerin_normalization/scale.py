@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.device import CudaSource
-from bicerin.kernels import Pointwise
+from bicerin.kernels import Affine
 from bicerin.layer import Blob, BlobCounts, Layer, between
 from bicerin_normalization.alignment import align, operand_shape
 from bicerin_normalization.scale_kernels import (
@@ -76,11 +76,11 @@ class ScaleLayer(Layer):
         run = scale_shift if self.aligned[2] > 1 else scale_shift_reference
         run(x, self._scale(bottom).cpu_data.reshape(-1), bias, y)
 
-    def pointwise(self) -> Pointwise | None:
+    def affine(self) -> Affine | None:
         if not self.learned or self.blobs[0].num_axes != 1:
             return None
         bias = self.blobs[1].cpu_data if self.bias_term else None
-        return Pointwise(self.channel, self.blobs[0].cpu_data, bias)
+        return Affine(self.channel, self.blobs[0].cpu_data, bias)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         scale = self._scale(bottom)

@@ -7,13 +7,13 @@ from typing import Any
 
 from bicerin.device import CudaSource
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, Phase, between, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, between, enum_name
 from bicerin_pooling.device_pooling import plane_pooling
 from bicerin_pooling.plane_pooling import METHODS, PlanePooling
 from bicerin_pooling.window import Window
 
 
-class PoolingLayer(ArrayLayer):
+class PoolingLayer(Layer):
     """Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
 
     - MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
@@ -59,16 +59,14 @@ class PoolingLayer(ArrayLayer):
         for blob in top:
             blob.reshape(*self.pooling.shape)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         # At TEST the gradient is the exception, and finds the places itself.
         masked = len(top) > 1 or self.phase is Phase.TRAIN
         self.pooling.forward(bottom[0].data, top[0].data, masked)
         if len(top) > 1:
             top[1].data[...] = self.pooling.mask
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             self.pooling.backward(bottom[0].data, bottom[0].diff, top[0].data, top[0].diff)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, Phase, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, enum_name
 from bicerin_pooling.device_pooling import plane_pooling
 from bicerin_pooling.plane_pooling import METHODS, PlanePooling
 from bicerin_pooling.window import Window
 
 
-class SPPLayer(ArrayLayer):
+class SPPLayer(Layer):
     """Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and string them together.
 
     Level l has windows of ceil(H / 2^l) x ceil(W / 2^l) that touch without overlapping, centred by padding.
@@ -76,19 +75,17 @@ class SPPLayer(ArrayLayer):
                 "A smaller pyramid_height or a larger bottom is needed.",
             ) from None
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         rows = top[0].data.reshape(top[0].shape[0], prod(top[0].shape[1:]))
         start = 0
         for level, blob in zip(self.levels, self.pooled, strict=True):
-            pooled = self.array(blob)
+            pooled = blob.data
             level.forward(bottom[0].data, pooled, masked=self.phase is Phase.TRAIN)
             flat = pooled.reshape(len(rows), prod(pooled.shape[1:]))
             rows[:, start : start + flat.shape[1]] = flat
             start += flat.shape[1]
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
             return
         rows = top[0].diff.reshape(top[0].shape[0], prod(top[0].shape[1:]))
@@ -98,7 +95,7 @@ class SPPLayer(ArrayLayer):
             pooled = self.on(xp, blob)
             flat = pooled.diff.reshape(len(rows), prod(pooled.shape[1:]))
             flat[...] = rows[:, start : start + flat.shape[1]]
-            target = self.array(self.level_diff) if start else diff
+            target = self.level_diff.data if start else diff
             level.backward(bottom[0].data, target, pooled.data, pooled.diff)
             if start:
                 diff += target

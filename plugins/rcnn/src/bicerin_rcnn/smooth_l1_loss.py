@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, between, top_gradient
+from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, between
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 
 
-class SmoothL1LossLayer(ArrayLayer, LossLayer):
+class SmoothL1LossLayer(Layer, LossLayer):
     """top = sum of outside * f(inside * (prediction - target)) / N, f being smooth L1 with `sigma`.
 
     Bottoms 0 and 1: predictions and targets, `(N, ...)`. Bottoms 2 and 3, optional: the weights inside and outside of
@@ -42,9 +41,10 @@ class SmoothL1LossLayer(ArrayLayer, LossLayer):
         self.difference.reshape(bottom[0].count)
         self.number = max(1, bottom[0].num)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         prediction, target, *weights = (blob.data.reshape(-1) for blob in bottom)
-        difference = self.array(self.difference)
+        difference = self.difference.data
         xp.subtract(prediction, target, out=difference)
         if weights:
             difference *= weights[0]
@@ -53,14 +53,13 @@ class SmoothL1LossLayer(ArrayLayer, LossLayer):
             errors *= weights[1]
         top[0].data[...] = errors.sum() / self.number
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        slope = smooth_l1_slope(xp, self.array(self.difference), self.sigma2)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
+        slope = smooth_l1_slope(xp, self.difference.data, self.sigma2)
         if len(bottom) == 4:
             slope *= bottom[2].data.reshape(-1)
             slope *= bottom[3].data.reshape(-1)
-        scale = top_gradient(xp, top) / self.number
+        scale = self.loss_gradient(top) / self.number
         for index, factor in enumerate((scale, -scale, 0, 0)[: len(bottom)]):
             if propagate_down[index]:
                 xp.multiply(slope, factor, out=bottom[index].diff.reshape(-1))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, between, top_gradient
+from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, between
 from bicerin_rcnn.normalization import loss_divisor
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 
 
-class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
+class SmoothL1LossOHEMLayer(Layer, LossLayer):
     """top 0 = sum of f(weight * (prediction - target)) / divisor, f being smooth L1.
 
     Bottoms 0 and 1: predictions and targets, `(N, C, H, W)`, or less axes. Bottom 2, optional: weights of the same
@@ -44,8 +43,9 @@ class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
         if len(top) > 1:
             top[1].reshape(outer, 1, bottom[0].height, bottom[0].width)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        difference = self.array(self.difference)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        difference = self.difference.data
         prediction, target, *weights = (blob.data.reshape(difference.shape) for blob in bottom)
         xp.subtract(prediction, target, out=difference)
         if weights:
@@ -55,11 +55,10 @@ class SmoothL1LossOHEMLayer(ArrayLayer, LossLayer):
         if len(top) > 1:
             top[1].data[...] = losses.reshape(top[1].shape)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        slope = smooth_l1_slope(xp, self.array(self.difference), 1.0).reshape(-1)
-        scale = top_gradient(xp, top) / self.divisor
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
+        slope = smooth_l1_slope(xp, self.difference.data, 1.0).reshape(-1)
+        scale = self.loss_gradient(top) / self.divisor
         for index, factor in enumerate((scale, -scale, 0)[: len(bottom)]):
             if propagate_down[index]:
                 xp.multiply(slope, factor, out=bottom[index].diff.reshape(-1))

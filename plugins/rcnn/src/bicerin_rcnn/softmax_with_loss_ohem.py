@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, LossLayer, between, top_gradient
+from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, between
 from bicerin_rcnn.normalization import loss_divisor
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
-class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
+class SoftmaxWithLossOHEMLayer(Layer, LossLayer):
     """top 0 = -sum of log p / divisor, p being the softmax of bottom 0 at the label, at least FLT_MIN.
 
     Bottom 0: scores, C classes along `softmax_param.axis`. Bottom 1: labels, 0 to C - 1, one for each position besides
@@ -47,8 +47,9 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
         for blob, like in zip(top[1:], bottom, strict=False):
             blob.reshape_like(like)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        probability = self.array(self.probability)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        probability = self.probability.data
         outer, classes, inner = probability.shape
         labels, wrong = self._labels(xp, bottom[1].data, classes)
         self.labels = labels.reshape(outer, 1, inner)
@@ -64,17 +65,16 @@ class SoftmaxWithLossOHEMLayer(ArrayLayer, LossLayer):
         for blob, values in zip(top[1:], (probability, losses), strict=False):
             blob.data[...] = values.reshape(blob.shape)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if propagate_down[1]:
             raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
         if propagate_down[0]:
-            probability = self.array(self.probability)
+            probability = self.probability.data
             right = self.labels == xp.arange(probability.shape[1])[:, None]
             diff = bottom[0].diff.reshape(probability.shape)
             xp.multiply(probability - right, self.labels >= 0, out=diff)
-            diff *= top_gradient(xp, top) / self.divisor
+            diff *= self.loss_gradient(top) / self.divisor
 
     def explain_nan(self, bottom: Sequence[Blob]) -> None:
         self._labels(np, bottom[1].cpu_data, self.probability.shape[1])

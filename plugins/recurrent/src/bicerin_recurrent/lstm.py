@@ -43,9 +43,9 @@ class LSTMLayer(RecurrentLayer):
         self._c_diff.reshape(self.streams, self.num_output)
 
     def unroll(self, xp: Any, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
-        gates, conted, product = self.array(self.inputs), self.array(self.conted), self.array(self._product)
-        cells, tanh_c = self.array(self._cells), self.array(self._tanh_c)
-        weight = self.weights(xp)[self.recurrent_weight].data.T
+        gates, conted, product = self.inputs.data, self.conted.data, self._product.data
+        cells, tanh_c = self._cells.data, self._tanh_c.data
+        weight = self.blobs[self.recurrent_weight].data.T
         h, cells[0] = hidden
         for t in range(self.steps):
             xp.multiply(h, cont[t], out=conted[t])
@@ -56,10 +56,10 @@ class LSTMLayer(RecurrentLayer):
         return h, cells[self.steps]
 
     def unroll_back(self, xp: Any, cont: Any, output_diff: Any) -> None:
-        gates, gates_diff = self.array(self.inputs), self.array(self.inputs_diff)
-        cells, tanh_c = self.array(self._cells), self.array(self._tanh_c)
-        weight = self.weights(xp)[self.recurrent_weight].data
-        h_diff, c_diff = self.array(self._h_diff), self.array(self._c_diff)
+        gates, gates_diff = self.inputs.data, self.inputs_diff.data
+        cells, tanh_c = self._cells.data, self._tanh_c.data
+        weight = self.blobs[self.recurrent_weight].data
+        h_diff, c_diff = self._h_diff.data, self._c_diff.data
         h_diff.fill(0)
         c_diff.fill(0)
         for t in reversed(range(self.steps)):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
 def step_forward(xp: Any, gates: Any, cont: Any, previous: Any, c: Any, tanh_c: Any, h: Any) -> None:
@@ -69,7 +69,7 @@ def step_backward(
     xp.multiply(cell_diff * i, 1 - g * g, out=g_diff)
 
 
-class LSTMUnitLayer(ArrayLayer):
+class LSTMUnitLayer(Layer):
     """Bottoms: c', x, cont. Tops: c, h. The markers take no gradient."""
 
     type = "LSTMUnit"
@@ -96,19 +96,19 @@ class LSTMUnitLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index != 2
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        gates, tanh_c = self.array(self._gates), self.array(self._tanh_c)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        gates, tanh_c = self._gates.data, self._tanh_c.data
         gates[...] = bottom[1].data
         step_forward(
             xp, gates[0], bottom[2].data[0][:, None], bottom[0].data[0], top[0].data[0], tanh_c[0], top[1].data[0]
         )
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if propagate_down[2]:
             raise LayerError("Cannot backpropagate to sequence indicators.")
-        gates, tanh_c = self.array(self._gates), self.array(self._tanh_c)
+        gates, tanh_c = self._gates.data, self._tanh_c.data
         previous_diff, gates_diff = (
             blob.diff if wanted else xp.empty_like(blob.data)
             for blob, wanted in zip(bottom[:2], propagate_down, strict=False)

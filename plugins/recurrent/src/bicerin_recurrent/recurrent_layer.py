@@ -32,12 +32,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, between
+from bicerin.layer import Blob, BlobCounts, Layer, between
 
 _log = logging.getLogger("bicerin.recurrent")
 
 
-class RecurrentLayer(ArrayLayer):
+class RecurrentLayer(Layer):
     """Abstract. A subclass says what its hidden states are and implements `unroll` and `unroll_back`.
 
     Attributes:
@@ -162,16 +162,17 @@ class RecurrentLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0 or (bottom_index == 2 and self.static)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        weights = [blob.data for blob in self.weights(xp)]
-        inputs = self.array(self.inputs)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
+        weights = [blob.data for blob in self.blobs]
+        inputs = self.inputs.data
         x = bottom[0].data.reshape(self.steps * self.streams, self._features[0])
         xp.dot(x, weights[0].T, out=inputs.reshape(self.steps * self.streams, inputs.shape[2]))
         xp.add(inputs, weights[1], out=inputs)
         if self.static:
             static = bottom[2].data.reshape(self.streams, self._features[1])
             xp.add(inputs, xp.dot(static, weights[2].T), out=inputs)
-        kept = [self.array(blob)[0] for blob in self._hidden]
+        kept = [blob.data[0] for blob in self._hidden]
         before = [blob.data[0] for blob in bottom[self._first_exposed :]] or kept
         after = self.unroll(xp, bottom[1].data[:, :, None], before, top[0].data)
         for target, state in zip([blob.data[0] for blob in top[1:]] or kept, after, strict=True):
@@ -179,20 +180,19 @@ class RecurrentLayer(ArrayLayer):
         if self.param.recurrent_param.debug_info:
             self._log_sizes(xp, "Forward", [("input", inputs), ("output", top[0].data)])
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if propagate_down[1]:
             raise LayerError("Cannot backpropagate to sequence indicators.")
         self.unroll_back(xp, bottom[1].data[:, :, None], top[0].diff)
-        inputs_diff = self.array(self.inputs_diff)
+        inputs_diff = self.inputs_diff.data
         rows = inputs_diff.reshape(self.steps * self.streams, inputs_diff.shape[2])
         x = bottom[0].data.reshape(len(rows), self._features[0])
-        weights = self.weights(xp)
+        weights = self.blobs
         self.add_gradient(xp, 0, rows, x)
         if self.param_propagate_down(1):
             weights[1].diff[...] += rows.sum(axis=0)
-        self.add_gradient(xp, self.recurrent_weight, rows, self.array(self.conted).reshape(len(rows), self.num_output))
+        self.add_gradient(xp, self.recurrent_weight, rows, self.conted.data.reshape(len(rows), self.num_output))
         if propagate_down[0]:
             xp.dot(rows, weights[0].data, out=bottom[0].diff.reshape(x.shape))
         if self.static:
@@ -211,7 +211,7 @@ class RecurrentLayer(ArrayLayer):
     def add_gradient(self, xp: Any, index: int, rows_diff: Any, rows: Any) -> None:
         """The gradient of y = x W^T added to that of weight `index`: rows_diff^T rows, if it is wanted."""
         if self.param_propagate_down(index):
-            total = self.weights(xp)[index].diff
+            total = self.blobs[index].diff
             xp.add(total, xp.dot(rows_diff.T, rows), out=total)
 
     def _log_sizes(self, xp: Any, direction: str, arrays: Sequence[tuple[str, Any]]) -> None:

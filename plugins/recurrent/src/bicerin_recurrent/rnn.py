@@ -46,7 +46,7 @@ class RNNLayer(RecurrentLayer):
             blob.reshape(self.steps * self.streams, self.num_output)
 
     def unroll(self, xp: Any, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
-        hiddens, conted, product = self.array(self.inputs), self.array(self.conted), self.array(self._product)
+        hiddens, conted, product = self.inputs.data, self.conted.data, self._product.data
         recurrent, output_weight, output_bias = self._own_weights(xp)
         (h,) = hidden
         for t in range(self.steps):
@@ -55,7 +55,7 @@ class RNNLayer(RecurrentLayer):
             h = hiddens[t]
             xp.add(h, product, out=h)
             xp.tanh(h, out=h)
-        kept = self.array(self._output)  # apart from the top, which a layer in place may change before backward
+        kept = self._output.data  # apart from the top, which a layer in place may change before backward
         xp.dot(hiddens.reshape(kept.shape), output_weight.data.T, out=kept)
         xp.add(kept, output_bias.data, out=kept)
         xp.tanh(kept, out=kept)
@@ -63,17 +63,17 @@ class RNNLayer(RecurrentLayer):
         return (h,)
 
     def unroll_back(self, xp: Any, cont: Any, output_diff: Any) -> None:
-        hiddens, inputs_diff = self.array(self.inputs), self.array(self.inputs_diff)
+        hiddens, inputs_diff = self.inputs.data, self.inputs_diff.data
         recurrent, output_weight, output_bias = self._own_weights(xp)
-        kept, rows = self.array(self._output), self.array(self._output_diff)
+        kept, rows = self._output.data, self._output_diff.data
         xp.multiply(output_diff.reshape(rows.shape), 1 - kept * kept, out=rows)
         self.add_gradient(xp, self.recurrent_weight + 1, rows, hiddens.reshape(rows.shape))
         if self.param_propagate_down(self.recurrent_weight + 2):
             output_bias.diff[...] += rows.sum(axis=0)
-        from_output = self.array(self._all_h_diff)
+        from_output = self._all_h_diff.data
         xp.dot(rows, output_weight.data, out=from_output)
         from_output = from_output.reshape(hiddens.shape)
-        h_diff = self.array(self._h_diff)
+        h_diff = self._h_diff.data
         h_diff.fill(0)
         for t in reversed(range(self.steps)):
             xp.add(h_diff, from_output[t], out=h_diff)
@@ -83,4 +83,4 @@ class RNNLayer(RecurrentLayer):
 
     def _own_weights(self, xp: Any) -> Sequence[Any]:
         """W_hh, W_ho and b_o."""
-        return self.weights(xp)[self.recurrent_weight :]
+        return self.blobs[self.recurrent_weight :]

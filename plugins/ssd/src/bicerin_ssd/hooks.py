@@ -20,7 +20,7 @@ def bicerin_solver_start(solver: Any) -> None:
 @hookimpl
 def bicerin_test_output(net: Any, name: str, param: Any) -> Any:
     """The output of a DetectionEvaluate layer, whatever the solver's `eval_type`: the mean of such a table is none."""
-    producers = [layer.type for layer, tops in zip(net.layers, net.top_names, strict=True) if name in tops]
+    producers = [node.type for node in net.nodes if name in node.top_names]
     if producers[-1:] != ["DetectionEvaluate"]:
         return None
     from bicerin_ssd.average_precision import MeanAveragePrecision

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class NormalizeLayer(ArrayLayer):
+class NormalizeLayer(Layer):
     """top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image, or a pixel without `across_spatial`.
 
     Bottom and top: `(N, C)` to `(N, C, H, W)`. Blob: the scale, `()`, or `(C,)` without `channel_shared`; filled by
@@ -53,25 +53,25 @@ class NormalizeLayer(ArrayLayer):
             self.kept.reshape(*self.planes)
         top[0].reshape_like(blob)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         x, y = bottom[0].data.reshape(self.planes), top[0].data.reshape(self.planes)
         if self.in_place:
-            self.array(self.kept)[...] = x
-        squares = xp.square(x, out=self.array(self.product))
+            self.kept.data[...] = x
+        squares = xp.square(x, out=self.product.data)
         self.norm = xp.sqrt(squares.sum(axis=self.axes, keepdims=True) + x.dtype.type(self.eps))
         xp.divide(x, self.norm, out=y)
         y *= self._scale(xp)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
-        x = self.array(self.kept) if self.in_place else bottom[0].data.reshape(self.planes)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
+        x = self.kept.data if self.in_place else bottom[0].data.reshape(self.planes)
         y_diff = top[0].diff.reshape(self.planes)
-        product = xp.multiply(x, y_diff, out=self.array(self.product))
+        product = xp.multiply(x, y_diff, out=self.product.data)
         along = product.sum(axis=self.axes, keepdims=True)
         if self.param_propagate_down(0):
             product /= self.norm
-            scale_diff = self.weights(xp)[0].diff
+            scale_diff = self.blobs[0].diff
             scale_diff += product.sum(axis=(0, 2) if scale_diff.ndim else None)
         if propagate_down[0]:
             x_diff = bottom[0].diff.reshape(self.planes)
@@ -81,7 +81,7 @@ class NormalizeLayer(ArrayLayer):
             x_diff *= self._scale(xp)
 
     def _scale(self, xp: Any) -> Any:
-        scale = self.weights(xp)[0].data
+        scale = self.blobs[0].data
         return scale.reshape(1, -1, 1)
 
     @staticmethod

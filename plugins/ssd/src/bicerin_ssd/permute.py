@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class PermuteLayer(ArrayLayer):
+class PermuteLayer(Layer):
     """Axis i of the top is axis `order[i]` of the bottom; axes that `order` leaves out follow in their own order.
 
     Bottom: any shape. Top: the same axes, reordered. Source: the PermuteLayer of SSD's Caffe.
@@ -36,11 +35,9 @@ class PermuteLayer(ArrayLayer):
         self.inverse = tuple(sorted(range(axes), key=self.order.__getitem__))
         top[0].reshape(*(bottom[0].shape[axis] for axis in self.order))
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].data[...] = bottom[0].data.transpose(self.order)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             bottom[0].diff[...] = top[0].diff.transpose(self.inverse)

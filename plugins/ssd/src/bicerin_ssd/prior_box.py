@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class PriorBoxLayer(ArrayLayer):
+class PriorBoxLayer(Layer):
     """For each cell of a feature map and each `min_size`: a square of that size, one of sqrt(min_size * max_size), and,
     for each aspect ratio r, width = min_size * sqrt(r), height = min_size / sqrt(r); with `flip` for 1 / r too.
 
@@ -46,7 +46,8 @@ class PriorBoxLayer(ArrayLayer):
             raise ShapeError(f"the feature map has no cells: height {cells[0]}, width {cells[1]}.")
         top[0].reshape(1, 2, cells[0] * cells[1] * len(self.box_sizes) * 4)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         cells = bottom[0].shape[2:]
         image = self.image_size or bottom[1].shape[2:]
         if self._made_for != (cells, image):
@@ -55,9 +56,7 @@ class PriorBoxLayer(ArrayLayer):
             self._made_for = (cells, image)
         top[0].data[...] = self._priors
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         # Values do not matter, but what feeds a feature map may ask.
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:

@@ -14,10 +14,10 @@ from math import prod
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class ArgMaxLayer(ArrayLayer):
+class ArgMaxLayer(Layer):
     """The predicted class, or the best few, from scores."""
 
     type = "ArgMax"
@@ -52,7 +52,8 @@ class ArgMaxLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return False
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         x, y = bottom[0].data, top[0].data
         if self.axis is None:
             rows = y.shape[0]

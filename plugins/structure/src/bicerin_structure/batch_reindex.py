@@ -17,10 +17,10 @@ import numpy as np
 
 from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class BatchReindexLayer(ArrayLayer):
+class BatchReindexLayer(Layer):
     """For example with a permutation, to shuffle a batch."""
 
     type = "BatchReindex"
@@ -39,16 +39,16 @@ class BatchReindexLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         if xp is np:
             top[0].data[...] = bottom[0].data[self._indices(bottom)]
         else:
             batch = bottom[0].shape[0]
             self.kernels.gather(top[0].count, bottom[0].data, bottom[1].data, top[0].data, batch, self._inner)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if propagate_down[1]:
             raise LayerError("Cannot backprop to index.")
         if propagate_down[0]:

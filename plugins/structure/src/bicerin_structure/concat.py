@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, at_least
 
 
-class ConcatLayer(ArrayLayer):
+class ConcatLayer(Layer):
     """For shapes `(N, C1, H, W)`, `(N, C2, H, W)`, ... and axis 1, the top is `(N, C1 + C2 + ..., H, W)`."""
 
     type = "Concat"
@@ -68,13 +67,12 @@ class ConcatLayer(ArrayLayer):
             raise ShapeError(f"concat_dim out of range: {axis} for an input of {blob.num_axes} axes.")
         return axis
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         if len(bottom) > 1:
             xp.concatenate([blob.data for blob in bottom], axis=self._axis, out=top[0].data)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if len(bottom) == 1:
             return
         for blob, part, wanted in zip(bottom, self._parts, propagate_down, strict=True):

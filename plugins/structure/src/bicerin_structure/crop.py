@@ -9,13 +9,12 @@ Source: Caffe's `CropLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class CropLayer(ArrayLayer):
+class CropLayer(Layer):
     """For bottoms `(N, C, H, W)`, `(_, _, h, w)` and axis 2, the top is `(N, C, h, w)`."""
 
     type = "Crop"
@@ -54,12 +53,10 @@ class CropLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].data[...] = bottom[0].data[self._part]
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             bottom[0].diff.fill(0)
             bottom[0].diff[self._part] = top[0].diff

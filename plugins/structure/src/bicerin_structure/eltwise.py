@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, at_least, enum_name
 
 
-class EltwiseLayer(ArrayLayer):
+class EltwiseLayer(Layer):
     """Bottoms and top have one shape."""
 
     type = "Eltwise"
@@ -54,7 +54,8 @@ class EltwiseLayer(ArrayLayer):
             self._winner.reshape_like(bottom[0])
         self._term.reshape_like(bottom[0])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         values = [blob.data for blob in bottom]
         y = top[0].data
         if self._operation == "PROD":
@@ -78,12 +79,12 @@ class EltwiseLayer(ArrayLayer):
             if coefficient == 1:
                 xp.add(y, x, out=y)
             else:
-                term = self.array(self._term)
+                term = self._term.data
                 xp.multiply(x, coefficient, out=term)
                 xp.add(y, term, out=y)
 
     def _max(self, xp: Any, values: Sequence[Any], y: Any) -> None:
-        winner = self.array(self._winner)
+        winner = self._winner.data
         y[...] = values[1]
         winner.fill(1)
         for index, x in [(0, values[0]), *enumerate(values[2:], start=2)]:
@@ -91,9 +92,8 @@ class EltwiseLayer(ArrayLayer):
             xp.copyto(y, x, where=larger)
             xp.copyto(winner, index, where=larger)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         y_diff = top[0].diff
         for index, blob in enumerate(bottom):
             if not propagate_down[index]:
@@ -104,7 +104,7 @@ class EltwiseLayer(ArrayLayer):
                 xp.multiply(y_diff, self._coefficients[index], out=blob.diff)
             else:
                 blob.diff.fill(0)
-                xp.copyto(blob.diff, y_diff, where=self.array(self._winner) == index)
+                xp.copyto(blob.diff, y_diff, where=self._winner.data == index)
 
     def _factor_gradient(self, xp: Any, top: Sequence[Any], bottom: Sequence[Any], index: int) -> None:
         x_diff = bottom[index].diff

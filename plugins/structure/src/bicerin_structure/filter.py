@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import BlobCountError, LayerError, ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, at_least
 
 
-class FilterLayer(ArrayLayer):
+class FilterLayer(Layer):
     """Filters several bottoms at once, one top for each."""
 
     type = "Filter"
@@ -69,13 +69,11 @@ class FilterLayer(ArrayLayer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index != self._selector
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for blob, source in zip(top, bottom, strict=False):
             blob.data[...] = source.data[self._passing]
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[-1]:
             raise LayerError("Filter Layer cannot backpropagate to filter index inputs.")
         for blob, source, wanted in zip(top, bottom, propagate_down, strict=False):

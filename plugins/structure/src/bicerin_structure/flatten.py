@@ -8,13 +8,12 @@ Source: Caffe's `FlattenLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class FlattenLayer(ArrayLayer):
+class FlattenLayer(Layer):
     """Takes no time: only the shape is another."""
 
     type = "Flatten"
@@ -34,10 +33,8 @@ class FlattenLayer(ArrayLayer):
         top[0].share_data(bottom[0])
         top[0].share_diff(bottom[0])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The data is shared."""
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """The diff is shared."""

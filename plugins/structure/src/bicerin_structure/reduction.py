@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, enum_name
 
 
-class ReductionLayer(ArrayLayer):
+class ReductionLayer(Layer):
     """Only axes at the end can be reduced."""
 
     type = "Reduction"
@@ -36,12 +35,13 @@ class ReductionLayer(ArrayLayer):
         top[0].reshape(*shape[:axis])
         self._magnitude.reshape(self._kept, self._reduced)
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp = self.xp
         x, y = bottom[0].data.reshape(self._kept, self._reduced), top[0].data.reshape(self._kept)
         if self._operation == "SUMSQ":
             y[...] = xp.matmul(x[:, None, :], x[:, :, None])[:, 0, 0]
         elif self._operation == "ASUM":
-            magnitude = self.array(self._magnitude)
+            magnitude = self._magnitude.data
             xp.abs(x, out=magnitude)
             magnitude.sum(axis=1, out=y)
         else:
@@ -49,9 +49,8 @@ class ReductionLayer(ArrayLayer):
         if self._coefficient != 1:
             xp.multiply(y, self._coefficient, out=y)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        xp = self.xp
         if not propagate_down[0]:
             return
         x = bottom[0].data.reshape(self._kept, self._reduced)

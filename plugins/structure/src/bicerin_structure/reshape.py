@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class ReshapeLayer(ArrayLayer):
+class ReshapeLayer(Layer):
     """Takes no time: only the shape is another."""
 
     type = "Reshape"
@@ -83,10 +82,8 @@ class ReshapeLayer(ArrayLayer):
             )
         return count // explicit
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The data is shared."""
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """The diff is shared."""

@@ -6,12 +6,11 @@ Source: Caffe's `SilenceLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, at_least
 
 
-class SilenceLayer(ArrayLayer):
+class SilenceLayer(Layer):
     """Any bottoms of any shapes, no top."""
 
     type = "Silence"
@@ -20,12 +19,10 @@ class SilenceLayer(ArrayLayer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """There is no top."""
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """There is nothing to compute."""
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, at_least
 
 
-class SliceLayer(ArrayLayer):
+class SliceLayer(Layer):
     """For shape `(N, C, H, W)`, axis 1 and slice points a, b, the tops have a, b - a and C - b channels."""
 
     type = "Slice"
@@ -74,14 +73,12 @@ class SliceLayer(ArrayLayer):
             )
         return ends
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(top) > 1:
             for blob, part in zip(top, self._parts, strict=True):
                 blob.data[...] = bottom[0].data[part]
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0] and len(top) > 1:
             for blob, part in zip(top, self._parts, strict=True):
                 bottom[0].diff[part] = blob.diff

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer import Blob, BlobCounts, Layer
 
 
-class TileLayer(ArrayLayer):
+class TileLayer(Layer):
     """For shape `(N, C, H, W)` and axis 1, the top is `(N, tiles * C, H, W)`; a gradient is the sum over the tiles."""
 
     type = "Tile"
@@ -34,13 +33,11 @@ class TileLayer(ArrayLayer):
         self._outer, self._inner = prod(shape[:axis]), prod(shape[axis:])
         top[0].reshape(*shape[:axis], self.tiles * shape[axis], *shape[axis + 1 :])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         tiled = top[0].data.reshape(self._outer, self.tiles, self._inner)
         tiled[...] = bottom[0].data.reshape(self._outer, 1, self._inner)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             tiled = top[0].diff.reshape(self._outer, self.tiles, self._inner)
             tiled.sum(axis=1, out=bottom[0].diff.reshape(self._outer, self._inner))

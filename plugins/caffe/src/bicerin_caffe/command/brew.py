@@ -172,7 +172,7 @@ def _test(flags: dict[str, Any]) -> None:
     for number in range(iterations):
         loss += net.run_forward()
         for name in net.outputs:
-            output = net.blobs[name].cpu_data.reshape(-1)
+            output = net.blobs[name].read_only.data.reshape(-1)
             sums[name] = sums[name] + output if name in sums else output.astype(np.float64)
             for value in output.tolist():
                 _log.info("Batch %d, %s = %g", number, name, value)

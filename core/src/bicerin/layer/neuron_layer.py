@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import ArrayLayer, Blob, BlobCounts
+from bicerin.layer.blob import Blob
+from bicerin.layer.counts import BlobCounts
+from bicerin.layer.layer import Layer
 
 
-class NeuronLayer(ArrayLayer):
+class NeuronLayer(Layer):
     """y = f(x), element by element.
 
     A subclass implements `activate` and `gradient`. In place, x and y are one array and so are their gradients; a layer
@@ -26,13 +28,13 @@ class NeuronLayer(ArrayLayer):
     keeps_bottom: bool = False
 
     in_place = False
-    _kept: Blob | None = None
+    _kept: Any = None
 
     @abstractmethod
-    def activate(self, xp: Any, x: Any, y: Any) -> None:
-        """Write y from x; both may be the same array."""
+    def activate(self, x: Any, y: Any) -> None:
+        """Write y from x, arrays of the layer's side and of one shape; both may be the same array."""
 
-    def gradient(self, xp: Any, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
         """Write `x_diff` from `y_diff`; both may be the same array. Without `keeps_bottom`, x may be y."""
         raise LayerError("this layer has no gradient, but its bottom needs one.")
 
@@ -45,18 +47,16 @@ class NeuronLayer(ArrayLayer):
                 self._kept = self.new_blob()
             self._kept.reshape_like(bottom[0])
 
-    def forward_array(self, xp: Any, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x = bottom[0].data
         if self.in_place and self._kept is not None:
-            self.array(self._kept)[...] = x
-        self.activate(xp, x, top[0].data)
+            self._kept.data[...] = x
+        self.activate(x, top[0].data)
 
-    def backward_array(
-        self, xp: Any, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
-    ) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            self.gradient(xp, self.input(xp, bottom), top[0].data, top[0].diff, bottom[0].diff)
+            self.gradient(self.input(bottom), top[0].data, top[0].diff, bottom[0].diff)
 
-    def input(self, xp: Any, bottom: Sequence[Any]) -> Any:
+    def input(self, bottom: Sequence[Blob]) -> Any:
         """The x of the last forward pass."""
-        return self.array(self._kept) if self.in_place and self._kept is not None else bottom[0].data
+        return self._kept.data if self.in_place and self._kept is not None else bottom[0].data

@@ -1,0 +1,104 @@
+"""What a few layers can do beyond the contract. The core asks `isinstance(layer, ...)`; a layer that can do nothing of
+this loses nothing but speed, or a line in a report.
+
+    ActsAffinely      its forward pass is scale, shift and slope by channel: a layer before it may do that
+    Finishes          it does that for the layers after it, as it writes its sums
+    CountsProducts    it tells how many multiply-adds it takes, for `bicerin check`
+    TellsShapes       it tells its tops' shapes without its data, for `bicerin check`
+    ChecksInputs      it explains a loss of NaN that a device computed
+    SharesInParallel  one instance may serve several nets
+    KeepsTops         values in its tops may stay from one forward pass to the next
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bicerin.kernels.affine import Affine, Finish
+from bicerin.layer.blob import Blob
+
+if TYPE_CHECKING:
+    from bicerin.layer.layer import Layer
+
+
+class ActsAffinely(ABC):
+    """A layer whose forward pass is y = f(scale * x + shift) for each channel, at least sometimes."""
+
+    @abstractmethod
+    def affine(self) -> Affine | None:
+        """The scale, shift and slope at this moment; None where the forward pass is more than that.
+
+        A layer before this one may then do it too, and this one's `forward` is not called. So it must leave nothing
+        behind that `backward` needs, where there is a scale or a shift and no gradient is asked for.
+        """
+
+
+class Finishes:
+    """A layer of one top that writes it channel by channel, each sum once, with `finish`.
+
+    Attributes:
+        channel_axis: the axis of the top's channels.
+        absorbed: the layers whose work `finish` includes at present; the net sets it.
+    """
+
+    channel_axis: int
+    absorbed: Sequence[ActsAffinely] = ()
+    dtype: np.dtype[Any]
+
+    def finish(self, bias: np.ndarray | None) -> Finish:
+        """What becomes of each sum before it is written: this layer's bias, then what the absorbed layers do."""
+        return Finish.of(bias, [step for layer in self.absorbed if (step := layer.affine())], self.dtype)
+
+
+class CountsProducts(ABC):
+    """A layer that knows its cost. Another counts as one operation per element of its tops."""
+
+    @abstractmethod
+    def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+        """How many multiplications with an addition a forward pass takes. Called after `reshape`."""
+
+
+class TellsShapes(ABC):
+    """A layer that knows something of its tops where its set-up ended with a `MissingDataError`."""
+
+    @abstractmethod
+    def shapes_without_data(self, tops: int) -> Sequence[Sequence[int | None] | None]:
+        """The tops' likely shapes: what its parameters say, and what may be assumed; None for an axis, or a shape,
+        that is not known.
+        """
+
+
+class ChecksInputs(ABC):
+    """A layer whose inputs may be wrong in a way that only their values show, such as a label out of range.
+
+    A device cannot raise errors itself, and to look at values before every pass would cost a copy to the host.
+    """
+
+    @abstractmethod
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+        """Raise what the host would have raised; called with its arrays where a device computed a loss of NaN."""
+
+
+class SharesInParallel(ABC):
+    """A layer of which one instance may serve all nets of a data-parallel run, each from its own thread."""
+
+    @abstractmethod
+    def share_in_parallel(self) -> bool:
+        """Whether it does. Its forward and backward are then serialised, with tops and bottoms of another net each
+        time; so it must not keep what backward needs from one forward to the next.
+        """
+
+
+class KeepsTops:
+    """A layer that may leave parts of its tops unwritten, whose values then stay from one forward pass to the next."""
+
+
+def multiply_adds(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
+    """The multiply-adds of a forward pass, by the layer's own count or one per element of its tops."""
+    if isinstance(layer, CountsProducts):
+        return int(layer.multiply_adds(bottom, top))
+    return sum(blob.count for blob in top) if bottom else 0
