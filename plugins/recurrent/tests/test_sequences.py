@@ -115,7 +115,7 @@ def test_blobs(kind, static, shapes, x, device):
     given = [x, np.ones((6, 2))] + ([np.ones((2, 5, 2))] if static else [])
     run = make(kind, given)
     assert [blob.shape for blob in run.blobs] == shapes
-    again = run_layer(run.layer.to_proto(), given, dtype=np.float64, device=device)
+    again = run_layer(run.node.to_proto(), given, dtype=np.float64, device=device)
     np.testing.assert_allclose(feed(again, *given), feed(run, *given), rtol=1e-5)
 
 

@@ -30,7 +30,7 @@ def test_gradients_of_several_passes_add_up(device):
     for gradient in (1, 2, 3):
         run.forward()
         run.top[0].diff[...] = gradient
-        run.layer.backward(run.top, [], [])
+        run.add_backward([])
     assert (run.blobs[0].diff == 6).all()
     assert (run.top[0].diff == 3).all()
 
@@ -40,12 +40,12 @@ def test_frozen(device):
     run.layer.set_param_propagate_down(0, False)
     run.forward()
     run.top[0].diff[...] = 1
-    run.layer.backward(run.top, [], [])
+    run.add_backward([])
     assert (run.blobs[0].diff == 0).all()
 
 
 def test_saved_and_loaded(device):
-    message = run_layer(DEFINITION, parameters=[np.ones((2, 3))], device=device).layer.to_proto()
+    message = run_layer(DEFINITION, parameters=[np.ones((2, 3))], device=device).node.to_proto()
     run = run_layer(message, device=device)
     run.forward()
     assert (run.top[0].data == 1).all()

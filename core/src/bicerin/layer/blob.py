@@ -177,7 +177,7 @@ class Blob:
         """
         if device.is_host and self.device.is_host:
             return self
-        if device is not self.device and not device.is_host:
+        if not device.is_host and (type(device), device.index) != (type(self.device), self.device.index):
             raise DeviceError(
                 f'blob "{self.name}" is bound to the device "{self.device}", and has no arrays on "{device}"; '
                 f'build the net with device="{device}".'

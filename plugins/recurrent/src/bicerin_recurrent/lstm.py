@@ -42,7 +42,8 @@ class LSTMLayer(RecurrentLayer):
         self._h_diff.reshape(self.streams, self.num_output)
         self._c_diff.reshape(self.streams, self.num_output)
 
-    def unroll(self, xp: Any, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
+    def unroll(self, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
+        xp = self.xp
         gates, conted, product = self.inputs.data, self.conted.data, self._product.data
         cells, tanh_c = self._cells.data, self._tanh_c.data
         weight = self.blobs[self.recurrent_weight].data.T
@@ -55,7 +56,8 @@ class LSTMLayer(RecurrentLayer):
             step_forward(xp, gates[t], cont[t], cells[t], cells[t + 1], tanh_c[t], h)
         return h, cells[self.steps]
 
-    def unroll_back(self, xp: Any, cont: Any, output_diff: Any) -> None:
+    def unroll_back(self, cont: Any, output_diff: Any) -> None:
+        xp = self.xp
         gates, gates_diff = self.inputs.data, self.inputs_diff.data
         cells, tanh_c = self._cells.data, self._tanh_c.data
         weight = self.blobs[self.recurrent_weight].data

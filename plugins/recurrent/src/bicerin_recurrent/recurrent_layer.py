@@ -32,12 +32,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, CountsProducts, Layer, between
 
 _log = logging.getLogger("bicerin.recurrent")
 
 
-class RecurrentLayer(Layer):
+class RecurrentLayer(CountsProducts, Layer):
     """Abstract. A subclass says what its hidden states are and implements `unroll` and `unroll_back`.
 
     Attributes:
@@ -51,7 +51,7 @@ class RecurrentLayer(Layer):
     # What a subclass implements
 
     @abstractmethod
-    def unroll(self, xp: Any, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
+    def unroll(self, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
         """Run the steps.
 
         `array(self.inputs)`, `(T, N, G)`, holds W_x x + b of every step; `array(self.conted)`, `(T, N, H)`, must be
@@ -67,7 +67,7 @@ class RecurrentLayer(Layer):
         """
 
     @abstractmethod
-    def unroll_back(self, xp: Any, cont: Any, output_diff: Any) -> None:
+    def unroll_back(self, cont: Any, output_diff: Any) -> None:
         """Run the steps backward: write the gradient of `array(self.inputs)` to `array(self.inputs_diff)`."""
 
     def own_blobs(self) -> list[tuple[Sequence[int], Any]]:
@@ -174,31 +174,31 @@ class RecurrentLayer(Layer):
             xp.add(inputs, xp.dot(static, weights[2].T), out=inputs)
         kept = [blob.data[0] for blob in self._hidden]
         before = [blob.data[0] for blob in bottom[self._first_exposed :]] or kept
-        after = self.unroll(xp, bottom[1].data[:, :, None], before, top[0].data)
+        after = self.unroll(bottom[1].data[:, :, None], before, top[0].data)
         for target, state in zip([blob.data[0] for blob in top[1:]] or kept, after, strict=True):
             target[...] = state
         if self.param.recurrent_param.debug_info:
-            self._log_sizes(xp, "Forward", [("input", inputs), ("output", top[0].data)])
+            self._log_sizes("Forward", [("input", inputs), ("output", top[0].data)])
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
         if propagate_down[1]:
             raise LayerError("Cannot backpropagate to sequence indicators.")
-        self.unroll_back(xp, bottom[1].data[:, :, None], top[0].diff)
+        self.unroll_back(bottom[1].data[:, :, None], top[0].diff)
         inputs_diff = self.inputs_diff.data
         rows = inputs_diff.reshape(self.steps * self.streams, inputs_diff.shape[2])
         x = bottom[0].data.reshape(len(rows), self._features[0])
         weights = self.blobs
-        self.add_gradient(xp, 0, rows, x)
+        self.add_product(0, rows, x)
         if self.param_propagate_down(1):
             weights[1].diff[...] += rows.sum(axis=0)
-        self.add_gradient(xp, self.recurrent_weight, rows, self.conted.data.reshape(len(rows), self.num_output))
+        self.add_product(self.recurrent_weight, rows, self.conted.data.reshape(len(rows), self.num_output))
         if propagate_down[0]:
             xp.dot(rows, weights[0].data, out=bottom[0].diff.reshape(x.shape))
         if self.static:
             static = bottom[2].data.reshape(self.streams, self._features[1])
             static_rows = inputs_diff.sum(axis=0)
-            self.add_gradient(xp, 2, static_rows, static)
+            self.add_product(2, static_rows, static)
             if propagate_down[2]:
                 xp.dot(static_rows, weights[2].data, out=bottom[2].diff.reshape(static.shape))
         for index in range(self._first_exposed, len(bottom)):
@@ -206,18 +206,18 @@ class RecurrentLayer(Layer):
                 bottom[index].diff.fill(0)
         if self.param.recurrent_param.debug_info:
             parameters = [(f"parameter {index}", blob.diff) for index, blob in enumerate(weights)]
-            self._log_sizes(xp, "Backward", [("input", inputs_diff), *parameters])
+            self._log_sizes("Backward", [("input", inputs_diff), *parameters])
 
-    def add_gradient(self, xp: Any, index: int, rows_diff: Any, rows: Any) -> None:
-        """The gradient of y = x W^T added to that of weight `index`: rows_diff^T rows, if it is wanted."""
+    def add_product(self, index: int, rows_diff: Any, rows: Any) -> None:
+        """The gradient of y = x W^T added to that of weight `index`, if it is wanted: rows_diff^T rows."""
         if self.param_propagate_down(index):
             total = self.blobs[index].diff
-            xp.add(total, xp.dot(rows_diff.T, rows), out=total)
+            self.xp.add(total, self.xp.dot(rows_diff.T, rows), out=total)
 
-    def _log_sizes(self, xp: Any, direction: str, arrays: Sequence[tuple[str, Any]]) -> None:
+    def _log_sizes(self, direction: str, arrays: Sequence[tuple[str, Any]]) -> None:
         """What `debug_info` asks for: mean absolute values, as Caffe's nets report them."""
         for name, array in arrays:
-            size = float(xp.abs(array).mean()) if array.size else 0.0
+            size = float(self.xp.abs(array).mean()) if array.size else 0.0
             _log.info('    [%s] layer "%s", %s: %g', direction, self.name, name, size)
 
     def state(self) -> Mapping[str, Any] | None:
@@ -225,11 +225,11 @@ class RecurrentLayer(Layer):
         inherited = super().state()
         if self.expose_hidden:
             return inherited
-        return {**(inherited or {}), "hidden": {blob.name: blob.cpu_data.tolist() for blob in self._hidden}}
+        return {**(inherited or {}), "hidden": {blob.name: blob.blob.read_only.data.tolist() for blob in self._hidden}}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         super().restore_state(state)
         for blob in self._hidden if "hidden" in state else ():
             values = np.asarray(state["hidden"][blob.name], self.dtype)
             blob.reshape(*values.shape)
-            blob.data[...] = values
+            blob.blob.data[...] = values

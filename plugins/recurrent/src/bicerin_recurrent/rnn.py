@@ -45,9 +45,10 @@ class RNNLayer(RecurrentLayer):
         for blob in (self._output, self._output_diff, self._all_h_diff):
             blob.reshape(self.steps * self.streams, self.num_output)
 
-    def unroll(self, xp: Any, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
+    def unroll(self, cont: Any, hidden: Sequence[Any], output: Any) -> Sequence[Any]:
+        xp = self.xp
         hiddens, conted, product = self.inputs.data, self.conted.data, self._product.data
-        recurrent, output_weight, output_bias = self._own_weights(xp)
+        recurrent, output_weight, output_bias = self._own_weights()
         (h,) = hidden
         for t in range(self.steps):
             xp.multiply(h, cont[t], out=conted[t])
@@ -62,12 +63,13 @@ class RNNLayer(RecurrentLayer):
         output[...] = kept.reshape(output.shape)
         return (h,)
 
-    def unroll_back(self, xp: Any, cont: Any, output_diff: Any) -> None:
+    def unroll_back(self, cont: Any, output_diff: Any) -> None:
+        xp = self.xp
         hiddens, inputs_diff = self.inputs.data, self.inputs_diff.data
-        recurrent, output_weight, output_bias = self._own_weights(xp)
+        recurrent, output_weight, output_bias = self._own_weights()
         kept, rows = self._output.data, self._output_diff.data
         xp.multiply(output_diff.reshape(rows.shape), 1 - kept * kept, out=rows)
-        self.add_gradient(xp, self.recurrent_weight + 1, rows, hiddens.reshape(rows.shape))
+        self.add_product(self.recurrent_weight + 1, rows, hiddens.reshape(rows.shape))
         if self.param_propagate_down(self.recurrent_weight + 2):
             output_bias.diff[...] += rows.sum(axis=0)
         from_output = self._all_h_diff.data
@@ -81,6 +83,6 @@ class RNNLayer(RecurrentLayer):
             xp.dot(inputs_diff[t], recurrent.data, out=h_diff)
             xp.multiply(h_diff, cont[t], out=h_diff)
 
-    def _own_weights(self, xp: Any) -> Sequence[Any]:
+    def _own_weights(self) -> Sequence[Any]:
         """W_hh, W_ho and b_o."""
         return self.blobs[self.recurrent_weight :]

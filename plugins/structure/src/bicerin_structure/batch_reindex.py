@@ -13,11 +13,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, Operations
 
 
 class BatchReindexLayer(Layer):
@@ -26,7 +23,7 @@ class BatchReindexLayer(Layer):
     type = "BatchReindex"
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
-    cuda = CudaSource(__file__, "batch_reindex.cu")
+    operations = Operations("batch_reindex_kernels")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if bottom[1].num_axes != 1:
@@ -40,40 +37,14 @@ class BatchReindexLayer(Layer):
         return bottom_index == 0
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
-        if xp is np:
-            top[0].data[...] = bottom[0].data[self._indices(bottom)]
-        else:
-            batch = bottom[0].shape[0]
-            self.kernels.gather(top[0].count, bottom[0].data, bottom[1].data, top[0].data, batch, self._inner)
+        self.ops.gather(self._items(bottom[0].data), bottom[1].data, self._items(top[0].data))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
         if propagate_down[1]:
             raise LayerError("Cannot backprop to index.")
         if propagate_down[0]:
             bottom[0].diff.fill(0)
-            if xp is np:
-                np.add.at(bottom[0].diff, self._indices(bottom), top[0].diff)
-            else:
-                batch = bottom[0].shape[0]
-                self.kernels.scatter(top[0].count, top[0].diff, bottom[1].data, bottom[0].diff, batch, self._inner)
+            self.ops.scatter(self._items(top[0].diff), bottom[1].data, self._items(bottom[0].diff))
 
-    @staticmethod
-    def _indices(bottom: Sequence[Any]) -> np.ndarray:
-        """The second bottom as integers, shape `(M,)`.
-
-        Raises:
-            ShapeError: one is no item of the batch.
-        """
-        values, batch = bottom[1].data, bottom[0].shape[0]
-        wrong = ~((values >= 0) & (values < batch))
-        if wrong.any():
-            position = int(wrong.argmax())
-            value = float(values[position])
-            bound = "negative" if value < 0 else "greater than batch size"
-            raise ShapeError(
-                f"Index specified for reindex layer was {bound}: {value:g} at {position}.",
-                f"The batch has {batch} item(s): 0 to {batch - 1}." if batch else "The batch is empty.",
-            )
-        return values.astype(np.int64)
+    def _items(self, array: Any) -> Any:
+        return array.reshape(array.shape[0], self._inner)

@@ -40,7 +40,7 @@ class EltwiseLayer(Layer):
         self._coefficients = coefficients or [1.0] * len(bottom)
         self._stable: bool = param.stable_prod_grad
         #: Which bottom gave each element of a MAX.
-        self._winner = Blob((), np.int32, self.device)
+        self._winner = self.new_blob(dtype=np.int32)
         self._term = self.new_blob()
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -57,14 +57,13 @@ class FilterLayer(Layer):
 
     def _passing_items(self, selector: Blob) -> Any:
         """The indices of the items that pass; of a device, only their number is read."""
-        if self.device.is_host:
-            return np.flatnonzero(selector.cpu_data)
+        xp, device = self.xp, self.context.device
         if not selector.count:
-            return self.device.xp.empty(0, np.int64)
-        with self.device.current():
-            stays = (selector.const_gpu_data.reshape(-1) == 0).astype(np.int32)
-            number = int(self.device.read_number(stays.size - stays.sum()))
-            return self.device.xp.argsort(stays, kind="stable")[:number]
+            return xp.empty(0, np.int64)
+        with device.current():
+            stays = (selector.data.reshape(-1) == 0).astype(np.int32)
+            number = int(device.read_number(stays.size - stays.sum()))
+            return xp.argsort(stays, kind="stable")[:number]
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index != self._selector

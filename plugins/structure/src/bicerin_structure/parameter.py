@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bicerin.layer import Blob, BlobCounts, Layer
 
 
@@ -28,17 +26,11 @@ class ParameterLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(self.blobs[0])
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         # Not in reshape, so that whoever writes to the top before the first pass does not write to the parameter.
         top[0].share_data(self.blobs[0])
 
-    forward_gpu = forward_cpu
-
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if self.param_propagate_down(0):
-            np.add(self.blobs[0].diff, top[0].diff, out=self.blobs[0].diff)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if self.param_propagate_down(0):
-            total = self.blobs[0].gpu_diff
-            self.device.xp.add(total, top[0].gpu_diff, out=total)
+            total = self.blobs[0].diff
+            self.xp.add(total, top[0].diff, out=total)
