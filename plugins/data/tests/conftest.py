@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bicerin.device import get_device
-from bicerin.layer import Context, Layer, Phase
+from bicerin.layer import Blob, Context, Layer, Phase
 from bicerin.layer.layer import layers
+from bicerin.net.node import Node
 from bicerin.schema.installed_schema import read_layer
 from bicerin.testing import LayerRun
 from bicerin_data.datum import array_datum
@@ -47,10 +48,11 @@ def make_layer(tmp_path, device):
         layer: Layer = layers.load(param.type)(
             param, Context(phase=Phase.of(phase), dtype=np.dtype(dtype), random=random, **context)
         )
-        top = [layer.new_blob(name=name) for name in param.top]
-        layer.set_up(list(bottoms), top)
+        top = [Blob((), layer.dtype, layer.context.device, name) for name in param.top]
+        node = Node(layer, list(bottoms), top)
+        node.set_up()
         made.append(layer)
-        return LayerRun(layer, list(bottoms), top)
+        return LayerRun(node)
 
     yield make
     for layer in made:

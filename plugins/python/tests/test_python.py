@@ -214,8 +214,8 @@ class TestCalls:
         copies = []
         for _ in range(2):
             run.forward()
-            run.layer.backward(run.top, [True], run.bottom)
-            transfers = run.layer.device.transfers
+            run.add_backward([True])
+            transfers = run.layer.context.device.transfers
             copies.append((transfers.to_host, transfers.to_device))
         assert copies[0] == copies[1]
         assert run.top[0].data.tolist() == [[3] * 3] * 2
@@ -223,15 +223,16 @@ class TestCalls:
     def test_code_for_the_cpu_costs_the_copies_that_it_needs(self, device: str) -> None:
         """Of what it reads, and of what others then read on the device."""
         run = run_layer(python("Scale"), [np.ones((2, 3))], tops=1, device=device)
-        transfers = run.layer.device.transfers
-        if run.layer.device.is_host:
+        transfers = run.layer.context.device.transfers
+        if run.layer.context.device.is_host:
             return
-        run.bottom[0].gpu_data.fill(2)
-        run.blobs[0].gpu_data.fill(5)
+        for blob, value in ((run.bottom[0], 2), (run.blobs[0], 5)):
+            blob.on(blob.device).data.fill(value)
         before = transfers.to_host, transfers.to_device
         run.forward()
         assert (transfers.to_host, transfers.to_device) == (before[0] + 2, before[1])
-        _ = run.bottom[0].data, run.top[0].data
+        for blob in (run.bottom[0], run.top[0]):
+            _ = blob.on(blob.device, writes_data=False).data
         assert (transfers.to_host, transfers.to_device) == (before[0] + 2, before[1] + 2)
         assert (run.top[0].data == 10).all()
 

@@ -69,7 +69,7 @@ def run(nets: list[Net], passes: int) -> list[float]:
 @pytest.mark.parametrize("nets", ["true"], indirect=True)
 def test_every_pass_of_every_net_is_counted_once(nets: list[Net]) -> None:
     assert len({id(net.layer("count")) for net in nets}) == 1
-    assert nets[0].layer("count").is_shared
+    assert nets[0].node("count").is_shared
     assert run(nets, 25) == list(np.arange(1.0, 101.0))
 
 

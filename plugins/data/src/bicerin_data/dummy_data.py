@@ -59,11 +59,7 @@ class DummyDataLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The shapes stand since the set-up."""
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for blob, filler in zip(top, self.fillers, strict=True):
             if filler.type != "constant":
                 fill(blob, filler, self.context.random)
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """As on the host; a filler draws where the blob is."""
-        self.forward_cpu(bottom, top)

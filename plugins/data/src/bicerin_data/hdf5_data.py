@@ -28,6 +28,7 @@ class HDF5DataLayer(Layer):
 
     type = "HDF5Data"
     counts = BlobCounts(bottom=0, top=at_least(1))
+    runs_on = "host"
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self.param.HasField("transform_param"):
@@ -94,7 +95,7 @@ class HDF5DataLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The shapes stand since the set-up."""
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         batch_size, replicas = self.param.hdf5_data_param.batch_size, self._replicas
         data = [blob.data for blob in top]
         begun, row, passed, filled = self._begun, self._row, self._passed, 0
@@ -115,8 +116,6 @@ class HDF5DataLayer(Layer):
             passed += end - row
             row = end
         self._begun, self._row, self._passed = begun, row, passed
-
-    forward_gpu = forward_cpu
 
     def _read(self, file: Hdf5File, rows: slice, begun: int, out: Sequence[np.ndarray]) -> None:
         order = self._order(file.rows, _ROW_ORDER, begun) if self.param.hdf5_data_param.shuffle else None

@@ -20,6 +20,7 @@ class HDF5OutputLayer(Layer):
 
     type = "HDF5Output"
     counts = BlobCounts(bottom=2, top=0)
+    runs_on = "host"
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         name = self.param.hdf5_output_param.file_name
@@ -34,18 +35,14 @@ class HDF5OutputLayer(Layer):
                 f"data and label should have the same first dimension: {bottom[0].shape} against {bottom[1].shape}."
             )
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         rows = {}
         for name, blob in zip(("data", "label"), bottom, strict=True):
-            rows[name] = blob.cpu_data.reshape(blob.num, blob.channels, blob.height, blob.width)
+            rows[name] = blob.data.reshape(blob.num, blob.channels, blob.height, blob.width)
         self._output.append(rows)
 
-    forward_gpu = forward_cpu
-
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Nothing comes back from a file."""
-
-    backward_gpu = backward_cpu
 
     def close(self) -> None:
         """Give the file its name. Rows of a forward pass after that are an error."""

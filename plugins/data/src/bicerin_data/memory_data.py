@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, TellsShapes
 from bicerin_data.datum import datum_array
 from bicerin_data.image import planes
 from bicerin_data.transformer import Transformer
@@ -17,7 +17,7 @@ from bicerin_data.transformer import Transformer
 _log = logging.getLogger("bicerin.data")
 
 
-class MemoryDataLayer(Layer):
+class MemoryDataLayer(TellsShapes, Layer):
     """Top 0: data (batch_size, channels, height, width). Top 1: labels, (batch_size, 1, 1, 1) once there are some.
 
     Give it arrays with `reset` (as they are), or records with `add_datum_vector` or `add_mat_vector` (transformed as
@@ -26,6 +26,7 @@ class MemoryDataLayer(Layer):
 
     type = "MemoryData"
     counts = BlobCounts(bottom=0, top=2)
+    runs_on = "host"
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.memory_data_param
@@ -114,7 +115,7 @@ class MemoryDataLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The shapes come with the data."""
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._data is None or self._labels is None:
             raise DataError(
                 "MemoryDataLayer needs to be initialized by calling Reset.",
@@ -131,5 +132,3 @@ class MemoryDataLayer(Layer):
         self._position = rows.stop % len(self._data)
         if not self._position:
             self._new = False
-
-    forward_gpu = forward_cpu

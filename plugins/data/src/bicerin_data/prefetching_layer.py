@@ -6,13 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bicerin.layer import Blob, BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, Layer, TellsShapes, between
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.prefetch import Prefetcher
 from bicerin_data.transformer import Transformer
 
 
-class PrefetchingLayer(Layer):
+class PrefetchingLayer(TellsShapes, Layer):
     """A layer whose tops, data and perhaps label, come from a `BatchReader` in a thread of its own.
 
     The thread starts with the first forward pass. Its `data_param.prefetch`, in every layer of this kind, says how many
@@ -20,6 +20,7 @@ class PrefetchingLayer(Layer):
     """
 
     counts = BlobCounts(bottom=0, top=between(1, 2))
+    runs_on = "host"
 
     @abstractmethod
     def open_reader(self) -> BatchReader:
@@ -51,7 +52,7 @@ class PrefetchingLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The shapes come with each batch."""
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._prefetcher is None:
             reader = self._reader
             self._prefetcher = Prefetcher(
@@ -65,9 +66,6 @@ class PrefetchingLayer(Layer):
             top[1].data[...] = batch.label
         self._consumed = batch.after
         self._prefetcher.recycle(batch)
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self.forward_cpu(bottom, top)
 
     @property
     def bad_records(self) -> int:

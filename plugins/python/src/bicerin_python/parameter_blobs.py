@@ -41,7 +41,7 @@ class ParameterBlobs(list[Blob]):
         Raises:
             ShapeError: the layer's parameters brought a blob of another shape.
         """
-        blob = self._layer.new_blob()
+        blob = self._layer.new_blob().blob
         blob.reshape(*shape)  # type: ignore[arg-type]
         index = len(self)
         if index < len(self._given):

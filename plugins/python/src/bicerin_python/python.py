@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DeviceError, LayerError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase
+from bicerin.layer import Blob, BlobCounts, KeepsTops, Layer, Phase, SharesInParallel
 from bicerin_python.parameter_blobs import ParameterBlobs
 from bicerin_python.python_layer import PythonLayer
-from bicerin_python.user_code import find_class, user_code
+from bicerin_python.user_code import UserCode, find_class
 
 _log = logging.getLogger("bicerin.python")
 
 
-class PythonLayerHost(Layer):
-    """Makes a `python_param.layer` of `python_param.module` and calls its setup, reshape, forward and backward."""
+class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
+    """Makes a `python_param.layer` of `python_param.module` and calls its setup, reshape, forward and backward.
+
+    The user's code gets NumPy's arrays, writable, as `data` and `diff` of its blobs; a `forward_gpu` or `backward_gpu`
+    gets the device's in the same names.
+    """
 
     type = "Python"
-    rewrites_tops = False
+    runs_on = "host"
     counts = BlobCounts()
     user: Any
 
@@ -35,7 +39,7 @@ class PythonLayerHost(Layer):
         self._check_device()
         blobs = ParameterBlobs(self)
         self.blobs = blobs
-        with user_code(f"{self._class.__name__}.__init__", self._file):
+        with UserCode(f"{self._class.__name__}.__init__", self._file):
             self.user = self._class(self.param) if issubclass(self._class, PythonLayer) else self._class()
             self.user.name = self.name
             self.user.phase = self.phase
@@ -44,38 +48,31 @@ class PythonLayerHost(Layer):
             self.user.random = self.context.random
             self.user.directory = self.context.directory
         if self._defines("setup"):
-            self._call("setup", bottom, top)
+            self._call("setup", _whole(bottom), _whole(top))
         if not self._defines("forward"):
             raise LayerError(f"{self._class.__name__} has no method forward(self, bottom, top).")
         blobs.check_given()
         self._warn_of_missing_loss_weight(top)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if not self._defines("reshape"):
-            return
-        # `bottom[0].data.shape` is often asked for, and asks for data to write, though no layer writes it here.
-        read = [memory for blob in bottom for memory in blob.memory if memory.on_device]
-        self._call("reshape", bottom, top)
-        for memory in read:
-            memory.host_was_only_read()
+        if self._defines("reshape"):
+            # `bottom[0].data.shape` is often asked for, and no layer writes to its bottom here.
+            given = _whole(bottom) if self.context.device.is_host else [blob.blob.read_only for blob in bottom]
+            self._call("reshape", given, _whole(top))
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._call("forward", bottom, top)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._runs_on_device("forward_gpu"):
+            self._call_on_device("forward_gpu", "data", bottom, top)
+        else:
+            self._call("forward", _whole(bottom), _whole(top))
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if self._defines("backward"):
-            self._call("backward", top, propagate_down, bottom)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if self._runs_on_device("backward_gpu"):
+            self._call_on_device("backward_gpu", "diff", top, bottom, propagate_down)
+        elif self._defines("backward"):
+            self._call("backward", _whole(top), propagate_down, _whole(bottom))
         else:
             self._refuse_backward(propagate_down)
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._call("forward_gpu" if self._defines("forward_gpu") else "forward", bottom, top)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if self._defines("backward_gpu"):
-            self._call("backward_gpu", top, propagate_down, bottom)
-        else:
-            self.backward_cpu(top, propagate_down, bottom)
 
     def share_in_parallel(self) -> bool:
         shared: bool = self.param.python_param.share_in_parallel
@@ -92,12 +89,37 @@ class PythonLayerHost(Layer):
     def restore_state(self, state: Mapping[str, Any]) -> None:
         super().restore_state(state)
         if "layer" in state:
-            with user_code(f"{self._class.__name__}.restore_state", self._file):
+            with UserCode(f"{self._class.__name__}.restore_state", self._file):
                 self.user.restore_state(state["layer"])
 
     def _call(self, method: str, *arguments: Sequence[Any]) -> Any:
-        with user_code(f"{self._class.__name__}.{method}", self._file), np.errstate(**self._floating_point):
+        with UserCode(f"{self._class.__name__}.{method}", self._file), np.errstate(**self._floating_point):
             return getattr(self.user, method)(*map(list, arguments))
+
+    def _call_on_device(
+        self, method: str, writes: str, read: Sequence[Blob], written: Sequence[Blob], *flags: Any
+    ) -> None:
+        """With the blobs as the device sees them, the learnable ones too.
+
+        Args:
+            writes: which array of the `written` blobs the method writes, "data" or "diff"; of others it writes none.
+        """
+        device = self.context.device
+        only = {"writes_data": writes == "data", "writes_diff": writes == "diff"}
+        views = {id(blob.blob): blob.blob.on(device, writes_data=False, writes_diff=False) for blob in read}
+        # In place, bottom and top stay one object.
+        views |= {id(blob.blob): blob.blob.on(device, **only) for blob in written}
+        first, second = ([views[id(blob.blob)] for blob in blobs] for blobs in (read, written))
+        blobs = self.user.blobs
+        self.user.blobs = [blob.blob.on(device) for blob in self.blobs]
+        try:
+            with device.current():
+                self._call(method, first, *flags, second)
+        finally:
+            self.user.blobs = blobs
+
+    def _runs_on_device(self, method: str) -> bool:
+        return not self.context.device.is_host and self._defines(method)
 
     def _defines(self, method: str) -> bool:
         """Whether the user's class has a method of its own."""
@@ -105,9 +127,9 @@ class PythonLayerHost(Layer):
         return found is not None and found is not getattr(PythonLayer, method, None)
 
     def _check_device(self) -> None:
-        if self.device.is_host or self._defines("forward_gpu"):
+        if self.context.device.is_host or self._defines("forward_gpu"):
             return
-        reason = f'{self._class.__name__} has no forward_gpu for the device "{self.device}"'
+        reason = f'{self._class.__name__} has no forward_gpu for the device "{self.context.device}"'
         if self.context.strict_device:
             raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
         _log.info('layer "%s": %s; it runs on the CPU', self.name, reason)
@@ -132,3 +154,8 @@ class PythonLayerHost(Layer):
                 self._class.__module__,
                 self._class.__name__,
             )
+
+
+def _whole(blobs: Sequence[Blob]) -> list[Blob]:
+    """The blobs themselves: the user's code may write to any of their arrays."""
+    return [blob.blob for blob in blobs]

@@ -5,9 +5,10 @@ A module is looked for
 2. beside the prototxt;
 3. in the working directory.
 
-The folder that a module was found in by 2 or 3 is put at the end of `sys.path`, so that the module may import its
-neighbours, also later on. Two nets may each have a module of the same name beside them: when another folder comes into
-use, the modules of the former leave `sys.modules`, and what already uses them goes on with them.
+The folder that a module was found in by 2 or 3 is at the end of `sys.path` while the module is imported and while its
+layers run, so that they may import its neighbours at any time and nobody else does. Two nets may each have a module of
+the same name beside them: when the layers of another folder run, the modules of the former leave `sys.modules`, and
+what already uses them goes on with them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,8 @@ from typing import Any
 from bicerin.errors import LayerError, UserCodeError
 
 _HERE = Path(__file__).parent
+#: Characters of an exception's text.
+_MOST_TEXT = 2000
 _lock = threading.RLock()
 #: The folders in use so far, each with the modules that were imported from it.
 _folders: dict[Path, dict[str, ModuleType]] = {}
@@ -65,21 +69,63 @@ def find_class(module: str, name: str, directory: Path | None) -> type:
     raise LayerError(f'there is no module "{module}".', f"It was looked for on {looked}.")
 
 
-@contextlib.contextmanager
-def user_code(what: str, file: str | None) -> Iterator[None]:
-    """Run the user's code; an exception in it becomes a `UserCodeError` whose `__cause__` it is.
+class UserCode:
+    """Context manager: the user's code runs, and what it raises becomes a `UserCodeError` whose `__cause__` it is.
+
+    A class, since a generator would let `StopIteration` through. While the code runs its module's folder is on
+    `sys.path` and its neighbours are in `sys.modules`, so that imports and pickles inside of methods find them. What
+    ends a program, `sys.exit()` included, is an error here too; only the user's Ctrl-C goes on.
 
     Args:
         what: what runs, such as `HalfSquareLoss.forward`.
         file: the user's module, whose innermost line is named.
     """
+
+    def __init__(self, what: str, file: str | None) -> None:
+        self.what = what
+        self.file = file
+        self._folder = _folder_of(file) if file is not None else None
+        self._entered = False
+
+    def __enter__(self) -> None:
+        if self._folder is not None:
+            with _lock:
+                _activate(self._folder)
+                sys.path.append(str(self._folder))
+            self._entered = True
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._entered:
+            with _lock, contextlib.suppress(ValueError):
+                sys.path.reverse()  # the last one is ours
+                try:
+                    sys.path.remove(str(self._folder))
+                finally:
+                    sys.path.reverse()
+        if error is None or isinstance(error, KeyboardInterrupt):
+            return
+        text = f"{self.what} raised {type(error).__name__}{_text(error)}"
+        raise UserCodeError(text, _place(error, self.file)) from error
+
+
+@lru_cache(maxsize=256)
+def _folder_of(file: str) -> Path | None:
+    """The folder that a user's module was found in by 2 or 3."""
+    return next((folder for folder in Path(file).parents if folder in _folders), None)
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, cut where it is long; an exception's own code may fail at it."""
     try:
-        yield
-    except Exception as error:
-        raise UserCodeError(f"{what} raised {type(error).__name__}: {error}", _place(error, file)) from error
+        text = str(error)
+    except Exception as failure:
+        return f", whose text cannot be had ({type(failure).__name__})"
+    if len(text) > _MOST_TEXT:
+        text = f"{text[:_MOST_TEXT]}... ({len(text)} characters)"
+    return f": {text}" if text else ""
 
 
-def _place(error: Exception, file: str | None) -> str | None:
+def _place(error: BaseException, file: str | None) -> str | None:
     if isinstance(error, SyntaxError) and error.filename:
         return f"at {error.filename}:{error.lineno}: {(error.text or '').strip()}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != _HERE]
@@ -97,7 +143,7 @@ def _import(module: str, folder: Path | None) -> ModuleType | None:
     _activate(folder)
     importlib.invalidate_caches()
     try:
-        with user_code(f'importing the module "{module}"', None):
+        with UserCode(f'importing the module "{module}"', None), _on_path(folder):
             return importlib.import_module(module)
     except UserCodeError as error:
         cause = error.__cause__
@@ -125,13 +171,22 @@ def _activate(folder: Path | None) -> None:
         for name, module in _folders[_active].items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
-        with contextlib.suppress(ValueError):
-            sys.path.remove(str(_active))
     if folder is not None and _active != folder:
-        sys.path.append(str(folder))
         for name, module in _folders.setdefault(folder, {}).items():
             sys.modules.setdefault(name, module)
     _active = folder
+
+
+@contextlib.contextmanager
+def _on_path(folder: Path | None) -> Iterator[None]:
+    if folder is not None:
+        sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        if folder is not None:
+            with contextlib.suppress(ValueError):
+                sys.path.remove(str(folder))
 
 
 def _keep_modules(folder: Path) -> None:

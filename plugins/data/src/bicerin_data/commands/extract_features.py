@@ -95,7 +95,7 @@ def _output(name: str, path: Path, backend: str) -> Iterator[Callable[[Any, int]
     if backend == "hdf5":
         file = Hdf5Writer(path)
         try:
-            yield lambda blob, first: file.append({name: blob.cpu_data})
+            yield lambda blob, first: file.append({name: blob.read_only.data})
         except BaseException:
             file.discard()
             raise
@@ -104,7 +104,7 @@ def _output(name: str, path: Path, backend: str) -> Iterator[Callable[[Any, int]
         with create_store(path, backend) as writer:
 
             def put(blob: Any, first: int) -> None:
-                rows = blob.cpu_data.reshape(blob.num, blob.channels, blob.height, blob.width)
+                rows = blob.read_only.data.reshape(blob.num, blob.channels, blob.height, blob.width)
                 for number, row in enumerate(rows, first):
                     writer.put(f"{number:010d}".encode(), array_datum(row).SerializeToString())
 
