@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from bicerin_proto import wire
 from bicerin_proto.errors import DecodeError
+from bicerin_proto.quotation import printable
 from bicerin_proto.schema import default_schema
 
 Array = np.ndarray[Any, Any]
@@ -45,14 +46,27 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
         diff: return the gradient instead.
 
     Raises:
-        DecodeError: the blob does not hold as many numbers as its shape says.
+        DecodeError: the blob does not hold as many numbers as its shape says, no array can have that shape, or it does
+            not fit into memory.
     """
-    shape = blob_shape(blob)
-    numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if diff else (_DATA, _RAW_DATA)))
-    if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
-        what = "gradients" if diff else "numbers"
-        raise DecodeError(f"a blob of shape {shape} holds {numbers.size} {what}, expected {math.prod(shape)}")
-    return numbers.reshape(shape)
+    shape, what = blob_shape(blob), "gradients" if diff else "numbers"
+    try:
+        numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if diff else (_DATA, _RAW_DATA)))
+        if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
+            raise DecodeError(
+                f"a blob of shape {printable(shape)} holds {numbers.size} {what}, expected {_count(shape)}"
+            )
+        return numbers.reshape(shape)
+    except ValueError as error:  # too many axes, or beside an empty one others that are too long
+        raise DecodeError(f"no array can have a blob's shape {printable(shape)}: {printable(error)}") from error
+    except MemoryError:
+        raise DecodeError(f"the {what} of a blob of shape {printable(shape)} do not fit into memory") from None
+
+
+def _count(shape: tuple[int, ...]) -> str:
+    """Return how many numbers a shape holds. (The product of many axes has more digits than Python writes out.)"""
+    count = math.prod(shape)
+    return str(count) if count.bit_length() < 100 else "more than can be"
 
 
 def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]], raw: tuple[int, int]) -> Array:
@@ -78,6 +92,8 @@ def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]], raw: tuple[int, in
 
 
 def _view(packed: bytes, field: wire.WireField, dtype: np.dtype[Any]) -> Array:
+    if (field.end - field.begin) % dtype.itemsize:
+        raise DecodeError(f"{field.end - field.begin} bytes of a blob are not a whole number of {dtype.name}")
     return np.frombuffer(packed, dtype, (field.end - field.begin) // dtype.itemsize, field.begin)
 
 

@@ -1,4 +1,4 @@
-"""Parse binary messages, and say what is wrong with those that are not."""
+"""Parse binary messages, and say what is wrong with bytes that are not one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from bicerin_proto import wire
 from bicerin_proto.errors import DecodeError
+from bicerin_proto.quotation import printable
 from bicerin_proto.schema import Schema
 
 
@@ -29,7 +30,8 @@ def decode(
         owners: the distribution that owns each layer type, for numbers that mean different things in different forks.
 
     Raises:
-        DecodeError: the data is truncated or not such a message. It names file, size and what was expected.
+        DecodeError: the data is truncated, is not such a message, or needs more memory or a deeper stack than there is.
+            It names file, size and what was expected.
     """
     if not data:
         raise DecodeError(f"{name}: is empty, expected a binary {expected}")
@@ -39,6 +41,9 @@ def decode(
         raise DecodeError(f"{name}: {error}") from None
     except (wire.WireError, GoogleDecodeError, UnicodeDecodeError) as error:
         raise DecodeError(f"{name}: not a binary {expected} ({len(data)} bytes): {_defect(data, error)}") from None
+    except (MemoryError, RecursionError) as error:
+        what = "memory" if isinstance(error, MemoryError) else "stack"
+        raise DecodeError(f"{name}: a {expected} of {len(data)} bytes needs more {what} than there is") from None
 
 
 def _defect(data: bytes, error: Exception) -> str:
@@ -47,4 +52,4 @@ def _defect(data: bytes, error: Exception) -> str:
             pass
     except wire.WireError as defect:
         return str(defect)
-    return f"{error}"
+    return printable(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -35,7 +36,7 @@ class Document:
         path: its file, or None.
         text: its text; None where it was read from binary or from a message.
         upgrades: what was upgraded from an older format, in words.
-        name: what an error message calls the source: the path, "<text>", "<bytes>" or "<message>".
+        name: what a message to a person calls the source: the path, "<text>", "<bytes>" or "<message>".
         places: for each layer of the (upgraded) net, where it stood in the text.
     """
 
@@ -67,13 +68,13 @@ def read_net(
             bytes, which are binary; or a message. Files are text or binary by what is in them.
         schema: whose fields the net may use; Caffe's own by default.
         upgrade: bring older formats up to date; one log line says what was done.
-        owners: the distribution that owns each layer type; in binary, it decides what a number means that forks used
-            for different things.
+        owners: the distribution that owns each layer type that can be made; in binary, it decides what a number means
+            that forks used for different things; in text, an error about a name in a layer of another type says so.
 
     Raises:
         ProtoError: there is no such file, or the net cannot be upgraded.
         ParseError: the text does not parse; with line and column.
-        DecodeError: the binary is truncated or no net.
+        DecodeError: the binary is truncated or not a net.
     """
     schema = schema or default_schema()
     net, content, places = _read(source, schema, "NetParameter", owners)
@@ -122,7 +123,8 @@ def _read(
     message = getattr(schema, type_name)()
     content = read_content(source)
     if content.text is not None:
-        return message, content, parse_text(content.text, message, schema, path=content.path)
+        places = parse_text(content.text, message, schema, path=content.path, layer_types=owners)
+        return message, content, places
     assert content.binary is not None
     decode(content.binary, message, content.name, type_name, schema, owners)
     return message, content, {}
@@ -156,7 +158,7 @@ def _report(content: Content | None, upgrades: list[str]) -> None:
 def _set_snapshot_prefix(solver: Any, path: Path) -> None:
     if not solver.snapshot_prefix:
         solver.snapshot_prefix = str(path.with_suffix(""))
-    elif Path(solver.snapshot_prefix).is_dir():
+    elif os.path.isdir(solver.snapshot_prefix):  # of no path that cannot be one; Path.is_dir would raise
         solver.snapshot_prefix = str(Path(solver.snapshot_prefix) / path.stem)
 
 

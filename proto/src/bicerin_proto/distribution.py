@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CAFFE = "bicerin-proto"
+"""The distribution that provides Caffe's own fields."""
+
 _LAYERS = {
     "bicerin": "Input Split",
     "bicerin-python": "Python",
