@@ -252,7 +252,7 @@ class Registry:
 
 
 def _known_layer(name: str) -> str | None:
-    from bicerin_proto.known import layer_distribution
+    from bicerin_proto.distribution import layer_distribution
 
     return layer_distribution(name)
 
