@@ -138,3 +138,19 @@ def test_an_upgrade_that_fails_names_the_file_and_the_line(tmp_path):
     assert str(error.value) == f'{path}:2:1: layer "a": unknown V0 layer type "conf". Did you mean "conv"?'
     with pytest.raises(ProtoError, match=r'^<message>: layer "a": unknown V0 layer type'):
         read_net(read_net(path, upgrade=False).message)
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (b"\x0a\x01\xe9", "name"),
+        (b"\x1a\x01a\x1a\x01\xe9", r"input\[1\]"),
+        (b"\xa2\x06\x00\xa2\x06\x03\x0a\x01\xe9", r"layer\[1\]\.name"),
+        (b"\x12\x03\x22\x01\xe9", r"layers\[0\]\.name"),
+    ],
+)
+def test_strings_in_binary_are_utf8(data, field):
+    with pytest.raises(DecodeError, match=rf'^<bytes>: {field} is not UTF-8: "\\xe9"$'):
+        read_net(data)
+    with pytest.raises(DecodeError, match=f"^<message>: {field} is not UTF-8"):
+        read_net(default_schema().NetParameter.FromString(data))

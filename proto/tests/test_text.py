@@ -65,7 +65,12 @@ BAD = [
     ("layers { param { lr_mult: 1 } }", 1, 16, 'Expected ":", got: {.', "In `layers` it is `param: \"name\"`"),
     ("layers { type: 'ReLU' }", 1, 16, 'Unknown enumeration value of "ReLU"', "In `layers` it is RELU, without quotes"),
     ("layers { type: ReLU }", 1, 16, 'Unknown enumeration value of "ReLU"', "In `layers` it is RELU, without quotes"),
+    ("layers { type: 'Input' }", 1, 16, 'Unknown enumeration value of "Input"', "`layers`, the older format, has no"),
     ("layers { type: 'RELU' }", 1, 16, 'Unknown enumeration value of "RELU"', "Write it without quotes: RELU."),
+    # Characters that only look right.
+    ("name: \u201cn\u201d\n", 1, 7, "Unexpected character '\u201c'.", 'Quotes are straight: "name".'),
+    ("layer {\n\u00a0 name: 'n' }", 2, 1, r"Unexpected character '\xa0'.", "use an ordinary one"),
+    ("// data\nname: 'n'", 1, 1, "Unexpected character '/'.", "A comment begins with #."),
     # Numbers of any length, letters and bytes that are none.
     (f"input_dim: {'9' * 10000}\n", 1, 12, "Integer out of range", "It is from -2147483648"),
     (f"input_dim: 0x{'f' * 10000}\n", 1, 12, "Integer out of range", "It is from -2147483648"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError as GoogleDecodeError
 from google.protobuf.message import Message
 
 from bicerin_proto import wire
+from bicerin_proto.cardinality import is_repeated
 from bicerin_proto.errors import DecodeError
 from bicerin_proto.quotation import printable
 from bicerin_proto.schema import Schema
@@ -44,6 +48,46 @@ def decode(
     except (MemoryError, RecursionError) as error:
         what = "memory" if isinstance(error, MemoryError) else "stack"
         raise DecodeError(f"{name}: a {expected} of {len(data)} bytes needs more {what} than there is") from None
+
+
+def check_strings(message: Message, name: str) -> None:
+    """Check that all strings in a message are UTF-8, which protobuf does not when it parses one.
+
+    It hands such a string over as bytes, which then fail wherever they are used.
+
+    Args:
+        name: what an error calls the message: its file.
+
+    Raises:
+        DecodeError: one is not. It names the field.
+    """
+    for path, value in _strings(message, ""):
+        if isinstance(value, bytes):
+            quoted = printable(value.decode(errors="surrogateescape"))
+            raise DecodeError(f'{name}: {path} is not UTF-8: "{quoted}"')
+
+
+def _strings(message: Message, prefix: str) -> Iterator[tuple[str, Any]]:
+    for field, value in message.ListFields():
+        if not _has_strings(field):
+            continue
+        path = prefix + field.name
+        values = (
+            [(f"{path}[{index}]", one) for index, one in enumerate(value)] if is_repeated(field) else [(path, value)]
+        )
+        for at, one in values:
+            if field.message_type is not None:
+                yield from _strings(one, f"{at}.")
+            else:
+                yield at, one
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_strings(field: FieldDescriptor) -> bool:
+    """Tell whether a string may be in a field: neither in numbers nor in the blobs, of which there may be many."""
+    if field.message_type is None:
+        return bool(field.type == FieldDescriptor.TYPE_STRING)
+    return field.message_type.full_name != "caffe.BlobProto"
 
 
 def _defect(data: bytes, error: Exception) -> str:

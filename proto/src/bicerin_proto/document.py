@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 
 from bicerin_proto.content import Content, read_content
-from bicerin_proto.decode import decode
+from bicerin_proto.decode import check_strings, decode
 from bicerin_proto.errors import ParseError, ProtoError
 from bicerin_proto.places import NetPlaces
 from bicerin_proto.schema import Schema, default_schema
@@ -74,7 +74,7 @@ def read_net(
     Raises:
         ProtoError: there is no such file, or the net cannot be upgraded.
         ParseError: the text does not parse; with line and column.
-        DecodeError: the binary is truncated or not a net.
+        DecodeError: the binary is truncated or not a net, or a string in it is not UTF-8.
     """
     schema = schema or default_schema()
     net, content, places = _read(source, schema, "NetParameter", owners)
@@ -119,7 +119,9 @@ def _read(
     if isinstance(source, Message):
         if source.DESCRIPTOR.name != type_name:
             raise TypeError(f"expected a {type_name}, got a {source.DESCRIPTOR.full_name}")
-        return schema.own(source), None, {}
+        message = schema.own(source)
+        check_strings(message, _name(None))
+        return message, None, {}
     message = getattr(schema, type_name)()
     content = read_content(source)
     if content.text is not None:
@@ -127,6 +129,7 @@ def _read(
         return message, content, places
     assert content.binary is not None
     decode(content.binary, message, content.name, type_name, schema, owners)
+    check_strings(message, content.name)
     return message, content, {}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from bicerin_proto.distribution import field_distribution
+from bicerin_proto.distribution import field_distribution, layer_distribution
 from bicerin_proto.layer_types import V1_TYPES
 from bicerin_proto.quotation import printable
 from bicerin_proto.schema import Schema
@@ -23,6 +23,7 @@ _LONGEST_NAME = 100
 _OLD_FIELDS = {"blobs_lr": "lr_mult", "weight_decay": "decay_mult", "blob_share_mode": "share_mode"}
 """Fields of `layers` -> what they are in the `param` of a `layer`."""
 
+_V1_TYPE = "caffe.V1LayerParameter.LayerType"
 _OLD_TYPES = {today: old for old, today in V1_TYPES.items() if today}
 
 
@@ -112,8 +113,10 @@ def unquoted(field: FieldDescriptor, value: str) -> str:
 def unknown_value(enum: EnumDescriptor, name: str, *, quoted: bool = False) -> str:
     """Return what would be right where an enum has no value `name`, or has it and was given it in quotes."""
     names = list(enum.values_by_name)
-    if enum.full_name == "caffe.V1LayerParameter.LayerType" and name in _OLD_TYPES:
+    if enum.full_name == _V1_TYPE and name in _OLD_TYPES:
         return f'In `layers` it is {_OLD_TYPES[name]}, without quotes; "{name}" is of `layer`, today\'s format.'
+    if enum.full_name == _V1_TYPE and layer_distribution(name):
+        return f'`layers`, the older format, has no such type; "{name}" is of `layer`, today\'s format.'
     if quoted and name in names:
         return f"Write it without quotes: {name}."
     return f"{did_you_mean(name, names)} Valid: {', '.join(names)}.".strip()

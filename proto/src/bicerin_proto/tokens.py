@@ -21,6 +21,13 @@ _TOKEN = re.compile(
      |(?P<bad>.))""",
     re.VERBOSE | re.ASCII,
 )
+_INSTEAD = {
+    "/": "A comment begins with #.",
+    **dict.fromkeys("“”„‘’´`", 'Quotes are straight: "name".'),
+    **dict.fromkeys("\u00a0\u3000\u200b\ufeff", "It looks like a space, and is none; use an ordinary one."),
+}
+"""For characters that editors and web pages put in the place of others, what would be right."""
+
 _NUMERIC = re.compile(r"[0-9.][A-Za-z0-9_.]*")
 
 
@@ -79,7 +86,7 @@ class Tokens:
             raise self.error(f'Not a number: "{printable(word[0])}".', token)
         if 0xDC80 <= ord(token.text) <= 0xDCFF:  # see content.py
             raise self.error(f"The byte {ord(token.text) - 0xDC00:#04x} is not UTF-8.", token)
-        raise self.error(f"Unexpected character {token.text!r}.", token)
+        raise self.error(f"Unexpected character {token.text!r}.", token, _INSTEAD.get(token.text, ""))
 
     def next(self) -> Token:
         """Return the current token and step to the one after it."""
