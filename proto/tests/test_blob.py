@@ -98,10 +98,10 @@ def test_numbers_are_seen_where_they_are():
 @pytest.mark.parametrize(
     ("dims", "data", "message"),
     [
-        ([0, 2**31, 2**32], [], r"no array can have a blob's shape \(0, 2147483648, 4294967296\)"),
-        ([1] * 500, [1], r"no array can have a blob's shape \(1, .*characters"),
+        ([0, 2**31, 2**32], [], r"blob's shape \(0, 2147483648, 4294967296\) is not one of an array"),
+        ([1] * 500, [1], r"a blob's shape \(1, .*characters.* is not one of an array"),
         ([2**31, 2**32], [1, 2], r"holds 2 numbers, expected 9223372036854775808"),
-        ([2**60] * 1000, [1, 2], r"holds 2 numbers, expected more than can be"),
+        ([2**60] * 1000, [1, 2], r"holds 2 numbers, expected about 10\^18062"),
     ],
 )
 def test_shapes_of_no_array(dims, data, message):

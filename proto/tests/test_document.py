@@ -69,7 +69,7 @@ def test_comments_need_not_be_utf8_and_a_byte_order_mark_is_dropped(tmp_path):
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"\x1f\x8b\x08", "gzip"),
         (b"\xff\xfen\x00", "UTF-16"),
-        (b"\x00\x01\x02garbage", "not a binary NetParameter .*no field has the number 0"),
+        (b"\x00\x01\x02garbage", "not a binary NetParameter .*invalid field number 0"),
         (b"\x0a\x05ab", "not a binary NetParameter .4 bytes.: truncated: field 1 at byte 0 needs 3 more bytes"),
     ],
 )

@@ -69,9 +69,9 @@ BAD = [
     ("layers { type: 'RELU' }", 1, 16, 'Unknown enumeration value of "RELU"', "Write it without quotes: RELU."),
     # Characters that only look right.
     ("name: \u201cn\u201d\n", 1, 7, "Unexpected character '\u201c'.", 'Quotes are straight: "name".'),
-    ("layer {\n\u00a0 name: 'n' }", 2, 1, r"Unexpected character '\xa0'.", "use an ordinary one"),
+    ("layer {\n\u00a0 name: 'n' }", 2, 1, r"Unexpected character '\xa0'.", "use an ordinary space"),
     ("// data\nname: 'n'", 1, 1, "Unexpected character '/'.", "A comment begins with #."),
-    # Numbers of any length, letters and bytes that are none.
+    # Numbers of any length, and characters that have no place in a net.
     (f"input_dim: {'9' * 10000}\n", 1, 12, "Integer out of range", "It is from -2147483648"),
     (f"input_dim: 0x{'f' * 10000}\n", 1, 12, "Integer out of range", "It is from -2147483648"),
     (f"layer {{ loss_weight: 0x{'f' * 10000} }}", 1, 22, "Number out of range", ""),
@@ -131,10 +131,10 @@ def test_memory_and_stack_have_an_end(monkeypatch, error, what):
         raise error
 
     monkeypatch.setattr(parsing, "is_repeated", end)
-    with pytest.raises(ParseError, match=f"^net:2:7: The text needs more {what} than there is.$"):
+    with pytest.raises(ParseError, match=f"^net:2:7: Parsing this needs more {what} than is available.$"):
         parse_text("\nlayer { }", default_schema().NetParameter(), default_schema(), path="net")
     monkeypatch.setattr(parsing, "Tokens", end)
-    with pytest.raises(ParseError, match=f"^net: The text needs more {what} than there is.$"):
+    with pytest.raises(ParseError, match=f"^net: Parsing this needs more {what} than is available.$"):
         parse_text("layer { }", default_schema().NetParameter(), default_schema(), path="net")
 
 
@@ -146,7 +146,7 @@ def test_a_shallow_stack():
 
     skipping = {"skip_unknown": True}
     at_depth(0)
-    with pytest.raises(ParseError, match=r"^<text>:1:\d+: The text needs more stack than there is."):
+    with pytest.raises(ParseError, match=r"^<text>:1:\d+: Parsing this needs more stack than is available."):
         at_depth(sys.getrecursionlimit() - len(inspect.stack()) - 60)
 
 

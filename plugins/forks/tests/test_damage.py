@@ -10,7 +10,7 @@ from bicerin.schema import layer_owners, schema
 
 TEXT = """
 name: "n" default_forward_type: FLOAT16 mem_param { optimize_train: true }
-layer { name: "a" type: "Data" transform_param { multi_scale: true scale_ratios: [1, .875] crop_size_x: 368 bgr2rgb: true
+layer { name: "a" type: "Data" transform_param { multi_scale: true scale_ratios: [1, .875] crop_size_x: 368
         random_resize_param { resize_param { interp_mode: CUBIC } } } data_param { side: [7, 14] encoding: UINT8 } }
 layer { name: "b" type: "Yolov3" yolov3_param { mask: [6, 7] biases: 10 iou_loss: GIOU } quantization_param { } }
 layer { name: "c" type: "Correlation" correlation_param { max_displacement: 20 correlation_type: SUBTRACT } }

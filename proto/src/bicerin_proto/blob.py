@@ -29,7 +29,7 @@ _RAW_DATA, _RAW_DIFF = (10, 12), (11, 13)
 def blob_shape(blob: Message) -> tuple[int, ...]:
     """Return the shape of a BlobProto: that of `shape`, or `(num, channels, height, width)` of older files.
 
-    A blob that states neither has one axis, as long as its data.
+    A blob that has neither has one axis, of the length of its data.
     """
     if blob.HasField("shape"):
         return tuple(blob.shape.dim)
@@ -46,8 +46,8 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
         diff: return the gradient instead.
 
     Raises:
-        DecodeError: the blob does not hold as many numbers as its shape says, no array can have that shape, or it does
-            not fit into memory.
+        DecodeError: the blob does not hold as many numbers as its shape says, the shape is not one that an array can
+            have, or the numbers do not fit into memory.
     """
     shape, what = blob_shape(blob), "gradients" if diff else "numbers"
     try:
@@ -58,15 +58,15 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
             )
         return numbers.reshape(shape)
     except ValueError as error:  # too many axes, or beside an empty one others that are too long
-        raise DecodeError(f"no array can have a blob's shape {printable(shape)}: {printable(error)}") from error
+        raise DecodeError(f"a blob's shape {printable(shape)} is not one of an array: {printable(error)}") from error
     except MemoryError:
         raise DecodeError(f"the {what} of a blob of shape {printable(shape)} do not fit into memory") from None
 
 
 def _count(shape: tuple[int, ...]) -> str:
-    """Return how many numbers a shape holds. (The product of many axes has more digits than Python writes out.)"""
+    """Return how many numbers a shape holds. (Python refuses to write out thousands of digits.)"""
     count = math.prod(shape)
-    return str(count) if count.bit_length() < 100 else "more than can be"
+    return str(count) if abs(count) < 10**30 else f"about 10^{round(math.log10(abs(count)))}"
 
 
 def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]], raw: tuple[int, int]) -> Array:

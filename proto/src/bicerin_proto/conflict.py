@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Conflict:
-    """Providers that mean different things by one name.
+    """A name by which providers mean different things.
 
     Attributes:
         message: the message or enum, such as "LayerParameter".
         name: the field or value.
         meanings: what each says, such as ("bicerin-rcnn", "optional ROIPoolingParameter roi_pooling_param = 150").
-        winner: whose meaning holds: the chosen one's, or Caffe's over a plugin's. None: using the name is an error.
+        winner: whose meaning holds: the chosen provider's, Caffe's, or that of the only one that does not give way.
+            None: using the name is an error.
         numbers: the numbers of its meanings.
     """
 

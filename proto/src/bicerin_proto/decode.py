@@ -34,8 +34,8 @@ def decode(
         owners: the distribution that owns each layer type, for numbers that mean different things in different forks.
 
     Raises:
-        DecodeError: the data is truncated, is not such a message, or needs more memory or a deeper stack than there is.
-            It names file, size and what was expected.
+        DecodeError: the data is truncated, is not such a message, or needs more memory or stack than is available. It
+            names the file, its size and what was expected.
     """
     if not data:
         raise DecodeError(f"{name}: is empty, expected a binary {expected}")
@@ -47,19 +47,19 @@ def decode(
         raise DecodeError(f"{name}: not a binary {expected} ({len(data)} bytes): {_defect(data, error)}") from None
     except (MemoryError, RecursionError) as error:
         what = "memory" if isinstance(error, MemoryError) else "stack"
-        raise DecodeError(f"{name}: a {expected} of {len(data)} bytes needs more {what} than there is") from None
+        raise DecodeError(f"{name}: a {expected} of {len(data)} bytes needs more {what} than is available") from None
 
 
 def check_strings(message: Message, name: str) -> None:
-    """Check that all strings in a message are UTF-8, which protobuf does not when it parses one.
+    """Check that all strings in a message are UTF-8. Protobuf does not check this when it parses a message.
 
-    It hands such a string over as bytes, which then fail wherever they are used.
+    It returns such a string as bytes, which then fail wherever a string is expected.
 
     Args:
         name: what an error calls the message: its file.
 
     Raises:
-        DecodeError: one is not. It names the field.
+        DecodeError: one of them is not. It names the field.
     """
     for path, value in _strings(message, ""):
         if isinstance(value, bytes):

@@ -32,7 +32,7 @@ class Document:
     """A NetParameter or SolverParameter and where it comes from.
 
     Attributes:
-        message: the message, a copy of one's own to change.
+        message: the message; a copy, which you may change.
         path: its file, or None.
         text: its text; None where it was read from binary or from a message.
         upgrades: what was upgraded from an older format, in words.
@@ -97,7 +97,7 @@ def read_solver(
     """Read a SolverParameter; see `read_net`, whose arguments and errors are the same.
 
     Upgrading also sets `snapshot_prefix` as Caffe does: to the solver's own file name without its suffix where it is
-    not given, and to that name inside of it where it is a folder.
+    not given, and to that name inside it where it is a folder.
     """
     schema = schema or default_schema()
     solver, content, _ = _read(source, schema, "SolverParameter", owners)
@@ -161,7 +161,7 @@ def _report(content: Content | None, upgrades: list[str]) -> None:
 def _set_snapshot_prefix(solver: Any, path: Path) -> None:
     if not solver.snapshot_prefix:
         solver.snapshot_prefix = str(path.with_suffix(""))
-    elif os.path.isdir(solver.snapshot_prefix):  # of no path that cannot be one; Path.is_dir would raise
+    elif os.path.isdir(solver.snapshot_prefix):  # Path.is_dir raises for a path that is too long
         solver.snapshot_prefix = str(Path(solver.snapshot_prefix) / path.stem)
 
 

@@ -28,7 +28,7 @@ class ProtoError(BicerinError):
 class ParseError(ProtoError):
     """Text that is not a message of the schema.
 
-    Whoever raises it makes what it quotes printable; the path is made so here.
+    The reason and the hint must be printable already; the path is made so here.
 
     Attributes:
         path: the file, or None for text that came from no file.

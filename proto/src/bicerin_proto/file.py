@@ -15,7 +15,7 @@ MOST_BYTES = 2**31 - 1
 """What a protobuf message may have."""
 
 _MOST_OF_DEVICE = 1 << 26
-"""A device is read as far as this: a terminal that text is typed into ends before it, /dev/zero never does."""
+"""A device is read up to here: what is typed into a terminal ends before it, /dev/zero never ends."""
 
 _CHUNK = 1 << 20
 

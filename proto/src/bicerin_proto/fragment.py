@@ -144,7 +144,7 @@ class _Sorter:
     def _take_message(self, message: DescriptorProto) -> None:
         if any(nested.options.map_entry for nested in message.nested_type):
             raise SchemaError(
-                f"{self.fragment.distribution}: {message.name} has a map, which Caffe's text never had; "
+                f"{self.fragment.distribution}: {message.name} has a map field, which Caffe's text format lacks; "
                 "use a repeated message"
             )
         for one in _fields(message):

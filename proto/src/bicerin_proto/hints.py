@@ -56,7 +56,7 @@ def unknown_field(schema: Schema, descriptor: Descriptor, name: str) -> str:
 
 
 def _other_meaning(schema: Schema, descriptor: Descriptor) -> str:
-    """Name the plugin that means another message by the field that the text is inside of."""
+    """Name the plugin that has another message for the field that the text is inside."""
     for conflict in schema.conflicts:
         outer = getattr(schema, conflict.message).DESCRIPTOR
         field = outer.fields_by_name.get(conflict.name) if isinstance(outer, Descriptor) else None  # or an enum's value

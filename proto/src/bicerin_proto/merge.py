@@ -144,7 +144,7 @@ class _Merger:
         for nested in message.nested_type:
             self._index(nested, f"{full_name}.{nested.name}")
 
-    # Two types are the same if their signatures are: the names of their messages and the plugins they come from differ.
+    # Two types are the same if their signatures are equal; their full names differ from plugin to plugin.
 
     def _type_signature(self, full_name: str) -> tuple[Any, ...]:
         definition = self.own.get(full_name)

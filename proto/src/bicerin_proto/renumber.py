@@ -1,7 +1,7 @@
 """Give the fields of a binary message the numbers that they have in a merged schema.
 
 Forks used the same numbers for different things, and only the layer's type tells which fork a layer is from. So each
-layer is first read for its type alone; then a number in it, and in the messages inside of it, means what the plugin
+layer is first read for its type alone; then a number in it, and in the messages inside it, means what the plugin
 that owns the type says it means, or else what Caffe says, or else what some other plugin says.
 """
 
@@ -46,12 +46,12 @@ class Renumberer:
         return self._message(memoryview(data), 0, len(data), descriptor, None, 0)
 
     def _concerns(self, descriptor: Descriptor | None) -> bool:
-        """Tell whether anything in such a message, or in those inside of it, may have another number."""
+        """Tell whether anything in such a message, or in the messages inside it, may have another number."""
         if descriptor is None:
             return False
         known = self._concerned.get(descriptor.full_name)
         if known is None:
-            self._concerned[descriptor.full_name] = False  # A message inside of itself adds nothing.
+            self._concerned[descriptor.full_name] = False  # A message inside itself adds nothing.
             known = descriptor.full_name in self._meanings or any(
                 self._concerns(field.message_type)
                 or (field.enum_type is not None and field.enum_type.full_name in self._meanings)

@@ -29,9 +29,9 @@ from bicerin_proto.renumber import Renumberer
 class Schema:
     """Message classes and enums by attribute: `schema.LayerParameter()`, `schema.Phase.Value("TRAIN")`.
 
-    A message that only a plugin has is found by its own name too. Where two plugins mean different things by it, it is
-    the one that Caffe's messages have a field of, or have it nearer by, rather than that of a plugin that gives way to
-    others; where that tells nothing, `plugin_type` tells them apart.
+    A plugin's own message is found by its name too. Where several plugins have different messages of one name, the one
+    that fewer fields away from Caffe's own messages is used counts, and then the one of a plugin that does not give way
+    to others. Where neither decides, only `plugin_type` finds them.
 
     Args:
         merged: the descriptors of the schema's files, and what plugins added to them.
@@ -42,7 +42,7 @@ class Schema:
         conflicts: the names that mean different things to different providers (`Conflict`).
 
     Raises:
-        SchemaError: the descriptors do not fit together.
+        SchemaError: the descriptors contradict each other.
     """
 
     def __init__(self, merged: Merged) -> None:
@@ -51,7 +51,7 @@ class Schema:
             try:
                 self.pool.AddSerializedFile(file.SerializeToString())
             except TypeError as error:
-                raise SchemaError(f"{file.name} does not fit together with what plugins add to it: {error}") from error
+                raise SchemaError(f"{file.name} cannot be merged with what plugins add to it: {error}") from error
         self.added = {(field.message, field.name): field for field in merged.added}
         self.conflicts = merged.conflicts
         self._meanings = merged.meanings

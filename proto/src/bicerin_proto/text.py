@@ -59,17 +59,17 @@ def parse_text(
     skip_unknown: bool = False,
     layer_types: Collection[str] | None = None,
 ) -> Places:
-    """Parse `text` into `message`, a message of `schema`, and tell where the fields stood.
+    """Parse `text` into `message`, a message of `schema`, and return where the fields stood.
 
     Args:
         path: the file the text comes from, for error messages.
-        skip_unknown: leave out what the schema does not know, instead of raising.
+        skip_unknown: skip what the schema does not know, instead of raising.
         layer_types: the types of layers that can be made, where that is known: an error about a name in a layer of
             another type begins with that type.
 
     Raises:
         ParseError: the text is not in the text format, names a field or value that the message does not have, or needs
-            more memory or a deeper stack than there is.
+            more memory or stack than is available.
     """
     tokens = None
     try:
@@ -78,7 +78,7 @@ def parse_text(
         parser.parse(message)
     except (MemoryError, RecursionError) as error:
         what = "memory" if isinstance(error, MemoryError) else "stack"
-        reason = f"The text needs more {what} than there is."
+        reason = f"Parsing this needs more {what} than is available."
         raise (ParseError(reason, path=path) if tokens is None else tokens.error(reason, tokens.current)) from None
     return dict(parser.places)
 
@@ -285,7 +285,7 @@ class _Parser:
             raise self.tokens.error(f'Expected an integer for "{found.name}", got: {token}.', token)
         base = 16 if text.startswith("0x") else 8 if text.startswith("0") else 10
         if base == 8 and not re.fullmatch(r"[0-7]+", text):
-            raise self.tokens.error(f'Not an octal number: "{token}".', token, "Leave out the leading 0.")
+            raise self.tokens.error(f'Not an octal number: "{token}".', token, "Remove the leading 0.")
         # Python converts no more than some thousands of decimal digits.
         number = int(text, base) if base != 10 or len(text) <= _MOST_DIGITS else 10**_MOST_DIGITS
         least, most = _INTEGERS[found.cpp_type]

@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 _INSTEAD = {
     "/": "A comment begins with #.",
     **dict.fromkeys("“”„‘’´`", 'Quotes are straight: "name".'),
-    **dict.fromkeys("\u00a0\u3000\u200b\ufeff", "It looks like a space, and is none; use an ordinary one."),
+    **dict.fromkeys("\u00a0\u3000\u200b\ufeff", "It looks like a space but is not one; use an ordinary space."),
 }
 """For characters that editors and web pages put in the place of others, what would be right."""
 

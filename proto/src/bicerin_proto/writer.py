@@ -25,7 +25,7 @@ def write_text(message: Message, path: str | PathLike[str]) -> None:
         text = text_format.MessageToString(message, as_utf8=True).encode()
     except (MemoryError, RecursionError) as error:
         what = "memory" if isinstance(error, MemoryError) else "stack"
-        raise ProtoError(f"{printable(path)}: not written, the text needs more {what} than there is") from None
+        raise ProtoError(f"{printable(path)}: not written, its text needs more {what} than is available") from None
     with atomic_write(path) as file:
         file.write(text)
 
