@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bicerin_proto import Schema, check_current, known
+from bicerin_proto import Schema, check_current
+from bicerin_proto.distribution import fields, layer_distribution, layer_types
 from bicerin_proto.fragment import Fragment
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ def test_layers_are_known_by_their_distribution() -> None:
     for file in chain([ROOT / "core" / "pyproject.toml"], ROOT.glob("plugins/*/pyproject.toml")):
         project = tomllib.loads(file.read_text())["project"]
         brought |= dict.fromkeys(project.get("entry-points", {}).get("bicerin.layers", {}), project["name"])
-    assert {name: known.layer_distribution(name) for name in known.layer_types()} == brought
+    assert {name: layer_distribution(name) for name in layer_types()} == brought
 
 
 def test_fields_are_known_by_their_distribution() -> None:
@@ -53,4 +54,4 @@ def test_fields_are_known_by_their_distribution() -> None:
         for distribution, path in PACKS.items()
         for added in Schema.merged([Fragment(distribution, path.with_suffix(".binpb").read_bytes())]).added
     }
-    assert known.fields() == brought
+    assert fields() == brought

@@ -66,4 +66,4 @@ def test_proto3_is_refused(tmp_path):
     path = tmp_path / "p.proto"
     path.write_text(GOOD.replace("proto2", "proto3").replace("optional ", ""))
     with pytest.raises(SchemaError, match=r'p\.proto is proto3, expected syntax = "proto2"'):
-        bicerin_proto.Fragment("p", compile_proto(path)).check()
+        bicerin_proto.Schema.check(bicerin_proto.Fragment("p", compile_proto(path)))

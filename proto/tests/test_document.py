@@ -69,7 +69,7 @@ def test_comments_need_not_be_utf8_and_a_byte_order_mark_is_dropped(tmp_path):
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"\x1f\x8b\x08", "gzip"),
         (b"\xff\xfen\x00", "UTF-16"),
-        (b"\x00\x01\x02garbage", "not a binary NetParameter .*no field has the number 0"),
+        (b"\x00\x01\x02garbage", "not a binary NetParameter .*invalid field number 0"),
         (b"\x0a\x05ab", "not a binary NetParameter .4 bytes.: truncated: field 1 at byte 0 needs 3 more bytes"),
     ],
 )
@@ -138,3 +138,19 @@ def test_an_upgrade_that_fails_names_the_file_and_the_line(tmp_path):
     assert str(error.value) == f'{path}:2:1: layer "a": unknown V0 layer type "conf". Did you mean "conv"?'
     with pytest.raises(ProtoError, match=r'^<message>: layer "a": unknown V0 layer type'):
         read_net(read_net(path, upgrade=False).message)
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (b"\x0a\x01\xe9", "name"),
+        (b"\x1a\x01a\x1a\x01\xe9", r"input\[1\]"),
+        (b"\xa2\x06\x00\xa2\x06\x03\x0a\x01\xe9", r"layer\[1\]\.name"),
+        (b"\x12\x03\x22\x01\xe9", r"layers\[0\]\.name"),
+    ],
+)
+def test_strings_in_binary_are_utf8(data, field):
+    with pytest.raises(DecodeError, match=rf'^<bytes>: {field} is not UTF-8: "\\xe9"$'):
+        read_net(data)
+    with pytest.raises(DecodeError, match=f"^<message>: {field} is not UTF-8"):
+        read_net(default_schema().NetParameter.FromString(data))

@@ -191,8 +191,58 @@ def test_two_plugins_own_messages_of_one_name(fragment):
     schema = Schema.merged([a, b])
     layer = read_net('layer { a_param { x: 1 } b_param { x: "one" } }', schema).message.layer[0]
     assert (layer.a_param.x, layer.b_param.x) == (1, "one")
-    assert not hasattr(schema, "P")
+    with pytest.raises(AttributeError, match=r'several plugins have a "P" \(caffe\.a\.P, caffe\.b\.P\); use plugin_'):
+        schema.P  # noqa: B018
     assert schema.plugin_type("b", "P") is type(layer.b_param)
+
+
+def test_of_messages_of_one_name_that_of_caffes_field_counts(fragment):
+    """A name that both plugins bring, at the top and, through it, deeper."""
+    used = """
+    message Inner { optional int32 x = 1; enum Mode { ON = 1; } }
+    message P { optional Inner inner = 1; }
+    message LayerParameter { optional P p_param = 500; }"""
+    apart = "message Inner { optional string x = 1; } message P { optional Inner inner = 7; }"
+    through = "message Far { optional P p = 1; } message LayerParameter { optional Far far_param = 501; }"
+    for other in (apart, apart + through):
+        schema = Schema.merged([fragment("a", other), fragment("b", used)])
+        layer = schema.LayerParameter()
+        assert schema.P is type(layer.p_param)
+        assert schema.Inner is type(layer.p_param.inner)
+        assert schema.Inner.ON == 1
+        assert schema.plugin_type("a", "P") is not schema.P
+        theirs = schema.plugin_type("a", "P")(inner={"x": "text"})
+        assert schema.own(theirs) == theirs, "a message is taken over as what it is, not as what its name means"
+
+
+COLLECTION = """option (bicerin.gives_way) = true;
+message P { optional int32 x = 1; optional int32 more = 2; }
+message Kind { optional int32 x = 1; }
+message LayerParameter { optional P p_param = 500; optional Kind other_param = 501; }
+message TransformationParameter { optional P p_param = 600; }"""
+
+
+def test_a_plugin_that_gives_way(fragment):
+    """Its meaning of a field, and of a message's name, holds only where no other plugin has one."""
+    collection = fragment("a", COLLECTION)
+    plugin = fragment("b", "message P { optional string x = 1; } message LayerParameter { optional P p_param = 502; }")
+    layer = Schema.merged([collection]).LayerParameter(p_param={"more": 3})
+    assert layer.p_param.more == 3
+    schema = Schema.merged([collection, plugin])
+    layer = read_net('layer { p_param { x: "text" } other_param { x: 1 } }', schema).message.layer[0]
+    assert (layer.p_param.x, layer.other_param.x) == ("text", 1)
+    assert schema.P is type(layer.p_param)
+    assert schema.plugin_type("a", "P") is type(schema.TransformationParameter().p_param)
+    with pytest.raises(ParseError, match='a has another "p_param"'):
+        read_net("layer { p_param { more: 1 } }", schema)
+    chosen = Schema.merged([collection, plugin], {"LayerParameter.p_param": "a"})
+    assert read_net("layer { p_param { more: 1 } }", chosen).message.layer[0].p_param.more == 1
+    third = fragment("c", "message LayerParameter { optional int64 p_param = 503; }")
+    with pytest.raises(ParseError, match="means different things"):
+        read_net("layer { p_param: 1 }", Schema.merged([collection, plugin, third]))
+    another = fragment("d", COLLECTION.replace("x = 1", "y = 1"))
+    with pytest.raises(ParseError, match="means different things"):
+        read_net("layer { p_param { } }", Schema.merged([collection, another]))
 
 
 def test_nested_and_recursive_messages(fragment):
@@ -252,7 +302,7 @@ def test_merging_is_cached_and_leaves_the_default_alone(fragment):
 )
 def test_what_a_fragment_may_not_have(fragment, body, reason):
     with pytest.raises(SchemaError, match=f"bicerin-a: {reason}"):
-        fragment("bicerin-a", body).check()
+        Schema.check(fragment("bicerin-a", body))
 
 
 @pytest.mark.parametrize(
@@ -261,4 +311,4 @@ def test_what_a_fragment_may_not_have(fragment, body, reason):
 )
 def test_a_broken_fragment_names_its_distribution(descriptor, reason):
     with pytest.raises(SchemaError, match=f"bicerin-a: .*{reason}"):
-        Fragment("bicerin-a", descriptor).check()
+        Schema.check(Fragment("bicerin-a", descriptor))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 
 import pytest
 from google.protobuf import text_format
 
-from bicerin_proto import ParseError, default_schema, parse_text, read_net
-from bicerin_proto.document import read_solver
+from bicerin_proto import ParseError, default_schema, parse_text, read_net, read_solver
+from bicerin_proto import text as parsing
 
 GOOD = [
     ("Net", 'name: "a"', 'name: "a"'),
@@ -52,7 +54,33 @@ BAD = [
     ("base_lr: 3\n", 1, 1, 'no field named "base_lr"', "It is a field of SolverParameter."),
     ("layer { pooling_param { pool: AVG } }", 1, 31, 'Unknown enumeration value of "AVG" for field "pool".',
      "Valid: MAX, AVE, STOCHASTIC."),
-    ("layer { phase: \"TEST\" }", 1, 16, "Unknown enumeration value", 'Did you mean "TEST"? Valid: TRAIN, TEST.'),
+    ("layer { phase: \"TEST\" }", 1, 16, 'Unknown enumeration value of "TEST" for', "Write it without quotes: TEST."),
+    ("layer { phase: TESTS }", 1, 16, "Unknown enumeration value", 'Did you mean "TEST"? Valid: TRAIN, TEST.'),
+    # What the older format has, in today's, and the other way round.
+    ("layer { blobs_lr: 1 }", 1, 9, 'no field named "blobs_lr"', "In `layer` it is `param { lr_mult: }`"),
+    ("layer { weight_decay: 1 }", 1, 9, 'no field named "weight_decay"', "In `layer` it is `param { decay_mult: }`"),
+    ("layer { blob_share_mode: STRICT }", 1, 9, "no field", "In `layer` it is `param { share_mode: }`"),
+    ("layer { param: 'w' }", 1, 16, 'Expected "{" after "param"', 'In `layer` it is `param { name: "w" }`'),
+    ("layer { type: RELU }", 1, 15, "Expected a string", 'In `layer` it is "ReLU"'),
+    ("layers { param { lr_mult: 1 } }", 1, 16, 'Expected ":", got: {.', "In `layers` it is `param: \"name\"`"),
+    ("layers { type: 'ReLU' }", 1, 16, 'Unknown enumeration value of "ReLU"', "In `layers` it is RELU, without quotes"),
+    ("layers { type: ReLU }", 1, 16, 'Unknown enumeration value of "ReLU"', "In `layers` it is RELU, without quotes"),
+    ("layers { type: 'Input' }", 1, 16, 'Unknown enumeration value of "Input"', "`layers`, the older format, has no"),
+    ("layers { type: 'RELU' }", 1, 16, 'Unknown enumeration value of "RELU"', "Write it without quotes: RELU."),
+    # Characters that only look right.
+    ("name: \u201cn\u201d\n", 1, 7, "Unexpected character '\u201c'.", 'Quotes are straight: "name".'),
+    ("layer {\n\u00a0 name: 'n' }", 2, 1, r"Unexpected character '\xa0'.", "use an ordinary space"),
+    ("// data\nname: 'n'", 1, 1, "Unexpected character '/'.", "A comment begins with #."),
+    # Numbers of any length, and characters that have no place in a net.
+    (f"input_dim: {'9' * 10000}\n", 1, 12, "Integer out of range", "It is from -2147483648"),
+    (f"input_dim: 0x{'f' * 10000}\n", 1, 12, "Integer out of range", "It is from -2147483648"),
+    (f"layer {{ loss_weight: 0x{'f' * 10000} }}", 1, 22, "Number out of range", ""),
+    (f"layer {{ phase: {'9' * 10000} }}", 1, 16, "Unknown enumeration value", "Valid: TRAIN, TEST."),
+    (f"input_dim: {'1' * 10000}x\n", 1, 12, "Not a number", ""),
+    ("input_dim: \u0663\n", 1, 12, "Unexpected character", ""),
+    ("name\ud800: 1\n", 1, 5, r"Unexpected character '\ud800'", ""),
+    ("name\udce9: 1\n", 1, 5, "The byte 0xe9 is not UTF-8.", ""),
+    ("name: '\ud800'\n", 1, 7, r"A string holds \ud800, which is not a character.", ""),
     ("layer { phase: 2 }", 1, 16, "Unknown enumeration value", "Valid: TRAIN, TEST."),
     ("name: 'a'\nname: 'b'", 2, 1, 'Non-repeated field "name" is specified multiple times.', ""),
     ("layer { pooling_param { } pooling_param { } }", 1, 27, "specified multiple times", ""),
@@ -95,6 +123,69 @@ def test_nesting_has_an_end():
         read_solver(deep)
     with pytest.raises(ParseError, match="nested more than 100 deep"):
         parse_text("a " + "{ a " * 200, default_schema().NetParameter(), default_schema(), skip_unknown=True)
+
+
+@pytest.mark.parametrize(("error", "what"), [(MemoryError, "memory"), (RecursionError, "stack")])
+def test_memory_and_stack_have_an_end(monkeypatch, error, what):
+    def end(*_):
+        raise error
+
+    monkeypatch.setattr(parsing, "is_repeated", end)
+    with pytest.raises(ParseError, match=f"^net:2:7: Parsing this needs more {what} than is available.$"):
+        parse_text("\nlayer { }", default_schema().NetParameter(), default_schema(), path="net")
+    monkeypatch.setattr(parsing, "Tokens", end)
+    with pytest.raises(ParseError, match=f"^net: Parsing this needs more {what} than is available.$"):
+        parse_text("layer { }", default_schema().NetParameter(), default_schema(), path="net")
+
+
+def test_a_shallow_stack():
+    def at_depth(depth):
+        if depth:
+            return at_depth(depth - 1)
+        return parse_text("a { " * 90 + "}" * 90, default_schema().NetParameter(), default_schema(), **skipping)
+
+    skipping = {"skip_unknown": True}
+    at_depth(0)
+    with pytest.raises(ParseError, match=r"^<text>:1:\d+: Parsing this needs more stack than is available."):
+        at_depth(sys.getrecursionlimit() - len(inspect.stack()) - 60)
+
+
+def test_tokens_of_any_length_are_read_in_one_pass():
+    """Each of these took a search that grew with the square of its length, or kept all of it on a stack."""
+    name, number = "a\\n" * 10**6, "0" * 10**6
+    solver = read_solver(f'net: "{name}" {"# comment" * 10**5}\n{" " * 10**6}base_lr: {number}.{number}e0').message
+    assert solver.net == name.replace("\\n", "\n")
+    for bad in (f'net: "{name}', f"base_lr: {number}x"):
+        with pytest.raises(ParseError, match=r"String is not closed|Not a number"):
+            read_solver(bad + "\n")
+
+
+OF_NOBODY = 'layer "al" has the type "Nowhere", which no installed plugin brings. '
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        ('roi_align_param { } type: "Nowhere"', OF_NOBODY + 'Message type "caffe.LayerParameter" has no field'),
+        ('type: "Nowhere" pooling_param { poll: MAX }', OF_NOBODY + 'Message type "caffe.PoolingParameter" has no'),
+        ('type: "Nowhere" pooling_param { pool: MUX }', OF_NOBODY + 'Unknown enumeration value of "MUX"'),
+        ('type: "Nowhere" loss_wait: 1', OF_NOBODY + 'Message type "caffe.LayerParameter" has no field'),
+        ('a: 1 type: "Rellu"', 'has the type "Rellu", which no installed .* "a". Did you mean "ReLU"'),
+        ('a: 1 type: "PriorBox"', 'has the type "PriorBox", .* "a". It comes with bicerin-ssd: pip install'),
+        ('reorg_param { } type: "Reorg"', 'has the type "Reorg", .* "reorg_param". It comes with bicerin-forks'),
+        ('type: "ReLU" relu_parm { }', '^<text>:1:33: Message .* "relu_parm". Did you mean "relu_param"?'),
+        ("relu_parm { }", '^<text>:1:20: Message .* "relu_parm". Did you mean "relu_param"?'),
+    ],
+)
+def test_a_layer_of_a_type_that_nobody_brings(inside, message):
+    """What is in it is not to be blamed first."""
+    text = f'layer {{ name: "al" {inside} }}\n'
+    with pytest.raises(ParseError, match=message.replace("?", r"\?")):
+        read_net(text, owners={"ReLU": "bicerin-activation"})
+    if "Nowhere" in message:
+        with pytest.raises(ParseError) as error:
+            read_net(text)
+        assert "Nowhere" not in str(error.value), "without a word about what is installed, nobody can know"
 
 
 def test_unknown_fields_can_be_left_out():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import text_format
 
-from bicerin_proto import ProtoError, default_schema, read_net, read_solver, upgrade_net
+from bicerin_proto import ProtoError, default_schema, read_net, read_solver, upgrade_net, write_text
 from bicerin_proto.layer_types import V0_TYPES, V1_TYPES
 
 CASES = {
@@ -82,11 +82,26 @@ CASES = {
         """layer { name: "input" type: "Input" top: "a" top: "b"
                    input_param { shape { dim: 2 } shape { dim: 3 dim: 4 } } } layer { name: "l" }""",
     ),
+    "input without a shape": (
+        'input: "a" input: "b" layer { name: "in" type: "Input" top: "a" input_param { shape { dim: 2 } } }',
+        'layer { name: "in" type: "Input" top: "a" input_param { shape { dim: 2 } } }',
+    ),
+    "shapes without an input": (
+        "input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4 input_shape { dim: 1 } layers { type: RELU }",
+        'layer { type: "ReLU" }',
+    ),
     "BatchNorm": (
         """layer { type: "BatchNorm" param { lr_mult: 0 } param { lr_mult: 0 } param { lr_mult: 0 } }
+           layer { type: "BatchNorm"
+                   param { name: "m" } param { name: "v" share_mode: PERMISSIVE } param { name: "f" } }
            layer { type: "BatchNorm" param { lr_mult: 0 } }
            layer { type: "Scale" param { lr_mult: 1 } param { lr_mult: 1 } param { lr_mult: 1 } }""",
-        """layer { type: "BatchNorm" } layer { type: "BatchNorm" param { lr_mult: 0 } }
+        """layer { type: "BatchNorm" param { lr_mult: 0 decay_mult: 0 } param { lr_mult: 0 decay_mult: 0 }
+                   param { lr_mult: 0 decay_mult: 0 } }
+           layer { type: "BatchNorm" param { name: "m" lr_mult: 0 decay_mult: 0 }
+                   param { name: "v" share_mode: PERMISSIVE lr_mult: 0 decay_mult: 0 }
+                   param { name: "f" lr_mult: 0 decay_mult: 0 } }
+           layer { type: "BatchNorm" param { lr_mult: 0 } }
            layer { type: "Scale" param { lr_mult: 1 } param { lr_mult: 1 } param { lr_mult: 1 } }""",
     ),
 }
@@ -142,7 +157,7 @@ def test_v0_options_of_other_layers_are_named():
     [
         ("layers { type: RELU } layer { }", "mixes 1 `layers` of the old format with 1 `layer`"),
         ('input: "a" input_dim: 1\n', "1 input .a. but 1 input_dim"),
-        ('input: "a"\n', "1 input .a. but 0 input_dim"),
+        ('input: "a" input: "b" input_dim: [1, 2, 3, 4]', "2 input .a, b. but 4 input_dim"),
         ('input: "a" input: "b" input_shape { }', "2 input .a, b. but 1 input_shape"),
         ('input: "a" input_shape { } input_dim: 1', "both input_shape and input_dim"),
         (
@@ -179,3 +194,25 @@ def test_solver_with_both_types_and_with_nets():
         read_solver('solver_type: SGD type: "SGD"')
     solver = read_solver("net_param { layers { type: RELU } } test_net_param { layers { type: RELU } }").message
     assert solver.net_param.layer[0].type == solver.test_net_param[0].layer[0].type == "ReLU"
+
+
+def test_shared_statistics_keep_their_names_in_binary_and_when_written(tmp_path):
+    layers = "".join(
+        f'layer {{ name: "{name}" type: "BatchNorm" bottom: "x" top: "{name}" '
+        + "".join(f'param {{ name: "{blob}" lr_mult: 0 }} ' for blob in "mvf")
+        + "}"
+        for name in ("bn1", "bn2")
+    )
+    binary = read_net(layers, upgrade=False).message.SerializeToString()
+    path = tmp_path / "net.prototxt"
+    write_text(read_net(binary).message, path)
+    for source in (layers, binary, path):
+        for layer in read_net(source).message.layer:
+            assert [(spec.name, spec.lr_mult, spec.decay_mult) for spec in layer.param] == [(n, 0, 0) for n in "mvf"]
+
+
+def test_inputs_that_are_dropped_are_named():
+    document = read_net('input: "a" layers { type: RELU }', upgrade=True)
+    assert document.upgrades == ("1 V1 layers to V2", "without 1 input fields that have no shape (a)")
+    assert [layer.type for layer in document.message.layer] == ["ReLU"]
+    assert document.line(0) == 1

@@ -91,7 +91,7 @@ def test_incomplete_and_too_large(tmp_path, monkeypatch):
     net.layer.add().clip_param.min = 1
     with pytest.raises(ProtoError, match=r"not written, NetParameter lacks .*clip_param.max"):
         write_binary(net, tmp_path / "net")
-    monkeypatch.setattr(writing, "_MOST_BYTES", 3)
+    monkeypatch.setattr(writing, "MOST_BYTES", 3)
     with pytest.raises(ProtoError, match="at most 2 GiB; save weights of this size as HDF5"):
         write_binary(default_schema().NetParameter(name="long"), tmp_path / "net")
     assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 import bicerin_proto
 from bicerin.schema.installed_schema import schema
@@ -38,6 +41,33 @@ from bicerin.schema.installed_schema import schema
     'layer { dense_image_data_param { label_divide_factor: 8 } loss_param { class_weighting: [1, 2] } }',
     'layer { roi_warping_param { } mask_resize_param { output_width: 14 } dropout_param { scale_train: false } }',
     'layer { compact_bilinear_param { num_output: 16000 sum_pool: false } noise_param { mu: 1 uniform_range: 2 } }',
+    'layer { dropout_param { sample_weights_test: true } transform_param { scale_factors: [.5, 1] crop_width: 9 } }',
+    'layer { image_data_param { cache: true precache: true threads: 6 short_side: 256 label_type: PIXEL } }',
+    'layer { transform_param { crop_size: 224 pad: 3 bgr2rgb: true stride: 8 aug_way: "table" sigma: 7.5 } }',
+    'layer { inner_product_param { normalize: true } scale_param { max_value: 2 } }',
+    'layer { accuracy_param { min_is_better: true } }',
+    'layer { softmax_param { class_weight: [1, 2] hard_ratio: .5 scaling_temperature: 2 normalize_type: "Cosine" } }',
+    'layer { batch_norm_param { update_global_stats: true disable_mean: true } convolution_param { shape_offset: 1 } }',
+    'layer { selu_param { lambda: 1.05 } selu_dropout_param { alpha: -1.75 } }',
+    'layer { dice_coef_loss_param { generalization: MULTICLASS ignore_label: 255 } }',
+    'layer { ctc_loss_param { alphabet_size: 37 time_step: 26 } labelsequence_accuracy_param { blank_label: 0 } }',
+    'layer { transpose_param { dim: [3, 0, 2, 1] } reverse_param { axis: 1 } lstm_param { num_output: 128 } }',
+    'layer { deformable_convolution_param { num_output: 512 kernel_size: 3 dilation: 2 deformable_group: 4 } }',
+    'layer { proposal_target_param { cls_num: 81 } bbox_reg_param { bbox_std: [.1, .1, .2, .2] } }',
+    'layer { decode_bbox_param { gt_iou_thr: .9 } }',
+    'layer { detection_loss_param { side: 7 constriant: true } box_output_param { field_h: 60 } }',
+    'layer { module_param { module: "a.so" type: "A" } }',
+    'layer { detection_loss_param { cls_num: 4 lambda: .05 field_xyr: 2 sample_mode: "mixture" objectness: false } }',
+    'layer { correlation_param { max_displacement: 20 correlation_type: MULTIPLY } resample_param { type: CUBIC } }',
+    'layer { augmentation_param { translate { rand_type: "uniform_bernoulli" spread: .4 } } flow_warp_param { } }',
+    'layer { data_param { side: [7, 14] rand_permute: true encoding: UINT8 encoding: UINT16FLOW } }',
+    'layer { lpq_loss_param { p: 2 q: .4 } }',
+    'layer { imresize_param { factor: 8 } nms_param { num_parts: 18 } psroi_align_param { output_dim: 10 } }',
+    'layer { multi_stage_meanfield_param { compatibility_mode: POTTS } inner_product_blob_param { transpose: false } }',
+    'layer { dense_crf_param { pos_xy_std: 3 } domain_transform_param { num_iter: 3 } bias_channel_param { } }',
+    'layer { convolution3d_param { kernel_depth: 3 temporal_pad: 1 } pooling3d_param { pool: AVE kernel_depth: 2 } }',
+    'layers { name: "a" type: SELU } layers { name: "b" type: SELU_DROPOUT }',
+    'layer { focal_loss_param { type: ONEADDP axis: 1 engine: CAFFE } continuation_indicator_param { axis: 1 } }',
 ])  # fmt: skip
 def test_nets(text: str) -> None:
     """They parse, and survive being written and read again."""
@@ -61,8 +91,26 @@ def test_the_first_of_several_devices_counts() -> None:
 
 
 def test_older_layer_types() -> None:
-    net = bicerin_proto.read_net('layers { name: "a" type: BATCH_NORM } layers { name: "b" type: LOCAL }', schema())
-    assert [layer.type for layer in net.message.layer] == ["BatchNorm", "Local"]
+    text = "layers { type: BATCH_NORM } layers { type: LOCAL } layers { type: SELU_DROPOUT }"
+    net = bicerin_proto.read_net(text, schema())
+    assert [layer.type for layer in net.message.layer] == ["BatchNorm", "Local", "SeLuDropout"]
+
+
+def test_a_plugin_with_the_layer_knows_better() -> None:
+    """Fields that are here because nobody brought them give way to whoever does."""
+    theirs = FileDescriptorProto(name="mine.proto", package="mine")
+    theirs.message_type.add(name="CtcLossParameter").field.add(name="blank", number=1, type=5, label=1)
+    theirs.message_type.add(name="LayerParameter").field.add(
+        name="ctc_loss_param", number=157, type=11, label=1, type_name=".mine.CtcLossParameter"
+    )
+    ours = files("bicerin_forks").joinpath("forks.binpb").read_bytes()
+    merged = bicerin_proto.Schema.merged([
+        bicerin_proto.Fragment("bicerin-forks", ours),
+        bicerin_proto.Fragment("mine", FileDescriptorSet(file=[theirs]).SerializeToString()),
+    ])  # fmt: skip
+    net = bicerin_proto.read_net("layer { ctc_loss_param { blank: 3 } }", merged).message
+    assert net.layer[0].ctc_loss_param.blank == 3
+    assert merged.CtcLossParameter is type(net.layer[0].ctc_loss_param)
 
 
 def varint(number: int) -> bytes:

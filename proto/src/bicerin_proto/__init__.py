@@ -3,6 +3,7 @@
     read_net, read_solver       -> Document: the message, and where its layers stood in the file
     read_weights                -> Weights: of any fork of Caffe
     write_text, write_binary, atomic_write
+    read_file, printable        a file, or an error that names it; text as a message may quote it
     blob_array, array_blob, blob_shape
     upgrade_net, upgrade_solver
     Schema, default_schema      Schema.merged([Fragment(distribution, compiled .proto), ...])
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from bicerin_proto.blob import array_blob, blob_array, blob_shape
     from bicerin_proto.compile import check_current, compile_proto
     from bicerin_proto.document import Document, read_net, read_solver
+    from bicerin_proto.file import read_file
     from bicerin_proto.fragment import Fragment
+    from bicerin_proto.quotation import printable
     from bicerin_proto.schema import Schema, default_schema
     from bicerin_proto.text import parse_text
     from bicerin_proto.upgrade import upgrade_net, upgrade_solver
@@ -49,6 +52,8 @@ __all__ = [
     "compile_proto",
     "default_schema",
     "parse_text",
+    "printable",
+    "read_file",
     "read_net",
     "read_solver",
     "read_weights",
@@ -72,6 +77,8 @@ _MODULES = {
     "compile_proto": "compile",
     "default_schema": "schema",
     "parse_text": "text",
+    "printable": "quotation",
+    "read_file": "file",
     "read_net": "document",
     "read_solver": "document",
     "read_weights": "weights",
@@ -83,7 +90,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Messages and enums begin with a capital; everything else is no business of the schema's.
+    # Messages and enums begin with a capital; any other name is not the schema's.
     if name not in _MODULES and not name[0].isupper():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _MODULES:

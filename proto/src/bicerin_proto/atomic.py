@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from bicerin_proto.errors import ProtoError
+from bicerin_proto.quotation import printable
 
 
 @contextlib.contextmanager
@@ -24,16 +25,20 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     points to is replaced. The mode of an existing file is kept. A device or a pipe is not replaced but written to.
 
     Raises:
-        ProtoError: the folder is missing or not writable, or the disk is full.
+        ProtoError: the folder is missing or not writable, the disk is full, or there can be no file of that path.
     """
+    name = printable(path)
     if _is_device(path):
         with tempfile.NamedTemporaryFile() as file:
             yield cast(BinaryIO, file)
             file.seek(0)
             _copy(file, path)
         return
-    final = Path(os.path.realpath(path))
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        final = Path(os.path.realpath(path))
+        temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    except ValueError as error:  # a NUL, or a character that the file system's encoding does not have
+        raise ProtoError(f"{name}: cannot be the path of a file: {printable(error)}") from error
     try:
         with open(temporary, "xb+") as file:
             yield file
@@ -47,14 +52,14 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise ProtoError(f"{path}: cannot be written: {error.strerror or error}") from error
+            raise ProtoError(f"{name}: cannot be written: {error.strerror or error}") from error
         raise
 
 
 def _is_device(path: str | PathLike[str]) -> bool:
     try:
         mode = os.stat(path).st_mode
-    except OSError:
+    except (OSError, ValueError):
         return False
     # /dev/stdout may lead to a file; whoever opened that wants to go on with it.
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or os.path.abspath(path).startswith("/dev/std")
@@ -65,7 +70,7 @@ def _copy(file: IO[bytes], device: str | PathLike[str]) -> None:
         with open(device, "ab") as target:
             shutil.copyfileobj(file, target)
     except OSError as error:
-        raise ProtoError(f"{device}: cannot be written: {error.strerror or error}") from error
+        raise ProtoError(f"{printable(device)}: cannot be written: {error.strerror or error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from bicerin_proto import wire
 from bicerin_proto.errors import DecodeError
+from bicerin_proto.quotation import printable
 from bicerin_proto.schema import default_schema
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +29,7 @@ _RAW_DATA, _RAW_DIFF = (10, 12), (11, 13)
 def blob_shape(blob: Message) -> tuple[int, ...]:
     """Return the shape of a BlobProto: that of `shape`, or `(num, channels, height, width)` of older files.
 
-    A blob that states neither has one axis, as long as its data.
+    A blob that has neither has one axis, of the length of its data.
     """
     if blob.HasField("shape"):
         return tuple(blob.shape.dim)
@@ -45,14 +46,27 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
         diff: return the gradient instead.
 
     Raises:
-        DecodeError: the blob does not hold as many numbers as its shape says.
+        DecodeError: the blob does not hold as many numbers as its shape says, the shape is not one that an array can
+            have, or the numbers do not fit into memory.
     """
-    shape = blob_shape(blob)
-    numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if diff else (_DATA, _RAW_DATA)))
-    if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
-        what = "gradients" if diff else "numbers"
-        raise DecodeError(f"a blob of shape {shape} holds {numbers.size} {what}, expected {math.prod(shape)}")
-    return numbers.reshape(shape)
+    shape, what = blob_shape(blob), "gradients" if diff else "numbers"
+    try:
+        numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if diff else (_DATA, _RAW_DATA)))
+        if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
+            raise DecodeError(
+                f"a blob of shape {printable(shape)} holds {numbers.size} {what}, expected {_count(shape)}"
+            )
+        return numbers.reshape(shape)
+    except ValueError as error:  # too many axes, or beside an empty one others that are too long
+        raise DecodeError(f"a blob's shape {printable(shape)} is not one of an array: {printable(error)}") from error
+    except MemoryError:
+        raise DecodeError(f"the {what} of a blob of shape {printable(shape)} do not fit into memory") from None
+
+
+def _count(shape: tuple[int, ...]) -> str:
+    """Return how many numbers a shape holds. (Python refuses to write out thousands of digits.)"""
+    count = math.prod(shape)
+    return str(count) if abs(count) < 10**30 else f"about 10^{round(math.log10(abs(count)))}"
 
 
 def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]], raw: tuple[int, int]) -> Array:
@@ -78,6 +92,8 @@ def _numbers(blob: Message, dtypes: dict[int, np.dtype[Any]], raw: tuple[int, in
 
 
 def _view(packed: bytes, field: wire.WireField, dtype: np.dtype[Any]) -> Array:
+    if (field.end - field.begin) % dtype.itemsize:
+        raise DecodeError(f"{field.end - field.begin} bytes of a blob are not a whole number of {dtype.name}")
     return np.frombuffer(packed, dtype, (field.end - field.begin) // dtype.itemsize, field.begin)
 
 

@@ -28,7 +28,7 @@ _PROVIDED = ("caffe.proto", "bicerin.proto", "google/")
 
 
 def compile_proto(path: str | PathLike[str]) -> bytes:
-    """Compile a plugin's .proto into a serialized FileDescriptorSet of that file and of what it imports from beside it.
+    """Compile a plugin's .proto into a serialized FileDescriptorSet of that file and its imports from the same folder.
 
     The file may import "caffe.proto" and "bicerin.proto". The same source gives the same bytes.
 

@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 
 from bicerin_proto.errors import DecodeError, ProtoError
+from bicerin_proto.file import read_file
+from bicerin_proto.quotation import printable
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _TEXT_START = re.compile(rb"(?:\s|#[^\n]*\n)*[A-Za-z_]\w*\s*[:{<]")
@@ -42,14 +44,14 @@ class Content:
     def name(self) -> str:
         """What error messages call it."""
         if self.path is not None:
-            return str(self.path)
+            return printable(self.path)
         return "<text>" if self.text is not None else "<bytes>"
 
     @property
     def size(self) -> int:
         """How many bytes it has."""
         if self.text is not None:
-            return len(self.text.encode(errors="surrogateescape"))
+            return len(self.text.encode(errors="replace"))  # a byte that was not UTF-8 is one character
         return len(self.binary or b"")
 
 
@@ -60,7 +62,7 @@ def read_content(source: str | bytes | PathLike[str]) -> Content:
     the path of a file, as a Path always is. A file is text or binary by what is in it, whatever it is called.
 
     Raises:
-        ProtoError: there is no such file, it cannot be read, or `source` is empty.
+        ProtoError: there is no such file, it cannot be read (see `read_file`), or `source` is empty.
         TypeError: `source` is something else.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -82,24 +84,20 @@ def _is_text(source: str) -> bool:
 
 
 def _read_file(path: Path) -> Content:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ProtoError(f"{path}: no such file (looked from {Path.cwd()})") from None
-    except IsADirectoryError:
-        raise ProtoError(f"{path}: is a folder, expected a file") from None
-    except OSError as error:
-        raise ProtoError(f"{path}: cannot be read: {error.strerror}") from error
+    data, name = read_file(path), printable(path)
     for marker, meaning in _MARKERS.items():
         if data.startswith(marker):
-            raise DecodeError(f"{path}: not a message of Caffe. {meaning}")
+            raise DecodeError(f"{name}: not a message of Caffe. {meaning}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ProtoError(f"{path}: is UTF-16; save it as UTF-8")
+        raise ProtoError(f"{name}: is UTF-16; save it as UTF-8")
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if _looks_binary(data):
-        return Content(path=path, binary=data)
-    # Comments in other encodings are common; their bytes survive as surrogates, and only matter within strings.
-    return Content(path=path, text=data.decode(errors="surrogateescape"))
+    try:
+        if _looks_binary(data):
+            return Content(path=path, binary=data)
+        # Comments in other encodings are common; their bytes survive as surrogates, and only matter within strings.
+        return Content(path=path, text=data.decode(errors="surrogateescape"))
+    except MemoryError:
+        raise ProtoError(f"{name}: does not fit into memory as text ({len(data)} bytes)") from None
 
 
 def _looks_binary(data: bytes) -> bool:

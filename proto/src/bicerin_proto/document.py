@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 
 from bicerin_proto.content import Content, read_content
-from bicerin_proto.decode import decode
+from bicerin_proto.decode import check_strings, decode
 from bicerin_proto.errors import ParseError, ProtoError
 from bicerin_proto.places import NetPlaces
 from bicerin_proto.schema import Schema, default_schema
@@ -31,11 +32,11 @@ class Document:
     """A NetParameter or SolverParameter and where it comes from.
 
     Attributes:
-        message: the message, a copy of one's own to change.
+        message: the message; a copy, which you may change.
         path: its file, or None.
         text: its text; None where it was read from binary or from a message.
         upgrades: what was upgraded from an older format, in words.
-        name: what an error message calls the source: the path, "<text>", "<bytes>" or "<message>".
+        name: what a message to a person calls the source: the path, "<text>", "<bytes>" or "<message>".
         places: for each layer of the (upgraded) net, where it stood in the text.
     """
 
@@ -67,13 +68,13 @@ def read_net(
             bytes, which are binary; or a message. Files are text or binary by what is in them.
         schema: whose fields the net may use; Caffe's own by default.
         upgrade: bring older formats up to date; one log line says what was done.
-        owners: the distribution that owns each layer type; in binary, it decides what a number means that forks used
-            for different things.
+        owners: the distribution that owns each layer type that can be made; in binary, it decides what a number means
+            that forks used for different things; in text, an error about a name in a layer of another type says so.
 
     Raises:
         ProtoError: there is no such file, or the net cannot be upgraded.
         ParseError: the text does not parse; with line and column.
-        DecodeError: the binary is truncated or no net.
+        DecodeError: the binary is truncated or not a net, or a string in it is not UTF-8.
     """
     schema = schema or default_schema()
     net, content, places = _read(source, schema, "NetParameter", owners)
@@ -96,7 +97,7 @@ def read_solver(
     """Read a SolverParameter; see `read_net`, whose arguments and errors are the same.
 
     Upgrading also sets `snapshot_prefix` as Caffe does: to the solver's own file name without its suffix where it is
-    not given, and to that name inside of it where it is a folder.
+    not given, and to that name inside it where it is a folder.
     """
     schema = schema or default_schema()
     solver, content, _ = _read(source, schema, "SolverParameter", owners)
@@ -118,13 +119,17 @@ def _read(
     if isinstance(source, Message):
         if source.DESCRIPTOR.name != type_name:
             raise TypeError(f"expected a {type_name}, got a {source.DESCRIPTOR.full_name}")
-        return schema.own(source), None, {}
+        message = schema.own(source)
+        check_strings(message, _name(None))
+        return message, None, {}
     message = getattr(schema, type_name)()
     content = read_content(source)
     if content.text is not None:
-        return message, content, parse_text(content.text, message, schema, path=content.path)
+        places = parse_text(content.text, message, schema, path=content.path, layer_types=owners)
+        return message, content, places
     assert content.binary is not None
     decode(content.binary, message, content.name, type_name, schema, owners)
+    check_strings(message, content.name)
     return message, content, {}
 
 
@@ -156,7 +161,7 @@ def _report(content: Content | None, upgrades: list[str]) -> None:
 def _set_snapshot_prefix(solver: Any, path: Path) -> None:
     if not solver.snapshot_prefix:
         solver.snapshot_prefix = str(path.with_suffix(""))
-    elif Path(solver.snapshot_prefix).is_dir():
+    elif os.path.isdir(solver.snapshot_prefix):  # Path.is_dir raises for a path that is too long
         solver.snapshot_prefix = str(Path(solver.snapshot_prefix) / path.stem)
 
 

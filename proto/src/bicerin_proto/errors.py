@@ -3,13 +3,15 @@
 BicerinError            everything that Bicerin and its plugins raise on purpose
 └── ProtoError          a message, file or schema that cannot be used
     ├── ParseError      text: where it goes wrong, and what would be right
-    ├── DecodeError     binary: truncated, or something else than it was taken for
+    ├── DecodeError     binary: truncated, or not what it was taken for
     └── SchemaError     a .proto or a plugin's fields that do not fit
 """
 
 from __future__ import annotations
 
 from os import PathLike
+
+from bicerin_proto.quotation import printable
 
 
 class BicerinError(RuntimeError):
@@ -25,6 +27,8 @@ class ProtoError(BicerinError):
 
 class ParseError(ProtoError):
     """Text that is not a message of the schema.
+
+    The reason and the hint must be printable already; the path is made so here.
 
     Attributes:
         path: the file, or None for text that came from no file.
@@ -48,7 +52,7 @@ class ParseError(ProtoError):
         self.line = line
         self.column = column
         self.hint = hint
-        place = [str(path) if path is not None else "<text>"]
+        place = [printable(path) if path is not None else "<text>"]
         place += [str(number) for number in (line, column) if number is not None]
         super().__init__(f"{':'.join(place)}: {reason}" + (f" {hint}" if hint else ""))
 

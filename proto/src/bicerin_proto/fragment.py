@@ -48,21 +48,11 @@ class Fragment:
         """The message that the plugin's own messages lie in."""
         return re.sub(r"\W", "_", self.distribution)
 
-    def check(self) -> None:
-        """Check that the fragment by itself fits into Caffe's schema.
-
-        Raises:
-            SchemaError: it does not; the message names the distribution, the field and why.
-        """
-        from bicerin_proto.schema import Schema
-
-        Schema.merged([self])
-
     def files(self) -> list[FileDescriptorProto]:
         """Return the descriptors of its files.
 
         Raises:
-            SchemaError: the bytes are no such descriptors, or the files are not proto2.
+            SchemaError: the bytes are not such descriptors, or the files are not proto2.
         """
         try:
             files = list(FileDescriptorSet.FromString(self.descriptor).file)
@@ -77,6 +67,15 @@ class Fragment:
             if file.syntax not in ("", "proto2"):
                 raise SchemaError(f'{self.distribution}: {file.name} is {file.syntax}, expected syntax = "proto2"')
         return files
+
+    def gives_way(self) -> bool:
+        """Tell whether other plugins are right about names that they bring too: its option `(bicerin.gives_way)`."""
+        return any(
+            found.number == OPTION and found.wire_type == wire.VARINT and wire.varint(data, found.begin)[0] == 1
+            for file in self.files()
+            for data in [file.options.SerializeToString()]
+            for found in wire.fields(data)
+        )
 
 
 @dataclass
@@ -145,7 +144,7 @@ class _Sorter:
     def _take_message(self, message: DescriptorProto) -> None:
         if any(nested.options.map_entry for nested in message.nested_type):
             raise SchemaError(
-                f"{self.fragment.distribution}: {message.name} has a map, which Caffe's text never had; "
+                f"{self.fragment.distribution}: {message.name} has a map field, which Caffe's text format lacks; "
                 "use a repeated message"
             )
         for one in _fields(message):

@@ -90,7 +90,7 @@ SOLVER_TYPES = {
 
 
 def v1_layer_type(value: EnumValueDescriptor) -> str:
-    """Return today's type for a value of V1LayerParameter.LayerType, be it Caffe's or a plugin's.
+    """Return today's type for a value of V1LayerParameter.LayerType, Caffe's own or a plugin's.
 
     A plugin's value says it with the option `(bicerin.layer_type)`, or follows Caffe's habit: CROP for Crop.
     """

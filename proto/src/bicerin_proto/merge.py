@@ -4,9 +4,10 @@
     same number, other names    both parse in text; the later one gets another number inside
     same name, other type       a Conflict, raised when the name is used, unless a provider is chosen
 
-Caffe's own fields come first and win; then distributions count in the order of their names, never in the order in
-which they were found. A number that is given inside depends on the names of message and field alone, so that a file
-that holds it is understood whatever else is installed.
+Caffe's own fields come first and win; a plugin that says so (`(bicerin.gives_way)`) loses to any other; then
+distributions count in the order of their names, never in the order in which they were found. A number that is given
+inside depends on the names of message and field alone, so that a file that holds it is understood whatever else is
+installed.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from bicerin_proto import wire
-from bicerin_proto.claim import CAFFE, AddedField, Conflict, Meaning, Meanings
+from bicerin_proto.added_field import AddedField
+from bicerin_proto.claim import Claim
+from bicerin_proto.conflict import Conflict
+from bicerin_proto.distribution import CAFFE
 from bicerin_proto.errors import SchemaError
 from bicerin_proto.fragment import PACKAGE, Fragment, Parts, also_known_as, parts
+from bicerin_proto.meaning import Meaning, Meanings
 
 _FIELD_NUMBERS = (400_000_000, 100_000_000)
 _VALUE_NUMBERS = (1_000_000_000, 1_000_000_000)
 """First number and count of those that are given inside: to fields, and to enum values."""
 
-_TYPE_NAMES = {number: name[5:].lower() for name, number in FieldDescriptorProto.Type.items()}
-_LABEL_NAMES = {number: name[6:].lower() for name, number in FieldDescriptorProto.Label.items()}
 _FIXED32 = (FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_FIXED32, FieldDescriptorProto.TYPE_SFIXED32)
 _FIXED64 = (FieldDescriptorProto.TYPE_DOUBLE, FieldDescriptorProto.TYPE_FIXED64, FieldDescriptorProto.TYPE_SFIXED64)
 _LENGTH = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_MESSAGE)
@@ -51,6 +54,7 @@ class Merged:
         conflicts: the names that mean different things, decided or not.
         meanings: what numbers in binary files may stand for, where that is not plain from the descriptors.
         own_types: for each name of a plugin's own message or enum, its full names: one, or one for each meaning.
+        giving_way: the plugins (as `Fragment.namespace` has them) that give way to others.
     """
 
     files: FileDescriptorSet
@@ -58,6 +62,7 @@ class Merged:
     conflicts: tuple[Conflict, ...] = ()
     meanings: Meanings = field(default_factory=dict)
     own_types: dict[str, list[str]] = field(default_factory=dict)
+    giving_way: frozenset[str] = frozenset()
 
 
 def merge(base: FileDescriptorSet, fragments: Iterable[Fragment], providers: Mapping[str, str]) -> Merged:
@@ -77,21 +82,6 @@ def merge(base: FileDescriptorSet, fragments: Iterable[Fragment], providers: Map
     return _Merger(caffe, providers).merge(files, sorted(set(fragments)))
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """What one distribution says about a field."""
-
-    distribution: str
-    field: FieldDescriptorProto
-    signature: tuple[Any, ...]
-
-    def __str__(self) -> str:
-        one = self.field
-        kind = one.type_name.rpartition(".")[2] or _TYPE_NAMES[one.type]
-        default = f" [default = {one.default_value}]" if one.HasField("default_value") else ""
-        return f"{_LABEL_NAMES[one.label]} {kind} {one.name} = {one.number}{default}"
-
-
 class _Merger:
     def __init__(self, caffe: FileDescriptorProto, providers: Mapping[str, str]) -> None:
         self.caffe = caffe
@@ -99,6 +89,7 @@ class _Merger:
         self.messages = {message.name: message for message in caffe.message_type}
         self.own: dict[str, Any] = {}
         self.signatures: dict[str, tuple[Any, ...]] = {}
+        self.giving_way: set[str] = set()
         self.added: list[AddedField] = []
         self.conflicts: list[Conflict] = []
         self.meanings: Meanings = defaultdict(lambda: defaultdict(list))
@@ -107,17 +98,20 @@ class _Merger:
         base = FileDescriptorProto()
         base.CopyFrom(self.caffe)
         sorted_out = [(fragment, parts(fragment, base)) for fragment in fragments]
+        giving_way = [fragment for fragment in fragments if fragment.gives_way()]
+        self.giving_way.update(fragment.distribution for fragment in giving_way)
         own_types = self._take_own(sorted_out)
-        claims: dict[str, dict[str, list[_Claim]]] = defaultdict(lambda: defaultdict(list))
+        claims: dict[str, dict[str, list[Claim]]] = defaultdict(lambda: defaultdict(list))
         for fragment, part in sorted_out:
             for message, added in part.fields.items():
                 for one in added:
-                    claims[message][one.name].append(_Claim(fragment.distribution, one, self._field_signature(one)))
+                    claims[message][one.name].append(Claim(fragment.distribution, one, self._field_signature(one)))
         for message in sorted(claims):
             self._merge_fields(self.messages[message], claims[message])
         self._merge_values(sorted_out)
         meanings = {name: dict(numbers) for name, numbers in self.meanings.items()}
-        return Merged(files, tuple(self.added), tuple(self.conflicts), meanings, own_types)
+        namespaces = frozenset(fragment.namespace for fragment in giving_way)
+        return Merged(files, tuple(self.added), tuple(self.conflicts), meanings, own_types, namespaces)
 
     # The plugins' own messages and enums.
 
@@ -150,7 +144,7 @@ class _Merger:
         for nested in message.nested_type:
             self._index(nested, f"{full_name}.{nested.name}")
 
-    # Two types are the same if their signatures are: the names of their messages and the plugins they come from differ.
+    # Two types are the same if their signatures are equal; their full names differ from plugin to plugin.
 
     def _type_signature(self, full_name: str) -> tuple[Any, ...]:
         definition = self.own.get(full_name)
@@ -173,13 +167,13 @@ class _Merger:
 
     # Fields.
 
-    def _merge_fields(self, message: DescriptorProto, claims: Mapping[str, list[_Claim]]) -> None:
+    def _merge_fields(self, message: DescriptorProto, claims: Mapping[str, list[Claim]]) -> None:
         own = {one.name: one for one in message.field}
-        winners: list[list[_Claim]] = []
+        winners: list[list[Claim]] = []
         for name in sorted(claims):
             said = claims[name]
             if name in own:
-                said = [_Claim(CAFFE, own[name], self._field_signature(own[name])), *said]
+                said = [Claim(CAFFE, own[name], self._field_signature(own[name])), *said]
             winner = self._decide(message.name, name, said)
             if winner and winner[0].distribution == CAFFE:
                 self._know_numbers(message.name, winner, own[name].number)
@@ -191,22 +185,22 @@ class _Merger:
             self._mean(message.name, one.number, one, {CAFFE}, one.number, first=True)
         self._add_fields(message, winners)
 
-    def _decide(self, message: str, name: str, said: list[_Claim]) -> list[_Claim] | None:
+    def _decide(self, message: str, name: str, said: list[Claim]) -> list[Claim] | None:
         """Return the claims that hold, of one meaning; None where providers disagree and none is chosen."""
-        by_meaning: dict[tuple[Any, ...], list[_Claim]] = defaultdict(list)
+        by_meaning: dict[tuple[Any, ...], list[Claim]] = defaultdict(list)
         for claim in said:
             by_meaning[claim.signature].append(claim)
         if len(by_meaning) == 1:
             return said
-        choice = self.providers.get(f"{message}.{name}", self.providers.get(name))
-        chosen = next((claims for claims in by_meaning.values() if choice in {c.distribution for c in claims}), None)
-        if chosen is None and said[0].distribution == CAFFE:
-            chosen = by_meaning[said[0].signature]
+        winner = self.providers.get(f"{message}.{name}", self.providers.get(name))
+        if winner not in {claim.distribution for claim in said}:
+            winner = self._natural_winner(list(by_meaning.values()))
+        chosen = next((claims for claims in by_meaning.values() if winner in {c.distribution for c in claims}), None)
         conflict = Conflict(
             message,
             name,
             tuple((claim.distribution, str(claim)) for claim in said),
-            None if chosen is None else choice if choice in {c.distribution for c in chosen} else CAFFE,
+            winner,
             tuple(sorted({number for claim in said for number in (claim.field.number, *also_known_as(claim.field))})),
         )
         self.conflicts.append(conflict)
@@ -218,7 +212,15 @@ class _Merger:
                     self.meanings[f"{PACKAGE}.{message}"][number].append(meaning)
         return chosen
 
-    def _add_fields(self, message: DescriptorProto, winners: list[list[_Claim]]) -> None:
+    def _natural_winner(self, meanings: list[list[Claim]]) -> str | None:
+        """Return whose meaning holds where nobody has chosen: Caffe's, or the only one that does not give way."""
+        if meanings[0][0].distribution == CAFFE:
+            return CAFFE
+        firm = [[claim.distribution for claim in claims] for claims in meanings]
+        firm = [who for who in firm if not self.giving_way.issuperset(who)]
+        return firm[0][0] if len(firm) == 1 else None
+
+    def _add_fields(self, message: DescriptorProto, winners: list[list[Claim]]) -> None:
         taken = {one.number for one in message.field}
         order = sorted(winners, key=lambda claims: (claims[0].distribution, claims[0].field.number))
         for claims in order:
@@ -231,7 +233,7 @@ class _Merger:
             who = tuple(dict.fromkeys(claim.distribution for claim in claims))
             self.added.append(AddedField(message.name, one.name, one.number, numbers, who))
 
-    def _know_numbers(self, message: str, claims: list[_Claim], number: int) -> tuple[int, ...]:
+    def _know_numbers(self, message: str, claims: list[Claim], number: int) -> tuple[int, ...]:
         """Note every number under which files may hold a field, and return them, the declared one first."""
         said: dict[int, set[str]] = {}
         for claim in claims:

@@ -1,7 +1,7 @@
 """Give the fields of a binary message the numbers that they have in a merged schema.
 
 Forks used the same numbers for different things, and only the layer's type tells which fork a layer is from. So each
-layer is first read for its type alone; then a number in it, and in the messages inside of it, means what the plugin
+layer is first read for its type alone; then a number in it, and in the messages inside it, means what the plugin
 that owns the type says it means, or else what Caffe says, or else what some other plugin says.
 """
 
@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from bicerin_proto import wire
-from bicerin_proto.claim import Meaning, Meanings
 from bicerin_proto.errors import DecodeError
 from bicerin_proto.layer_types import v1_layer_type
+from bicerin_proto.meaning import Meaning, Meanings
 
 _LAYER, _V1_LAYER = "caffe.LayerParameter", "caffe.V1LayerParameter"
 _TYPE, _V1_TYPE = 2, 5
+_DEEPEST = 100
 
 
 class Renumberer:
@@ -38,27 +39,32 @@ class Renumberer:
 
         Raises:
             DecodeError: a layer uses a field that providers disagree about.
-            WireError: the data is not a message.
+            WireError: the data is not a message, or one that is nested deeper than protobuf reads.
         """
         if not self._concerns(descriptor):
             return data
-        return self._message(memoryview(data), 0, len(data), descriptor, None)
+        return self._message(memoryview(data), 0, len(data), descriptor, None, 0)
 
-    def _concerns(self, descriptor: Descriptor) -> bool:
-        """Tell whether anything in such a message, or in those inside of it, may have another number."""
+    def _concerns(self, descriptor: Descriptor | None) -> bool:
+        """Tell whether anything in such a message, or in the messages inside it, may have another number."""
+        if descriptor is None:
+            return False
         known = self._concerned.get(descriptor.full_name)
         if known is None:
-            self._concerned[descriptor.full_name] = False  # A message inside of itself adds nothing.
+            self._concerned[descriptor.full_name] = False  # A message inside itself adds nothing.
             known = descriptor.full_name in self._meanings or any(
                 self._concerns(field.message_type)
-                if field.message_type is not None
-                else field.enum_type is not None and field.enum_type.full_name in self._meanings
+                or (field.enum_type is not None and field.enum_type.full_name in self._meanings)
                 for field in descriptor.fields
             )
             self._concerned[descriptor.full_name] = known
         return known
 
-    def _message(self, data: memoryview, begin: int, end: int, descriptor: Descriptor, owner: str | None) -> bytes:
+    def _message(
+        self, data: memoryview, begin: int, end: int, descriptor: Descriptor, owner: str | None, depth: int
+    ) -> bytes:
+        if depth > _DEEPEST:
+            raise wire.WireError(f"messages are nested more than {_DEEPEST} deep at byte {begin}")
         if descriptor.full_name in (_LAYER, _V1_LAYER):
             owner = self._owner(data, begin, end, descriptor)
         meanings = self._meanings.get(descriptor.full_name, {})
@@ -67,8 +73,8 @@ class Renumberer:
             number = self._number(meanings.get(found.number, ()), found, descriptor, owner)
             field = descriptor.fields_by_number.get(number)
             key = wire.tag(number, found.wire_type)
-            if field is not None and field.message_type is not None and self._concerns(field.message_type):
-                inner = self._message(data, found.begin, found.end, field.message_type, owner)
+            if field is not None and found.wire_type == wire.LENGTH and self._concerns(field.message_type):
+                inner = self._message(data, found.begin, found.end, field.message_type, owner, depth + 1)
                 parts += [key, wire.encoded_varint(len(inner)), inner]
             elif field is not None and self._is_translated(field, found):
                 value = self._value(field, wire.varint(data, found.begin)[0], owner)

@@ -7,17 +7,20 @@ import someone else's `caffe_pb2`, which claims the same names.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 
-from bicerin_proto.claim import CAFFE, Conflict
+from bicerin_proto.conflict import Conflict
+from bicerin_proto.distribution import CAFFE
 from bicerin_proto.errors import SchemaError
+from bicerin_proto.file import read_file
 from bicerin_proto.fragment import PACKAGE, Fragment
 from bicerin_proto.merge import Merged, merge
 from bicerin_proto.renumber import Renumberer
@@ -26,8 +29,9 @@ from bicerin_proto.renumber import Renumberer
 class Schema:
     """Message classes and enums by attribute: `schema.LayerParameter()`, `schema.Phase.Value("TRAIN")`.
 
-    A message that only a plugin has is found by its own name too, unless two plugins mean different things by it; then
-    `plugin_type` tells them apart.
+    A plugin's own message is found by its name too. Where several plugins have different messages of one name, the one
+    that fewer fields away from Caffe's own messages is used counts, and then the one of a plugin that does not give way
+    to others. Where neither decides, only `plugin_type` finds them.
 
     Args:
         merged: the descriptors of the schema's files, and what plugins added to them.
@@ -38,7 +42,7 @@ class Schema:
         conflicts: the names that mean different things to different providers (`Conflict`).
 
     Raises:
-        SchemaError: the descriptors do not fit together.
+        SchemaError: the descriptors contradict each other.
     """
 
     def __init__(self, merged: Merged) -> None:
@@ -47,11 +51,12 @@ class Schema:
             try:
                 self.pool.AddSerializedFile(file.SerializeToString())
             except TypeError as error:
-                raise SchemaError(f"{file.name} does not fit together with what plugins add to it: {error}") from error
+                raise SchemaError(f"{file.name} cannot be merged with what plugins add to it: {error}") from error
         self.added = {(field.message, field.name): field for field in merged.added}
         self.conflicts = merged.conflicts
         self._meanings = merged.meanings
         self._own_types = merged.own_types
+        self._giving_way = merged.giving_way
 
     @classmethod
     def merged(cls, fragments: Iterable[Fragment] = (), providers: Mapping[str, str] | None = None) -> Schema:
@@ -63,16 +68,25 @@ class Schema:
                 {"roi_pooling_param": "bicerin-rcnn"} or {"LayerParameter.roi_pooling_param": "bicerin-rcnn"}.
 
         Raises:
-            SchemaError: a fragment is broken by itself. A disagreement between them is no error until it matters.
+            SchemaError: a fragment is broken by itself. A disagreement between them is not an error until it matters.
         """
         found = frozenset(fragments)
         return _merged(found, frozenset((providers or {}).items())) if found else default_schema()
+
+    @classmethod
+    def check(cls, fragment: Fragment) -> None:
+        """Check that a fragment by itself fits into Caffe's schema.
+
+        Raises:
+            SchemaError: it does not; the message names the distribution, the field and why.
+        """
+        cls.merged([fragment])
 
     def __getattr__(self, name: str) -> Any:
         """Return the message class or the enum `name`, which stays as an attribute."""
         if name.startswith("_"):
             raise AttributeError(name)
-        found = self._find([f"{PACKAGE}.{name}"]) or self._find(self._own_types.get(name, []))
+        found = self._find(f"{PACKAGE}.{name}") or self._find(self._plugins_name(name))
         if found is None:
             raise AttributeError(f'the schema has no message or enum "{name}"')
         setattr(self, name, found)
@@ -84,7 +98,7 @@ class Schema:
         Raises:
             AttributeError: the plugin has no message or enum of that name.
         """
-        found = self._find([f"{PACKAGE}.{Fragment(distribution, b'').namespace}.{name}"])
+        found = self._find(f"{PACKAGE}.{Fragment(distribution, b'').namespace}.{name}")
         if found is None:
             raise AttributeError(f'{distribution} has no message or enum "{name}"')
         return found
@@ -102,19 +116,39 @@ class Schema:
         except KeyError:  # it is an enum
             return None
 
-    def _find(self, full_names: list[str]) -> type[Message] | EnumTypeWrapper | None:
-        if len(full_names) > 1:
-            raise AttributeError(f"several plugins have it ({', '.join(full_names)}); use plugin_type")
-        for full_name in full_names:
-            try:
-                return self.message_class(self.pool.FindMessageTypeByName(full_name))
-            except KeyError:
-                pass
-            try:
-                return self.enum(self.pool.FindEnumTypeByName(full_name))
-            except KeyError:
-                pass
-        return None
+    def _find(self, full_name: str) -> type[Message] | EnumTypeWrapper | None:
+        try:
+            return self.message_class(self.pool.FindMessageTypeByName(full_name))
+        except KeyError:
+            pass
+        try:
+            return self.enum(self.pool.FindEnumTypeByName(full_name))
+        except KeyError:
+            return None
+
+    def _plugins_name(self, name: str) -> str:
+        """Return the full name of what the plugins' own type `name` is; see the class."""
+        full_names = self._own_types.get(name, [""])
+        if len(full_names) == 1:
+            return full_names[0]
+        ranks = {one: (self._depths.get(one, math.inf), one.split(".")[1] in self._giving_way) for one in full_names}
+        first = [one for one in full_names if ranks[one] == min(ranks.values())]
+        if len(first) > 1:
+            raise AttributeError(f'several plugins have a "{name}" ({", ".join(first)}); use plugin_type')
+        return first[0]
+
+    @functools.cached_property
+    def _depths(self) -> dict[str, int]:
+        """How many fields lead from Caffe's messages to each type, by its full name."""
+        file = self.pool.FindMessageTypeByName(f"{PACKAGE}.NetParameter").file
+        found = {one.full_name: 0 for one in file.message_types_by_name.values()}
+        nearest = list(file.message_types_by_name.values())
+        while nearest:
+            types = [one for message in nearest for field in message.fields if (one := _type(field)) is not None]
+            new = {one.full_name: one for one in types if one.full_name not in found}
+            found |= dict.fromkeys(new, found[nearest[0].full_name] + 1)
+            nearest = [one for one in new.values() if isinstance(one, Descriptor)]
+        return found
 
     def conflict(self, message: str, name: str) -> Conflict | None:
         """Return the undecided conflict about a field of a message ("LayerParameter"), or None."""
@@ -151,13 +185,17 @@ class Schema:
         Raises:
             AttributeError: the schema has no message of that name.
         """
-        cls = getattr(self, message.DESCRIPTOR.name)
+        cls: Any = self._find(message.DESCRIPTOR.full_name) or getattr(self, message.DESCRIPTOR.name)
         copy: Message = cls()
         if message.DESCRIPTOR is cls.DESCRIPTOR:
             copy.CopyFrom(message)
         else:
             copy.MergeFromString(message.SerializePartialToString())
         return copy
+
+
+def _type(field: FieldDescriptor) -> Descriptor | EnumDescriptor | None:
+    return field.message_type or field.enum_type
 
 
 def own_files() -> descriptor_pb2.FileDescriptorSet:
@@ -167,7 +205,7 @@ def own_files() -> descriptor_pb2.FileDescriptorSet:
 
 @functools.cache
 def _shipped() -> bytes:
-    return (Path(__file__).parent / "caffe.binpb").read_bytes()
+    return read_file(Path(__file__).parent / "caffe.binpb")
 
 
 @functools.cache

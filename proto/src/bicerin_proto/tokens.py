@@ -8,28 +8,43 @@ from os import PathLike
 from typing import NamedTuple
 
 from bicerin_proto.errors import ParseError
+from bicerin_proto.quotation import printable
 
+# The repetitions are possessive (`*+`): what they took is never given back, so that no text makes the search long.
 _TOKEN = re.compile(
-    r"""(?:[ \t\r\n\f\v]+|\#[^\n]*)*
-    (?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-     |(?P<number>(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?)(?![A-Za-z0-9_.]))
-     |(?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
+    r"""(?:[ \t\r\n\f\v]++|\#[^\n]*+)*+
+    (?:(?P<name>[A-Za-z_][A-Za-z0-9_]*+)
+     |(?P<number>(?:0[xX][0-9a-fA-F]++|(?:\d++\.?+\d*+|\.\d++)(?:[eE][+-]?\d++)?+[fF]?+)(?![A-Za-z0-9_.]))
+     |(?P<string>"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"|'[^'\\\n]*+(?:\\[^\n][^'\\\n]*+)*+')
      |(?P<mark>[{}<>\[\]:,;\-])
      |(?P<end>\Z)
      |(?P<bad>.))""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
+_INSTEAD = {
+    "/": "A comment begins with #.",
+    **dict.fromkeys("“”„‘’´`", 'Quotes are straight: "name".'),
+    **dict.fromkeys("\u00a0\u3000\u200b\ufeff", "It looks like a space but is not one; use an ordinary space."),
+}
+"""For characters that editors and web pages put in the place of others, what would be right."""
+
+_NUMERIC = re.compile(r"[0-9.][A-Za-z0-9_.]*")
 
 
 class Token(NamedTuple):
-    """A piece of text: `kind` is name, number, string, mark or end."""
+    """A piece of text: `kind` is name, number, string, mark or end; `offset` is where in the text it begins."""
 
     kind: str
     text: str
     offset: int
 
     def __str__(self) -> str:
-        return "the end of the text" if self.kind == "end" else self.text
+        return "the end of the text" if self.kind == "end" else printable(self.text)
+
+    @property
+    def content(self) -> str:
+        """Its text as a message quotes it, without the quotes that a string has of its own."""
+        return printable(self.text[1:-1] if self.kind == "string" else self.text)
 
 
 class Place(NamedTuple):
@@ -42,19 +57,24 @@ class Place(NamedTuple):
 class Tokens:
     """The tokens of a text, read one after the other.
 
+    Args:
+        text: the text.
+        path: the file it comes from, for errors.
+        offset: where in the text to begin.
+
     Raises:
         ParseError: a character or string that no token begins with, when it is reached.
     """
 
-    def __init__(self, text: str, path: str | PathLike[str] | None = None) -> None:
+    def __init__(self, text: str, path: str | PathLike[str] | None = None, offset: int = 0) -> None:
         self.path = path
-        self._text = text
-        self._position = 0
+        self.text = text
+        self._position = offset
         self._line_starts = [0] + [match.end() for match in re.finditer("\n", text)]
         self.current = self._scan()
 
     def _scan(self) -> Token:
-        match = _TOKEN.match(self._text, self._position)
+        match = _TOKEN.match(self.text, self._position)
         assert match is not None and match.lastgroup is not None  # the last two alternatives match anything
         self._position = match.end()
         token = Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup))
@@ -62,10 +82,11 @@ class Tokens:
             return token
         if token.text in "\"'":
             raise self.error("String is not closed on its line.", token)
-        if token.text.isdigit() or token.text == ".":
-            word = re.compile(r"[A-Za-z0-9_.]*").match(self._text, token.offset)
-            raise self.error(f'Not a number: "{word and word[0]}".', token)
-        raise self.error(f"Unexpected character {token.text!r}.", token)
+        if word := _NUMERIC.match(self.text, token.offset):
+            raise self.error(f'Not a number: "{printable(word[0])}".', token)
+        if 0xDC80 <= ord(token.text) <= 0xDCFF:  # see content.py
+            raise self.error(f"The byte {ord(token.text) - 0xDC00:#04x} is not UTF-8.", token)
+        raise self.error(f"Unexpected character {token.text!r}.", token, _INSTEAD.get(token.text, ""))
 
     def next(self) -> Token:
         """Return the current token and step to the one after it."""
@@ -80,11 +101,11 @@ class Tokens:
             return self.next()
         return None
 
-    def expect(self, mark: str) -> Token:
+    def expect(self, mark: str, hint: str = "") -> Token:
         """Step over `mark`, or raise."""
         token = self.accept(mark)
         if token is None:
-            raise self.error(f'Expected "{mark}", got: {self.current}.', self.current)
+            raise self.error(f'Expected "{mark}", got: {self.current}.', self.current, hint)
         return token
 
     def place(self, token: Token) -> Place:

@@ -1,7 +1,7 @@
 """Read the weights of a net, whichever fork of Caffe wrote them.
 
-A binary file is read with the few fields that all forks share (weights.proto); text is read with Caffe's schema,
-leaving out what that does not know.
+A binary file is read with the few fields that all forks share (weights.proto); text is read with Caffe's schema, and
+what that does not know is skipped.
 """
 
 from __future__ import annotations

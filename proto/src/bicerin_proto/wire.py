@@ -68,7 +68,7 @@ def fields(data: memoryview | bytes, begin: int = 0, end: int | None = None) -> 
         key, value_at = varint(data, position)
         number, wire_type = key >> 3, key & 7
         if not 0 < number < 1 << 29:
-            raise WireError(f"no field has the number {number}, found at byte {position}")
+            raise WireError(f"invalid field number {number} at byte {position}")
         begins, stop = _extent(data, wire_type, value_at, end, number, position)
         yield WireField(number, wire_type, position, begins, stop)
         position = stop
@@ -86,7 +86,9 @@ def _extent(data: memoryview | bytes, wire_type: int, at: int, end: int, number:
         length, begins = varint(data, at)
         stop = begins + length
     else:
-        raise WireError(f"field {number} at byte {position} has the wire type {wire_type}, which no file of Caffe has")
+        raise WireError(
+            f"field {number} at byte {position} has the wire type {wire_type}, which Caffe's files never use"
+        )
     if stop > end:
         raise WireError(f"truncated: field {number} at byte {position} needs {stop - end} more bytes")
     return begins, stop

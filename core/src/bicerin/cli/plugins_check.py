@@ -117,11 +117,12 @@ def _providers(name: str) -> list[Provider]:
 
 def _schema(provider: Provider) -> Iterator[Finding]:
     from bicerin.schema.installed_schema import read_fragment
+    from bicerin_proto import Schema
 
     subject = f"schema {provider.value}"
     try:
         fragment = read_fragment(provider)
-        fragment.check()
+        Schema.check(fragment)
     except BicerinError as error:
         yield Finding(subject, "fits into Caffe's", "failed", str(error), error)
         return

@@ -95,10 +95,11 @@ def _declared(provider: Provider) -> dict[str, Any]:
 
 def _schema_of(provider: Provider) -> dict[str, Any]:
     from bicerin.schema.installed_schema import read_fragment
+    from bicerin_proto import Schema
 
     failure = None
     try:
-        read_fragment(provider).check()
+        Schema.check(read_fragment(provider))
     except BicerinError as error:
         failure = str(error)
     return {**_other(provider), "failure": failure}

@@ -25,7 +25,7 @@ def proto(files: tuple[Path, ...], check: bool) -> None:
         if not check:
             descriptor = bicerin_proto.compile_proto(file)
             # What does not fit into Caffe's schema is better known now than when a net is read.
-            bicerin_proto.Fragment(str(file), descriptor).check()
+            bicerin_proto.Schema.check(bicerin_proto.Fragment(str(file), descriptor))
             with bicerin_proto.atomic_write(compiled) as output:
                 output.write(descriptor)
             click.echo(compiled)

@@ -233,7 +233,7 @@ def runs_on_device(cls: type[Layer]) -> bool:
 
 
 def _known_layer(name: str) -> str | None:
-    from bicerin_proto.known import layer_distribution
+    from bicerin_proto.distribution import layer_distribution
 
     return layer_distribution(name)
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from bicerin.discovery.registry import normalized, plugin_index
-from bicerin_proto.field import is_repeated
+from bicerin_proto.cardinality import is_repeated
 
 #: Messages that are looked at by themselves, or hold nothing that a person set.
 _APART = ("NetParameter", "LayerParameter", "V1LayerParameter", "BlobProto")

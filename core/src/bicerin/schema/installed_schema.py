@@ -125,7 +125,7 @@ def _sound(fragments: tuple[Any, ...]) -> tuple[Any, ...]:
         sound = []
         for fragment in fragments:
             try:
-                fragment.check()
+                bicerin_proto.Schema.check(fragment)
             except ProtoError as error:
                 _log.warning("the schema of %s is left out: %s", fragment.distribution, error)
             else:

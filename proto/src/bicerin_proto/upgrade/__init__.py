@@ -41,7 +41,7 @@ def upgrade_net(net: Message, places: NetPlaces | None = None) -> list[str]:
 
 
 def upgrade_solver(message: Message) -> list[str]:
-    """Upgrade a SolverParameter, and the nets written inside of it, in place.
+    """Upgrade a SolverParameter, and the nets written inside it, in place.
 
     Returns:
         What was done, as from `upgrade_net`.

@@ -1,6 +1,7 @@
 """BatchNorm's three blobs are statistics, not weights: no solver may train them.
 
-Older nets had to say so with three `param { lr_mult: 0 }`. Now the layer itself does, and such specs are dropped.
+Older nets had to say so with three `param { lr_mult: 0 }`. Now the layer itself does, and the two multipliers of such
+specs are set to zero. Their names stay: layers share their statistics by them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ _BLOBS = 3
 
 
 def needs_upgrade(net: Any) -> bool:
-    """Tell whether a BatchNorm layer has a ParamSpec for each of its three blobs."""
+    """Tell whether a BatchNorm layer has a ParamSpec for each of its three blobs, one of which would be trained."""
     return any(_is_old(layer) for layer in net.layer)
 
 
 def upgrade(net: Any) -> list[str]:
-    """Drop those specs, in place. Return what was done."""
+    """Set the multipliers of those specs to zero, in place. Return what was done."""
     count = 0
     for layer in net.layer:
         if _is_old(layer):
-            layer.ClearField("param")
+            for spec in layer.param:
+                spec.lr_mult = spec.decay_mult = 0
             count += 1
     return [f"{count} BatchNorm layers to statistics that are never trained"]
 
 
 def _is_old(layer: Any) -> bool:
-    return layer.type == "BatchNorm" and len(layer.param) == _BLOBS
+    if layer.type != "BatchNorm" or len(layer.param) != _BLOBS:
+        return False
+    return any(spec.lr_mult or spec.decay_mult for spec in layer.param)

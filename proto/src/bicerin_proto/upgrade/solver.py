@@ -12,12 +12,12 @@ def upgrade(solver: Any) -> list[str]:
     """Upgrade a SolverParameter in place. Return what was done.
 
     Raises:
-        ProtoError: both fields are given, and Caffe reads neither then.
+        ProtoError: both fields are given; Caffe reads neither then.
     """
     if not solver.HasField("solver_type"):
         return []
     if solver.HasField("type"):
-        raise ProtoError('the solver gives both solver_type (old) and type (new); leave "solver_type" out')
+        raise ProtoError("the solver gives both solver_type (old) and type (new); remove solver_type")
     name = type(solver).SolverType.Name(solver.solver_type)
     solver.type = SOLVER_TYPES.get(name, name)
     solver.ClearField("solver_type")

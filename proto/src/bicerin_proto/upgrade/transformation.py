@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bicerin_proto.quotation import printable
+
 _PARAMETERS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 _MOVED = ("scale", "mean_file", "crop_size", "mirror")
 
@@ -31,7 +33,7 @@ def upgrade(net: Any) -> list[str]:
 def ignored_fields(net: Any) -> list[str]:
     """Return the old fields in layers of today's format, where they have no effect."""
     return [
-        f'{parameter}.{name} of layer "{layer.name}"'
+        f'{parameter}.{name} of layer "{printable(layer.name)}"'
         for layer in net.layer
         for parameter in _PARAMETERS.values()
         if layer.HasField(parameter)

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from bicerin_proto import hints
 from bicerin_proto.layer_types import V0_TYPES
 from bicerin_proto.places import NetPlaces, error_at
+from bicerin_proto.quotation import printable
 from bicerin_proto.tokens import Place
 
 _KEPT = ("name", "blobs", "blobs_lr", "weight_decay")
@@ -116,15 +117,15 @@ def _fold_padding(net: Any, places: NetPlaces) -> int:
 
 
 def _check_padding(padding: Any, layer: Any, place: Place | None) -> None:
-    what = f'padding layer "{padding.layer.name}"'
+    what, name = f'padding layer "{printable(padding.layer.name)}"', printable(layer.layer.name)
     if layer.layer.type not in ("conv", "pool"):
         raise error_at(
             place,
-            f'{what} is followed by layer "{layer.layer.name}" of type "{layer.layer.type}"; '
+            f'{what} is followed by layer "{name}" of type "{printable(layer.layer.type)}"; '
             'only a "conv" or "pool" can take its padding over',
         )
     if (len(layer.bottom), len(padding.bottom), len(padding.top)) != (1, 1, 1):
-        raise error_at(place, f'{what} and layer "{layer.layer.name}" after it must have one bottom and one top each')
+        raise error_at(place, f'{what} and layer "{name}" after it must have one bottom and one top each')
 
 
 def _upgrade_layer(layer: Any, place: Place | None) -> list[str]:
@@ -141,14 +142,15 @@ def _upgrade_layer(layer: Any, place: Place | None) -> list[str]:
         elif target := _MOVES.get(field.name, {}).get(old.type):
             _move(layer, old, field.name, value, target)
         else:
-            ignored.append(f'{field.name} of layer "{old.name}" ({old.type})')
+            ignored.append(f'{field.name} of layer "{printable(old.name)}" ({printable(old.type)})')
     return ignored
 
 
 def _v1_type(layer: Any, old: Any, place: Place | None) -> int:
     if old.type not in V0_TYPES:
         hint = hints.did_you_mean(old.type, V0_TYPES)
-        raise error_at(place, f'layer "{old.name}": unknown V0 layer type "{old.type}". {hint}'.rstrip())
+        reason = f'layer "{printable(old.name)}": unknown V0 layer type "{printable(old.type)}". {hint}'
+        raise error_at(place, reason.rstrip())
     number: int = type(layer).LayerType.Value(V0_TYPES[old.type])
     return number
 

@@ -1,7 +1,7 @@
 """From the second format of layers, `layers { type: CONVOLUTION }`, to today's, `layer { type: "Convolution" }`.
 
 Types become strings, and what stood in parallel lists for the parameter blobs (`param`, `blob_share_mode`, `blobs_lr`,
-`weight_decay`) becomes one ParamSpec a blob. Everything else has the same name and message in both.
+`weight_decay`) becomes one ParamSpec per blob. Everything else has the same name and message in both.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from bicerin_proto.layer_types import v1_layer_type
 from bicerin_proto.places import NetPlaces, error_at
+from bicerin_proto.quotation import printable
 from bicerin_proto.tokens import Place
 
 
@@ -47,8 +48,8 @@ def _upgrade_layer(old: Any, new: Any, place: Place | None) -> None:
         elif field.name in new.DESCRIPTOR.fields_by_name:
             _copy(new, field.name, value)
         else:
-            reason = f'layer "{old.name}": "{field.name}" is a field of V1 layers only, and cannot be upgraded'
-            raise error_at(place, reason)
+            what = f'layer "{printable(old.name)}": "{field.name}"'
+            raise error_at(place, f"{what} is a field of V1 layers only, and cannot be upgraded")
 
 
 def _copy(new: Any, name: str, value: Any) -> None:

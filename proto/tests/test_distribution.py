@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bicerin_proto import ProtoError, read_net
-from bicerin_proto.known import field_distribution, layer_distribution, layer_types
+from bicerin_proto.distribution import field_distribution, layer_distribution, layer_types
 
 
 @pytest.mark.parametrize(

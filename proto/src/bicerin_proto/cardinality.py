@@ -1,4 +1,4 @@
-"""What protobuf's field descriptors tell, in the words of both its older and its newer releases."""
+"""Whether a field holds one value or several, and whether it may be missing, in protobuf's older and newer releases."""
 
 from __future__ import annotations
 

@@ -1,0 +1,29 @@
+"""What became of a field that plugins add to one of Caffe's messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AddedField:
+    """A field that plugins add to one of Caffe's messages.
+
+    Attributes:
+        message: the message, such as "LayerParameter".
+        name: the field.
+        number: its number in the merged schema.
+        numbers: every number under which files may hold it, the declared one first.
+        distributions: who adds it; several where all mean the same.
+    """
+
+    message: str
+    name: str
+    number: int
+    numbers: tuple[int, ...]
+    distributions: tuple[str, ...]
+
+    @property
+    def renumbered(self) -> bool:
+        """Whether something else had its declared number before."""
+        return self.number != self.numbers[0]

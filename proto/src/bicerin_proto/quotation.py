@@ -1,0 +1,38 @@
+"""How messages quote what was read: without control characters, and not at any length."""
+
+from __future__ import annotations
+
+LIMIT = 300
+"""How many characters are quoted at most; names and paths of real files are shorter."""
+
+
+def printable(text: object, limit: int = LIMIT) -> str:
+    r"""Return a text as a message may quote it.
+
+    What stands in a file is its author's choice: escape sequences that a terminal obeys, newlines that look like log
+    lines, a name of a megabyte. Characters that do not print are written as escapes (`\n`, `\x1b`, `\u202e`), and of a
+    long text the middle is omitted.
+
+    Args:
+        text: the text, or anything that `str` makes one of, such as a path.
+        limit: how many characters of it are quoted.
+    """
+    text = str(text)
+    if len(text) > limit:
+        head, tail = limit - limit // 3, limit // 3
+        omitted = f"[... {len(text) - head - tail} characters ...]"
+        return _escaped(text[:head]) + omitted + _escaped(text[len(text) - tail :])
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte that was not UTF-8, as `surrogateescape` keeps it
+        return f"\\x{number - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
