@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
+import bicerin
 from bicerin.errors import BlobCountError, LayerError, ShapeError
 from bicerin.testing import run_layer
-from bicerin_activation import dropout_kernels, elu_kernels, prelu_kernels, relu_kernels, sigmoid_kernels, tanh_kernels
+from bicerin_activation import (
+    bnll_kernels,
+    dropout_kernels,
+    elu_kernels,
+    prelu_kernels,
+    relu_kernels,
+    sigmoid_kernels,
+    tanh_kernels,
+)
 
 TYPES = {
     "ReLU": "",
@@ -86,6 +95,7 @@ def test_overflow_and_undefined_values_warn_nobody(warned: str, recwarn: pytest.
     ("definition", "values", "expected"),
     [
         ('type: "ReLU"', [-2, 0, 3], [0, 0, 3]),
+        ('type: "ReLU"', [-np.inf, -0.0, np.inf], [0, 0, np.inf]),
         ('type: "ReLU" relu_param { negative_slope: -0.5 }', [-2, 0, 3], [1, 0, 3]),
         ('type: "PReLU"', [-2, 0, 3], [-0.5, 0, 3]),
         ('type: "ELU" elu_param { alpha: 2 }', [-np.inf, 0, 3], [-2, 0, 3]),
@@ -137,6 +147,33 @@ def test_threshold_has_no_gradient(device: str) -> None:
     with pytest.raises(LayerError, match="no gradient"):
         run.backward([True])
     run.backward([False])
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_bnll_before_a_layer_in_place(in_place: bool, device: str) -> None:
+    """The gradient is y_diff · sigmoid(x), whatever became of y."""
+    x = np.array([-1.0, 0, 2])
+    run = run_layer('type: "BNLL"', [x], in_place=in_place, dtype=np.float64, device=device)
+    run.forward()
+    np.testing.assert_allclose(run.top[0].data, np.log(1 + np.exp(x)), rtol=1e-12)
+    run.top[0].data[...] *= 3
+    run.top[0].diff[...] = 3
+    run.backward()
+    np.testing.assert_allclose(run.bottom[0].diff, 3 / (1 + np.exp(-x)), rtol=1e-12)
+
+
+def test_bnll_in_a_net_before_a_layer_in_place() -> None:
+    net = bicerin.Net(
+        """force_backward: true
+        layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 } } }
+        layer { name: "bnll" type: "BNLL" bottom: "x" top: "y" }
+        layer { name: "power" type: "Power" bottom: "y" top: "y" power_param { scale: 3 } loss_weight: 1 }""",
+        "TRAIN",
+    )
+    net.blobs["x"].data[...] = [-1, 0, 2]
+    net.run_forward()
+    net.run_backward()
+    np.testing.assert_allclose(net.blobs["x"].diff, [3 / (1 + np.exp([1, 0, -2.0]))], rtol=1e-6)
 
 
 class TestPReLU:
@@ -248,11 +285,14 @@ class TestKernels:
         (relu_kernels.backward, relu_kernels.backward_array, (X, 0.3, X[::-1].copy())),
         (prelu_kernels.forward, prelu_kernels.forward_array, (ROWS, SLOPE)),
         (prelu_kernels.backward, prelu_kernels.backward_array, (ROWS, SLOPE, ROWS[::-1].copy())),
-        (prelu_kernels.slope_diff, prelu_kernels.slope_diff_array, (ROWS, ROWS[::-1].copy())),
+        (prelu_kernels.slope_sums, prelu_kernels.slope_sums_array, (ROWS, ROWS[::-1].copy())),
         (elu_kernels.forward, elu_kernels.forward_array, (X, 0.7)),
         (elu_kernels.backward, elu_kernels.backward_array, (X, X / 2, 0.7, X[::-1].copy())),
         (sigmoid_kernels.sigmoid, sigmoid_kernels.sigmoid_array, (X,)),
         (sigmoid_kernels.sigmoid_backward, sigmoid_kernels.sigmoid_backward_array, (X, X[::-1].copy())),
+        (sigmoid_kernels.swish_backward, sigmoid_kernels.swish_backward_array, (X, 0.8, X / 3, X[::-1].copy())),
+        (bnll_kernels.forward, bnll_kernels.forward_array, (X,)),
+        (bnll_kernels.backward, bnll_kernels.backward_array, (X, X[::-1].copy())),
         (dropout_kernels.drop, dropout_kernels.drop_array, (X, 2**32 - 1, 12345, 2**31 + 7, 2.0)),
         (tanh_kernels.backward, tanh_kernels.backward_array, (X, X[::-1].copy())),
     ]
@@ -261,8 +301,16 @@ class TestKernels:
     @pytest.mark.parametrize(("kernel", "formula", "arguments"), CASES, ids=[row[1].__qualname__ for row in CASES])
     def test_kernel_equals_formula(self, kernel, formula, arguments, dtype: type, rtol: float) -> None:  # type: ignore[no-untyped-def]
         arguments = [a.astype(dtype) if isinstance(a, np.ndarray) else a for a in arguments]
-        shape = (5, 3) if formula is prelu_kernels.slope_diff_array else arguments[0].shape
+        shape = (3,) if formula is prelu_kernels.slope_sums_array else arguments[0].shape
         ours, theirs = np.empty(shape, dtype), np.empty(shape, dtype)
         kernel(*arguments, ours)
         formula(np, *arguments, theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol)
+
+    @pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1e-6), (np.float64, 1e-13)])
+    def test_swish_writes_its_gate_too(self, dtype: type, rtol: float) -> None:
+        x = self.X.astype(dtype)
+        ours, theirs = np.empty((2, 2, x.size), dtype)
+        sigmoid_kernels.swish(x, 0.8, *ours)
+        sigmoid_kernels.swish_array(np, x, 0.8, *theirs)
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol)

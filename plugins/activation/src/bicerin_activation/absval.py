@@ -17,8 +17,7 @@ class AbsValLayer(NeuronLayer):
     allows_in_place = False
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        xp.absolute(x, out=y)
+        self.xp.absolute(x, out=y)
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
         xp = self.xp

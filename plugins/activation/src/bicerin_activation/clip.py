@@ -31,9 +31,7 @@ class ClipLayer(NeuronLayer):
             raise LayerError(f"min is {self.min:g}, more than max, {self.max:g}.")
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        xp.clip(x, self.min, self.max, out=y)
+        self.xp.clip(x, self.min, self.max, out=y)
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        xp.multiply(y_diff, (x >= self.min) & (x <= self.max), out=x_diff)
+        self.xp.multiply(y_diff, (x >= self.min) & (x <= self.max), out=x_diff)

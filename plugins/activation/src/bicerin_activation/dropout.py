@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError
 from bicerin.kernels import Affine
-from bicerin.layer import Blob, NeuronLayer, Phase
-from bicerin_activation import dropout_kernels
+from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, Phase
 
 
-class DropoutLayer(NeuronLayer):
+class DropoutLayer(ActsAffinely, NeuronLayer):
     """The expectation of y is x in both phases."""
 
     type = "Dropout"
-    cuda = CudaSource(__file__, "dropout.cu")
+    operations = Operations("dropout_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         ratio: float = self.param.dropout_param.dropout_ratio
@@ -42,21 +40,16 @@ class DropoutLayer(NeuronLayer):
         return None if self.drops else Affine()
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
         if self.drops:
             first, second = self.context.random.integers(0, 2**32, 2, dtype=np.uint32)
             self.key = (int(first), int(second))
-        self._drop(xp, x, y)
+        self._drop(x, y)
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        self._drop(xp, y_diff, x_diff)
+        self._drop(y_diff, x_diff)
 
-    def _drop(self, xp: Any, source: Any, target: Any) -> None:
-        if not self.drops:
-            if target is not source:
-                target[...] = source
-        elif xp is np:
-            dropout_kernels.drop(source.reshape(-1), *self.key, self.threshold, self.scale, target.reshape(-1))
-        else:
-            self.kernels.drop(source.size, source, *self.key, self.threshold, self.scale, target)
+    def _drop(self, source: Any, target: Any) -> None:
+        if self.drops:
+            self.ops.drop(source.reshape(-1), *self.key, self.threshold, self.scale, target.reshape(-1))
+        elif target is not source:
+            target[...] = source

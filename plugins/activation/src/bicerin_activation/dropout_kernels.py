@@ -2,17 +2,16 @@
 
 An element's random number is a hash of its index, mixed twice with 32 bits of the key, so the mask needs no memory,
 does not depend on the number of threads, and is the same on every device. Of generators for devices it costs least: two
-multiplications an element, where Philox (`bicerin.device.random_stream`) takes ten rounds.
+multiplications per element, where Philox (`bicerin.device.random_stream`) takes ten rounds.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import PIECE, kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels import PIECE, num_workers, operation, part, piece, pieces, spread
 
 # Multipliers of a 32-bit finalizer with low bias (C. Wellons, "Prospecting for hash functions", 2018).
 _FIRST = np.uint32(0x7FEB352D)
@@ -38,7 +37,7 @@ def drop_array(xp: Any, x: Any, key_0: int, key_1: int, threshold: int, scale: A
 
 
 @part
-def drop_piece(unit, worker, x, first, second, least, scale, y):  # type: ignore[no-untyped-def]
+def drop_piece(unit: Any, worker: Any, x: Any, first: Any, second: Any, least: Any, scale: Any, y: Any) -> None:
     x, y = piece(x, unit), piece(y, unit)
     # The element's index is unit * PIECE + i, which is their XOR, since PIECE is a power of two.
     first ^= np.uint32(unit * PIECE)
@@ -51,8 +50,13 @@ def drop_piece(unit, worker, x, first, second, least, scale, y):  # type: ignore
         y[i] = x[i] * scale if bits >= least else x.dtype.type(0)
 
 
-@kernel(reference=partial(drop_array, np))
-def drop(x, key_0, key_1, threshold, scale, y):  # type: ignore[no-untyped-def]
+@operation(array=drop_array)
+def drop(x: Any, key_0: int, key_1: int, threshold: int, scale: Any, y: Any) -> None:
     """y = x · scale where the mask keeps the element, else 0; `x` and `y` of shape `(count,)`, maybe the same array."""
     arguments = (x, np.uint32(key_0), np.uint32(key_1), np.uint32(threshold), scale, y)
     spread(drop_piece, pieces(x), num_workers(x.size), arguments)
+
+
+@drop.cuda
+def drop_cuda(kernels: Any, x: Any, key_0: int, key_1: int, threshold: int, scale: Any, y: Any) -> None:
+    kernels.drop(x.size, x, key_0, key_1, threshold, scale, y)

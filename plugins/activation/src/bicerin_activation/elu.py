@@ -10,31 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from bicerin.layer import Blob, NeuronLayer
-from bicerin_activation import elu_kernels
+from bicerin.layer import Blob, NeuronLayer, Operations
 
 
 class ELULayer(NeuronLayer):
     """Where x is not positive dy/dx = y + alpha. In place the sign of y stands for x's, right for alpha ≥ 0."""
 
     type = "ELU"
+    operations = Operations("elu_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.alpha: float = self.param.elu_param.alpha
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            elu_kernels.forward(x.reshape(-1), self.alpha, y.reshape(-1))
-        else:
-            elu_kernels.forward_array(xp, x, self.alpha, y)
+        self.ops.forward(x.reshape(-1), self.alpha, y.reshape(-1))
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            flat = (array.reshape(-1) for array in (y_diff, x_diff))
-            elu_kernels.backward(x.reshape(-1), y.reshape(-1), self.alpha, *flat)
-        else:
-            elu_kernels.backward_array(xp, x, y, self.alpha, y_diff, x_diff)
+        self.ops.backward(x.reshape(-1), y.reshape(-1), self.alpha, y_diff.reshape(-1), x_diff.reshape(-1))

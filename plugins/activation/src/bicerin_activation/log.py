@@ -31,21 +31,20 @@ class LogLayer(NeuronLayer):
         self.shift: float = param.shift
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        self._line(xp, x, y)
-        xp.log(y, out=y)
+        self._line(x, y)
+        self.xp.log(y, out=y)
         if self.base_scale != 1:
             y *= self.base_scale
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
         xp = self.xp
         argument = xp.empty_like(x)
-        self._line(xp, x, argument)
+        self._line(x, argument)
         xp.divide(y_diff, argument, out=x_diff)
         x_diff *= self.scale * self.base_scale
 
-    def _line(self, xp: Any, x: Any, y: Any) -> None:
+    def _line(self, x: Any, y: Any) -> None:
         """y = shift + scale · x."""
-        xp.multiply(x, self.scale, out=y)
+        self.xp.multiply(x, self.scale, out=y)
         if self.shift != 0:
             y += self.shift

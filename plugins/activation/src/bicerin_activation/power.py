@@ -28,12 +28,11 @@ class PowerLayer(NeuronLayer):
         self.keeps_bottom = self.slope != 0 and self.power != 1
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
         if self.slope == 0:
             y[...] = 1 if self.power == 0 else self.dtype.type(self.shift) ** self.power
             return
-        self._line(xp, x, y)
-        self._raise(xp, y, self.power)
+        self._line(x, y)
+        self._raise(y, self.power)
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
         xp = self.xp
@@ -41,22 +40,22 @@ class PowerLayer(NeuronLayer):
             xp.multiply(y_diff, self.slope, out=x_diff)
             return
         base = xp.empty_like(x)
-        self._line(xp, x, base)
-        self._raise(xp, base, self.power - 1)
+        self._line(x, base)
+        self._raise(base, self.power - 1)
         base *= self.slope
         xp.multiply(y_diff, base, out=x_diff)
 
-    def _line(self, xp: Any, x: Any, y: Any) -> None:
+    def _line(self, x: Any, y: Any) -> None:
         """y = shift + scale · x, without the passes that would change nothing."""
         if self.scale != 1:
-            xp.multiply(x, self.scale, out=y)
+            self.xp.multiply(x, self.scale, out=y)
         elif y is not x:
             y[...] = x
         if self.shift != 0:
             y += self.shift
 
-    def _raise(self, xp: Any, y: Any, power: float) -> None:
+    def _raise(self, y: Any, power: float) -> None:
         if power == 2:
             y *= y
         elif power != 1:
-            xp.power(y, power, out=y)
+            self.xp.power(y, power, out=y)

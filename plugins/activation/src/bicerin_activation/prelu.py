@@ -11,19 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, NeuronLayer
-from bicerin_activation import prelu_kernels
+from bicerin.layer import Blob, NeuronLayer, Operations
 
 
 class PReLULayer(NeuronLayer):
     """∂L/∂a_c is the sum of ∂L/∂y · x over the elements of channel c with x ≤ 0."""
 
     type = "PReLU"
-    cuda = CudaSource(__file__, "prelu.cu")
+    operations = Operations("prelu_kernels")
     keeps_bottom = True
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -34,14 +30,20 @@ class PReLULayer(NeuronLayer):
             filler = param.filler
         else:
             filler = type(param.filler)(type="constant", value=0.25)
-        self.declare_blobs((() if param.channel_shared else (self.channels,), filler))
+        self.shared: bool = param.channel_shared
+        self.declare_blobs((() if self.shared else (self.channels,), filler))
+        #: The gradient of each channel's slope in one pass.
+        self.sums = self.new_blob((self.channels,), "sums")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._require_channels(bottom[0])
         if bottom[0].shape[1] != self.channels:
             raise ShapeError(f"the bottom has {bottom[0].shape[1]} channels, but the layer {self.channels} slopes.")
         super().reshape(bottom, top)
-        self.rows = (bottom[0].shape[0], self.channels, bottom[0].count_between(2))
+        number, inner = bottom[0].shape[0], bottom[0].count_between(2)
+        self.rows = (number, self.channels, inner)
+        #: With as many channels as there are slopes.
+        self.slope_rows = (number * self.channels, 1, inner) if self.shared else self.rows
 
     @staticmethod
     def _require_channels(bottom: Blob) -> None:
@@ -49,42 +51,16 @@ class PReLULayer(NeuronLayer):
             raise ShapeError(f"Number of axes of bottom blob must be >=2: it has {bottom.num_axes}.")
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            prelu_kernels.forward(x.reshape(self.rows), self._slope(), y.reshape(self.rows))
-        else:
-            self.kernels.forward(x.size, x, *self._device_slope(xp), y, *self.rows[1:])
+        self.ops.forward(x.reshape(self.slope_rows), self.blobs[0].data.reshape(-1), y.reshape(self.slope_rows))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
         # First, since in place the bottom's gradient overwrites the top's.
         if self.param_propagate_down(0):
-            x, y_diff = self.input(bottom), top[0].diff
-            slope_diff = self.blobs[0].diff
-            if xp is np:
-                sums = np.empty(self.rows[:2], self.dtype)
-                prelu_kernels.slope_diff(x.reshape(self.rows), y_diff.reshape(self.rows), sums)
-                slope_diff += sums.sum(axis=0 if slope_diff.ndim else None)
-            else:
-                sums = xp.empty(self.channels, self.dtype)
-                self.kernels.slope_gradient.blocks(self.channels, x, y_diff, sums, *self.rows)
-                slope_diff += sums if slope_diff.ndim else sums.sum()
+            sums = self.sums.data
+            self.ops.slope_sums(self.input(bottom).reshape(self.rows), top[0].diff.reshape(self.rows), sums)
+            self.blobs[0].diff[...] += sums.sum() if self.shared else sums
         super().backward(top, propagate_down, bottom)
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            x, y_diff, x_diff = (array.reshape(self.rows) for array in (x, y_diff, x_diff))
-            prelu_kernels.backward(x, self._slope(), y_diff, x_diff)
-        else:
-            self.kernels.backward(x.size, x, *self._device_slope(xp), y_diff, x_diff, *self.rows[1:])
-
-    def _slope(self) -> np.ndarray:
-        """The slopes, shape (C,), also where one is shared."""
-        slope = self.blobs[0].data.reshape(-1)
-        return slope if slope.size == self.channels else np.repeat(slope, self.channels)
-
-    def _device_slope(self, xp: Any) -> tuple[Any, bool]:
-        """The slopes, and whether there is one for all channels."""
-        slope = self.blobs[0].data
-        return slope, slope.size != self.channels
+        x, y_diff, x_diff = (array.reshape(self.slope_rows) for array in (x, y_diff, x_diff))
+        self.ops.backward(x, self.blobs[0].data.reshape(-1), y_diff, x_diff)

@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from bicerin.device import CudaSource
 from bicerin.kernels import Affine
-from bicerin.layer import Blob, NeuronLayer
-from bicerin_activation import relu_kernels
+from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations
 
 
-class ReLULayer(NeuronLayer):
+class ReLULayer(ActsAffinely, NeuronLayer):
     """In place the gradient reads the sign of y, which is x's where the slope is not negative."""
 
     type = "ReLU"
-    cuda = CudaSource(__file__, "relu.cu")
+    operations = Operations("relu_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.negative_slope: float = self.param.relu_param.negative_slope
@@ -31,15 +27,7 @@ class ReLULayer(NeuronLayer):
         return Affine(negative_slope=self.negative_slope)
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            relu_kernels.forward(x.reshape(-1), self.negative_slope, y.reshape(-1))
-        else:
-            self.kernels.forward(x.size, x, self.negative_slope, y)
+        self.ops.forward(x.reshape(-1), self.negative_slope, y.reshape(-1))
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            relu_kernels.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))
-        else:
-            self.kernels.backward(x.size, x, self.negative_slope, y_diff, x_diff)
+        self.ops.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))

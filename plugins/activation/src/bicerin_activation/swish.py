@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from bicerin.layer import Blob, NeuronLayer
-from bicerin_activation import sigmoid_kernels
+from bicerin.layer import Blob, NeuronLayer, Operations
 
 
 class SwishLayer(NeuronLayer):
     """With s = sigmoid(beta · x), dy/dx = beta · y + s · (1 - beta · y). s is kept, so it works in place."""
 
     type = "Swish"
+    operations = Operations("sigmoid_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.beta: float = self.param.swish_param.beta
@@ -30,18 +28,8 @@ class SwishLayer(NeuronLayer):
         self.sigmoid.reshape_like(bottom[0])
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        sigmoid = self.sigmoid.data
-        if xp is np:
-            sigmoid_kernels.swish(x.reshape(-1), self.beta, sigmoid.reshape(-1), y.reshape(-1))
-        else:
-            sigmoid_kernels.swish_array(xp, x, self.beta, sigmoid, y)
+        self.ops.swish(x.reshape(-1), self.beta, self.sigmoid.data.reshape(-1), y.reshape(-1))
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        sigmoid = self.sigmoid.data
-        if xp is np:
-            flat = (array.reshape(-1) for array in (sigmoid, y_diff, x_diff))
-            sigmoid_kernels.swish_backward(y.reshape(-1), self.beta, *flat)
-        else:
-            sigmoid_kernels.swish_backward_array(xp, y, self.beta, sigmoid, y_diff, x_diff)
+        s = self.sigmoid.data.reshape(-1)
+        self.ops.swish_backward(y.reshape(-1), self.beta, s, y_diff.reshape(-1), x_diff.reshape(-1))

@@ -9,24 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from bicerin.layer import NeuronLayer
-from bicerin_activation import tanh_kernels
+from bicerin.layer import NeuronLayer, Operations
 
 
 class TanHLayer(NeuronLayer):
     """dy/dx = 1 - y², so it works in place."""
 
     type = "TanH"
+    operations = Operations("tanh_kernels")
 
     def activate(self, x: Any, y: Any) -> None:
-        xp = self.xp
-        xp.tanh(x, out=y)
+        self.xp.tanh(x, out=y)
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
-        xp = self.xp
-        if xp is np:
-            tanh_kernels.backward(y.reshape(-1), y_diff.reshape(-1), x_diff.reshape(-1))
-        else:
-            tanh_kernels.backward_array(xp, y, y_diff, x_diff)
+        self.ops.backward(y.reshape(-1), y_diff.reshape(-1), x_diff.reshape(-1))

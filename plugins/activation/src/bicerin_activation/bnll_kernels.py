@@ -1,0 +1,30 @@
+"""BNLL over flat arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import elementwise
+from bicerin_activation.sigmoid_kernels import logistic
+
+
+def forward_array(xp: Any, x: Any, y: Any) -> None:
+    tail = xp.log1p(xp.exp(-xp.absolute(x)))
+    xp.add(xp.maximum(x, 0), tail, out=y)
+
+
+@elementwise("x -> y", array=forward_array, fastmath={"contract"})
+def forward(x: Any) -> Any:
+    # The exponent is never positive, so exp cannot overflow.
+    return (x if x > 0 else 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def backward_array(xp: Any, x: Any, y_diff: Any, x_diff: Any) -> None:
+    xp.multiply(y_diff, 0.5 * xp.tanh(0.5 * x) + 0.5, out=x_diff)
+
+
+@elementwise("x, y_diff -> x_diff", array=backward_array, fastmath={"contract"})
+def backward(x: Any, y_diff: Any) -> Any:
+    return y_diff * logistic(x)
