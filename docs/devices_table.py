@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from bicerin.layer import ArrayLayer, Layer
-from bicerin.layer.layer import layers
+from bicerin.layer import Layer
+from bicerin.layer.layer import layers, runs_on_device
 
 PAGE = Path(__file__).with_name("devices.md")
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
@@ -14,19 +14,29 @@ HEAD = "| layer | CPU | GPU |\n| --- | --- | --- |\n"
 
 
 def implementations(cls: type[Layer]) -> tuple[str, str]:
-    """How a layer is written for the CPU and for a GPU."""
-    array = issubclass(cls, ArrayLayer)
-    cpu = "array" if array and cls.forward_cpu is ArrayLayer.forward_cpu else "own"
-    if "forward" in cls.missing_on_device():
+    """What a layer runs on the CPU and on a GPU, operation by operation; the rest of it is array code."""
+    operations = cls.operations.all.values()
+    cpu = forms([(one.on_host, one.name) for one in operations])
+    if cls.runs_on == "host":
+        return cpu, "the CPU's, by nature"
+    if not runs_on_device(cls):
         return cpu, "runs on the CPU"
-    if cls.forward_gpu is cls.forward_cpu:
-        return cpu, "the CPU's"
-    gpu = "array" if array and cls.forward_gpu is ArrayLayer.forward_gpu else "own"
-    if cls.cuda is not None:
-        gpu += f", CUDA C in `{cls.cuda.path.name}`"
-    if cls.missing_on_device():
-        gpu += "; backward runs on the CPU"
-    return cpu, gpu
+    gpu = forms([(one.on_device, one.name) for one in operations])
+    own = "own code" if hasattr(cls, "forward_gpu") else ""
+    return ", ".join(filter(None, (own, cpu if operations or not own else ""))), ", ".join(
+        filter(None, (own, gpu if operations or not own else ""))
+    )
+
+
+def forms(operations: list[tuple[str, str]]) -> str:
+    """Such as "CUDA C: forward, backward; array: sums"."""
+    words = {"compiled": "compiled", "cuda": "CUDA C", "array": "array", "host": "on the CPU"}
+    told = []
+    for form, word in words.items():
+        names = [name for found, name in operations if found == form]
+        if names:
+            told.append(f"{word}: {', '.join(names)}")
+    return "; ".join(told) or "array"
 
 
 def rows() -> dict[str, list[str]]:

@@ -201,9 +201,7 @@ BRANCHES = (
 
 
 def memory(net: bicerin.Net) -> int:
-    seen = {
-        id(blob.memory[0]): blob.memory[0] for node in net.nodes for blob in (*node.bottom, *node.top)
-    }
+    seen = {id(blob.memory[0]): blob.memory[0] for node in net.nodes for blob in (*node.bottom, *node.top)}
     return sum(one.nbytes for one in seen.values())
 
 

@@ -157,7 +157,6 @@ def test_priors_get_no_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_store(tmp_path)
     (tmp_path / "ssd.prototxt").write_text(detector())
     with bicerin.Net(tmp_path / "ssd.prototxt", phase="TRAIN") as net:
-        names = [layer.name for layer in net.layers]
         runs = {node.name: node.wants_backward for node in net.nodes}
         assert not runs["norm_priorbox"] and not runs["mbox_priorbox"]
         assert runs["mbox_loss"] and runs["conv1"]

@@ -26,8 +26,7 @@ def test_there_are_cases(name: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_nothing_is_copied(name: str, case: Path) -> None:
     run, values = recorded_run(case, device=name)
-    layer = run.layer
-    if layer.missing_on_device():
+    if not run.node.runs_on_device:
         return
     flags = [f"diff{index}" in values for index in range(len(run.bottom))]
     learns = any(key.startswith(("diff", "blobdiff")) for key in values)
@@ -35,10 +34,10 @@ def test_nothing_is_copied(name: str, case: Path) -> None:
     def pass_through() -> None:
         run.forward()
         if learns:
-            layer.backward(run.top, flags, run.bottom)
+            run.add_backward(flags)
 
     pass_through()
-    transfers = layer.device.transfers
+    transfers = run.layer.context.device.transfers
     before = transfers.to_host, transfers.to_device
     pass_through()
     after = transfers.to_host, transfers.to_device

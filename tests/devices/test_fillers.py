@@ -64,6 +64,8 @@ def test_dummy_data_is_drawn_on_the_device(name: str) -> None:
         net.run_forward()
         assert (transfers.to_device, transfers.to_host) == before
         on_cpu.run_forward()
-        np.testing.assert_allclose(net.blobs["score"].read_only.data, on_cpu.blobs["score"].read_only.data, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            net.blobs["score"].read_only.data, on_cpu.blobs["score"].read_only.data, rtol=1e-4, atol=1e-5
+        )
         passes.append(net.blobs["x"].read_only.data.copy())
     assert not np.array_equal(passes[0], passes[1])

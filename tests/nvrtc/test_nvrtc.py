@@ -6,6 +6,7 @@ Run by `tox run -e nvrtc`, where the CuPy wheel is installed; `pytest tests` lea
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import json
 import runpy
@@ -18,10 +19,24 @@ import pytest
 from cupy.cuda import compiler
 
 from bicerin.device.cuda import OPTIONS, CudaSource
+from bicerin.layer import layers
+from bicerin.solver import Solver
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "core/src", *sorted(ROOT.glob("plugins/*/src"))]
-SOURCES = [path for package in PACKAGES for path in sorted(package.rglob("*.cu"))]
+FILES = [path for package in PACKAGES for path in sorted(package.rglob("*.cu")) if "template" not in str(path)]
+
+
+def sources() -> dict[str, CudaSource]:
+    """The CUDA C of every installed layer, of the update rules and of the random numbers, by what a test is called."""
+    for name in layers.providers():
+        _ = layers.load(name).operations.source
+    _ = Solver._operations.source
+    found = [one for one in gc.get_objects() if isinstance(one, CudaSource)]
+    return {f"{one.name}-{'-'.join(sorted(one.signatures))}": one for one in found}
+
+
+SOURCES = sources()
 MODULES = [path for package in PACKAGES for path in sorted(package.rglob("*.py")) if "emulated" not in str(path)]
 ARCHITECTURES = ("75", "80", "90", "120")
 
@@ -35,15 +50,16 @@ def cubin(code: str, architecture: str) -> bytes:
     return compiled
 
 
-def test_there_are_kernels() -> None:
+def test_every_file_belongs_to_a_layer() -> None:
     assert len(SOURCES) >= 10
+    assert {path for source in SOURCES.values() for path in source.paths} >= set(FILES)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda number: f"sm_{number}")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_every_kernel_compiles(path: Path, dtype: type, architecture: str) -> None:
-    source = CudaSource(str(path), path.name)
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_kernel_compiles(name: str, dtype: type, architecture: str) -> None:
+    source = SOURCES[name]
     compiled = cubin(source.code(np.dtype(dtype)), architecture)
     assert compiled.startswith(b"\x7fELF")
     missing = [name for name in source.signatures if name.encode() not in compiled]
@@ -51,9 +67,9 @@ def test_every_kernel_compiles(path: Path, dtype: type, architecture: str) -> No
 
 
 def test_errors_name_the_line() -> None:
-    source = CudaSource(str(SOURCES[0]), SOURCES[0].name)
-    wrong = source.code(np.dtype(np.float32)) + "\nthis is not C"
-    with pytest.raises(compiler.CompileException, match=f"{SOURCES[0].name}\\({source.text.count(chr(10)) + 2}\\)"):
+    lines = FILES[0].read_text(encoding="utf-8").count("\n")
+    wrong = CudaSource(FILES[0]).code(np.dtype(np.float32)) + "\nthis is not C"
+    with pytest.raises(compiler.CompileException, match=f"{FILES[0].name}\\({lines + 2}\\)"):
         cubin(wrong, "80")
 
 

@@ -15,7 +15,7 @@ from bicerin.errors import DeviceError
 from bicerin_emulated import cupy
 from bicerin_emulated.raw_module import KernelError
 
-PLANTED = CudaSource(__file__, "planted.cu")
+PLANTED = CudaSource(Path(__file__).with_name("planted.cu"))
 ORDERS = ["forward", "reverse", "shuffled", "shuffled:5"]
 
 
@@ -25,7 +25,7 @@ def kernels(dtype=np.float32):
 
 def line_of(text: str) -> str:
     """The place of a line of planted.cu, as errors name it."""
-    lines = PLANTED.text.splitlines()
+    lines = PLANTED.paths[0].read_text(encoding="utf-8").splitlines()
     number = next(index for index, line in enumerate(lines, start=1) if text in line)
     return f"planted.cu:{number}"
 
@@ -108,7 +108,7 @@ def test_address_sanitizer_reports_the_line(tmp_path):
         "from bicerin.device import CudaSource\n"
         "from bicerin.device import get_device\n"
         "from bicerin_emulated import cupy\n"
-        f"source = CudaSource({__file__!r}, 'planted.cu')\n"
+        f"source = CudaSource(Path({__file__!r}).with_name('planted.cu'))\n"
         "run = source.on(get_device('emulated'), np.dtype('float32'))\n"
         "run.row_sums.blocks(2, 700, cupy.ones(1400, np.float32), cupy.zeros(2, np.float32))\n"
         "run.double_up(4000, cupy.ones(4000, np.float32), cupy.empty(4000, np.float32))\n"
@@ -170,6 +170,6 @@ def test_the_bare_kernel_takes_numbers_as_cupy_does():
 
 def test_errors_of_the_compiler_name_the_line(tmp_path):
     (tmp_path / "wrong.cu").write_text('\nextern "C" __global__ void f(int n, real* x) { ELEMENT(i, n); x[i] = y; }\n')
-    source = CudaSource(str(tmp_path / "layer.py"), "wrong.cu")
+    source = CudaSource(tmp_path / "wrong.cu")
     with pytest.raises(KernelError, match=r"wrong\.cu:2"):
         source.on(get_device("emulated"), np.dtype(np.float32)).f(1, cupy.ones(1, np.float32))
