@@ -26,15 +26,15 @@ import tomllib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email import message_from_bytes
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).resolve().parents[1]
 Completed = subprocess.CompletedProcess[str]
@@ -141,14 +141,13 @@ def _said(file: Path) -> str:
 
 
 def _wrong_bounds(root: Path, right: str) -> list[str]:
-    everyone = distributions(root)
-    ours = {one.name for one in everyone}
-    wrong = []
-    for one in (*everyone, Distribution((root / TEMPLATE).parent)):
-        own = one.name not in ours  # the template, whose author bounds the core once
+    everyone, template = distributions(root), Distribution((root / TEMPLATE).parent)
+    names, wrong = {one.name for one in everyone}, []
+    for one in (*everyone, template):
         for asked in one.requirements:
-            bare = own and asked.extras and not asked.specifier
-            if asked.name in ours - {one.name} and not bare and asked.specifier != Requirement(f"x{right}").specifier:
+            # The template bounds the core once, and asks for extras without.
+            free = one is template and asked.extras and not asked.specifier
+            if asked.name in names - {one.name} and not free and asked.specifier != SpecifierSet(right):
                 wrong.append(f"  {(one.folder / 'pyproject.toml').relative_to(root)}: {asked}")
     return wrong
 
@@ -156,7 +155,9 @@ def _wrong_bounds(root: Path, right: str) -> list[str]:
 def set_version(new: str, root: Path = ROOT) -> list[Path]:
     """Set the version of all distributions and their bounds on each other; returns the files that changed.
 
-    Nothing is written where something is wrong.
+    Raises:
+        ReleaseError: a file does not state its version in one line, and nothing is written; or a distribution asks for
+            another one without bounds.
     """
     new = str(Version(new))
     texts = {root / CODE: _with_version(root / CODE, new)}
@@ -203,8 +204,7 @@ def check(target: Path) -> None:
     Raises:
         ReleaseError: with all that is wrong.
     """
-    one_version, licence = version(), (ROOT / "LICENSE").read_bytes()
-    expected, wrong = {}, []
+    one_version, expected, wrong = version(), {}, []
     for one in distributions():
         stem = f"{one.name.replace('-', '_')}-{one_version}"
         expected |= {f"{stem}-py3-none-any.whl": one, f"{stem}.tar.gz": one}
@@ -212,7 +212,7 @@ def check(target: Path) -> None:
     wrong += [f"{name}: is missing" for name in sorted(expected.keys() - there)]
     wrong += [f"{name}: is not one of ours, or of another version" for name in sorted(there - expected.keys())]
     for name in sorted(expected.keys() & there):
-        wrong += [f"{name}: {problem}" for problem in _problems(target / name, expected[name], licence)]
+        wrong += [f"{name}: {problem}" for problem in problems(target / name, expected[name])]
     if wrong:
         raise ReleaseError("\n".join(wrong))
     files = [target / name for name in sorted(there)]
@@ -223,8 +223,8 @@ def check(target: Path) -> None:
     print(f"check-wheel-contents: {len(wheels)} of {len(wheels)} passed")
 
 
-def _problems(file: Path, distribution: Distribution, licence: bytes) -> list[str]:
-    """What is wrong with one wheel or sdist."""
+def problems(file: Path, distribution: Distribution) -> list[str]:
+    """What is wrong with a wheel or sdist of this distribution: a sentence for each fault."""
     if file.suffix == ".whl":
         with zipfile.ZipFile(file) as wheel:
             contents = {name: wheel.read(name) for name in wheel.namelist()}
@@ -234,25 +234,26 @@ def _problems(file: Path, distribution: Distribution, licence: bytes) -> list[st
             members = [member for member in sdist.getmembers() if member.isfile()]
             contents = {member.name: sdist.extractfile(member).read() for member in members}  # type: ignore[union-attr]
         head, folder = f"{file.name.removesuffix('.tar.gz')}/PKG-INFO", "LICENSE"
-    problems = []
-    if contents.get(f"{head.rpartition('/')[0]}/{folder}") != licence:
-        problems.append("does not contain the repository's LICENSE")
-    problems += [
-        f"{package} has no py.typed"
-        for package in distribution.packages
-        if not any(name.endswith(f"{package}/py.typed") for name in contents)
-    ]
-    metadata = message_from_bytes(contents[head])
-    for field in ("License-Expression", "License-File", "Author", "Project-URL", "Keywords", "Requires-Python"):
-        if not metadata[field]:
-            problems.append(f"has no {field}")
-    if not str(metadata.get_payload()).strip():
-        problems.append("has no description: its README")
+    found = []
+    if contents.get(f"{head.rpartition('/')[0]}/{folder}") != (ROOT / "LICENSE").read_bytes():
+        found.append("does not contain the repository's LICENSE")
+    for package in distribution.packages:
+        if not any(name.endswith(f"{package}/py.typed") for name in contents):
+            found.append(f"{package} has no py.typed")
     try:
-        Metadata.from_email(contents[head])
+        metadata = Metadata.from_email(contents[head])
     except ExceptionGroup as errors:
-        problems += map(str, errors.exceptions)
-    return problems
+        return [*found, *map(str, errors.exceptions)]
+    stated = {
+        "licence": metadata.license_expression,
+        "licence file": metadata.license_files,
+        "author": metadata.author,
+        "URLs": metadata.project_urls,
+        "keywords": metadata.keywords,
+        "bound on Python": metadata.requires_python,
+        "description, its README": metadata.description,
+    }
+    return found + [f"its metadata has no {what}" for what, value in stated.items() if not value]
 
 
 # The smoke test
@@ -371,7 +372,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name, step in (("build", build), ("check", check), ("smoke", smoke)):
             if chosen.step in (name, "all"):
                 step(chosen.dist)
-    except ReleaseError as error:
+    except (ReleaseError, InvalidVersion) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
