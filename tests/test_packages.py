@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -178,6 +179,15 @@ def test_a_distribution_says_what_it_is(folder: Path) -> None:
 def test_pytest_finds_no_plugin_of_ours_unasked() -> None:
     """A project that has Bicerin installed may have an option --device and a fixture `device` of its own."""
     assert [project["name"] for project in PROJECTS.values() if "pytest11" in project.get("entry-points", {})] == []
+
+
+def test_every_numba_that_is_allowed_has_a_test_environment() -> None:
+    """And so a newer one is not allowed before it was tried."""
+    (numba,) = (one for one in required(PROJECTS[ROOT / "core"]) if one.name == "numba")
+    allowed = {minor for minor in range(200) if numba.specifier.contains(f"0.{minor}.0")}
+    tried = re.findall(r"^ +numba0(\d+): numba==0\.\1\.\*$", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE)
+    assert allowed == set(map(int, tried))
+    assert not numba.specifier.contains("1.0")
 
 
 def test_every_package_has_a_test_environment() -> None:
