@@ -204,7 +204,9 @@ def check(target: Path) -> None:
     Raises:
         ReleaseError: with all that is wrong.
     """
-    one_version, expected, wrong = version(), {}, []
+    one_version = version()
+    expected: dict[str, Distribution] = {}
+    wrong: list[str] = []
     for one in distributions():
         stem = f"{one.name.replace('-', '_')}-{one_version}"
         expected |= {f"{stem}-py3-none-any.whl": one, f"{stem}.tar.gz": one}
