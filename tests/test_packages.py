@@ -1,23 +1,54 @@
-"""What is said about the packages of this repository is so: who brings what, and what their descriptors hold."""
+"""What is said about the packages of this repository is so: who brings what, who needs what, what descriptors hold."""
 
 from __future__ import annotations
 
+import ast
+import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from bicerin_proto import Schema, check_current
 from bicerin_proto.distribution import fields, layer_distribution, layer_types
 from bicerin_proto.fragment import Fragment
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = [ROOT / "proto", ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+PROJECTS = {folder: tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"] for folder in FOLDERS}
+#: Module -> distribution, for those of this repository.
+OURS = {
+    path.stem: project["name"]
+    for folder, project in PROJECTS.items()
+    for path in (folder / "src").iterdir()
+    if path.suffix == ".py" or (path / "__init__.py").is_file()
+}
+#: Module -> distributions that bring it, where the names differ.
+BROUGHT_BY = {
+    "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
+    "cv2": {"opencv-python-headless"},
+    "google.protobuf": {"protobuf"},
+    "importlib_metadata": {"importlib-metadata"},
+    "skimage": {"scikit-image"},
+}
+#: Imports that no requirement can bring.
+BROUGHT_BY_NOBODY = {
+    "bicerin-caffe": {"selective_search_ijcv_with_python"},  # its authors' MATLAB code, as for pycaffe's Detector
+}
+#: Requirements that are not imported, and why they are there.
+NOT_IMPORTED = {
+    ("bicerin-caffe", "bicerin-data"): "its commands are those of bicerin-data",
+    ("bicerin-caffe", "six"): "scripts written for pycaffe import it",
+    ("bicerin-proto", "grpcio-tools"): "runs as python -m grpc_tools.protoc",
+}
+
 SCHEMAS = sorted(
-    path
-    for folder in (ROOT / "core", ROOT / "proto", *(ROOT / "plugins").iterdir())
-    for path in folder.glob("src/**/*.proto")
-    if path.with_suffix(".binpb").is_file()
+    path for folder in FOLDERS for path in folder.glob("src/**/*.proto") if path.with_suffix(".binpb").is_file()
 )
 PACKS = {path.parent.name.replace("_", "-"): path for path in SCHEMAS if ROOT / "plugins" in path.parents}
 
@@ -55,3 +86,112 @@ def test_fields_are_known_by_their_distribution() -> None:
         for added in Schema.merged([Fragment(distribution, path.with_suffix(".binpb").read_bytes())]).added
     }
     assert fields() == brought
+
+
+def imports(folder: Path) -> set[str]:
+    """The modules that a package's code imports, wherever in it, that are neither Python's nor its own."""
+    own = {path.stem for path in (folder / "src").iterdir()}
+    found = set()
+    for file in (folder / "src").rglob("*.py"):
+        if "template" not in file.relative_to(folder).parts:
+            found |= set(_imported(ast.parse(file.read_text("utf-8"))))
+    return {module for module in found if module not in own and module not in sys.stdlib_module_names}
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield ".".join(parts[:2]) if parts[0] == "google" else parts[0]  # google is a namespace of many
+
+
+def bring(module: str) -> set[str]:
+    """The distributions that bring a module, any of which will do."""
+    return BROUGHT_BY.get(module) or {OURS.get(module, module)}
+
+
+def required(project: dict[str, Any]) -> list[Requirement]:
+    """What a distribution asks for, with and without extras."""
+    extras = project.get("optional-dependencies", {}).values()
+    return [Requirement(text) for texts in (project["dependencies"], *extras) for text in texts]
+
+
+def brought_by_extras(project: dict[str, Any]) -> set[str]:
+    """What comes with the extras that it asks of others of ours: bicerin[fast] is how a plugin asks for Numba."""
+    siblings = {other["name"]: other.get("optional-dependencies", {}) for other in PROJECTS.values()}
+    asked = [(one.name, extra) for one in required(project) for extra in one.extras if one.name in siblings]
+    return {Requirement(text).name for name, extra in asked for text in siblings[name][extra]}
+
+
+by_name = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: PROJECTS[folder]["name"])
+
+
+@by_name
+def test_what_is_imported_is_required(folder: Path) -> None:
+    project = PROJECTS[folder]
+    names = {one.name for one in required(project)} | brought_by_extras(project)
+    missing = {module for module in imports(folder) if not bring(module) & names}
+    assert missing == BROUGHT_BY_NOBODY.get(project["name"], set())
+
+
+@by_name
+def test_what_is_required_is_imported(folder: Path) -> None:
+    project = PROJECTS[folder]
+    used = {name for module in imports(folder) for name in bring(module)}
+    used |= {"bicerin"} if any(group.startswith("bicerin.") for group in project.get("entry-points", {})) else set()
+    used |= {name for distribution, name in NOT_IMPORTED if distribution == project["name"]}
+    # An extra of others of ours, such as bicerin[standard], is there to install them.
+    bundled = {Requirement(text).name for texts in project.get("optional-dependencies", {}).values() for text in texts}
+    assert {one.name for one in required(project)} - used - (bundled & set(OURS.values())) == set()
+
+
+def test_a_library_is_required_in_the_same_versions_by_all() -> None:
+    asked: dict[str, dict[str, list[str]]] = {}
+    for project in PROJECTS.values():
+        for one in required(project):
+            if one.name not in OURS.values() and not one.marker:
+                asked.setdefault(one.name, {}).setdefault(str(one.specifier), []).append(project["name"])
+    assert {name: bounds for name, bounds in asked.items() if len(bounds) > 1} == {}
+
+
+@by_name
+def test_a_distribution_says_what_it_is(folder: Path) -> None:
+    project = PROJECTS[folder]
+    assert (folder / project["readme"]).read_text("utf-8").startswith(f"# {project['name']}\n")
+    assert project["license"] == "BSD-3-Clause"
+    assert project["license-files"] == ["LICENSE"]
+    assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert project["authors"] == [{"name": "Bicerin contributors"}]
+    assert project["description"] and project["keywords"]
+    assert set(project["urls"]) == {"Homepage", "Documentation", "Changelog", "Issues"}
+    minors = [text.rpartition(".")[2] for text in project["classifiers"] if ":: Python :: 3." in text]
+    assert [int(minor) for minor in minors] == [11, 12, 13, 14]
+    assert "Typing :: Typed" in project["classifiers"]
+    packages = [path.parent for path in folder.glob("src/*/__init__.py")]
+    assert packages and all((package / "py.typed").is_file() for package in packages)
+
+
+def test_pytest_finds_no_plugin_of_ours_unasked() -> None:
+    """A project that has Bicerin installed may have an option --device and a fixture `device` of its own."""
+    assert [project["name"] for project in PROJECTS.values() if "pytest11" in project.get("entry-points", {})] == []
+
+
+def test_every_numba_that_is_allowed_has_a_test_environment() -> None:
+    """And so a newer one is not allowed before it was tried."""
+    (numba,) = (one for one in required(PROJECTS[ROOT / "core"]) if one.name == "numba")
+    allowed = {minor for minor in range(200) if numba.specifier.contains(f"0.{minor}.0")}
+    tried = re.findall(r"^ +numba0(\d+): numba==0\.\1\.\*$", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE)
+    assert allowed == set(map(int, tried))
+    assert not numba.specifier.contains("1.0")
+
+
+def test_every_package_has_a_test_environment() -> None:
+    stated = (ROOT / "tox.ini").read_text("utf-8")
+    for folder in (ROOT / "plugins").iterdir():
+        assert f"\n    {folder.name}: {folder.name}\n" in stated or f"\n[testenv:{folder.name}" in stated, folder

@@ -65,7 +65,9 @@ def test_cupy_is_imported_for_the_gpu_alone():
 def test_a_test_run_on_a_device_that_is_not_there_ends_with_one_line(tmp_path):
     (tmp_path / "test_nothing.py").write_text("def test_nothing(device): pass")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--device", "abacus", str(tmp_path)], text=True, capture_output=True
+        [sys.executable, "-m", "pytest", "-p", "bicerin.testing.pytest_plugin", "--device", "abacus", str(tmp_path)],
+        text=True,
+        capture_output=True,
     )
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in done.stderr.splitlines() if line]

@@ -48,6 +48,12 @@ def core_alone(new_environment: Callable[..., Environment]) -> Environment:
 
 
 @pytest.fixture(scope="session")
+def author(new_environment: Callable[..., Environment]) -> Environment:
+    """What the author of a plugin installs."""
+    return new_environment("bicerin[testing]", "bicerin-proto[compile]")
+
+
+@pytest.fixture(scope="session")
 def everything(new_environment: Callable[..., Environment], wheelhouse: Path) -> Environment:
     """Every wheel of this repository."""
     return new_environment("bicerin-proto[compile]", *map(str, sorted(wheelhouse.glob("*.whl"))))

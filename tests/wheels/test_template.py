@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from clean_environment import Environment, uv
-
-
-@pytest.fixture(scope="session")
-def author(new_environment: Callable[..., Environment]) -> Environment:
-    return new_environment("bicerin[testing]", "bicerin-proto[compile]")
 
 
 @pytest.fixture(scope="session")
@@ -93,15 +87,3 @@ def test_names_that_cannot_be(core_alone: Environment, arguments: list[str], sai
     refused = core_alone.bicerin("plugins", "new", *arguments, cwd=tmp_path, status=2).stderr
     assert said in refused
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("package", ["core", "proto"])
-def test_our_own_wheels_are_the_same_from_an_sdist(package: str, wheelhouse: Path, tmp_path: Path) -> None:
-    import zipfile
-
-    from clean_environment import ROOT
-
-    uv("build", "--out-dir", tmp_path, ROOT / package)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as ours, zipfile.ZipFile(wheelhouse / wheel.name) as direct:
-        assert sorted(ours.namelist()) == sorted(direct.namelist())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,13 @@ from bicerin.schema.installed_schema import read_layer
 from bicerin.testing import LayerRun
 from bicerin_data.datum import array_datum
 from bicerin_data.stores import create_store
+
+
+def pytest_runtest_setup(item):
+    """Where plyvel has wheels it is required, and a test that finds none fails."""
+    asked = f"{item.name} {item.callspec.params if hasattr(item, 'callspec') else ''}"
+    if "leveldb" in asked.lower() and sys.version_info >= (3, 13) and find_spec("plyvel") is None:
+        pytest.skip("plyvel, which reads LevelDB, has no wheel for this Python: pip install bicerin-data[leveldb]")
 
 
 class Records:

@@ -7,7 +7,6 @@ import sys
 
 import lmdb
 import numpy as np
-import plyvel
 import pytest
 
 from bicerin.errors import DataError
@@ -55,6 +54,8 @@ def test_readers_see_the_libraries_own_stores(backend, tmp_path):
         with lmdb.open(str(tmp_path / "s")) as environment, environment.begin(write=True) as transaction:
             transaction.put(b"a", b"1")
     else:
+        import plyvel
+
         store = plyvel.DB(str(tmp_path / "s"), create_if_missing=True)
         store.put(b"a", b"1")
         store.close()

@@ -1,5 +1,13 @@
 """The pytest plugin that comes with Bicerin: the option `--device` and fixtures for layer tests.
 
+It does nothing until a project asks for it, in its `pyproject.toml`, as what `bicerin plugins new` writes does,
+
+    [tool.pytest.ini_options]
+    addopts = "-p bicerin.testing.pytest_plugin"
+
+or in the `conftest.py` beside that file: `pytest_plugins = ["bicerin.testing.pytest_plugin"]`. Other people's projects
+may have an option and a fixture of these names.
+
 A test that takes `device` runs once for each device that was asked for: `pytest --device cpu --device gpu`. Where a
 device that was asked for cannot be used, no test is run, and one line says why; one that was not is not mentioned.
 """
