@@ -183,19 +183,29 @@ class _Inlined(ast.NodeTransformer):
 
 
 class _Printer:
-    """Prints expressions for Numba or for CUDA C: what was loaded is called NAME_i, and numbers are reals."""
+    """Prints expressions for Numba or for CUDA C, in which numbers are reals.
+
+    An array's element is called NAME_i, what is assigned NAME_v, and an output NAME_out, so that none hides an array.
+    """
 
     def __init__(self, loaded: list[str], host: bool, real: str = "") -> None:
         self.loaded = loaded
         self.host = host
         self.real = real
         self.constants: dict[str, str] = {}
+        self.assigned: set[str] = set()
 
     def statements(self, nodes: list[ast.stmt], form: str) -> list[str]:
+        lines = []
         for node in nodes:
             if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
                 raise SyntaxError(f"a formula assigns names and returns, and cannot have `{ast.unparse(node)}`.")
-        return [form.format(node.targets[0].id, self.text(node.value)) for node in nodes]  # type: ignore[attr-defined]
+            name, value = node.targets[0].id, self.text(node.value)
+            if name in self.assigned:
+                raise SyntaxError(f"a formula assigns a name once, and cannot have `{ast.unparse(node)}`.")
+            self.assigned.add(name)
+            lines.append(form.format(f"{name}_v", value))
+        return lines
 
     def outputs(self, node: ast.Return, writes: list[str], form: str, store: str = "{} = {}") -> list[str]:
         """All values, and then all stores, since an output may be an input."""
@@ -207,7 +217,7 @@ class _Printer:
     def text(self, node: Any) -> str:
         match node:
             case ast.Name(id=name):
-                return f"{name}_i" if name in self.loaded else name
+                return f"{name}_v" if name in self.assigned else f"{name}_i" if name in self.loaded else name
             case ast.Constant(value=value):
                 if not self.host:
                     return f"(real){value!r}"

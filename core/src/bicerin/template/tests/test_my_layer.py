@@ -28,10 +28,10 @@ def test_in_place(run_layer: Callable[..., Any]) -> None:
     x = np.array([[-3.0, 0.25, 2.5]])
     run = run_layer('type: "MyLayer"', [x], parameters=[np.array([1.0, 1.0, 2.0])], in_place=True)
     run.forward()
-    assert_close(run.top[0].cpu_data, np.array([[-2.5, 0.0, 4.0]]), 1e-6, "top")
+    assert_close(run.top[0].read_only.data, np.array([[-2.5, 0.0, 4.0]]), 1e-6, "top")
     run.top[0].diff[...] = 1
     run.backward()
-    assert_close(run.bottom[0].cpu_diff, np.array([[1.0, 0.0, 2.0]]), 1e-6, "gradient")
+    assert_close(run.bottom[0].read_only.diff, np.array([[1.0, 0.0, 2.0]]), 1e-6, "gradient")
 
 
 @pytest.mark.parametrize(
