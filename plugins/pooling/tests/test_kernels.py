@@ -50,7 +50,11 @@ def flat(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
     maxima.flat_max_pool(bottom, top, np.empty((0, 0, 0), np.int32), *window)
 
 
-@pytest.mark.parametrize("pool", [maxima.masked_max_pool, maxima.masked_max_pool_one_by_one,
+def unmasked_max_pool(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
+    maxima.max_pool(bottom, top, np.empty((0, 0, 0), np.int32), *window)
+
+
+@pytest.mark.parametrize("pool", [maxima.max_pool, maxima.masked_row_max_pool, maxima.window_max_pool,
                                   maxima.flat_max_pool,
                                   maxima.masked_max_pool_reference])  # fmt: skip
 @settings(max_examples=60, deadline=None)
@@ -70,7 +74,7 @@ def test_max_takes_the_first_greatest(pool, geometry, seed: int) -> None:
                     if bottom[plane, h, w] > best:
                         best, place = bottom[plane, h, w], h * shape[2] + w
             assert (top[plane, y, x], mask[plane, y, x]) == (best, place)
-    for unmasked in (maxima.max_pool, flat, maxima.max_pool_reference):
+    for unmasked in (unmasked_max_pool, maxima.row_max_pool, flat, maxima.max_pool_reference):
         again = np.full_like(top, 9)
         unmasked(bottom, again, *window)
         assert np.array_equal(again, top)

@@ -8,9 +8,11 @@ Arrays are planes, of shape `(N * C, H, W)`, and pooled planes `(N * C, pooled_h
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import num_workers, operation, part, spread
 from bicerin_pooling.padded_planes import padded, positions
 
 
@@ -83,10 +85,15 @@ def average_pool_plane(plane: int, worker: int, bottom: np.ndarray, top: np.ndar
             out[x] /= bottom.dtype.type(extent_h * (min(left + kw, width + pw) - left))
 
 
-@kernel(reference=average_pool_reference)
+@operation(reference=average_pool_reference)
 def average_pool(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
     """top = the sum of each window over its area, padding within H + 2 * pad included."""
     spread(average_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, window))
+
+
+@average_pool.cuda
+def average_pool_cuda(kernels: Any, bottom: Any, top: Any, *window: int) -> None:
+    kernels.average_pool(top.size, bottom, top, *bottom.shape[1:], *top.shape[1:], *window)
 
 
 @part
@@ -122,7 +129,7 @@ def average_pool_plane_backward(
                 row[w] += inside[w]
 
 
-@kernel(reference=average_pool_backward_reference)
+@operation(reference=average_pool_backward_reference)
 def average_pool_backward(bottom_diff: np.ndarray, top_diff: np.ndarray, *window: int) -> None:
     """bottom_diff = each window's top_diff, in equal shares, summed."""
     spread(
@@ -131,3 +138,9 @@ def average_pool_backward(bottom_diff: np.ndarray, top_diff: np.ndarray, *window
         num_workers(bottom_diff.size),
         (bottom_diff, top_diff, window),
     )
+
+
+@average_pool_backward.cuda
+def average_pool_backward_cuda(kernels: Any, bottom_diff: Any, top_diff: Any, *window: int) -> None:
+    sizes = (*bottom_diff.shape[1:], *top_diff.shape[1:], *window)
+    kernels.average_pool_backward(bottom_diff.size, top_diff, bottom_diff, *sizes)

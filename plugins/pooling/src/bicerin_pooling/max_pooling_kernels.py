@@ -12,9 +12,11 @@ Arrays are planes, of shape `(N * C, H, W)`, and pooled planes `(N * C, pooled_h
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import host_operation, kernel, num_workers, operation, part, spread
 from bicerin_pooling.padded_planes import padded, positions
 
 #: Planes that share buffers in `flat_max_pool`.
@@ -44,7 +46,7 @@ def masked_max_pool_reference(
         np.copyto(mask, first + (i * bottom.shape[2] + j), where=greater, casting="same_kind")
 
 
-def scatter_reference(bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
+def scatter_reference(bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.ndarray, *window: int) -> None:
     bottom_diff.fill(0)
     planes, size = len(mask), bottom_diff[0].size if len(bottom_diff) else 0
     chosen = mask >= 0
@@ -53,7 +55,7 @@ def scatter_reference(bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.nd
 
 
 @part
-def max_pool_plane(plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, window: tuple[int, ...]) -> None:
+def max_pool_rows(plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, window: tuple[int, ...]) -> None:
     kh, kw, sh, sw, ph, pw = window
     _, height, width = bottom.shape
     _, pooled_h, pooled_w = top.shape
@@ -85,13 +87,13 @@ def max_pool_plane(plane: int, worker: int, bottom: np.ndarray, top: np.ndarray,
 
 
 @kernel(reference=max_pool_reference)
-def max_pool(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
-    """top = the maximum of each window."""
-    spread(max_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, window))
+def row_max_pool(bottom: np.ndarray, top: np.ndarray, *window: int) -> None:
+    """top = the maximum of each window, a row of windows at a time."""
+    spread(max_pool_rows, len(bottom), num_workers(bottom.size), (bottom, top, window))
 
 
 @part
-def masked_max_pool_plane(
+def masked_max_pool_rows(
     plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, window: tuple[int, ...]
 ) -> None:
     kh, kw, sh, sw, ph, pw = window
@@ -142,13 +144,13 @@ def masked_max_pool_plane(
 
 
 @kernel(reference=masked_max_pool_reference)
-def masked_max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
-    """top = the maximum of each window, mask = its place."""
-    spread(masked_max_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, mask, window))
+def masked_row_max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
+    """`row_max_pool` with mask = the place of each maximum."""
+    spread(masked_max_pool_rows, len(bottom), num_workers(bottom.size), (bottom, top, mask, window))
 
 
 @part
-def masked_max_pool_plane_one_by_one(
+def max_pool_windows(
     plane: int, worker: int, bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, window: tuple[int, ...]
 ) -> None:
     kh, kw, sh, sw, ph, pw = window
@@ -168,10 +170,10 @@ def masked_max_pool_plane_one_by_one(
 
 
 @kernel(reference=masked_max_pool_reference)
-def masked_max_pool_one_by_one(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
-    """`masked_max_pool`, faster where rows are too short to fill the processor's vectors, or windows far apart."""
+def window_max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
+    """`masked_row_max_pool`, faster where rows are too short to fill the processor's vectors, or windows far apart."""
     spread(
-        masked_max_pool_plane_one_by_one,
+        max_pool_windows,
         len(bottom),
         num_workers(bottom.size),
         (bottom, top, mask, window),
@@ -254,8 +256,29 @@ def flat_max_pool_reference(bottom: np.ndarray, top: np.ndarray, mask: np.ndarra
 
 @kernel(reference=flat_max_pool_reference)
 def flat_max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
-    """`masked_max_pool`, or with an empty mask `max_pool`: faster at a stride of 1, and where rows are short."""
+    """`masked_row_max_pool`, or with an empty mask `row_max_pool`: faster at a stride of 1, and for short rows."""
     spread(max_pool_planes, -(-len(bottom) // PLANES), num_workers(bottom.size), (bottom, top, mask, window))
+
+
+@host_operation
+def max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
+    """top = the maximum of each window, mask = its place; an empty mask is not wanted. With the fastest kernel."""
+    pooled_w, stride_h, stride_w = top.shape[2], window[2], window[3]
+    is_dense = stride_h == stride_w == 1 < pooled_w
+    # Measured: vectors of whole rows pay from about 16 windows per row on, of whole planes for shorter rows.
+    if is_dense or (mask.size and stride_w == 2 and 4 < pooled_w < 16):
+        flat_max_pool(bottom, top, mask, *window)
+    elif not mask.size:
+        row_max_pool(bottom, top, *window)
+    elif pooled_w >= 16 and stride_w <= 2:
+        masked_row_max_pool(bottom, top, mask, *window)
+    else:
+        window_max_pool(bottom, top, mask, *window)
+
+
+@max_pool.cuda
+def max_pool_cuda(kernels: Any, bottom: Any, top: Any, mask: Any, *window: int) -> None:
+    kernels.max_pool(top.size, bottom, top, mask, mask.size > 0, *bottom.shape[1:], *top.shape[1:], *window)
 
 
 @part
@@ -270,7 +293,13 @@ def scatter_plane(plane: int, worker: int, bottom_diff: np.ndarray, top_diff: np
                 diff[place] += top_diff[plane, y, x]
 
 
-@kernel(reference=scatter_reference)
-def scatter(bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.ndarray) -> None:
-    """bottom_diff = the sum of the top_diff of the windows that chose a pixel."""
+@operation(reference=scatter_reference)
+def scatter(bottom_diff: np.ndarray, top_diff: np.ndarray, mask: np.ndarray, *window: int) -> None:
+    """bottom_diff = the sum of the top_diff of the windows that chose a pixel; a device looks in `window` for them."""
     spread(scatter_plane, len(top_diff), num_workers(bottom_diff.size), (bottom_diff, top_diff, mask))
+
+
+@scatter.cuda
+def scatter_cuda(kernels: Any, bottom_diff: Any, top_diff: Any, mask: Any, *window: int) -> None:
+    sizes = (*bottom_diff.shape[1:], *top_diff.shape[1:], *window)
+    kernels.scatter(bottom_diff.size, top_diff, mask, bottom_diff, *sizes)

@@ -13,9 +13,9 @@ __device__ inline int extent(int i, int size, int kernel, int stride, int pad) {
   return min(start + kernel, size + pad) - start;
 }
 
-extern "C" __global__ void max_pool(int n, const real* x, real* y, int* mask, int height, int width, int pooled_h,
-                                    int pooled_w, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_h,
-                                    int pad_w) {
+extern "C" __global__ void max_pool(int n, const real* x, real* y, int* mask, bool masked, int height, int width,
+                                    int pooled_h, int pooled_w, int kernel_h, int kernel_w, int stride_h, int stride_w,
+                                    int pad_h, int pad_w) {
   ELEMENT(i, n);
   const int top = i / pooled_w % pooled_h * stride_h - pad_h, left = i % pooled_w * stride_w - pad_w;
   const real* plane = x + i / pooled_w / pooled_h * height * width;
@@ -30,11 +30,11 @@ extern "C" __global__ void max_pool(int n, const real* x, real* y, int* mask, in
     }
   }
   y[i] = best;
-  mask[i] = place;
+  if (masked) mask[i] = place;
 }
 
 // Of max_pool and sampled_pool: a pixel gets the gradients of the windows that chose it.
-extern "C" __global__ void chosen_backward(int n, const real* y_diff, const int* mask, real* x_diff, int height,
+extern "C" __global__ void scatter(int n, const real* y_diff, const int* mask, real* x_diff, int height,
                                            int width, int pooled_h, int pooled_w, int kernel_h, int kernel_w,
                                            int stride_h, int stride_w, int pad_h, int pad_w) {
   ELEMENT(i, n);
@@ -63,7 +63,7 @@ extern "C" __global__ void average_pool(int n, const real* x, real* y, int heigh
   y[i] = sum / (extent(a, height, kernel_h, stride_h, pad_h) * extent(b, width, kernel_w, stride_w, pad_w));
 }
 
-extern "C" __global__ void average_backward(int n, const real* y_diff, real* x_diff, int height, int width,
+extern "C" __global__ void average_pool_backward(int n, const real* y_diff, real* x_diff, int height, int width,
                                             int pooled_h, int pooled_w, int kernel_h, int kernel_w, int stride_h,
                                             int stride_w, int pad_h, int pad_w) {
   ELEMENT(i, n);
@@ -123,7 +123,7 @@ extern "C" __global__ void weighted_pool(int n, const real* x, real* y, real* su
   y[i] = sum > 0 ? squares / sum : (real)0;
 }
 
-extern "C" __global__ void weighted_backward(int n, const real* x, const real* y, const real* y_diff, const real* sums,
+extern "C" __global__ void weighted_pool_backward(int n, const real* x, const real* y, const real* y_diff, const real* sums,
                                              real* x_diff, int height, int width, int pooled_h, int pooled_w,
                                              int kernel_h, int kernel_w, int stride_h, int stride_w) {
   ELEMENT(i, n);

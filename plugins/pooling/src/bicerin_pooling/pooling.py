@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.device import CudaSource
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, between, enum_name
-from bicerin_pooling.device_pooling import plane_pooling
-from bicerin_pooling.plane_pooling import METHODS, PlanePooling
+from bicerin.layer import Blob, BlobCounts, Layer, between, enum_name
+from bicerin_pooling.plane_pooling import METHODS, OPERATIONS, MaxPooling, PlanePooling, plane_pooling
 from bicerin_pooling.window import Window
 
 
@@ -29,7 +27,7 @@ class PoolingLayer(Layer):
     type = "Pooling"
     counts = BlobCounts(bottom=1, top=between(1, 2))
     allows_in_place = False
-    cuda = CudaSource(__file__, "pooling.cu")
+    operations = OPERATIONS
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.pooling_param
@@ -54,17 +52,16 @@ class PoolingLayer(Layer):
             window = self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
             if min(window[:2]) == 0:
                 raise ShapeError(f"Filter dimensions cannot be zero: {window.kernel_h} x {window.kernel_w}.")
-            self.pooling = plane_pooling(self.method, self, window, shape, self.ceil)
+            self.pooling = plane_pooling(self.method, self, window, shape, self.ceil, keeps_mask=len(top) > 1)
             self.pooled_from = shape
         for blob in top:
             blob.reshape(*self.pooling.shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        # At TEST the gradient is the exception, and finds the places itself.
-        masked = len(top) > 1 or self.phase is Phase.TRAIN
-        self.pooling.forward(bottom[0].data, top[0].data, masked)
+        self.pooling.forward(bottom[0].data, top[0].data)
         if len(top) > 1:
-            top[1].data[...] = self.pooling.mask
+            assert isinstance(self.pooling, MaxPooling)
+            top[1].data[...] = self.pooling.mask.data.reshape(top[1].shape)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:

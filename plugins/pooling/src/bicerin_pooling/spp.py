@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, enum_name
-from bicerin_pooling.device_pooling import plane_pooling
-from bicerin_pooling.plane_pooling import METHODS, PlanePooling
+from bicerin.layer import Blob, BlobCounts, Layer, enum_name
+from bicerin_pooling.plane_pooling import METHODS, OPERATIONS, PlanePooling, plane_pooling
 from bicerin_pooling.window import Window
 
 
 class SPPLayer(Layer):
-    """Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and string them together.
+    """Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and concatenate them.
 
     Level l has windows of ceil(H / 2^l) x ceil(W / 2^l) that touch without overlapping, centred by padding.
 
@@ -26,7 +24,7 @@ class SPPLayer(Layer):
     type = "SPP"
     counts = BlobCounts(bottom=1, top=1)
     allows_in_place = False
-    cuda = CudaSource(__file__, "pooling.cu")
+    operations = OPERATIONS
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.spp_param
@@ -80,7 +78,7 @@ class SPPLayer(Layer):
         start = 0
         for level, blob in zip(self.levels, self.pooled, strict=True):
             pooled = blob.data
-            level.forward(bottom[0].data, pooled, masked=self.phase is Phase.TRAIN)
+            level.forward(bottom[0].data, pooled)
             flat = pooled.reshape(len(rows), prod(pooled.shape[1:]))
             rows[:, start : start + flat.shape[1]] = flat
             start += flat.shape[1]
@@ -92,11 +90,10 @@ class SPPLayer(Layer):
         diff = bottom[0].diff
         start = 0
         for level, blob in zip(self.levels, self.pooled, strict=True):
-            pooled = self.on(xp, blob)
-            flat = pooled.diff.reshape(len(rows), prod(pooled.shape[1:]))
+            flat = blob.diff.reshape(len(rows), prod(blob.shape[1:]))
             flat[...] = rows[:, start : start + flat.shape[1]]
             target = self.level_diff.data if start else diff
-            level.backward(bottom[0].data, target, pooled.data, pooled.diff)
+            level.backward(bottom[0].data, target, blob.data, blob.diff)
             if start:
                 diff += target
             start += flat.shape[1]

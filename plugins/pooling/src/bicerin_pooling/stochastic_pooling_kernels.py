@@ -9,9 +9,11 @@ Arrays are planes, of shape `(N * C, H, W)`, and pooled planes `(N * C, pooled_h
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import num_workers, operation, part, spread
 from bicerin_pooling.padded_planes import padded, positions
 
 
@@ -101,10 +103,15 @@ def sampled_pool_plane(
             top[plane, y, x] = value
 
 
-@kernel(reference=sampled_pool_reference)
+@operation(reference=sampled_pool_reference)
 def sampled_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, draws: np.ndarray, *window: int) -> None:
     """top = the first pixel where the running sum reaches `draws`, in (0, 1], of the window's sum; mask = its place."""
     spread(sampled_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, mask, draws, window))
+
+
+@sampled_pool.cuda
+def sampled_pool_cuda(kernels: Any, bottom: Any, top: Any, mask: Any, draws: Any, *window: int) -> None:
+    kernels.sampled_pool(top.size, bottom, top, mask, draws, *bottom.shape[1:], *top.shape[1:], *window)
 
 
 @part
@@ -127,10 +134,15 @@ def weighted_pool_plane(
             top[plane, y, x] = squares / total if total > 0 else 0
 
 
-@kernel(reference=weighted_pool_reference)
+@operation(reference=weighted_pool_reference)
 def weighted_pool(bottom: np.ndarray, top: np.ndarray, sums: np.ndarray, *window: int) -> None:
     """top = sum of squares / sum of each window, or 0 where the sum is not positive; sums = those sums."""
     spread(weighted_pool_plane, len(bottom), num_workers(bottom.size), (bottom, top, sums, window))
+
+
+@weighted_pool.cuda
+def weighted_pool_cuda(kernels: Any, bottom: Any, top: Any, sums: Any, *window: int) -> None:
+    kernels.weighted_pool(top.size, bottom, top, sums, *bottom.shape[1:], *top.shape[1:], *window)
 
 
 @part
@@ -157,7 +169,7 @@ def weighted_pool_plane_backward(
                         bottom_diff[plane, h, w] += share * (2 * bottom[plane, h, w] - top[plane, y, x])
 
 
-@kernel(reference=weighted_pool_backward_reference)
+@operation(reference=weighted_pool_backward_reference)
 def weighted_pool_backward(
     bottom: np.ndarray, bottom_diff: np.ndarray, top: np.ndarray, top_diff: np.ndarray, sums: np.ndarray, *window: int
 ) -> None:
@@ -168,3 +180,11 @@ def weighted_pool_backward(
         num_workers(bottom.size),
         (bottom, bottom_diff, top, top_diff, sums, window),
     )
+
+
+@weighted_pool_backward.cuda
+def weighted_pool_backward_cuda(
+    kernels: Any, bottom: Any, bottom_diff: Any, top: Any, top_diff: Any, sums: Any, *window: int
+) -> None:
+    sizes = (*bottom.shape[1:], *top.shape[1:], *window)
+    kernels.weighted_pool_backward(bottom.size, bottom, top, top_diff, sums, bottom_diff, *sizes)

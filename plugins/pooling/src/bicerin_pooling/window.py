@@ -21,7 +21,7 @@ class Window(NamedTuple):
         """How many windows there are down and across, as Caffe's PoolingLayer counts them.
 
         With `ceil` the last window may reach over the edge. Where there is padding, a last window that would start in
-        it, beyond the plane, is left away.
+        it, beyond the plane, is omitted.
 
         Raises:
             ShapeError: the padding is no smaller than the window, or no window fits.

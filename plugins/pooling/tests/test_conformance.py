@@ -1,0 +1,10 @@
+"""What every layer must do, for each of the shipped cases."""
+
+from __future__ import annotations
+
+from bicerin.testing import LayerTests
+from bicerin_pooling.cases import CASES
+
+
+class TestPooling(LayerTests):
+    cases = CASES
