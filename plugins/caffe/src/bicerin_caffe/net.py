@@ -98,9 +98,9 @@ class Net:
     def _named_blobs(self) -> list[tuple[str, Blob]]:
         """Every blob once, in the order in which the layers make them; tops that have no name are "(automatic)"."""
         found: dict[int, tuple[str, Blob]] = {}
-        for index, names in enumerate(self._core.top_names):
-            for position, blob in enumerate(self._core.tops(index)):
-                name = names[position] if position < len(names) else "(automatic)"
+        for node in self._core.nodes:
+            for position, blob in enumerate(node.top):
+                name = node.top_names[position] if position < len(node.top_names) else "(automatic)"
                 found.setdefault(id(blob), (name, blob))
         return list(found.values())
 
@@ -133,10 +133,10 @@ class Net:
         return IntVec(places[id(blob)] for blob in blobs)
 
     def _bottom_ids(self, layer_id: int) -> IntVec:
-        return self._ids(self._core.bottoms(layer_id))
+        return self._ids(self._core.nodes[layer_id].bottom)
 
     def _top_ids(self, layer_id: int) -> IntVec:
-        return self._ids(self._core.tops(layer_id))
+        return self._ids(self._core.nodes[layer_id].top)
 
     @property
     def _blob_loss_weights(self) -> DtypeVec:
