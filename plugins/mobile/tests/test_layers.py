@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
+from bicerin.net.node import Node
 from bicerin.testing import run_layer
-from bicerin_mobile import interp_kernels, relu6_kernels, upsample_kernels
+from bicerin_mobile import axpy_kernels, bn_kernels, interp_kernels, relu6_kernels, upsample_kernels
 
 random = np.random.default_rng(0)
 X = random.normal(size=(2, 6, 5, 4))
@@ -49,9 +50,9 @@ def test_relu6_kernels_equal_their_references(slope: float) -> None:
     x, y_diff = random.normal(size=1000) * 5, random.normal(size=1000)
     y, again, x_diff, diff = np.empty((4, 1000))
     relu6_kernels.forward(x, slope, y)
-    relu6_kernels.forward_reference(x, slope, again)
+    relu6_kernels.forward_array(np, x, slope, again)
     relu6_kernels.backward(x, slope, y_diff, x_diff)
-    relu6_kernels.backward_reference(x, slope, y_diff, diff)
+    relu6_kernels.backward_array(np, x, slope, y_diff, diff)
     assert np.array_equal(y, again) and np.array_equal(x_diff, diff)
     assert np.array_equal(y, np.minimum(np.maximum(x, 0) + slope * np.minimum(x, 0), 6))
 
@@ -67,10 +68,11 @@ def test_axpy_in_place_of_y() -> None:
     plain = forward('type: "Axpy"', a.reshape(2, 6, 1, 1), X, y)
     assert np.allclose(plain.top[0].data, a[:, :, None, None] * X + y)
     run = run_layer('type: "Axpy"', [a, X, y], dtype=np.float64)
-    run.layer.forward(run.bottom, [run.bottom[2]])
+    node = Node(run.layer, run.bottom, [run.bottom[2]])
+    node.forward()
     assert np.array_equal(run.bottom[2].data, plain.top[0].data)
     run.bottom[2].diff[...] = plain.top[0].diff[...] = random.normal(size=X.shape)
-    run.layer.backward([run.bottom[2]], [True, True, True], run.bottom)
+    node.backward_to([True, True, True])
     plain.backward()
     for mine, other in zip(run.bottom, plain.bottom, strict=True):
         assert np.array_equal(mine.diff.reshape(-1), other.diff.reshape(-1))
@@ -106,15 +108,23 @@ def test_upsample_kernels_equal_their_references() -> None:
     x, y_diff = random.normal(size=(3, 4, 5)), random.normal(size=(3, 8, 10))
     y, again, x_diff, diff = np.empty((3, 8, 10)), np.empty((3, 8, 10)), np.empty((3, 4, 5)), np.empty((3, 4, 5))
     upsample_kernels.repeat(x, y)
-    upsample_kernels.repeat_reference(x, again)
+    upsample_kernels.repeat_array(np, x, again)
     upsample_kernels.repeat_backward(y_diff, x_diff)
-    upsample_kernels.repeat_backward_reference(y_diff, diff)
+    upsample_kernels.repeat_backward_array(np, y_diff, diff)
     assert np.array_equal(y, again) and np.allclose(x_diff, diff, rtol=1e-12)
-    places = random.integers(0, 12, (3, 20))
+    places = random.integers(0, 12, (3, 20)).astype(float)
+    flat, source = x.reshape(3, 20), np.empty((3, 12), np.int32)
     first, second = np.empty((3, 12)), np.empty((3, 12))
-    upsample_kernels.unpool(x.reshape(3, 20), places, first)
-    upsample_kernels.unpool_reference(x.reshape(3, 20), places, second)
+    assert not upsample_kernels.unpool(flat, places, source, first)
+    assert not upsample_kernels.unpool_array(np, flat, places, source, second)
     assert np.array_equal(first, second)
+    places[1, 7:9], places[2, 3] = (12, -1), np.nan
+    assert upsample_kernels.unpool(flat, places, source, first)
+    assert upsample_kernels.unpool_array(np, flat, places, source, second)
+    diff, again = np.empty((3, 20)), np.empty((3, 20))
+    upsample_kernels.unpool_backward(y_diff[:, 0, :1] + np.arange(12), places, diff)
+    upsample_kernels.unpool_backward_array(np, y_diff[:, 0, :1] + np.arange(12), places, again)
+    assert np.array_equal(diff, again, equal_nan=True) and np.isnan(diff).sum() == 3
 
 
 @pytest.mark.parametrize(("options", "size"), [
@@ -137,17 +147,31 @@ def test_interp(options: str, size: tuple[int, int]) -> None:
         assert np.allclose(top[:, :, i, j], upper * (1 - y + top_row) + lower * (y - top_row))
 
 
-def test_interp_kernels_equal_their_references() -> None:
-    row, column = np.array([0, 1, 1, 2]), np.array([0, 0, 3, 4, 4])
-    down, right = random.random(4), random.random(5)
-    x, y_diff = random.normal(size=(3, 4, 5)), random.normal(size=(3, 4, 5))
-    y, again = np.empty((3, 4, 5)), np.empty((3, 4, 5))
-    x_diff, diff = np.ones((3, 4, 5)), np.ones((3, 4, 5))
-    interp_kernels.interpolate(x, row, down, column, right, y)
-    interp_kernels.interpolate_reference(x, row, down, column, right, again)
-    interp_kernels.interpolate_backward(x_diff, row, down, column, right, y_diff)
-    interp_kernels.interpolate_backward_reference(diff, row, down, column, right, y_diff)
+@pytest.mark.parametrize("size", [(7, 9), (2, 3), (1, 1), (4, 2)])
+def test_interp_kernels_equal_their_references(size: tuple[int, int]) -> None:
+    x, y_diff = random.normal(size=(3, 6, 7)), random.normal(size=(3, *size))
+    y, again, x_diff, diff = np.empty((3, *size)), np.empty((3, *size)), np.empty(x.shape), np.empty(x.shape)
+    interp_kernels.interpolate(x, 1, 4, 5, y)
+    interp_kernels.interpolate_array(np, x, 1, 4, 5, again)
+    interp_kernels.interpolate_backward(y_diff, 1, 4, 5, x_diff)
+    interp_kernels.interpolate_backward_array(np, y_diff, 1, 4, 5, diff)
     assert np.allclose(y, again, rtol=1e-12, atol=1e-12) and np.allclose(x_diff, diff, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("inner", [1, 5])
+def test_axpy_and_bn_kernels_equal_their_references(inner: int) -> None:
+    x, y = random.normal(size=(2, 2, 3, inner))
+    a, b, c, d = random.normal(size=(4, 3))
+    for kernel, formula, arguments, outputs in (
+        (axpy_kernels.multiply_add, axpy_kernels.multiply_add_array, (a, x, y), 1),
+        (axpy_kernels.multiply, axpy_kernels.multiply_array, (a, x), 1),
+        (bn_kernels.normalize, bn_kernels.normalize_array, (x, a, b, c, d), 2),
+        (bn_kernels.input_gradient, bn_kernels.input_gradient_array, (x, y, a, b, c), 1),
+    ):
+        ours, theirs = np.empty((2, outputs, *x.shape))
+        kernel(*arguments, *ours)
+        formula(np, *arguments, *theirs)
+        assert np.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 SCALE, SHIFT = random.normal(size=(2, 6))
@@ -257,7 +281,7 @@ def test_errors(text: str, shapes: list[tuple[int, ...]], error: type, words: st
         run_layer(text, [np.zeros(shape) for shape in shapes])
 
 
-@pytest.mark.parametrize("place", [16, -1])
+@pytest.mark.parametrize("place", [16, -1, np.nan])
 def test_upsample_to_a_place_outside(place: int) -> None:
     run = run_layer('type: "Upsample"', [np.ones((1, 1, 2, 2)), [[[[0, 1], [2, place]]]]])
     with pytest.raises(LayerError, match=f"upsample top index {place} out of range"):

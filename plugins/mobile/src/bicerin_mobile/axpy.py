@@ -1,22 +1,26 @@
-"""Axpy: channels scaled by what a net makes of them, plus a shortcut. Hu et al., Squeeze-and-Excitation, 2018."""
+"""Axpy: top = a · x + y, a holding one factor for each channel of each image.
+
+- bottom 0: a, shape (N, C) or (N, C, 1, 1).
+- bottoms 1 and 2: x and y, shape (N, C, ...).
+- top: the same shape; it may be y's own blob.
+
+Source: Hu et al., "Squeeze-and-excitation networks", 2018; the AxpyLayer of SENet.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, Operations
 
 
 class AxpyLayer(Layer):
-    """top = a * x + y, a being one factor a channel.
-
-    Bottom 0: a, `(N, C)` or `(N, C, 1, 1)`. Bottoms 1 and 2: x and y, `(N, C, ...)`. Top: the same; it may be y's own
-    blob. Source: the AxpyLayer of SENet.
-    """
+    """∂L/∂a is the sum of ∂L/∂top · x over each channel of each image. No pass reads y or the top's data."""
 
     type = "Axpy"
     counts = BlobCounts(bottom=3, top=1)
+    operations = Operations("axpy_kernels")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         a, x, y = bottom
@@ -33,26 +37,19 @@ class AxpyLayer(Layer):
             )
         top[0].reshape_like(x)
         self.in_place = top[0] is y
-        self.channels = (*x.shape[:2], 1)
-        self.planes = (*x.shape[:2], x.count_between(2))
+        #: Each image's channels are channels of their own.
+        self.planes = (1, x.count_between(0, 2), x.count_between(2))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
-        a, x = bottom[0].data.reshape(self.channels), bottom[1].data.reshape(self.planes)
-        out = top[0].data.reshape(self.planes)
-        if self.in_place:
-            out += a * x
-        else:
-            xp.multiply(a, x, out=out)
-            out += bottom[2].data.reshape(self.planes)
+        x, y, out = (blob.data.reshape(self.planes) for blob in (bottom[1], bottom[2], top[0]))
+        self.ops.multiply_add(bottom[0].data.reshape(-1), x, y, out)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
-        a, x = bottom[0].data.reshape(self.channels), bottom[1].data.reshape(self.planes)
         diff = top[0].diff.reshape(self.planes)
         if propagate_down[0]:
-            bottom[0].diff.reshape(self.planes[:2])[...] = xp.einsum("ncs,ncs->nc", diff, x)
+            x = bottom[1].data.reshape(self.planes)
+            bottom[0].diff.reshape(self.planes[:2])[...] = self.xp.einsum("ncs,ncs->nc", diff, x)
         if propagate_down[1]:
-            xp.multiply(a, diff, out=bottom[1].diff.reshape(self.planes))
+            self.ops.multiply(bottom[0].data.reshape(-1), diff, bottom[1].diff.reshape(self.planes))
         if propagate_down[2] and not self.in_place:
             bottom[2].diff.reshape(self.planes)[...] = diff

@@ -1,11 +1,30 @@
-"""BN: batch normalization with scale and shift in one layer. Ioffe and Szegedy, 2015."""
+"""BN: batch normalization with scale and shift in one layer.
+
+top = scale · (x - mean) / √(variance + eps) + shift, by channel.
+
+- bottom, top: shape (N, C, ...); in place is allowed.
+
+The forks mean two things by this type; the fields of `bn_param` tell them apart, and if there are none, the number of
+blobs that were loaded:
+
+- SegNet and ENet (`scale_filler`, `shift_filler`, `bn_mode`). Blobs: scale and shift, shape (1, C, 1, 1). Mean and
+  variance are always those of the batch, and eps is 1e-9; the optional tops 1 and 2 are the mean and the variance,
+  shape (1, C, 1, 1). With `bn_mode: INFERENCE`, top = scale · x + shift: the rest was put into the weights.
+- yjxiong and PSPNet (`slope_filler`, `bias_filler`, `momentum`, `eps`, `frozen`). Blobs: scale, shift, and averages of
+  mean and variance, shape (1, C) or (1, C, 1, 1). At TRAIN, mean and variance are those of the batch, and
+  1 - `momentum` of them goes into the averages; at TEST, or where `frozen`, the averages count. The solver leaves the
+  averages alone, and where frozen all blobs.
+
+Source: Ioffe and Szegedy, "Batch normalization", 2015; the BNLayers of SegNet and of yjxiong's Caffe.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, between
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, Phase, between
 
 SEGNET = ("scale_filler", "shift_filler", "bn_mode")
 YJXIONG = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")
@@ -14,25 +33,11 @@ SEGNET_EPS = 1e-9
 
 
 class BNLayer(Layer):
-    """top = scale * (x - mean) / sqrt(variance + eps) + shift, by channel. Bottom and top: `(N, C, ...)`.
-
-    The forks mean two things by this type; the fields of `bn_param` tell them apart, and if there are none, the number
-    of blobs that were loaded:
-
-    - SegNet and ENet (`scale_filler`, `shift_filler`, `bn_mode`). Blobs: scale and shift, `(1, C, 1, 1)`. Mean and
-      variance are always those of the batch, and eps is 1e-9; the optional tops 1 and 2 are the mean and the variance,
-      `(1, C, 1, 1)`. With `bn_mode: INFERENCE`, top = scale * x + shift: the rest was put into the weights.
-    - yjxiong and PSPNet (`slope_filler`, `bias_filler`, `momentum`, `eps`, `frozen`). Blobs: scale, shift, and averages
-      of mean and variance, `(1, C)` or `(1, C, 1, 1)`. At TRAIN, mean and variance are those of the batch, and 1 -
-      `momentum` of them goes into the averages; at TEST, or where `frozen`, the averages count. The solver leaves the
-      averages alone, and where frozen all blobs.
-
-    In place is allowed. At TEST the gradient takes the averages as given; yjxiong's takes it as if they came from the
-    batch.
-    """
+    """At TEST the gradient takes the averages as given; yjxiong's takes it as if they came from the batch."""
 
     type = "BN"
     counts = BlobCounts(bottom=1, top=between(1, 3))
+    operations = Operations("bn_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if bottom[0].num_axes < 2:
@@ -40,7 +45,7 @@ class BNLayer(Layer):
         self.channels = bottom[0].shape[1]
         self.eps: float = SEGNET_EPS
         self.averages = self._has_averages()
-        #: (x - mean) / sqrt(variance + eps), `(N, C, S)`.
+        #: (x - mean) / √(variance + eps), shape (N, C, S).
         self.normalized = self.new_blob(name="normalized")
         for blob in self.blobs:
             if blob.count == self.channels:  # Files hold them with and without axes of 1.
@@ -78,14 +83,16 @@ class BNLayer(Layer):
         if len(top) > 1:
             raise LayerError(f"it gives 1 top with these parameters, not {len(top)}.", "More are SegNet's BN.")
         shape = (1, self.channels)
-        self.declare_blobs((shape, param.slope_filler), (shape, param.bias_filler), (shape, None), (shape, None))
+        fillers = (param.slope_filler, param.bias_filler, None, None)
+        self.declare_blobs(*((shape, filler) for filler in fillers), learned=False)
         self.eps = param.eps
         self.momentum: float = param.momentum
         self.inference, self.frozen = False, param.frozen
         while len(self.param.param) < 4:
             self.param.param.add()
+        for index in (0, 1):
+            self.set_param_propagate_down(index, not self.frozen)
         for index in range(0 if self.frozen else 2, 4):
-            self.set_param_propagate_down(index, False)
             self.param.param[index].lr_mult = 0
             self.param.param[index].decay_mult = 0
 
@@ -104,51 +111,44 @@ class BNLayer(Layer):
         return not (self.inference or self.frozen or (self.averages and self.phase is Phase.TEST))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
         normalized = self.normalized.data
         x, y = bottom[0].data.reshape(normalized.shape), top[0].data.reshape(normalized.shape)
-        weights = [blob.data.reshape(self.channels, 1) for blob in self.blobs]
+        scale, shift = (blob.data.reshape(-1) for blob in self.blobs[:2])
+        mean, self.inverse = self._statistics(x, top)
+        self.ops.normalize(x, mean, self.inverse, scale, shift, normalized, y)
+
+    def _statistics(self, x: Any, top: Sequence[Blob]) -> tuple[Any, Any]:
+        """The mean and 1 / √(variance + eps), shape (C,); those of the batch go into the averages and tops too."""
+        xp = self.xp
         if self.uses_batch and x.size:
-            mean = x.mean(axis=(0, 2), keepdims=True)[0]
-            xp.subtract(x, mean, out=normalized)
-            variance = xp.square(normalized).mean(axis=(0, 2), keepdims=True)[0]
+            mean = x.mean(axis=(0, 2))
+            centered = xp.subtract(x, mean[:, None], out=self.normalized.data)
+            variance = xp.square(centered).mean(axis=(0, 2))
             for blob, value in zip(self.blobs[2:], (mean, variance), strict=False):
-                average = blob.data.reshape(self.channels, 1)
+                average = blob.data.reshape(-1)
                 average *= average.dtype.type(self.momentum)
                 average += value * average.dtype.type(1 - self.momentum)
             for blob, value in zip(top[1:], (mean, variance), strict=False):
                 blob.data[...] = value.reshape(blob.shape)
         elif self.averages:
-            variance = weights[3]
-            xp.subtract(x, weights[2], out=normalized)
+            mean, variance = (blob.data.reshape(-1) for blob in self.blobs[2:])
         else:
-            variance = xp.ones((self.channels, 1), self.dtype)
-            normalized[...] = x
-        if self.inference:
-            self.inverse = variance
-        else:
-            self.inverse = 1 / xp.sqrt(variance + variance.dtype.type(self.eps))
-            normalized *= self.inverse
-        xp.multiply(normalized, weights[0], out=y)
-        y += weights[1]
+            return xp.zeros(self.channels, self.dtype), xp.ones(self.channels, self.dtype)
+        return mean, 1 / xp.sqrt(variance + variance.dtype.type(self.eps))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
         normalized = self.normalized.data
         y_diff = top[0].diff.reshape(normalized.shape)
-        scale, shift = self.blobs[:2]
         along, total = xp.einsum("ncs,ncs->c", y_diff, normalized), y_diff.sum(axis=(0, 2))
-        for index, blob, gradient in ((0, scale, along), (1, shift, total)):
+        for index, gradient in enumerate((along, total)):
             if self.param_propagate_down(index):
-                blob.diff.reshape(-1)[...] += gradient
+                self.blobs[index].diff.reshape(-1)[...] += gradient
         if propagate_down[0]:
             x_diff = bottom[0].diff.reshape(normalized.shape)
-            factor = scale.data.reshape(self.channels, 1) * self.inverse
+            factor = self.blobs[0].data.reshape(-1) * self.inverse
             if self.uses_batch and x_diff.size:
                 count = x_diff.dtype.type(x_diff.size // self.channels)
-                rest = normalized * (along / count)[:, None]
-                rest += (total / count)[:, None]
-                xp.subtract(y_diff, rest, out=x_diff)
-                x_diff *= factor
+                self.ops.input_gradient(y_diff, normalized, along / count, total / count, factor, x_diff)
             else:
-                xp.multiply(y_diff, factor, out=x_diff)
+                xp.multiply(y_diff, factor[:, None], out=x_diff)

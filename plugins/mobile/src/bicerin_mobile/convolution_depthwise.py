@@ -1,4 +1,9 @@
-"""ConvolutionDepthwise: a convolution of each channel by itself, without a `group`. Zhang et al., ShuffleNet, 2017."""
+"""ConvolutionDepthwise: Convolution with as many groups as there are channels, whatever `convolution_param.group` says.
+
+`num_output` must be the number of channels; the weights have the shape (C, 1, kernel...).
+
+Source: Zhang et al., "ShuffleNet", 2017; the ConvolutionDepthwiseLayer that ShuffleNet's Caffe nets use.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +15,7 @@ from bicerin_convolution.convolution import ConvolutionLayer
 
 
 class ConvolutionDepthwiseLayer(ConvolutionLayer):
-    """Convolution with as many groups as there are channels, whatever `convolution_param.group` says.
-
-    `num_output` must be the number of channels; the weights are `(C, 1, kernel...)`. Source: the
-    ConvolutionDepthwiseLayer that ShuffleNet's Caffe nets use.
-    """
+    """A convolution of each channel by itself."""
 
     type = "ConvolutionDepthwise"
 
@@ -24,7 +25,7 @@ class ConvolutionDepthwiseLayer(ConvolutionLayer):
         if param.num_output != channels:
             raise ShapeError(
                 f"num_output must be the number of channels: {param.num_output} against {channels}.",
-                'For more filters a channel, use type: "Convolution" with group.',
+                'For more filters per channel, use type: "Convolution" with group.',
             )
         param.group = channels
         super().layer_set_up(bottom, top)

@@ -1,4 +1,8 @@
-"""DepthwiseConvolution: a convolution of each channel by itself. Howard et al., MobileNets, 2017."""
+"""DepthwiseConvolution: Convolution by another name; `convolution_param.group` is the number of channels.
+
+Source: Howard et al., "MobileNets", 2017; the DepthwiseConvolutionLayer of yonghenglh6 and of MobileNet-YOLO, which on
+the CPU is Caffe's Convolution.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,6 @@ from bicerin_convolution.convolution import ConvolutionLayer
 
 
 class DepthwiseConvolutionLayer(ConvolutionLayer):
-    """Convolution, by another name: `convolution_param` says the `group`, which is the number of channels.
-
-    Source: the DepthwiseConvolutionLayer of yonghenglh6 and of MobileNet-YOLO, which on the CPU is Caffe's Convolution.
-    Here Convolution is fast for such groups itself.
-    """
+    """A convolution of each channel by itself, for which Convolution is fast."""
 
     type = "DepthwiseConvolution"

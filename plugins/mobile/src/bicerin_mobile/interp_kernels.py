@@ -1,41 +1,65 @@
 """Bilinear interpolation of planes, forward and backward.
 
-`row` and `column` are the pixels of x before each of y, `down` and `right` how far that is on to the next, 0 to 1.
+From pixel (`start`, `start`) on, `height` x `width` pixels of the planes of x, shape (P, H, W), become planes of y,
+shape (P, H', W'). Row i of y lies at row i (height - 1) / (H' - 1) of those pixels, between two of them; likewise
+columns.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import num_workers, operation, part, spread
 
 
-def _matrix(first: np.ndarray, part: np.ndarray, size: int) -> np.ndarray:
-    """What each pixel of a line gives to each new one, `(new, size)`."""
-    pixel = np.arange(size)
-    following = np.minimum(first + 1, size - 1)
-    return (pixel == first[:, None]) * (1 - part)[:, None] + (pixel == following[:, None]) * part[:, None]
+def _matrix(xp: Any, start: int, before: int, after: int, x: Any, axis: int) -> Any:
+    """What each row or column of x gives to each of y, shape (new, old)."""
+    real = x.dtype.type
+    place = xp.arange(after, dtype=x.dtype) * (real(before - 1) / real(max(after - 1, 1)))
+    first = xp.minimum(place.astype(np.int64), before - 1)
+    share = (place - first).astype(x.dtype)[:, None]
+    pixel = xp.arange(x.shape[axis])
+    following = xp.minimum(first + 1, before - 1)
+    return (pixel == (first + start)[:, None]) * (1 - share) + (pixel == (following + start)[:, None]) * share
 
 
-def interpolate_reference(
-    x: np.ndarray, row: np.ndarray, down: np.ndarray, column: np.ndarray, right: np.ndarray, y: np.ndarray
-) -> None:
-    y[...] = _matrix(row, down, x.shape[1]) @ x @ _matrix(column, right, x.shape[2]).T
+def interpolate_array(xp: Any, x: Any, start: int, height: int, width: int, y: Any) -> None:
+    rows, columns = _matrix(xp, start, height, y.shape[1], x, 1), _matrix(xp, start, width, y.shape[2], x, 2)
+    y[...] = rows @ x @ columns.T
 
 
 @part
-def lines_for(workers, planes):  # type: ignore[no-untyped-def]
+def places(before: Any, after: Any, x: Any) -> Any:
+    """For each row or column of y: that of the used pixels before it, and how far it is on to the next, 0 to 1."""
+    first, share = np.empty(after, np.int64), np.empty(after, x.dtype)
+    step = x.dtype.type(before - 1) / x.dtype.type(max(after - 1, 1))
+    for i in range(after):
+        place = x.dtype.type(i) * step
+        first[i] = min(np.int64(place), before - 1)
+        share[i] = place - x.dtype.type(first[i])
+    return first, share
+
+
+@part
+def lines_for(workers: Any, width: Any, x: Any) -> Any:
     """A line of pixels for each thread, far enough apart that threads share no line of the cache."""
-    return np.empty((workers, planes.shape[2] + 16), planes.dtype)
+    return np.empty((workers, width + 16), x.dtype)
 
 
 @part
-def interpolate_plane(plane, worker, lines, x, row, down, column, right, y):  # type: ignore[no-untyped-def]
-    _, height, width = x.shape
+def interpolate_plane(
+    plane: Any, worker: Any, lines: Any, x: Any, start: Any, height: Any, row: Any, down: Any, column: Any, right: Any,
+    y: Any,
+) -> None:  # fmt: skip
     one = x.dtype.type(1)
+    width = lines.shape[1] - 16
     line = lines[worker, :width]
     for i in range(y.shape[1]):
-        upper, lower, out = x[plane, row[i]], x[plane, min(row[i] + 1, height - 1)], y[plane, i]
+        upper = x[plane, start + row[i], start : start + width]
+        lower = x[plane, start + min(row[i] + 1, height - 1), start : start + width]
+        out = y[plane, i]
         for j in range(line.size):
             line[j] = (one - down[i]) * upper[j] + down[i] * lower[j]
         for j in range(out.size):
@@ -43,24 +67,41 @@ def interpolate_plane(plane, worker, lines, x, row, down, column, right, y):  # 
             out[j] = (one - right[j]) * line[column[j]] + right[j] * line[following]
 
 
-@kernel(reference=interpolate_reference)
-def interpolate(x, row, down, column, right, y):  # type: ignore[no-untyped-def]
-    """Write `y`, `(P, H', W')`, from `x`, `(P, H, W)`."""
+@operation(array=interpolate_array)
+def interpolate(x: Any, start: int, height: int, width: int, y: Any) -> None:
+    """Write `y` from `x`."""
+    row, down = places(height, y.shape[1], x)
+    column, right = places(width, y.shape[2], x)
     workers = num_workers(y.size)
-    spread(interpolate_plane, len(x), workers, (lines_for(workers, x), x, row, down, column, right, y))
+    arguments = (lines_for(workers, width, x), x, start, height, row, down, column, right, y)
+    spread(interpolate_plane, len(x), workers, arguments)
 
 
-def interpolate_backward_reference(
-    x_diff: np.ndarray, row: np.ndarray, down: np.ndarray, column: np.ndarray, right: np.ndarray, y_diff: np.ndarray
-) -> None:
-    x_diff += _matrix(row, down, x_diff.shape[1]).T @ y_diff @ _matrix(column, right, x_diff.shape[2])
+def _steps(before: tuple[int, int], after: tuple[int, ...]) -> list[float]:
+    """How far apart the rows and the columns of y lie."""
+    return [(old - 1) / max(new - 1, 1) for old, new in zip(before, after, strict=True)]
+
+
+@interpolate.cuda
+def interpolate_cuda(kernels: Any, x: Any, start: int, height: int, width: int, y: Any) -> None:
+    steps = _steps((height, width), y.shape[1:])
+    kernels.interpolate(y.size, x, y, *x.shape[1:], start, height, width, *y.shape[1:], *steps)
+
+
+def interpolate_backward_array(xp: Any, y_diff: Any, start: int, height: int, width: int, x_diff: Any) -> None:
+    rows = _matrix(xp, start, height, y_diff.shape[1], x_diff, 1)
+    x_diff[...] = rows.T @ y_diff @ _matrix(xp, start, width, y_diff.shape[2], x_diff, 2)
 
 
 @part
-def interpolate_plane_backward(plane, worker, lines, x_diff, row, down, column, right, y_diff):  # type: ignore[no-untyped-def]
-    _, height, width = x_diff.shape
+def interpolate_plane_backward(
+    plane: Any, worker: Any, lines: Any, y_diff: Any, start: Any, height: Any, row: Any, down: Any, column: Any,
+    right: Any, x_diff: Any,
+) -> None:  # fmt: skip
     one = x_diff.dtype.type(1)
+    width = lines.shape[1] - 16
     line = lines[worker, :width]
+    x_diff[plane] = 0
     for i in range(y_diff.shape[1]):
         line[:] = 0
         diff = y_diff[plane, i]
@@ -68,15 +109,25 @@ def interpolate_plane_backward(plane, worker, lines, x_diff, row, down, column, 
             following = min(column[j] + 1, width - 1)
             line[column[j]] += (one - right[j]) * diff[j]
             line[following] += right[j] * diff[j]
-        upper, lower = x_diff[plane, row[i]], x_diff[plane, min(row[i] + 1, height - 1)]
+        upper = x_diff[plane, start + row[i], start : start + width]
+        lower = x_diff[plane, start + min(row[i] + 1, height - 1), start : start + width]
         for j in range(line.size):
             upper[j] += (one - down[i]) * line[j]
             lower[j] += down[i] * line[j]
 
 
-@kernel(reference=interpolate_backward_reference)
-def interpolate_backward(x_diff, row, down, column, right, y_diff):  # type: ignore[no-untyped-def]
-    """Add to `x_diff` what each pixel of `y_diff` gives to the four around it."""
+@operation(array=interpolate_backward_array)
+def interpolate_backward(y_diff: Any, start: int, height: int, width: int, x_diff: Any) -> None:
+    """Write what each pixel of `y_diff` gives to the four around it into `x_diff`, 0 where none gives anything."""
+    row, down = places(height, y_diff.shape[1], x_diff)
+    column, right = places(width, y_diff.shape[2], x_diff)
     workers = num_workers(y_diff.size)
-    arguments = (lines_for(workers, x_diff), x_diff, row, down, column, right, y_diff)
+    arguments = (lines_for(workers, width, x_diff), y_diff, start, height, row, down, column, right, x_diff)
     spread(interpolate_plane_backward, len(x_diff), workers, arguments)
+
+
+@interpolate_backward.cuda
+def interpolate_backward_cuda(kernels: Any, y_diff: Any, start: int, height: int, width: int, x_diff: Any) -> None:
+    x_diff.fill(0)
+    sizes = (*x_diff.shape[1:], start, height, width, *y_diff.shape[1:])
+    kernels.interpolate_backward(y_diff.size, y_diff, x_diff, *sizes, *_steps((height, width), y_diff.shape[1:]))

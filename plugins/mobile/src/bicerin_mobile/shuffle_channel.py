@@ -1,4 +1,11 @@
-"""ShuffleChannel: channels dealt out anew over groups. Zhang et al., ShuffleNet, 2017."""
+"""ShuffleChannel: channels dealt out anew over groups.
+
+Top channel j G + i is bottom channel i C / G + j, for the G = `group` groups i.
+
+- bottom, top: shape (N, C, ...), the same.
+
+Source: Zhang et al., "ShuffleNet", 2017; the ShuffleChannelLayer of farmingyard/ShuffleNet.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +16,7 @@ from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class ShuffleChannelLayer(Layer):
-    """top channel j G + i = bottom channel i C / G + j, for the G `group`s i.
-
-    Bottom and top: `(N, C, ...)`. Source: the ShuffleChannelLayer of farmingyard/ShuffleNet.
-    """
+    """The gradient is dealt back."""
 
     type = "ShuffleChannel"
     counts = BlobCounts(bottom=1, top=1)
@@ -28,7 +32,7 @@ class ShuffleChannelLayer(Layer):
             raise ShapeError(f"Input must have the shape (N, C, ...), not {bottom[0].shape}.")
         number, channels = bottom[0].shape[:2]
         if channels % self.group:
-            raise ShapeError(f"Wrong group size: {channels} channels are no multiple of {self.group}.")
+            raise ShapeError(f"Wrong group size: {channels} channels are not a multiple of {self.group}.")
         top[0].reshape_like(bottom[0])
         self.rows = (number, self.group, channels // self.group, bottom[0].count_between(2))
         self.columns = (number, channels // self.group, self.group, self.rows[3])

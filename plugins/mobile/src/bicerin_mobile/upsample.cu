@@ -15,8 +15,8 @@ extern "C" __global__ void repeat_backward(int n, const real* y_diff, real* x_di
   x_diff[i] = sum;
 }
 
-// Which pixel each place of the large planes takes, the last that goes there; `source` is -1 before. A place that is
-// none, which the CPU refuses, leaves a mark in its plane.
+// Which pixel each place of the large planes takes, the last that goes there; `source` is -1 before. A place outside,
+// which the CPU refuses, leaves a mark in its plane.
 extern "C" __global__ void find_sources(int n, const real* places, int* source, int small, int large) {
   ELEMENT(i, n);
   const real place = places[i];

@@ -1,39 +1,44 @@
-"""Upsample: pixels repeated, or put back where a pooling took them from. Badrinarayanan et al., SegNet, 2015."""
+"""Upsample: pixels repeated, or put back where a pooling took them from.
+
+With one bottom, each pixel becomes `scale` x `scale` pixels; with two, each goes to the place that its mask says.
+
+- bottom 0: shape (N, C, H, W).
+- bottom 1, optional: places in a plane of the top, y · W' + x, of the same shape, as the second top of a Pooling layer.
+  Places that no pixel goes to are 0, and of several pixels that go to one, the last stays. It has no gradient.
+- top: shape (N, C, H', W').
+
+The forks mean different things by one type; the number of bottoms tells them apart. Repeating, H' = `scale` · H, with
+1 by default (MobileNet-YOLO). Putting back, H' is `upsample_h`, or `scale_h` · H, or `scale` · H with 2 by default,
+less 1 with `pad_out_h`; likewise W' (SegNet, ENet).
+
+Source: Badrinarayanan et al., "SegNet", 2015; the UpsampleLayers of SegNet and of MobileNet-YOLO.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, between
-from bicerin_mobile import upsample_kernels as kernels
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations, between
 
 
-class UpsampleLayer(Layer):
-    """With one bottom, each pixel becomes `scale` x `scale` pixels; with two, each goes to the place its mask says.
-
-    Bottom 0: `(N, C, H, W)`. Bottom 1, optional: places in a plane of the top, y * W' + x, of the same shape, as the
-    second top of a Pooling layer; places that no pixel goes to are 0, and of several pixels that go to one, the last
-    stays. Top: `(N, C, H', W')`.
-
-    The forks mean different things by one type; the number of bottoms tells them apart. Repeating, H' = `scale` H, with
-    1 by default (MobileNet-YOLO). Putting back, H' is `upsample_h`, or `scale_h` H, or `scale` H with 2 by default,
-    less 1 with `pad_out_h`; likewise W' (SegNet, ENet). The mask has no gradient.
-    """
+class UpsampleLayer(ChecksInputs, Layer):
+    """A pixel's gradient is the sum of its copies', or that of the place it was put back to."""
 
     type = "Upsample"
     counts = BlobCounts(bottom=between(1, 2), top=1)
-    cuda = CudaSource(__file__, "upsample.cu")
+    operations = Operations("upsample_kernels")
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.masked = len(bottom) == 2
-        #: On a device, the pixel that goes to each place of the top.
-        self.source = Blob((), np.int32, self.device, "source")
         if self.masked:
+            #: The pixel that goes to each place of the top.
+            self.source = self.new_blob(name="source", dtype=np.int32)
             self._set_up_unpooling()
         else:
             self._set_up_repeating()
@@ -94,57 +99,41 @@ class UpsampleLayer(Layer):
                 raise ShapeError(f"Input must have a height and a width, not the shape {shape}.")
             size = tuple(length * self.scale for length in shape[-2:])
         top[0].reshape(*shape[:-2], *size)
-        self.source.reshape_like(top[0])
+        planes = prod(shape[:-2])
+        if self.masked:
+            self.plane = size
+            #: The bottom and the top as planes: flat ones, whose pixels the mask counts, or rows and columns.
+            self.small, self.large = (planes, prod(shape[2:])), (planes, prod(size))
+            self.source.reshape(*self.large)
+        else:
+            self.small, self.large = (planes, *shape[-2:]), (planes, *size)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        x, y = bottom[0].data.reshape(self.small), top[0].data.reshape(self.large)
         if not self.masked:
-            kernels.repeat(_planes(bottom[0], bottom[0].cpu_data), _planes(top[0], top[0].data))
-            return
-        self.places = _flat(bottom[1], bottom[1].cpu_data).astype(np.int64)
-        wrong = (self.places < 0) | (self.places >= top[0].count_between(2))
-        if wrong.any():
-            raise LayerError(
-                f"upsample top index {self.places[wrong][0]} out of range - check scale settings match input pooling "
-                f"layer's downsample setup: the top is {top[0].shape[2]} x {top[0].shape[3]}."
-            )
-        kernels.unpool(_flat(bottom[0], bottom[0].cpu_data), self.places, _flat(top[0], top[0].data))
+            self.ops.repeat(x, y)
+        elif self.ops.unpool(x, bottom[1].data.reshape(self.small), self.source.data, y):
+            self.check_inputs(bottom)
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[0] and not self.masked:
-            kernels.repeat_backward(_planes(top[0], top[0].cpu_diff), _planes(bottom[0], bottom[0].diff))
-        elif propagate_down[0]:
-            diff = _flat(top[0], top[0].cpu_diff)
-            _flat(bottom[0], bottom[0].diff)[...] = np.take_along_axis(diff, self.places, axis=1)
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if propagate_down[0]:
+            y_diff, x_diff = top[0].diff.reshape(self.large), bottom[0].diff.reshape(self.small)
+            if self.masked:
+                self.ops.unpool_backward(y_diff, bottom[1].data.reshape(self.small), x_diff)
+            else:
+                self.ops.repeat_backward(y_diff, x_diff)
         if self.masked and propagate_down[1]:
             bottom[1].diff.fill(0)
 
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        x, y = bottom[0].const_gpu_data, top[0].gpu_data
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+        """Refuse a mask with a place outside of the top."""
         if not self.masked:
-            self.kernels.repeat(y.size, x, y, *x.shape[-2:], self.scale)
             return
-        source = self.source.gpu_data
-        source.fill(-1)
-        sizes = (bottom[0].count_between(2), top[0].count_between(2))
-        self.kernels.find_sources(x.size, bottom[1].const_gpu_data, source, *sizes)
-        self.kernels.put_back(y.size, x, source, y)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        y_diff = top[0].const_gpu_diff
-        if propagate_down[0] and not self.masked:
-            diff = bottom[0].gpu_diff
-            self.kernels.repeat_backward(diff.size, y_diff, diff, *diff.shape[-2:], self.scale)
-        elif propagate_down[0]:
-            places, diff = bottom[1].const_gpu_data, bottom[0].gpu_diff
-            sizes = (bottom[0].count_between(2), top[0].count_between(2))
-            self.kernels.put_back_backward(diff.size, y_diff, places, diff, *sizes)
-        if self.masked and propagate_down[1]:
-            bottom[1].gpu_diff.fill(0)
-
-
-def _planes(blob: Blob, array: np.ndarray) -> np.ndarray:
-    return array.reshape(blob.count_between(0, blob.num_axes - 2), *blob.shape[-2:])
-
-
-def _flat(blob: Blob, array: np.ndarray) -> np.ndarray:
-    return array.reshape(blob.count_between(0, 2), blob.count_between(2))
+        places: Any = bottom[1].data
+        height, width = self.plane
+        wrong = places[~((places > -1) & (places < height * width))]
+        if wrong.size:
+            raise LayerError(
+                f"upsample top index {wrong[0]:.0f} out of range - check scale settings match input pooling layer's "
+                f"downsample setup: the top is {height} x {width}."
+            )
