@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.testing import check_gradient, run_layer
-from bicerin_inner_product.embed_kernels import add_rows, add_rows_reference
+from bicerin_inner_product.embed_kernels import add_rows_at, add_rows_reference
 
 FILLED = 'weight_filler { type: "gaussian" } bias_filler { type: "uniform" min: -1 max: 1 }'
 
@@ -71,6 +71,6 @@ def test_kernel_equals_its_reference(index, columns, dtype):
     index = np.array(index, np.int64)
     rows = np.random.default_rng(len(index)).normal(size=(len(index), columns)).astype(dtype)
     one, other = np.ones((5, columns), dtype), np.ones((5, columns), dtype)
-    add_rows(one, index, rows)
-    add_rows_reference(other, index, rows)
+    add_rows_at(index, rows, one)
+    add_rows_reference(index, rows, other)
     np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -91,7 +91,7 @@ def test_the_weight_gradient_is_the_same_in_blocks(monkeypatch, block):
     monkeypatch.setattr(product_kernels, "BLOCK", block)
     left, right, total = (np.random.default_rng(4).normal(size=shape) for shape in ((3, 5), (3, 6), (5, 6)))
     wanted = total + left.T @ right
-    product_kernels.add_outer_array(np, total, left, right, True)
+    product_kernels.add_outer_array(np, left, right, total, True)
     np.testing.assert_allclose(total, wanted)
 
 
@@ -114,8 +114,8 @@ def test_products_are_those_of_whole_arrays(samples, inputs, outputs, dtype):
             np.testing.assert_allclose(found, wanted, err_msg=f"{product} {name}", **tolerance)
     for add in (True, False):
         found, wanted = w.copy(), w.copy()
-        product_kernels.add_outer(found, y, x, add)
-        product_kernels.add_outer_array(np, wanted, y, x, add)
+        product_kernels.add_outer(y, x, found, add)
+        product_kernels.add_outer_array(np, y, x, wanted, add)
         np.testing.assert_allclose(found, wanted, **tolerance)
 
 
@@ -135,7 +135,7 @@ def test_frozen_parameters_keep_their_diff(device):
     run.forward()
     run.top[0].diff[...] = 1
     run.blobs[0].diff[...] = 9
-    run.layer.backward(run.top, [True], run.bottom)
+    run.node.backward_to([True])
     assert (run.blobs[0].diff == 9).all()
     assert (run.blobs[1].diff == 2).all()
 
@@ -149,7 +149,7 @@ def test_blobs_are_weight_and_bias(device):
 
 
 def test_blobs_of_a_saved_layer_in_the_legacy_shape(device):
-    message = run_layer(layer(), [np.zeros((2, 3))], device=device).layer.to_proto()
+    message = run_layer(layer(), [np.zeros((2, 3))], device=device).node.to_proto()
     for blob, shape in zip(message.blobs, [(1, 1, 4, 3), (1, 1, 1, 4)], strict=True):
         blob.ClearField("shape")
         blob.num, blob.channels, blob.height, blob.width = shape
@@ -168,7 +168,7 @@ def test_errors(device):
     run.bottom[0].reshape(2, 5)
     with pytest.raises(ShapeError, match=r"Input size incompatible with inner product parameters: 5 .* for 3"):
         run.forward()
-    message = run.layer.to_proto()
+    message = run.node.to_proto()
     with pytest.raises(ShapeError, match=r"parameter blob 0 must have the shape \(4, 7\), not \(4, 3\)"):
         run_layer(message, [np.zeros((2, 7))], device=device)
 

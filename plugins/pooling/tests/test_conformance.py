@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bicerin.testing import LayerTests
+from bicerin.testing import LayerConformance
 from bicerin_pooling.cases import CASES
 
 
-class TestPooling(LayerTests):
+class TestPooling(LayerConformance):
     cases = CASES

@@ -12,12 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
-from bicerin_inner_product.embed_kernels import add_rows
+from bicerin.layer import Blob, BlobCounts, Layer, Operations
 
 
 class EmbedLayer(Layer):
@@ -26,7 +22,7 @@ class EmbedLayer(Layer):
     type = "Embed"
     counts = BlobCounts(bottom=1, top=1)
     allows_in_place = False
-    cuda = CudaSource(__file__, "embed.cu")
+    operations = Operations("embed_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.embed_param
@@ -47,44 +43,18 @@ class EmbedLayer(Layer):
         return False
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
         table, *bias = self.blobs
         y = top[0].data.reshape(-1, self.num_output)
-        if xp is np:
-            y[...] = table.data[self._indices(bottom[0])]
-        else:
-            self.kernels.look_up(y.size, bottom[0].data, table.data, y, self.input_dim, self.num_output)
+        self.ops.look_up(bottom[0].data, table.data, y)
         if bias:
-            xp.add(y, bias[0].data, out=y)
+            self.xp.add(y, bias[0].data, out=y)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
         if propagate_down[0]:
             raise LayerError("Can't backpropagate to EmbedLayer input.", "Indices have no gradient.")
         table, *bias = self.blobs
         y_diff = top[0].diff.reshape(-1, self.num_output)
         if self.param_propagate_down(0):
-            if xp is np:
-                add_rows(table.diff, self._indices(bottom[0]), y_diff)
-            else:
-                sizes = (self.input_dim, self.num_output)
-                self.kernels.add_rows(y_diff.size, bottom[0].data, y_diff, table.diff, *sizes)
+            self.ops.add_rows(bottom[0].data, y_diff, table.diff)
         if bias and self.param_propagate_down(1):
             bias[0].diff[...] += y_diff.sum(axis=0)
-
-    def _indices(self, bottom: Any) -> np.ndarray:
-        """The bottom's values as integers, shape `(count,)`.
-
-        Raises:
-            ShapeError: one is no whole number, or no row of the table.
-        """
-        values = bottom.data.reshape(-1)
-        wrong = ~((values >= 0) & (values < self.input_dim) & (values == np.floor(values)))
-        if wrong.any():
-            position = int(wrong.argmax())
-            place = tuple(map(int, np.unravel_index(position, bottom.shape)))
-            raise ShapeError(
-                f"index {float(values[position]):g} at {place} is not a row of the table.",
-                f"Indices are whole numbers from 0 to input_dim - 1 = {self.input_dim - 1}.",
-            )
-        return values.astype(np.int64)

@@ -9,23 +9,19 @@ Source: Caffe's `InnerProductLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from bicerin.errors import ShapeError
-from bicerin.kernels import Finish
-from bicerin.layer import Blob, BlobCounts, Layer
-from bicerin_inner_product import product_kernels
+from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, Operations
 
 
-class InnerProductLayer(Layer):
+class InnerProductLayer(CountsProducts, Finishes, Layer):
     """Every output is a weighted sum of all inputs of its sample. Top shape: `bottom.shape[:axis] + (num_output,)`."""
 
     type = "InnerProduct"
     counts = BlobCounts(bottom=1, top=1)
+    operations = Operations("product_kernels")
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -44,14 +40,14 @@ class InnerProductLayer(Layer):
             declared.append(((self.num_output,), param.bias_filler))
         self.declare_blobs(*declared)
         self.channel_axis = bottom[0].canonical_axis(param.axis)
-        self._none = np.empty(0, self.dtype)
+        self._unfinished = self.finish(None)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         axis = bottom[0].canonical_axis(self.param.inner_product_param.axis)
         features = bottom[0].count_between(axis)
         if features != self.features:
             raise ShapeError(
-                f"Input size incompatible with inner product parameters: {features} features a sample, and the "
+                f"Input size incompatible with inner product parameters: {features} features per sample, but the "
                 f"weights are for {self.features}.",
                 f"The axes from {axis} on must have {self.features} elements together, as when the layer was set up.",
             )
@@ -62,33 +58,21 @@ class InnerProductLayer(Layer):
         return self.samples * self.num_output * self.features
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
         weight, *bias = self.blobs
         x = bottom[0].data.reshape(self.samples, self.features)
         y = top[0].data.reshape(self.samples, self.num_output)
-        product = self._product("sum_rows" if self.transpose else "dot_rows", xp)
-        if self.epilogue:
-            finish = self.finish(bias[0].data if bias else None)
-        else:
-            finish = Finish(self._none, bias[0].data if bias else self._none, 1.0)
-        product(weight.data, x, *finish, y)
+        multiply = self.ops.sum_rows if self.transpose else self.ops.dot_rows
+        multiply(weight.data, x, *self.finish(bias[0].data if bias else None), y)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
         weight, *bias = self.blobs
+        x = bottom[0].data.reshape(self.samples, self.features)
         y_diff = top[0].diff.reshape(self.samples, self.num_output)
-        if self.param_propagate_down(0):
-            x = bottom[0].data.reshape(self.samples, self.features)
-            left, right = (x, y_diff) if self.transpose else (y_diff, x)
-            add = xp is not np or not weight.diff_is_clear
-            self._product("add_outer", xp)(weight.diff if add else weight.uncleared_diff, left, right, add)
+        left, right = (x, y_diff) if self.transpose else (y_diff, x)
+        self.add_gradient(0, self.ops.add_outer, left, right)
         if bias and self.param_propagate_down(1):
             bias[0].diff[...] += y_diff.sum(axis=0)
         if propagate_down[0]:
             x_diff = bottom[0].diff.reshape(self.samples, self.features)
-            product = self._product("dot_rows" if self.transpose else "sum_rows", xp)
-            product(weight.data, y_diff, self._none, self._none, 1.0, x_diff)
-
-    @staticmethod
-    def _product(name: str, xp: Any) -> Any:
-        return getattr(product_kernels, name) if xp is np else partial(getattr(product_kernels, f"{name}_array"), xp)
+            multiply = self.ops.dot_rows if self.transpose else self.ops.sum_rows
+            multiply(weight.data, y_diff, *self._unfinished, x_diff)

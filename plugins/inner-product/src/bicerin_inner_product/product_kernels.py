@@ -6,17 +6,17 @@ of the processors. The threads are those of all kernels: BLAS would have threads
 badly.
 
 In each `large` is the weights or their gradient: its elements say how many threads the work is worth. The array forms
-are what runs on a device, and on the host without Numba.
+run on devices, and on the host without Numba.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import COMPILED, kernel, num_workers, part, spread
+from bicerin.kernels import COMPILED, num_workers, operation, part, spread
+from bicerin.kernels.finishing import finish_array, finished
 
 if COMPILED:
     from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_vector, multiply
@@ -31,16 +31,6 @@ PANELS = 20
 BLOCK = 1 << 18
 
 
-def finish_array(xp: Any, y: Any, scale: Any, shift: Any, slope: float) -> None:
-    """y = f(scale * y + shift) for each column, f(v) = v where v > 0, else slope * v; empty arrays are 1 and 0."""
-    if scale.size:
-        xp.multiply(y, scale, out=y)
-    if shift.size:
-        xp.add(y, shift, out=y)
-    if slope != 1:
-        y[...] = xp.where(y <= 0, y * slope if slope else xp.zeros_like(y), y)
-
-
 def dot_rows_array(xp: Any, large: Any, x: Any, scale: Any, shift: Any, slope: float, y: Any) -> None:
     xp.dot(x, large.T, out=y)
     finish_array(xp, y, scale, shift, slope)
@@ -51,7 +41,7 @@ def sum_rows_array(xp: Any, large: Any, x: Any, scale: Any, shift: Any, slope: f
     finish_array(xp, y, scale, shift, slope)
 
 
-def add_outer_array(xp: Any, large: Any, left: Any, right: Any, add: bool) -> None:
+def add_outer_array(xp: Any, left: Any, right: Any, large: Any, add: bool) -> None:
     if not add:
         xp.dot(left.T, right, out=large)
         return
@@ -64,7 +54,7 @@ def add_outer_array(xp: Any, large: Any, left: Any, right: Any, add: bool) -> No
 
 @part
 def pack_columns(panel, worker, source, packed):  # type: ignore[no-untyped-def]
-    """One panel of a matrix `(depth, J)`, which may be a transposed view; columns that J lacks are zeros."""
+    """One panel of a matrix `(depth, J)`, which may be a transposed view; missing columns are zeros."""
     depth, columns = source.shape
     width = LINE_BYTES // source.itemsize
     first = panel * width
@@ -78,7 +68,7 @@ def pack_columns(panel, worker, source, packed):  # type: ignore[no-untyped-def]
 
 @part
 def pack_rows(tile, worker, source, packed):  # type: ignore[no-untyped-def]
-    """ROWS rows of a matrix `(I, depth)`, as `multiply` takes them; rows that I lacks are zeros."""
+    """ROWS rows of a matrix `(I, depth)`, as `multiply` takes them; missing rows are zeros."""
     rows, depth = source.shape
     for k in range(depth):
         for row in range(ROWS):
@@ -111,19 +101,8 @@ def pack_lines(source, first, last, start, stop, block):  # type: ignore[no-unty
 
 
 @part
-def finish(value, column, scale, shift, slope):  # type: ignore[no-untyped-def]
-    if scale.size:
-        value *= scale[column]
-    if shift.size:
-        value += shift[column]
-    if value <= 0 and slope != 1:  # NaN stays NaN
-        value = value * slope if slope != 0 else slope
-    return value
-
-
-@part
 def dot_rows_unit(unit, worker, large, x, packed, edge, scale, shift, slope, y, rows, step):  # type: ignore[no-untyped-def]
-    """So many rows of the weights with all samples; the last rows, less than ROWS, are packed in `edge`."""
+    """So many rows of the weights with all samples; the last rows, fewer than ROWS, are packed in `edge`."""
     samples, depth = x.shape
     outputs = large.shape[0]
     width, lanes = LINE_BYTES // x.itemsize, VECTOR_BYTES // x.itemsize
@@ -147,12 +126,14 @@ def dot_rows_unit(unit, worker, large, x, packed, edge, scale, shift, slope, y, 
                 else:
                     rows_of, place, row, along = edge, k0 * ROWS, 1, ROWS
                 multiply(rows_of, place, row, along, packed, at, k1 - k0, sums, target, line, vectors, True)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
     for m in range(samples):
         for n in range(first, last):
-            y[m, n] = finish(sums[(n - first) * line + m], n, scale, shift, slope)
+            factor, summand = scale[n] if scale.size else one, shift[n] if shift.size else zero
+            y[m, n] = finished(sums[(n - first) * line + m], factor, summand, slope)
 
 
-@kernel(reference=partial(dot_rows_array, np))
+@operation(array=dot_rows_array)
 def dot_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
     """y = x large^T, finished as by `finish_array`: x `(M, K)`, large `(N, K)`, y `(M, N)`."""
     samples, depth = x.shape
@@ -193,12 +174,14 @@ def sum_rows_unit(unit, worker, large, packed, samples, most, scale, shift, slop
                     packed, (tile * depth + n0) * ROWS, 1, ROWS, block, panel * DEPTH * width, n1 - n0,
                     sums, tile * ROWS * line + panel * width, line, vectors, True,
                 )  # fmt: skip
+    one, zero = large.dtype.type(1), large.dtype.type(0)
     for m in range(samples):
         for k in range(first, last):
-            y[m, k] = finish(sums[m * line + k - first], k, scale, shift, slope)
+            factor, summand = scale[k] if scale.size else one, shift[k] if shift.size else zero
+            y[m, k] = finished(sums[m * line + k - first], factor, summand, slope)
 
 
-@kernel(reference=partial(sum_rows_array, np))
+@operation(array=sum_rows_array)
 def sum_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
     """y = x large, finished as by `finish_array`: x `(M, N)`, large `(N, K)`, y `(M, K)`."""
     samples, depth = x.shape
@@ -253,8 +236,8 @@ def add_outer_unit(unit, worker, large, left, packed, step, add):  # type: ignor
                         flat[place] = tile[row * width + k] + (flat[place] if more else left.dtype.type(0))
 
 
-@kernel(reference=partial(add_outer_array, np))
-def add_outer(large, left, right, add):  # type: ignore[no-untyped-def]
+@operation(array=add_outer_array)
+def add_outer(left, right, large, add):  # type: ignore[no-untyped-def]
     """large += left^T right, or = without `add`: left `(M, N)`, right `(M, K)`, large `(N, K)`."""
     samples, rows = left.shape
     columns = right.shape[1]
