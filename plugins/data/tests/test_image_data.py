@@ -185,15 +185,20 @@ def test_parameters(options, reason, pictures, make_layer):
         ("a.png 3\n", [("a.png", 3)]),
         ("with blank.png 3\r\nb -2", [("with blank.png", 3), ("b", -2)]),
         ("\na.png 3 \n\n", [("a.png", 3)]),
-        ("a.png", [("a.png", 0)]),
-        ("7.png", [("7.png", 7)]),
-        ("a.png 3x", [("a.png", 3)]),
-        ("a.png x", [("a.png", 0)]),
+        ("a.png\t3\nb.png  4", [("a.png", 3), ("b.png", 4)]),
+        ("\ufeffa.png 3", [("a.png", 3)]),
     ],
 )
 def test_lines(text, lines, tmp_path):
-    (tmp_path / "list").write_text(text)
+    (tmp_path / "list").write_text(text, "utf-8")
     assert read_image_list(tmp_path / "list") == lines
+
+
+@pytest.mark.parametrize("line", ["a.png", "7.png", "a.png 3x", "a.png disk", "a.png 0.8563"])
+def test_a_line_without_a_label_is_named(line, tmp_path):
+    (tmp_path / "list").write_text(f"a.png 1\n\n{line}\n")
+    with pytest.raises(DataError, match=f"line 3: '{line}' does not end with a label"):
+        read_image_list(tmp_path / "list")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """LMDB and LevelDB, written and read."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,3 +182,21 @@ def test_what_to_install(module, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DataError, match=hint):
         importer()
+
+
+def test_a_store_that_is_made_anew_is_read_anew(records):
+    """While a reader of the old one lives."""
+    folder = records.store([np.full((1, 2, 2), 1, np.uint8)])
+    first = open_store(folder, "lmdb")
+    before = list(first.records())
+    shutil.rmtree(folder)
+    records.store([np.full((1, 2, 2), 2, np.uint8)] * 3)
+    second = open_store(folder, "lmdb")
+    assert len(list(second.records())) == 3
+    assert list(first.records()) == before
+
+
+def test_a_store_that_the_program_has_open_says_what_to_do(records):
+    folder = records.store([np.zeros((1, 2, 2), np.uint8)])
+    with lmdb.open(str(folder)), pytest.raises(DataError, match=r"env\.close\(\)"):
+        open_store(folder, "lmdb")

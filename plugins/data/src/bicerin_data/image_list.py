@@ -7,28 +7,34 @@ from pathlib import Path
 
 from bicerin.errors import DataError, MissingDataError
 
+_LINE = re.compile(r"(.*\S)\s+([+-]?\d+)")
+
 
 def read_image_list(path: Path) -> list[tuple[str, int]]:
     """The images and labels of a text file with a line "path label" for each; a path may have blanks in it.
 
     Raises:
         MissingDataError: the file cannot be opened.
-        DataError: it is empty or not text.
+        DataError: it is empty or not text, or a line does not end with a whole number.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"source {path} is not text.", "It has a line `path label` for each image.") from None
-    except OSError as error:
-        raise MissingDataError(f"source {path} cannot be opened: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise MissingDataError(f"source {path} cannot be opened: {getattr(error, 'strerror', error)}") from None
     lines = []
-    for line in text.splitlines():
-        line = line.rstrip()
-        if line:
-            name, blank, label = line.rpartition(" ")
-            # As C's atoi, which Caffe uses: what is no number counts 0.
-            number = re.match(r"\s*[+-]?\d+", label)
-            lines.append((name if blank else line, int(number.group()) if number else 0))
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        if not line:
+            continue
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise DataError(
+                f"source {path}, line {number}: {line[:200]!r} does not end with a label.",
+                "Each line is `path label`, and a label is a whole number.",
+            )
+        lines.append((found[1], int(found[2])))
     if not lines:
         raise DataError(f"source {path}: File is empty.")
     return lines

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from bicerin.errors import DataError
 
 _log = logging.getLogger("bicerin.data")
 
@@ -21,7 +24,8 @@ PATIENCE = 5.0
 _REPORT_EVERY = 100
 _STOP_WITHIN = 10.0
 
-_running: weakref.WeakSet[Prefetcher] = weakref.WeakSet()
+#: The threads that live, each with its queue. Held here, since a collected prefetcher knows its own no more.
+_living: dict[threading.Thread, _Queue] = {}
 
 
 class _Queue(Generic[Item]):
@@ -53,6 +57,8 @@ class _Queue(Generic[Item]):
             with self.changed:
                 self.error = error
                 self.changed.notify_all()
+        finally:
+            _living.pop(threading.current_thread(), None)
 
     def close(self) -> None:
         with self.changed:
@@ -85,7 +91,7 @@ class Prefetcher(Generic[Item]):
         if depth > 0:
             self._thread = threading.Thread(target=self._queue.run, name=name, daemon=True)
             weakref.finalize(self, self._queue.close).atexit = False
-            _running.add(self)
+            _living[self._thread] = self._queue
             self._thread.start()
 
     def get(self) -> Item:
@@ -140,6 +146,25 @@ class Prefetcher(Generic[Item]):
 
 @atexit.register
 def _close_all() -> None:
-    """No thread may be inside a native library while the interpreter is taken down."""
-    for prefetcher in list(_running):
-        prefetcher.close()
+    """No thread may be inside a native library while the interpreter is taken down: that ends the process."""
+    living = list(_living.items())
+    for _, queue in living:
+        queue.close()
+    for thread, _ in living:
+        thread.join(_STOP_WITHIN)
+
+
+def _after_fork() -> None:
+    """A forked process has none of the threads, and perhaps a lock that one of them held."""
+    for queue in _living.values():
+        queue.changed = threading.Condition()
+        queue.full.clear()
+        queue.error = DataError(
+            "the thread that reads ahead does not live in a forked process.",
+            "Make the net in the process that runs it.",
+        )
+    _living.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -17,8 +17,9 @@ from bicerin_data.stores import Store, StoreWriter
 from bicerin_data.stores.lmdb_pages import DamagedPageError, checked_leaves
 from bicerin_data.stores.unfinished import unfinished_folder
 
-#: Readers of one store share its environment: LMDB forbids a process to open a file twice.
-_environments: weakref.WeakValueDictionary[str, _Environment] = weakref.WeakValueDictionary()
+#: Readers of one store share its environment: LMDB forbids a process to open a file twice. By device and inode, since a
+#: store may be removed and made anew while a net reads the old one.
+_environments: weakref.WeakValueDictionary[tuple[int, int], _Environment] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
 
 _FIRST_MAP = 1 << 28
@@ -27,10 +28,12 @@ _RECORDS_A_TRANSACTION = 1000
 
 class _Environment:
     def __init__(self, path: Path) -> None:
-        file = path / "data.mdb" if path.is_dir() else path
+        file = _data_file(path)
+        #: The store's own file, which stays what it is when the path gets another.
+        self.file: BinaryIO = file.open("rb", buffering=0)
         # A store that came as a copy, from a read-only disk or a repository, has no lock file and needs none.
         lock_file = path / "lock.mdb" if path.is_dir() else path.with_name(path.name + "-lock")
-        size = file.stat().st_size
+        size = os.fstat(self.file.fileno()).st_size
         if not size:
             raise DataError(f"source {path}: {file.name} is empty (0 bytes).")
         options: dict[str, Any] = {"subdir": path.is_dir(), "readonly": True, "create": False, "max_readers": 512}
@@ -42,7 +45,10 @@ class _Environment:
             pages = self.lmdb.info()["last_pgno"] + 1
             expected = pages * self.lmdb.stat()["psize"]
         except lmdb.Error as error:
-            raise DataError(f"source {path} cannot be opened as LMDB: {error}") from None
+            hint = None
+            if "already open" in str(error):
+                hint = "This program has it open through lmdb.open: call env.close() before the net is made."
+            raise DataError(f"source {path} cannot be opened as LMDB: {error}", hint) from None
         if size < expected:
             # Reading on would be a bus error, since LMDB maps the file into memory.
             self.lmdb.close()
@@ -51,13 +57,18 @@ class _Environment:
             )
 
 
+def _data_file(path: Path) -> Path:
+    return path / "data.mdb" if path.is_dir() else path
+
+
 class LmdbStore(Store):
     backend = "LMDB"
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        key = os.path.realpath(path)
         with _opening:
+            status = _data_file(path).stat()
+            key = (status.st_dev, status.st_ino)
             environment = _environments.get(key)
             if environment is None:
                 environment = _environments[key] = _Environment(path)
@@ -66,7 +77,8 @@ class LmdbStore(Store):
     def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         environment = self._environment.lmdb
         try:
-            with environment.begin() as transaction, transaction.cursor() as cursor, self._file() as file:
+            with environment.begin() as transaction, transaction.cursor() as cursor:
+                file = self._environment.file
                 leaves = checked_leaves(file.fileno(), environment.stat()["psize"], transaction.id())
                 if leaves is None:
                     yield from _all(cursor, after)
@@ -74,9 +86,6 @@ class LmdbStore(Store):
                     yield from _leaf_by_leaf(cursor, after, leaves)
         except (lmdb.Error, DamagedPageError) as error:
             raise DataError(f"source {self.path} is damaged: {error}.") from None
-
-    def _file(self) -> BinaryIO:
-        return (self.path / "data.mdb" if self.path.is_dir() else self.path).open("rb", buffering=0)
 
 
 def _begin(cursor: Any, after: bytes | None) -> bool:
