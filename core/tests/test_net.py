@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import bicerin
 import bicerin_proto
 from bicerin.errors import DecodeError, LayerError, NetError, ParseError, ProtoError, UnknownNameError, WeightsError
+from bicerin.net.weights import check_hdf5_names
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
 LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -413,9 +416,44 @@ class TestWeights:
         trained.load_weights(path)
         net(INPUT, affine("p", "data"), affine("a", "p")).load_weights(path)
         assert not caplog.records
-        net(INPUT, affine("p", "data"), affine("q", "p")).load_weights(path)
-        (record,) = caplog.records
-        assert record.message == f"{path}: weights of 0 layer(s) copied; missing: p, q; unused: a, b/c"
+        with pytest.raises(WeightsError, match=r"no layer of the net takes weights.*file: a, b/c; in the net: p, q"):
+            net(INPUT, affine("p", "data"), affine("q", "p")).load_weights(path)
+
+    def test_a_file_without_weights_is_an_error(self, trained: bicerin.Net, tmp_path: Path) -> None:
+        (tmp_path / "net.prototxt").write_text(INPUT + affine("a", "data"))
+        with pytest.raises(bicerin.BicerinError, match=r"net\.prototxt"):
+            trained.load_weights(tmp_path / "net.prototxt")
+
+    def test_a_blob_that_is_short_changes_nothing(self, trained: bicerin.Net, tmp_path: Path) -> None:
+        message = trained.to_proto()
+        del message.layer[-1].blobs[-1].data[-1]
+        before = [blob.data.copy() for blob in trained.learnable_params]
+        for blob in trained.learnable_params:
+            blob.data[...] += 1
+        with pytest.raises(bicerin.BicerinError):
+            trained.load_weights(message.SerializeToString())
+        for blob, values in zip(trained.learnable_params, before, strict=True):
+            assert (blob.data == values + 1).all()
+
+    def test_layers_of_one_name_are_warned_of(self, caplog: pytest.LogCaptureFixture) -> None:
+        net(INPUT, affine("a", "data", top="x"), affine("a", "x", top="y"))
+        assert "is used by 2 layers with weights" in caplog.text
+
+    @pytest.mark.parametrize("names", [("/conv1",), ("fc", "fc/0"), ("a//b",), ("./a",), ("a/",), ("",)])
+    def test_names_that_hdf5_takes_for_paths(self, names: tuple[str, ...]) -> None:
+        with pytest.raises(WeightsError, match="HDF5"):
+            check_hdf5_names(names)
+        check_hdf5_names(("conv1", "conv1/bn", "a/b"))
+
+    def test_a_layer_of_the_test_net_alone_follows_its_shared_parameter(self) -> None:
+        named = 'param { name: "w" } param { name: "b" }'
+        train = net(INPUT, affine("a", "data", more=named))
+        test = net(INPUT, affine("a2", "data", more=named), affine("a", "a2", more=named))
+        alone = net(INPUT, affine("other", "data", more=named))
+        train.params["a"][0].data[...] = [4, 5, 6]
+        for built in (test, alone):
+            built.share_trained_layers_with(train)
+            assert all((blobs[0].data == [4, 5, 6]).all() for blobs in built.params.values())
 
     def test_shared_blobs_are_written_once_to_hdf5(self, tmp_path: Path) -> None:
         import h5py
@@ -456,3 +494,42 @@ def test_a_net_closes_its_layers(monkeypatch: pytest.MonkeyPatch) -> None:
         for layer in built.layers:
             monkeypatch.setattr(layer, "close", lambda name=layer.name: closed.append(name))
     assert closed == ["data", "s"]
+
+
+class TestInputs:
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda built: built.forward(a=np.ones((2, 3))), r'"a" is not an input: layer "a" would write over it'),
+            (lambda built: built.forward(np.ones((2, 3))), r"given by its input's name, such as net\.forward\(data="),
+            (lambda built: built.forward(data=None), r"got None\. Was the image read\?"),
+            (lambda built: built.forward(data="text"), "not an array of numbers"),
+            (lambda built: built.forward(data=[[1, 2], [3]]), "not an array of numbers"),
+            (lambda built: built.forward(data=np.ones(3)), r'input "data" is \(4, 3\); got an array of shape \(3,\)'),
+            (lambda built: built.forward(nope=1), 'no blob "nope"; its inputs: data'),
+        ],
+    )
+    def test_what_is_no_input_is_refused(self, call: Any, message: str) -> None:
+        built = net(INPUT, affine("a", "data"))
+        with pytest.raises(NetError, match=message):
+            call(built)
+
+    def test_channels_that_come_last_are_named(self) -> None:
+        size = "shape { dim: 1 dim: 3 dim: 8 dim: 9 }"
+        built = net(f'layer {{ name: "d" type: "Input" top: "data" input_param {{ {size} }} }}')
+            'layer { name: "d" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 9 } } }'
+        )
+        with pytest.raises(NetError, match=r"N C H W; got an array of shape \(1, 8, 9, 3\)\. Its channels come last"):
+            built.forward(data=np.ones((1, 8, 9, 3)))
+
+    def test_a_mapping_is_inputs_and_a_string_a_name(self) -> None:
+        built = net(INPUT, affine("a", "data"))
+        by_name = built.forward(data=np.ones((4, 3)))
+        assert (built.forward({"data": np.ones((4, 3))})["a"] == by_name["a"]).all()
+        assert set(built.forward("data")) == {"a", "data"}
+
+    def test_a_net_is_not_pickled_and_a_blob_is_an_array(self) -> None:
+        built = net(INPUT, affine("a", "data"))
+        with pytest.raises(TypeError, match="a net cannot be pickled"):
+            pickle.dumps(built)
+        assert np.asarray(built.blobs["data"]).shape == (4, 3)

@@ -157,6 +157,10 @@ class Blob:
         """The gradient on the host, to read and write."""
         return self._shaped("diff", self._diff.host_array())
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The values on the host: `np.asarray(blob)`."""
+        return np.array(self.read_only.data, dtype, copy=copy)
+
     @property
     def read_only(self) -> BlobView:
         """The blob with the host's arrays to read only, so that the device's copy stays valid."""

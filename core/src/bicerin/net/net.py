@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -149,6 +150,14 @@ class Net:
         self.nodes: list[Node] = builder.nodes
         self.blobs: dict[str, Blob] = builder.blobs
         self.params = {node.name: node.blobs for node in self.nodes if node.blobs}
+        for name, number in Counter(node.name for node in self.nodes if node.blobs).items():
+            if number > 1:
+                _log.warning(
+                    'the layer name "%s" is used by %d layers with weights: files of weights, which go by names, keep '
+                    "those of one; give each a name of its own",
+                    name,
+                    number,
+                )
         self._parameters = builder.parameters
         self.inputs: list[str] = [name for node in self.nodes if node.type == "Input" for name in node.top_names]
         unread: set[str] = set()
@@ -186,31 +195,70 @@ class Net:
     # Running
 
     def forward(
-        self, blobs: Iterable[str] = (), start: str | None = None, end: str | None = None, **inputs: Any
+        self,
+        blobs: Iterable[str] | Mapping[str, Any] = (),
+        start: str | None = None,
+        end: str | None = None,
+        **inputs: Any,
     ) -> dict[str, np.ndarray]:
         """Set the inputs, run the layers, and return copies of the outputs by name.
 
         Args:
-            blobs: names of further blobs to return.
+            blobs: names of further blobs to return; or a mapping of inputs, for names that Python has no keywords for.
             start, end: names of the first and the last layer to run; by default, all.
-            inputs: an array for each input blob that is to change, by name. A blob takes the array's shape.
+            inputs: an array for each input blob that is to change, by name. A blob takes the array's shape. With
+                `start`, blobs that earlier layers make are inputs too.
 
         Raises:
             NetError: there is no such blob or layer.
             LayerError: a layer cannot run, as when the shapes do not fit.
         """
+        if isinstance(blobs, Mapping):
+            inputs, blobs = {**blobs, **inputs}, ()
+        elif isinstance(blobs, str):
+            blobs = (blobs,)
+        elif not isinstance(blobs, Iterable) or isinstance(blobs, np.ndarray):
+            raise NetError(f"an array is given by its input's name, such as {self._example()}.")
         with self.lock:
+            first = self.layer_index(start) if start is not None else 0
             for name, array in inputs.items():
-                if name not in self.blobs:
-                    raise NetError(f'the net has no blob "{name}"; its inputs: {", ".join(self.inputs) or "none"}.')
-                array = np.asarray(array)
-                if array.shape != self.blobs[name].shape:
-                    self.blobs[name].reshape(*array.shape)
-                self.blobs[name].data[...] = array
+                self._set_input(name, array, first)
             last = self.layer_index(end) + 1 if end is not None else len(self.nodes)
-            self.run_forward(self.layer_index(start) if start is not None else 0, last)
+            self.run_forward(first, last)
             wanted = list(self.nodes[last - 1].top_names if end is not None else self.outputs)
             return {name: self.blob(name).read_only.data.copy() for name in dict.fromkeys([*wanted, *blobs])}
+
+    def _set_input(self, name: str, value: Any, first: int) -> None:
+        """Put an array into a blob that the layers from `first` on read and do not make."""
+        if name not in self.blobs:
+            raise NetError(f'the net has no blob "{name}"; its inputs: {", ".join(self.inputs) or "none"}.')
+        maker = next((node for node in self.nodes[first:] if name in node.top_names), None)
+        if maker is not None and maker.type != "Input":
+            raise NetError(
+                f'"{name}" is not an input: layer "{maker.name}" would write over it. The inputs: '
+                f"{', '.join(self.inputs) or 'none'}; with start= also what the layers before that make."
+            )
+        blob = self.blobs[name]
+        expected = f'input "{name}" is {blob.shape}{_axes(blob.shape)}'
+        if value is None:
+            raise NetError(f"{expected}; got None. Was the image read?")
+        try:
+            array = np.asarray(value)
+            numbers = array.dtype.kind in "fiub"
+        except ValueError:  # rows of different lengths
+            numbers = False
+        if not numbers:
+            raise NetError(f"{expected}, of numbers; got {type(value).__name__} that is not an array of numbers.")
+        if blob.shape and array.ndim != len(blob.shape):
+            raise NetError(f"{expected}; got an array of shape {array.shape}.{_channels_last(array.shape)}")
+        if len(array.shape) == 4 == len(blob.shape) and array.shape[1] != blob.shape[1] == array.shape[3]:
+            raise NetError(f"{expected}; got an array of shape {array.shape}.{_channels_last(array.shape)}")
+        if array.shape != blob.shape:
+            blob.reshape(*array.shape)
+        blob.data[...] = array
+
+    def _example(self) -> str:
+        return f"net.forward({self.inputs[0] if self.inputs else 'data'}=array)"
 
     def backward(
         self, diffs: Iterable[str] = (), start: str | None = None, end: str | None = None, **top_diffs: Any
@@ -397,6 +445,7 @@ class Net:
         Raises:
             WeightsError: a layer's blobs differ in number or shape.
         """
+        sources: dict[int, Blob] = {}
         for name, blobs in self.params.items():
             theirs = other.params.get(name)
             if theirs is None:
@@ -407,7 +456,15 @@ class Net:
                     f"{[blob.shape for blob in blobs]} here."
                 )
             for mine, source in zip(blobs, theirs, strict=True):
-                mine.share_data(source)
+                sources.setdefault(id(self._parameters.of_blob[id(mine)]), source)
+        named = {parameter.name: parameter.blob for parameter in other._parameters.learnable if parameter.name}
+        for blobs in self.params.values():
+            for mine in blobs:
+                # A blob that shares its memory by a param's name goes with the others of that name.
+                parameter = self._parameters.of_blob[id(mine)]
+                found = sources.get(id(parameter)) or named.get(parameter.name)
+                if found is not None and found.count == mine.count:
+                    mine.share_data(found)
 
     # Weights and state
 
@@ -448,6 +505,9 @@ class Net:
         for node in self.nodes:
             node.layer.close()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a net cannot be pickled: make it in the process that runs it.")
+
     def __enter__(self) -> Net:
         return self
 
@@ -469,3 +529,13 @@ class Net:
             found = state.get(f"{index}:{node.name}")
             if found is not None:
                 node.layer.restore_state(found)
+
+
+def _axes(shape: tuple[int, ...]) -> str:
+    return ", N C H W" if len(shape) == 4 else ""
+
+
+def _channels_last(shape: tuple[int, ...]) -> str:
+    if len(shape) >= 3 and shape[-1] in (1, 3, 4):
+        return " Its channels come last: array.transpose puts them before the rows and columns."
+    return ""

@@ -75,9 +75,34 @@ def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> Load
         report, todo, problems = _compare(layers, name, found)
         if problems and not ignore_mismatched:
             raise WeightsError(problems[0])
-        for blob, item in todo:
-            blob.data.reshape(-1)[...] = item.read().reshape(-1)
+        if not report.copied and not report.mismatched and report.missing:
+            raise WeightsError(_nothing_fits(report))
+        arrays = [(blob, _decoded(blob, item, name)) for blob, item in todo]
+    for blob, array in arrays:
+        blob.data.reshape(-1)[...] = array
     return report
+
+
+def _decoded(blob: Blob, item: _Source, name: str) -> np.ndarray:
+    """The values of a blob in a file, as many as the blob has."""
+    try:
+        array = np.asarray(item.read()).reshape(-1)
+    except (ValueError, TypeError, OSError, RuntimeError, KeyError) as error:
+        raise WeightsError(f"{name}: the values of {blob.name or 'a blob'} cannot be read: {error}.") from error
+    if array.size != blob.count or array.dtype.kind not in "fiub":
+        raise WeightsError(
+            f"{name}: {blob.name or 'a blob'} needs {blob.count} numbers of the shape {blob.shape}; the file has "
+            f"{array.size} of type {array.dtype}."
+        )
+    return array
+
+
+def _nothing_fits(report: LoadReport) -> str:
+    there = ", ".join(report.unused[:8]) if report.unused else "none: is it a file of weights?"
+    return (
+        f"{report.source}: no layer of the net takes weights from this file. Layers with weights in the file: {there}; "
+        f"in the net: {', '.join(report.missing[:8])}."
+    )
 
 
 def compare_weights(nodes: Iterable[Node], owns: Callable[[Blob], bool], source: Any) -> tuple[LoadReport, list[str]]:
@@ -89,6 +114,8 @@ def compare_weights(nodes: Iterable[Node], owns: Callable[[Blob], bool], source:
     layers = {node.name: node for node in nodes}
     with _opened(layers, owns, source) as (name, found):
         report, _, problems = _compare(layers, name, found)
+    if not report.copied and not report.mismatched and report.missing:
+        problems = [*problems, _nothing_fits(report)]
     return report, problems
 
 
@@ -100,8 +127,11 @@ def _opened(
     if isinstance(source, (str, PathLike)) and _is_hdf5(Path(source)):
         import h5py
 
-        with h5py.File(source, "r") as file:
-            yield str(source), _from_hdf5(layers, owns, file, str(source))
+        try:
+            with h5py.File(source, "r") as file:
+                yield str(source), _from_hdf5(layers, owns, file, str(source))
+        except (OSError, RuntimeError, KeyError, AttributeError, TypeError, ValueError) as error:
+            raise WeightsError(f"{source}: the HDF5 file is damaged: {error}.") from error
     else:
         weights = bicerin_proto.read_weights(Path(source) if isinstance(source, str) else source)
         yield str(weights.path) if weights.path is not None else "<weights>", _from_proto(weights)
@@ -228,7 +258,32 @@ def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False, 
     return path
 
 
+def check_hdf5_names(names: Iterable[str]) -> None:
+    """Refuse layer names that HDF5, which takes them for paths, would store elsewhere or twice.
+
+    Raises:
+        WeightsError: says which names.
+    """
+    stored: dict[str, str] = {}
+    for name in names:
+        parts = name.split("/")
+        if any(part in ("", ".") for part in parts):
+            raise WeightsError(
+                f'the layer name "{name}" cannot be stored as HDF5, which takes it for a path; rename the layer, or '
+                "save a .caffemodel (snapshot_format: BINARYPROTO)."
+            )
+        stored[name] = name
+    for name in stored:
+        head, _, last = name.rpartition("/")
+        if last.isdecimal() and head in stored:
+            raise WeightsError(
+                f'the layers "{head}" and "{name}" cannot both be stored as HDF5: the second would be a blob of the '
+                "first; rename one, or save a .caffemodel (snapshot_format: BINARYPROTO)."
+            )
+
+
 def _write_hdf5(net: Net, file: Any, write_diff: bool) -> None:
+    check_hdf5_names(net.params)
     data = file.create_group("data")
     diff = file.create_group("diff") if write_diff else None
     for name, blobs in net.params.items():
