@@ -31,5 +31,25 @@ def test_in_place_equals_not_in_place(case: LayerCase, device: str) -> None:
     for run in (separate, same):
         run.backward()
     np.testing.assert_allclose(same.bottom[0].diff, separate.bottom[0].diff, rtol=1e-9, atol=1e-12)
-    for ours, theirs in zip(same.layer.blobs, separate.layer.blobs, strict=True):
+    for ours, theirs in zip(same.blobs, separate.blobs, strict=True):
         np.testing.assert_allclose(ours.diff, theirs.diff, rtol=1e-9)
+
+
+#: Their gradients are made of y, as Caffe's are.
+OF_THE_TOP = ("ELU", "Exp", "Sigmoid", "Swish", "TanH")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.gradient and "2x3x4x5" in case.name], ids=str)
+def test_few_gradients_read_the_top(case: LayerCase, device: str) -> None:
+    """With the others the next layer may work in place on it."""
+    plain, overwritten = (case.run(dtype=np.float64, device=device) for _ in range(2))
+    for run in (plain, overwritten):
+        run.forward()
+        run.top[0].diff[...] = np.random.default_rng(3).uniform(-2, 2, run.top[0].shape)
+    overwritten.top[0].data.fill(np.nan)
+    for run in (plain, overwritten):
+        run.backward()
+    equal = np.allclose(overwritten.bottom[0].diff, plain.bottom[0].diff, rtol=1e-12, atol=1e-12)
+    assert equal != (plain.layer.type in OF_THE_TOP)
+    for ours, theirs in zip(overwritten.blobs, plain.blobs, strict=True):
+        np.testing.assert_allclose(ours.diff, theirs.diff, rtol=1e-12)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from bicerin.testing import LayerConformance
+from bicerin.testing.case import LayerCase
 from bicerin_mobile import cases
 
 
@@ -36,3 +40,17 @@ class TestInterp(LayerConformance):
 
 class TestBN(LayerConformance):
     cases = cases.BN
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=str)
+def test_no_gradient_reads_the_top(case: LayerCase, device: str) -> None:
+    """So that the next layer may work in place on it."""
+    plain, overwritten = (case.run(dtype=np.float64, device=device) for _ in range(2))
+    for run in (plain, overwritten):
+        run.forward()
+        run.top[0].diff[...] = np.random.default_rng(3).normal(size=run.top[0].shape)
+    overwritten.top[0].data.fill(np.nan)
+    for run in (plain, overwritten):
+        run.backward()
+    for ours, theirs in zip([*overwritten.bottom, *overwritten.blobs], [*plain.bottom, *plain.blobs], strict=True):
+        np.testing.assert_allclose(ours.diff, theirs.diff, rtol=1e-12, atol=1e-12)

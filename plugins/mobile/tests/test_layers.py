@@ -228,7 +228,7 @@ def test_bn_in_place(text: str) -> None:
     plain, in_place = runs
     assert np.array_equal(plain.top[0].data, in_place.top[0].data)
     assert np.array_equal(plain.bottom[0].diff, in_place.bottom[0].diff)
-    for mine, other in zip(in_place.layer.blobs, plain.layer.blobs, strict=True):
+    for mine, other in zip(in_place.blobs, plain.blobs, strict=True):
         assert np.array_equal(mine.diff, other.diff)
 
 

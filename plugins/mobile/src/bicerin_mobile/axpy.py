@@ -41,8 +41,9 @@ class AxpyLayer(Layer):
         self.planes = (1, x.count_between(0, 2), x.count_between(2))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        x, y, out = (blob.data.reshape(self.planes) for blob in (bottom[1], bottom[2], top[0]))
-        self.ops.multiply_add(bottom[0].data.reshape(-1), x, y, out)
+        y = bottom[2].data.reshape(self.planes)
+        out = y if self.in_place else top[0].data.reshape(self.planes)
+        self.ops.multiply_add(bottom[0].data.reshape(-1), bottom[1].data.reshape(self.planes), y, out)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         diff = top[0].diff.reshape(self.planes)

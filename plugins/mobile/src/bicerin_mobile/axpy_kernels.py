@@ -8,12 +8,16 @@ from bicerin.kernels import elementwise
 
 
 def has_rows(a: Any, x: Any, *_: Any) -> bool:
-    """Whether the kernels are the faster form: where inner is 1, NumPy runs along the channels."""
-    return x.shape[2] > 1
+    """Whether the kernels are the faster form: where inner is 1, NumPy runs along the channels, if they are many."""
+    return x.shape[2] > 1 or x.size < 1000
 
 
 def multiply_add_array(xp: Any, a: Any, x: Any, y: Any, out: Any) -> None:
-    xp.add(a[:, None] * x, y, out=out)
+    if out is y:
+        out += a[:, None] * x
+    else:
+        xp.multiply(a[:, None], x, out=out)
+        out += y
 
 
 @elementwise("a[c], x, y -> out", array=multiply_add_array, compiled_where=has_rows)

@@ -1,4 +1,4 @@
-"""BN over arrays of shape (outer, channels, inner); what is named of a channel has the shape (channels,)."""
+"""BN over arrays of shape (outer, channels, inner); per-channel values have the shape (channels,)."""
 
 from __future__ import annotations
 
