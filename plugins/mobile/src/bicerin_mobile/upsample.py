@@ -91,7 +91,7 @@ class UpsampleLayer(ChecksInputs, Layer):
                 )
             if bottom[1].shape != shape:
                 raise ShapeError(f"the mask must have the shape of the input: {bottom[1].shape} against {shape}.")
-            size = self.size or tuple(
+            size: tuple[int, ...] = self.size or tuple(
                 length * scale - less for length, scale, less in zip(shape[2:], self.scales, self.less, strict=True)
             )
         else:

@@ -121,7 +121,7 @@ def unpool(x: Any, places: Any, source: Any, y: Any) -> bool:
     """
     wrong = np.zeros(len(x), np.uint8)
     spread(unpool_plane, len(x), num_workers(y.size), (x, places, y, wrong))
-    return wrong.any()
+    return bool(wrong.any())
 
 
 @unpool.cuda
