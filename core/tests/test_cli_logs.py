@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from bicerin.cli import messages
 from bicerin.cli.command_line import command_line
 from bicerin.cli.json_log import JsonLog
 from bicerin.cli.signals import signals_obeyed
@@ -122,6 +123,15 @@ class TestSignals:
         assert capfd.readouterr().err.startswith(f"{name}: {' and '.join(expected) or 'ignored'}")
         assert signal.getsignal(signal.Signals[name]) is before
 
+    def test_sigterm_snapshots_and_stops(self) -> None:
+        asked: list[str] = []
+        solver = SimpleNamespace(
+            request_snapshot=lambda: asked.append("snapshot"), request_stop=lambda: asked.append("stop")
+        )
+        with signals_obeyed(solver, "none", "none") as came:
+            signal.raise_signal(signal.SIGTERM)
+        assert (asked, came) == (["snapshot", "stop"], [signal.SIGTERM])
+
     def test_the_second_interrupt_ends_at_once(self) -> None:
         solver = SimpleNamespace(request_snapshot=lambda: None, request_stop=lambda: None)
         with signals_obeyed(solver, "snapshot-and-stop", "snapshot"):
@@ -199,3 +209,9 @@ class TestParsingLogs:
         assert run("parse-log", log, log.parent, "--delimiter", ";").exit_code == 0
         assert Path(f"{log}.test").read_text().startswith("NumIters;Seconds;")
         assert run("parse-log", log, log.parent, "--delimiter", "ab").exit_code == 2
+
+
+def test_names_do_not_reach_the_terminal_as_commands() -> None:
+    assert (
+        messages.visible("layer \x1b[31m\x07 \x9b1m\nnext\tcolumn") == r"layer \x1b[31m\x07 \x9b1m" + "\nnext\tcolumn"
+    )

@@ -517,8 +517,6 @@ class TestInputs:
     def test_channels_that_come_last_are_named(self) -> None:
         size = "shape { dim: 1 dim: 3 dim: 8 dim: 9 }"
         built = net(f'layer {{ name: "d" type: "Input" top: "data" input_param {{ {size} }} }}')
-            'layer { name: "d" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 9 } } }'
-        )
         with pytest.raises(NetError, match=r"N C H W; got an array of shape \(1, 8, 9, 3\)\. Its channels come last"):
             built.forward(data=np.ones((1, 8, 9, 3)))
 

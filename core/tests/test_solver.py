@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from bicerin.errors import (
 )
 from bicerin.net.hooks import hookimpl, plugins
 from bicerin.solver.outcome import Mean
+from bicerin.solver.snapshot import read_state, write_state
 from bicerin.solver.solver import Solver
 from bicerin_proto import wire
 
@@ -607,7 +609,7 @@ class TestSnapshots:
         solver().snapshot()
         with pytest.raises(SnapshotError, match=r"not a solver state. To resume takes a .solverstate file"):
             solver().restore("run_iter_0.caffemodel")
-        with pytest.raises(SnapshotError, match=r"nowhere\.solverstate: the solver state cannot be read"):
+        with pytest.raises(SnapshotError, match=r"the solver state cannot be read: nowhere\.solverstate"):
             solver().restore("nowhere.solverstate")
 
     def test_the_extra_holds_what_caffes_format_has_no_room_for(self) -> None:
@@ -642,3 +644,49 @@ class TestSnapshots:
         ):
             made.snapshot()
         assert not list(Path().glob("*.solverstate"))
+
+
+class TestDamagedSnapshots:
+    """A state that cannot be restored changes nothing."""
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            {"losses": 3},
+            {"losses": ["x"]},
+            {"net": []},
+            {"net": {"99:gone": {"random": 1}}},
+            {"test_nets": 1},
+        ],
+    )
+    @pytest.mark.parametrize("snapshot_format", ["BINARYPROTO", "HDF5"])
+    def test_the_solver_is_as_it_was(self, snapshot_format: str, extra: dict) -> None:
+        made = fill(solver(f"snapshot_format: {snapshot_format}"))
+        made.step(1)
+        path = made.snapshot()
+        state = read_state(path)
+        assert state.extra is not None
+        write_state(replace(state, iteration=7, extra={**state.extra, **extra}), path)
+        made.step(1)
+        before = weights(made), made.iteration, [blob.data.copy() for blob in made._history], made.loss
+        with pytest.raises(SnapshotError):
+            made.restore(path)
+        assert (weights(made), made.iteration, made.loss) == (before[0], before[1], before[3])
+        assert all((blob.data == values).all() for blob, values in zip(made._history, before[2], strict=True))
+
+    def test_a_negative_iteration_is_refused(self) -> None:
+        made = fill(solver(""))
+        path = made.snapshot()
+        write_state(replace(read_state(path), iteration=-1), path)
+        with pytest.raises(SnapshotError, match="iteration -1"):
+            made.restore(path)
+
+    @pytest.mark.parametrize("snapshot_format", ["BINARYPROTO", "HDF5"])
+    def test_a_cut_file_is_an_error_that_names_it(self, snapshot_format: str) -> None:
+        made = fill(solver(f"snapshot_format: {snapshot_format}"))
+        path = made.snapshot()
+        whole = path.read_bytes()
+        for share in (0.1, 0.5, 0.9):
+            path.write_bytes(whole[: int(len(whole) * share)])
+            with pytest.raises(bicerin.BicerinError, match=path.name):
+                made.restore(path)

@@ -6,6 +6,7 @@ import traceback
 
 import click
 
+from bicerin.cli.messages import visible
 from bicerin.errors import BicerinError, UserCodeError
 
 INTERRUPTED = 130
@@ -16,11 +17,15 @@ def exit_status(error: BaseException) -> int | None:
     if isinstance(error, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    if not isinstance(error, BicerinError):
+    if isinstance(error, MemoryError):
+        text = f"there is not enough memory{f': {error}' if str(error) else ''}."
+    elif isinstance(error, BicerinError):
+        text = str(error)
+    else:
         return None
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {visible(text)}", err=True)
     if isinstance(error, UserCodeError) and error.__cause__ is not None:
-        click.echo(_users_traceback(error.__cause__), err=True, nl=False)
+        click.echo(visible(_users_traceback(error.__cause__)), err=True, nl=False)
     return 1
 
 

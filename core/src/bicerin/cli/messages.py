@@ -41,12 +41,21 @@ def shown() -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
 
 
+#: Control characters but newline and tab: a terminal would obey them.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """The text with its control characters shown: names come from files of strangers."""
+    return text.translate(_CONTROL)
+
+
 class StderrHandler(logging.Handler):
     """Writes to whatever `sys.stderr` is at the time: a progress bar replaces it, to keep below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.write(visible(self.format(record)) + "\n")
             sys.stderr.flush()
         except Exception:
             self.handleError(record)

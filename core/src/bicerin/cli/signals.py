@@ -1,4 +1,7 @@
-"""Signals while a solver runs: snapshot, stop, or both, between two iterations."""
+"""Signals while a solver runs: snapshot, stop, or both, between two iterations.
+
+SIGTERM, which schedulers send before they kill, snapshots and stops.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,16 @@ EFFECTS = {
 
 
 @contextlib.contextmanager
-def signals_obeyed(solver: Any, sigint_effect: str, sighup_effect: str) -> Iterator[None]:
-    """Let SIGINT and SIGHUP have these effects on the solver while the block runs.
+def signals_obeyed(solver: Any, sigint_effect: str, sighup_effect: str) -> Iterator[list[int]]:
+    """Let SIGINT and SIGHUP have these effects on the solver while the block runs; gives the signals that came.
 
     The second SIGINT that stops is a KeyboardInterrupt, for who does not want to wait.
     """
-    effects = {signal.SIGINT: sigint_effect}
+    effects = {signal.SIGINT: sigint_effect, signal.SIGTERM: "snapshot-and-stop"}
     if hasattr(signal, "SIGHUP"):
         effects[signal.SIGHUP] = sighup_effect
     stopping = False
+    came: list[int] = []
 
     def obey(number: int, frame: Any) -> None:
         nonlocal stopping
@@ -35,6 +39,7 @@ def signals_obeyed(solver: Any, sigint_effect: str, sighup_effect: str) -> Itera
         if stop and stopping:
             raise KeyboardInterrupt
         _say(signal.Signals(number), snapshot, stop)
+        came.append(number)
         if snapshot:
             solver.request_snapshot()
         if stop:
@@ -43,7 +48,7 @@ def signals_obeyed(solver: Any, sigint_effect: str, sighup_effect: str) -> Itera
 
     before = {number: signal.signal(number, obey) for number in effects}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

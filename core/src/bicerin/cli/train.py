@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,10 @@ def train(
     )
     if resume:
         built.restore(resume)
-    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect):
+    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect) as came:
         built.solve()
+    if signal.SIGTERM in came:
+        raise SystemExit(128 + signal.SIGTERM)  # what whoever sent it expects
 
 
 def _change(param: Any, iterations: int | None, seed: int | None, level: int | None, stages: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import bicerin_proto
-from bicerin.errors import SnapshotError
+from bicerin.errors import DecodeError, ProtoError, SnapshotError
 from bicerin_proto import wire
 from bicerin_proto.decode import decode
 from bicerin_proto.writer import encode
@@ -79,9 +79,11 @@ def read_state(path: Path) -> SolverState:
         DecodeError: it is truncated or garbage.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SnapshotError(f"{path}: the solver state cannot be read: {error.strerror or error}.") from error
+        data = bicerin_proto.read_file(path)
+    except DecodeError:
+        raise
+    except ProtoError as error:
+        raise SnapshotError(f"the solver state cannot be read: {error}") from error
     if data.startswith(_HDF5_MAGIC):
         return _read_hdf5(path)
     message = bicerin_proto.SolverState()
@@ -152,5 +154,5 @@ def _read_hdf5(path: Path) -> SolverState:
                 [history[str(index)][...] for index in range(len(history))],
                 _parsed(file[_EXTRA_NAME][()], path) if _EXTRA_NAME in file else None,
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, IndexError, MemoryError) as error:
         raise SnapshotError(f"{path}: not a solver state, or a damaged one: {error}.") from error

@@ -21,12 +21,13 @@ import numpy as np
 import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.registry import Registry
-from bicerin.errors import DeviceError, PluginError, ProtoError, SnapshotError, SolverError
+from bicerin.errors import BicerinError, DeviceError, PluginError, ProtoError, SnapshotError, SolverError, WeightsError
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.operations import Operations
 from bicerin.net import Net
 from bicerin.net.hooks import implemented, plugins
+from bicerin.net.weights import check_hdf5_names
 from bicerin.schema.installed_schema import read_net, read_solver
 from bicerin.solver import debug_info
 from bicerin.solver.display import Display
@@ -145,6 +146,8 @@ class Solver(ABC):
             for net in [self.net, *self.test_nets]:
                 net.load_weights(path)
 
+        if self.param.snapshot_format == self.param.HDF5 and self.param.snapshot_prefix:
+            check_hdf5_names(self.net.params)
         self.iteration = 0
         self.current_step = 0
         self._policy = plugin_policy(self.param)
@@ -176,6 +179,7 @@ class Solver(ABC):
         solver.param = type(param)()
         solver.param.CopyFrom(param)
         solver.param.ClearField("snapshot")
+        solver.param.ClearField("snapshot_prefix")
         solver.check_parameters()
 
     def check_parameters(self) -> None:
@@ -188,7 +192,7 @@ class Solver(ABC):
             raise SolverError(f"iter_size should be at least 1, not {param.iter_size}.")
         if param.weight_decay and param.regularization_type not in ("L1", "L2"):
             raise SolverError(f'Unknown regularization type: {param.regularization_type}; it is "L1" or "L2".')
-        if param.snapshot > 0:
+        if param.snapshot > 0 or (param.snapshot_after_train and param.snapshot_prefix):
             SnapshotFiles(param, self._directory).check()
 
     @cached_property
@@ -461,7 +465,7 @@ class Solver(ABC):
             self.net.save(model, write_diff=self.param.snapshot_diff)
             _log.info("Snapshotting solver state to %s file %s", kind, path)
             write_state(state, path)
-        except (ProtoError, OSError, TypeError) as error:
+        except (ProtoError, WeightsError, OSError, TypeError, ValueError) as error:
             raise SnapshotError(f"the snapshot of iteration {self.iteration} was not written: {error}") from error
         self._snapshot_iteration = self.iteration
         plugins().hook.bicerin_snapshot(solver=self, path=path)
@@ -480,6 +484,19 @@ class Solver(ABC):
         state = read_state(path)
         _log.info("Restoring previous solver status from %s", path)
         self._check_state(state, path)
+        before = self._status()
+        try:
+            self._take(state, path)
+        except Exception as error:
+            self._take_back(before)
+            if isinstance(error, BicerinError):
+                raise
+            raise SnapshotError(
+                f"{path}: the state of a layer or of the learning-rate policy is damaged: "
+                f"{type(error).__name__}: {error}. The solver is as it was."
+            ) from error
+
+    def _take(self, state: SolverState, path: Path) -> None:
         if state.learned_net:
             self.net.load_weights(weights_of_state(state.learned_net, path))
         for blob, array in zip(self._history, state.history, strict=True):
@@ -491,15 +508,45 @@ class Solver(ABC):
         self._test_states = None
         if state.extra is None:
             _log.info("%s: written by Caffe; data layers start from where they are", path)
-            return
-        self._losses.extend(state.extra.get("losses", ()))
-        if self._policy is not None and state.extra.get("lr_policy"):
-            self._policy.restore_state(state.extra["lr_policy"])
-        self.net.restore_state(state.extra.get("net", {}))
-        for net, net_state in zip(self.test_nets, state.extra.get("test_nets", ()), strict=False):
-            net.restore_state(net_state)
+        else:
+            self._losses.extend(map(float, state.extra.get("losses", ())))
+            if self._policy is not None and state.extra.get("lr_policy"):
+                self._policy.restore_state(state.extra["lr_policy"])
+            self.net.restore_state(state.extra.get("net", {}))
+            for net, net_state in zip(self.test_nets, state.extra.get("test_nets", ()), strict=False):
+                net.restore_state(net_state)
+        for net in self.test_nets:
+            net.share_trained_layers_with(self.net)
+
+    def _status(self) -> tuple[Any, ...]:
+        """What a restored snapshot replaces, to be put back if it fails half-way."""
+        arrays = [blob.read_only.data.copy() for blob in (*self._params, *self._history)]
+        numbers = (self.iteration, self.current_step, list(self._losses), self._snapshot_iteration, self._test_states)
+        policy = dict(self._policy.state()) if self._policy is not None else None
+        return arrays, numbers, policy, [net.state() for net in (self.net, *self.test_nets)]
+
+    def _take_back(self, status: tuple[Any, ...]) -> None:
+        arrays, numbers, policy, states = status
+        for blob, array in zip((*self._params, *self._history), arrays, strict=True):
+            blob.data[...] = array
+        self.iteration, self.current_step, losses, self._snapshot_iteration, self._test_states = numbers
+        self._losses.clear()
+        self._losses.extend(losses)
+        if self._policy is not None and policy is not None:
+            self._policy.restore_state(policy)
+        for net, state in zip((self.net, *self.test_nets), states, strict=True):
+            net.restore_state(state)
 
     def _check_state(self, state: SolverState, path: Path) -> None:
+        if state.iteration < 0 or state.current_step < 0:
+            raise SnapshotError(
+                f"{path}: iteration {state.iteration}, step {state.current_step}: neither can be negative."
+            )
+        known = {f"{index}:{node.name}" for index, node in enumerate(self.net.nodes)}
+        stated = (state.extra or {}).get("net", {})
+        if not isinstance(stated, dict) or not known.issuperset(stated):
+            layers = ", ".join(sorted(set(stated) - known)) if isinstance(stated, dict) else "no mapping"
+            raise SnapshotError(f"{path}: it has the state of layers that the net does not have: {layers}.")
         their_type = (state.extra or {}).get("type", self.type)
         if their_type != self.type:
             raise SnapshotError(f"{path}: a snapshot of the solver {their_type}, and this one is {self.type}.")
