@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -116,19 +118,27 @@ def test_channels_must_stay(device: str) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(3, 4, 7), (1, 1, 1), (2, 5, 33), (0, 3, 4)])
-def test_kernels_equal_their_references(shape: tuple[int, ...], dtype: type) -> None:
+def test_kernels_equal_their_array_forms(shape: tuple[int, ...], dtype: type) -> None:
     x, y_diff = values(*shape).astype(dtype), values(*shape, seed=1).astype(dtype)
     results = []
     for forward, backward, normalize in (
         (kernels.batch_norm, kernels.batch_norm_backward, kernels.normalize),
-        (kernels.batch_norm_reference, kernels.batch_norm_backward_reference, kernels.normalize_reference),
+        [
+            partial(form, np)
+            for form in (kernels.batch_norm_array, kernels.batch_norm_backward_array, kernels.normalize_array)
+        ],
     ):
-        y, x_diff, z = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+        y, z, x_diff, x_diff_of_y = (np.empty_like(x) for _ in range(4))
         mean, variance, inverse = (np.empty(shape[1], dtype) for _ in range(3))
+        means = np.empty((2, shape[1]), dtype)
         if x.size:
             forward(x, y, mean, variance, inverse, 1e-3)
-            backward(x, mean, inverse, inverse, y_diff, x_diff)
+            backward(x, y_diff, mean, inverse, False, means, x_diff)
+            backward(y, y_diff, mean, inverse, True, means, x_diff_of_y)
             normalize(x, mean, inverse, z)
+            np.testing.assert_allclose(x_diff, x_diff_of_y, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(means[0], y_diff.mean(axis=(0, 2)), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(means[1], (y_diff * y).mean(axis=(0, 2)), rtol=1e-4, atol=1e-5)
         results.append((y, x_diff, z))
-    for compiled, reference in zip(*results, strict=True):
-        np.testing.assert_allclose(compiled, reference, rtol=1e-4, atol=1e-5)
+    for compiled, array in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, array, rtol=1e-4, atol=1e-5)

@@ -48,27 +48,27 @@ def test_definition(region: str, axes: tuple[int, ...], phase: str, shape, size:
 
 @pytest.mark.parametrize("pixels", [1, 511, 512, 513, 1100])
 def test_tiles_meet(pixels: int) -> None:
-    """The kernels across channels cut the pixels into tiles of 512; their references do not."""
+    """The kernels across channels cut the pixels into tiles of 512; their array forms do not."""
     x, y_diff = values(2, 6, pixels).astype(np.float32), values(2, 6, pixels, seed=1).astype(np.float32)
     y, scale, x_diff = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    y_again, scale_again, x_diff_again = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    ratio, y_again, scale_again, x_diff_again = (np.empty_like(x) for _ in range(4))
     kernels.across(x, y, scale, 5, 0.1, 0.75, 1.0)
-    kernels.across_reference(x, y_again, scale_again, 5, 0.1, 0.75, 1.0)
-    kernels.across_backward(x, scale, y_diff, x_diff, 5, 0.1, 0.75)
-    kernels.across_backward_reference(x, scale, y_diff, x_diff_again, 5, 0.1, 0.75)
+    kernels.across_array(np, x, y_again, scale_again, 5, 0.1, 0.75, 1.0)
+    kernels.across_backward(x, scale, y_diff, ratio, x_diff, 5, 0.1, 0.75)
+    kernels.across_backward_array(np, x, scale, y_diff, ratio, x_diff_again, 5, 0.1, 0.75)
     for actual, expected in ((y, y_again), (scale, scale_again), (x_diff, x_diff_again)):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_planes_equal_their_reference(size: int) -> None:
+def test_planes_equal_their_array_form(size: int) -> None:
     x, y_diff = values(3, 6, 5).astype(np.float32), values(3, 6, 5, seed=1).astype(np.float32)
     y, scale, x_diff = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    y_again, scale_again, x_diff_again = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    ratio, y_again, scale_again, x_diff_again = (np.empty_like(x) for _ in range(4))
     kernels.within(x, y, scale, size, 0.1, 0.6, 1.0)
-    kernels.within_reference(x, y_again, scale_again, size, 0.1, 0.6, 1.0)
-    kernels.within_backward(x, scale, y_diff, x_diff, size, 0.1, 0.6)
-    kernels.within_backward_reference(x, scale, y_diff, x_diff_again, size, 0.1, 0.6)
+    kernels.within_array(np, x, y_again, scale_again, size, 0.1, 0.6, 1.0)
+    kernels.within_backward(x, scale, y_diff, ratio, x_diff, size, 0.1, 0.6)
+    kernels.within_backward_array(np, x, scale, y_diff, ratio, x_diff_again, size, 0.1, 0.6)
     for actual, expected in ((y, y_again), (scale, scale_again), (x_diff, x_diff_again)):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 

@@ -81,22 +81,14 @@ def test_a_frozen_parameter_takes_no_gradient(device: str) -> None:
 
 
 def test_fillers(device: str) -> None:
-    layer = run_layer(scale("bias_term: true"), [values(2, 3)], device=device).layer
-    assert [blob.data.tolist() for blob in layer.blobs] == [[1, 1, 1], [0, 0, 0]]
-    layer = run_layer(
-        scale("filler { value: 3 } bias_term: true bias_filler { value: 2 }"), [values(2, 3)], device=device
-    ).layer
-    assert [blob.data.tolist() for blob in layer.blobs] == [[3, 3, 3], [2, 2, 2]]
-    layer = run_layer(
-        scale("filler { }"), [values(2, 3)], device=device
-    ).layer  # a filler that says nothing is constant 0
-    assert layer.blobs[0].data.tolist() == [0, 0, 0]
-    assert run_layer(bias(), [values(2, 3)], device=device).layer.blobs[0].data.tolist() == [0, 0, 0]
-    assert run_layer(bias("filler { value: 4 }"), [values(2, 3)], device=device).layer.blobs[0].data.tolist() == [
-        4,
-        4,
-        4,
-    ]
+    def filled(definition: str) -> list[list[float]]:
+        return [blob.data.tolist() for blob in run_layer(definition, [values(2, 3)], device=device).blobs]
+
+    assert filled(scale("bias_term: true")) == [[1, 1, 1], [0, 0, 0]]
+    assert filled(scale("filler { value: 3 } bias_term: true bias_filler { value: 2 }")) == [[3, 3, 3], [2, 2, 2]]
+    assert filled(scale("filler { }")) == [[0, 0, 0]]  # a filler that says nothing is constant 0
+    assert filled(bias()) == [[0, 0, 0]]
+    assert filled(bias("filler { value: 4 }")) == [[4, 4, 4]]
 
 
 @pytest.mark.parametrize("definition", [scale("bias_term: true"), bias()])

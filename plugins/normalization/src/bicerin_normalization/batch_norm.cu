@@ -1,4 +1,4 @@
-// BatchNorm of (N, channels, pixels). Sums over a channel are a block's work, all else a thread's an element.
+// BatchNorm of (N, channels, pixels). A block sums over a channel; elsewhere a thread has one element.
 
 // mean, variance and inverse = 1 / sqrt(variance + eps) of a batch; block c has channel c.
 extern "C" __global__ void batch_statistics(const real* x, real* mean, real* variance, real* inverse, int num,
@@ -37,24 +37,10 @@ extern "C" __global__ void global_statistics(int n, const real* means, const rea
   inverse[c] = 1 / sqrt(factor * variances[c] + eps);
 }
 
-extern "C" __global__ void normalize(int n, const real* x, const real* mean, const real* inverse, real* y, int channels,
-                                     int pixels) {
-  ELEMENT(i, n);
-  const int c = i / pixels % channels;
-  y[i] = (x[i] - mean[c]) * inverse[c];
-}
-
-// With global statistics, which are constants.
-extern "C" __global__ void scale_backward(int n, const real* y_diff, const real* inverse, real* x_diff, int channels,
-                                          int pixels) {
-  ELEMENT(i, n);
-  x_diff[i] = y_diff[i] * inverse[i / pixels % channels];
-}
-
-// The means of y_diff and of y_diff * y over a channel, for y = (x - mean) * inverse, or x itself if it is `normalized`.
+// means, (2, channels): of y_diff and of y_diff * y over a channel, for y = (x - mean) * inverse, or for y = x if x is
+// `normalized` already.
 extern "C" __global__ void gradient_means(const real* x, const real* y_diff, const real* mean, const real* inverse,
-                                          bool normalized, real* offset, real* along, int num, int channels,
-                                          int pixels) {
+                                          bool normalized, real* means, int num, int channels, int pixels) {
   const int c = blockIdx.x, count = num * pixels;
   real sum = 0, products = 0;
   for (int i = threadIdx.x; i < count; i += BLOCK) {
@@ -65,16 +51,16 @@ extern "C" __global__ void gradient_means(const real* x, const real* y_diff, con
   sum = block_sum(sum);
   products = block_sum(products);
   if (threadIdx.x == 0) {
-    offset[c] = sum / count;
-    along[c] = products / count;
+    means[c] = sum / count;
+    means[channels + c] = products / count;
   }
 }
 
 extern "C" __global__ void batch_backward(int n, const real* x, const real* y_diff, const real* mean,
-                                          const real* inverse, bool normalized, const real* offset, const real* along,
-                                          real* x_diff, int channels, int pixels) {
+                                          const real* inverse, bool normalized, const real* means, real* x_diff,
+                                          int channels, int pixels) {
   ELEMENT(i, n);
   const int c = i / pixels % channels;
   const real y = normalized ? x[i] : (x[i] - mean[c]) * inverse[c];
-  x_diff[i] = (y_diff[i] - offset[c] - along[c] * y) * inverse[c];
+  x_diff[i] = (y_diff[i] - means[c] - means[channels + c] * y) * inverse[c];
 }

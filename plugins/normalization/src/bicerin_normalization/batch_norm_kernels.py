@@ -6,32 +6,31 @@ precision, and the rows' sums in double.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import array_operation, elementwise, num_workers, operation, part, spread
+from bicerin_normalization.scale_kernels import has_rows, multiply
+
+__all__ = ["accumulate", "batch_norm", "batch_norm_backward", "global_statistics", "multiply", "normalize"]
 
 
-def batch_norm_reference(
-    x: np.ndarray, y: np.ndarray, mean: np.ndarray, variance: np.ndarray, inverse: np.ndarray, eps: float
-) -> None:
-    mean[...] = x.mean(axis=(0, 2))
-    np.subtract(x, mean[:, None], out=y)
-    variance[...] = np.einsum("ncs,ncs->c", y, y) / (x.shape[0] * x.shape[2])
-    inverse[...] = 1 / np.sqrt(variance + x.dtype.type(eps))
+def normalize_array(xp: Any, x: Any, mean: Any, inverse: Any, y: Any) -> None:
+    xp.subtract(x, mean[:, None], out=y)
     y *= inverse[:, None]
 
 
-def batch_norm_backward_reference(
-    x: np.ndarray, mean: np.ndarray, rate: np.ndarray, inverse: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray
-) -> None:
-    y = (x - mean[:, None]) * rate[:, None]
-    count = x.shape[0] * x.shape[2]
-    along = np.einsum("ncs,ncs->c", y_diff, y) / count
-    x_diff[...] = (y_diff - y_diff.mean(axis=(0, 2))[:, None] - along[:, None] * y) * inverse[:, None]
+@elementwise("x, mean[c], inverse[c] -> y", array=normalize_array, compiled_where=has_rows)
+def normalize(x: Any, mean: Any, inverse: Any) -> Any:
+    return (x - mean) * inverse
 
 
-def normalize_reference(x: np.ndarray, mean: np.ndarray, inverse: np.ndarray, y: np.ndarray) -> None:
-    np.subtract(x, mean[:, None], out=y)
+def batch_norm_array(xp: Any, x: Any, y: Any, mean: Any, variance: Any, inverse: Any, eps: float) -> None:
+    mean[...] = x.mean(axis=(0, 2))
+    xp.subtract(x, mean[:, None], out=y)
+    variance[...] = xp.einsum("ncs,ncs->c", y, y) / (x.shape[0] * x.shape[2])
+    inverse[...] = 1 / xp.sqrt(variance + eps)
     y *= inverse[:, None]
 
 
@@ -72,7 +71,7 @@ def batch_norm_channel(
             out[i] = (row[i] - center) * factor
 
 
-@kernel(reference=batch_norm_reference)
+@operation(array=batch_norm_array, compiled_where=has_rows)
 def batch_norm(
     x: np.ndarray, y: np.ndarray, mean: np.ndarray, variance: np.ndarray, inverse: np.ndarray, eps: float
 ) -> None:
@@ -80,19 +79,37 @@ def batch_norm(
     spread(batch_norm_channel, x.shape[1], num_workers(x.size), (x, y, mean, variance, inverse, eps))
 
 
+@batch_norm.cuda
+def batch_norm_cuda(kernels: Any, x: Any, y: Any, mean: Any, variance: Any, inverse: Any, eps: float) -> None:
+    kernels.batch_statistics.blocks(mean.size, x, mean, variance, inverse, *x.shape, eps)
+    kernels.normalize(x.size, x, mean, inverse, y, *x.shape[1:])
+
+
+def batch_norm_backward_array(
+    xp: Any, x: Any, y_diff: Any, mean: Any, inverse: Any, normalized: bool, means: Any, x_diff: Any
+) -> None:
+    y = x if normalized else (x - mean[:, None]) * inverse[:, None]
+    means[0] = y_diff.mean(axis=(0, 2))
+    means[1] = xp.einsum("ncs,ncs->c", y_diff, y) / (x.shape[0] * x.shape[2])
+    x_diff[...] = (y_diff - means[0][:, None] - means[1][:, None] * y) * inverse[:, None]
+
+
 @part(fastmath={"reassoc", "contract"})
 def batch_norm_channel_backward(
     c: int,
     worker: int,
     x: np.ndarray,
-    mean: np.ndarray,
-    rate: np.ndarray,
-    inverse: np.ndarray,
     y_diff: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    normalized: bool,
+    means: np.ndarray,
     x_diff: np.ndarray,
 ) -> None:
     num, _, size = x.shape
-    center, factor, scale = mean[c], rate[c], inverse[c]
+    scale = inverse[c]
+    center = x.dtype.type(0) if normalized else mean[c]
+    factor = x.dtype.type(1) if normalized else scale
     total = 0.0
     total_product = 0.0
     for n in range(num):
@@ -105,40 +122,85 @@ def batch_norm_channel_backward(
         total += row_sum
         total_product += product
     offset = x.dtype.type(total / (num * size))
-    along = x.dtype.type(total_product / (num * size)) * factor * factor
+    product_mean = x.dtype.type(total_product / (num * size)) * factor
+    means[0, c] = offset
+    means[1, c] = product_mean
+    along = product_mean * factor
     for n in range(num):
         row, diff, out = x[n, c], y_diff[n, c], x_diff[n, c]
         for i in range(row.size):
             out[i] = (diff[i] - offset - along * (row[i] - center)) * scale
 
 
-@kernel(reference=batch_norm_backward_reference)
+@operation(array=batch_norm_backward_array, compiled_where=has_rows)
 def batch_norm_backward(
-    x: np.ndarray, mean: np.ndarray, rate: np.ndarray, inverse: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray
+    x: np.ndarray,
+    y_diff: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    normalized: bool,
+    means: np.ndarray,
+    x_diff: np.ndarray,
 ) -> None:
-    """x_diff = (g - mean(g) - y * mean(g * y)) * inverse for g = y_diff, y = (x - mean) * rate.
+    """x_diff = (g - mean(g) - y * mean(g * y)) * inverse for g = y_diff, y = (x - mean) * inverse.
 
-    x_diff may be y_diff.
+    Args:
+        normalized: whether x is y already.
+        means: `(2, C)`, for mean(g) and mean(g * y).
+        x_diff: may be y_diff.
     """
-    arguments = (x, mean, rate, inverse, y_diff, x_diff)
+    arguments = (x, y_diff, mean, inverse, normalized, means, x_diff)
     spread(batch_norm_channel_backward, x.shape[1], num_workers(x.size), arguments)
 
 
-@part
-def rows(array: np.ndarray) -> np.ndarray:
-    """Images and channels as one axis."""
-    return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
+@batch_norm_backward.cuda
+def batch_norm_backward_cuda(
+    kernels: Any, x: Any, y_diff: Any, mean: Any, inverse: Any, normalized: bool, means: Any, x_diff: Any
+) -> None:
+    given = (x, y_diff, mean, inverse, normalized, means)
+    kernels.gradient_means.blocks(mean.size, *given, *x.shape)
+    kernels.batch_backward(x.size, *given, x_diff, *x.shape[1:])
 
 
-@part
-def normalize_row(plane: int, worker: int, x: np.ndarray, mean: np.ndarray, inverse: np.ndarray, y: np.ndarray) -> None:
-    row, out, c = x[plane], y[plane], plane % mean.size
-    center, factor = mean[c], inverse[c]
-    for i in range(row.size):
-        out[i] = (row[i] - center) * factor
+@array_operation
+def accumulate(
+    xp: Any, mean: Any, variance: Any, fraction: float, unbiased: float, means: Any, variances: Any, weight: Any
+) -> None:
+    """Take a batch into the running sums: each is `fraction` of what it was, and what is new."""
+    means[...] = fraction * means + mean
+    variances[...] = fraction * variances + unbiased * variance
+    weight[...] = fraction * weight + 1
 
 
-@kernel(reference=normalize_reference)
-def normalize(x: np.ndarray, mean: np.ndarray, inverse: np.ndarray, y: np.ndarray) -> None:
-    """y = (x - mean) * inverse; y may be x."""
-    spread(normalize_row, x.shape[0] * x.shape[1], num_workers(x.size), (rows(x), mean, inverse, rows(y)))
+@accumulate.cuda
+def accumulate_cuda(kernels: Any, mean: Any, *others: Any) -> None:
+    kernels.accumulate(mean.size, mean, *others)
+
+
+def global_statistics_array(
+    xp: Any, means: Any, variances: Any, weight: Any, mean: Any, inverse: Any, eps: float
+) -> None:
+    known = weight != 0
+    factor = known / xp.where(known, weight, 1)
+    xp.multiply(factor, means, out=mean)
+    inverse[...] = 1 / xp.sqrt(factor * variances + eps)
+
+
+@operation(array=global_statistics_array)
+def global_statistics(
+    means: np.ndarray, variances: np.ndarray, weight: np.ndarray, mean: np.ndarray, inverse: np.ndarray, eps: float
+) -> None:
+    """mean and inverse = 1 / sqrt(variance + eps) of running sums; before the first batch both sums count as zeros."""
+    zero, one = mean.dtype.type(0), mean.dtype.type(1)
+    factor = one / weight[0] if weight[0] != zero else zero
+    summand = mean.dtype.type(eps)
+    for c in range(mean.size):
+        mean[c] = factor * means[c]
+        inverse[c] = one / np.sqrt(factor * variances[c] + summand)
+
+
+@global_statistics.cuda
+def global_statistics_cuda(
+    kernels: Any, means: Any, variances: Any, weight: Any, mean: Any, inverse: Any, eps: float
+) -> None:
+    kernels.global_statistics(mean.size, means, variances, weight, mean, inverse, eps)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bicerin.kernels import Affine
-from bicerin.layer import Blob, BlobCounts, Layer, between
+from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, Operations, between
 from bicerin_normalization.alignment import align, operand_shape
 
 
-class BiasLayer(Layer):
+class BiasLayer(ActsAffinely, Layer):
     """top = bottom[0] + bias, the bias repeated over the axes that it lacks.
 
     The bias, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
@@ -18,6 +18,7 @@ class BiasLayer(Layer):
 
     type = "Bias"
     counts = BlobCounts(bottom=between(1, 2), top=1)
+    operations = Operations("bias_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.bias_param
@@ -32,15 +33,14 @@ class BiasLayer(Layer):
         top[0].reshape(*bottom[0].shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
-        bias = (bottom[1] if len(bottom) > 1 else self.blobs[0]).data
+        bias = bottom[1] if len(bottom) > 1 else self.blobs[0]
         x, y = bottom[0].data.reshape(self.aligned), top[0].data.reshape(self.aligned)
-        xp.add(x, bias.reshape(-1, 1), out=y)
+        self.ops.add(x, bias.data.reshape(-1), y)
 
     def affine(self) -> Affine | None:
         if not self.blobs or self.blobs[0].num_axes != 1:
             return None
-        return Affine(self.channel, shift=self.blobs[0].cpu_data)
+        return Affine(self.channel, shift=self.blobs[0].data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         learned = len(bottom) == 1

@@ -25,18 +25,20 @@ __device__ inline real box_sum(const real* values, int i, int height, int width,
   return sum;
 }
 
-extern "C" __global__ void across(int n, const real* x, real* y, real* scale, int channels, int pixels, int size,
-                                  real rate, real beta, real shift) {
+extern "C" __global__ void across(int n, const real* x, real* y, real* scale, bool keep, int channels, int pixels,
+                                  int size, real rate, real beta, real shift) {
   ELEMENT(i, n);
-  scale[i] = shift + rate * channel_sum(x, i, channels, pixels, size, true);
-  y[i] = x[i] * pow(scale[i], -beta);
+  const real s = shift + rate * channel_sum(x, i, channels, pixels, size, true);
+  if (keep) scale[i] = s;
+  y[i] = x[i] * pow(s, -beta);
 }
 
-extern "C" __global__ void within(int n, const real* x, real* y, real* scale, int height, int width, int size,
-                                  real rate, real beta, real shift) {
+extern "C" __global__ void within(int n, const real* x, real* y, real* scale, bool keep, int height, int width,
+                                  int size, real rate, real beta, real shift) {
   ELEMENT(i, n);
-  scale[i] = shift + rate * box_sum(x, i, height, width, size, true);
-  y[i] = x[i] * pow(scale[i], -beta);
+  const real s = shift + rate * box_sum(x, i, height, width, size, true);
+  if (keep) scale[i] = s;
+  y[i] = x[i] * pow(s, -beta);
 }
 
 extern "C" __global__ void ratios(int n, const real* x, const real* scale, const real* y_diff, real* ratio, real beta) {

@@ -7,70 +7,68 @@ over tiles that stay in cache.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import num_workers, operation, part, spread
 
 #: Pixels that one task of the kernels across channels takes; with all their channels they fit the second-level cache.
 TILE = 512
 
 
-def _channel_sum(values: np.ndarray, size: int) -> np.ndarray:
+def _channel_sum(xp: Any, values: Any, size: int) -> Any:
     """The sum over `size` channels around each, of `(N, C, S)`."""
     half, channels = size // 2, values.shape[1]
-    padded = np.zeros((values.shape[0], channels + 2 * half, values.shape[2]), values.dtype)
+    padded = xp.zeros((values.shape[0], channels + 2 * half, values.shape[2]), values.dtype)
     padded[:, half : half + channels] = values
-    total = np.zeros_like(values)
+    total = xp.zeros_like(values)
     for i in range(size):
         total += padded[:, i : i + channels]
     return total
 
 
-def _box_sum(values: np.ndarray, size: int) -> np.ndarray:
+def _box_sum(xp: Any, values: Any, size: int) -> Any:
     """The sum over `size` x `size` pixels around each, of `(planes, H, W)`."""
     half, (height, width) = size // 2, values.shape[1:]
-    padded = np.zeros((len(values), height + 2 * half, width + 2 * half), values.dtype)
+    padded = xp.zeros((len(values), height + 2 * half, width + 2 * half), values.dtype)
     padded[:, half : half + height, half : half + width] = values
-    total = np.zeros_like(values)
+    total = xp.zeros_like(values)
     for i in range(size):
         for j in range(size):
             total += padded[:, i : i + height, j : j + width]
     return total
 
 
-def _divide(
-    x: np.ndarray, sums: np.ndarray, y: np.ndarray, scale: np.ndarray, rate: float, beta: float, shift: float
-) -> None:
+def _divide(x: Any, sums: Any, y: Any, scale: Any, rate: float, beta: float, shift: float) -> None:
     s = shift + rate * sums
     if scale.size:
         scale[...] = s
     y[...] = x * s**-beta
 
 
-def across_reference(
-    x: np.ndarray, y: np.ndarray, scale: np.ndarray, size: int, rate: float, beta: float, shift: float
-) -> None:
-    _divide(x, _channel_sum(x * x, size), y, scale, rate, beta, shift)
+def across_array(xp: Any, x: Any, y: Any, scale: Any, size: int, rate: float, beta: float, shift: float) -> None:
+    _divide(x, _channel_sum(xp, x * x, size), y, scale, rate, beta, shift)
 
 
-def within_reference(
-    x: np.ndarray, y: np.ndarray, scale: np.ndarray, size: int, rate: float, beta: float, shift: float
-) -> None:
-    _divide(x, _box_sum(x * x, size), y, scale, rate, beta, shift)
+def within_array(xp: Any, x: Any, y: Any, scale: Any, size: int, rate: float, beta: float, shift: float) -> None:
+    _divide(x, _box_sum(xp, x * x, size), y, scale, rate, beta, shift)
 
 
-def across_backward_reference(
-    x: np.ndarray, scale: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray, size: int, rate: float, beta: float
+def across_backward_array(
+    xp: Any, x: Any, scale: Any, y_diff: Any, ratio: Any, x_diff: Any, size: int, rate: float, beta: float
 ) -> None:
     power = scale**-beta
-    x_diff[...] = y_diff * power - 2 * rate * beta * x * _channel_sum(y_diff * x * power / scale, size)
+    xp.divide(y_diff * x * power, scale, out=ratio)
+    x_diff[...] = y_diff * power - 2 * rate * beta * x * _channel_sum(xp, ratio, size)
 
 
-def within_backward_reference(
-    x: np.ndarray, scale: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray, size: int, rate: float, beta: float
+def within_backward_array(
+    xp: Any, x: Any, scale: Any, y_diff: Any, ratio: Any, x_diff: Any, size: int, rate: float, beta: float
 ) -> None:
     power = scale**-beta
-    x_diff[...] = y_diff * power - 2 * rate * beta * x * _box_sum(y_diff * x * power / scale, size)
+    xp.divide(y_diff * x * power, scale, out=ratio)
+    x_diff[...] = y_diff * power - 2 * rate * beta * x * _box_sum(xp, ratio, size)
 
 
 @part
@@ -124,11 +122,16 @@ def across_tile(
             out[i] = row[i] * power[i]
 
 
-@kernel(reference=across_reference)
+@operation(array=across_array)
 def across(x: np.ndarray, y: np.ndarray, scale: np.ndarray, size: int, rate: float, beta: float, shift: float) -> None:
-    """y and scale of x, all `(N, C, S)`, for neighbourhoods of `size` channels; an empty scale is left away."""
+    """y and scale of x, all `(N, C, S)`, for neighbourhoods of `size` channels; an empty scale is omitted."""
     arguments = (x, y, scale, size, x.dtype.type(rate), beta, x.dtype.type(shift))
     spread(across_tile, len(x) * -(-x.shape[2] // TILE), num_workers(x.size), arguments)
+
+
+@across.cuda
+def across_cuda(kernels: Any, x: Any, y: Any, scale: Any, size: int, rate: float, beta: float, shift: float) -> None:
+    kernels.across(x.size, x, y, scale, scale.size > 0, *x.shape[1:], size, rate, beta, shift)
 
 
 @part
@@ -170,13 +173,32 @@ def across_tile_backward(
             out[i] = diff[i] * power[i] - factor * row[i] * sums[i]
 
 
-@kernel(reference=across_backward_reference)
+@operation(array=across_backward_array)
 def across_backward(
-    x: np.ndarray, scale: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray, size: int, rate: float, beta: float
+    x: np.ndarray,
+    scale: np.ndarray,
+    y_diff: np.ndarray,
+    ratio: np.ndarray,
+    x_diff: np.ndarray,
+    size: int,
+    rate: float,
+    beta: float,
 ) -> None:
-    """x_diff of x, scale and y_diff, all `(N, C, S)`."""
+    """x_diff of x, scale and y_diff, all `(N, C, S)`.
+
+    Args:
+        ratio: memory for r, of the same shape; the compiled kernel keeps r a tile at a time and leaves it alone.
+    """
     arguments = (x, scale, y_diff, x_diff, size, x.dtype.type(2 * rate * beta), beta)
     spread(across_tile_backward, len(x) * -(-x.shape[2] // TILE), num_workers(x.size), arguments)
+
+
+@across_backward.cuda
+def across_backward_cuda(
+    kernels: Any, x: Any, scale: Any, y_diff: Any, ratio: Any, x_diff: Any, size: int, rate: float, beta: float
+) -> None:
+    kernels.ratios(x.size, x, scale, y_diff, ratio, beta)
+    kernels.across_backward(x.size, x, scale, y_diff, ratio, x_diff, *x.shape[1:], size, rate, beta)
 
 
 @part
@@ -232,11 +254,16 @@ def within_plane(
             out[w] = row[w] * power[w]
 
 
-@kernel(reference=within_reference)
+@operation(array=within_array)
 def within(x: np.ndarray, y: np.ndarray, scale: np.ndarray, size: int, rate: float, beta: float, shift: float) -> None:
-    """y and scale of x, all `(planes, H, W)`, for boxes of `size` x `size` pixels; an empty scale is left away."""
+    """y and scale of x, all `(planes, H, W)`, for boxes of `size` x `size` pixels; an empty scale is omitted."""
     arguments = (x, y, scale, size, x.dtype.type(rate), beta, x.dtype.type(shift))
     spread(within_plane, len(x), num_workers(x.size), arguments)
+
+
+@within.cuda
+def within_cuda(kernels: Any, x: Any, y: Any, scale: Any, size: int, rate: float, beta: float, shift: float) -> None:
+    kernels.within(x.size, x, y, scale, scale.size > 0, *x.shape[1:], size, rate, beta, shift)
 
 
 @part
@@ -270,10 +297,29 @@ def within_plane_backward(
             out[w] = diff[w] * power[w] - factor * row[w] * sums[w]
 
 
-@kernel(reference=within_backward_reference)
+@operation(array=within_backward_array)
 def within_backward(
-    x: np.ndarray, scale: np.ndarray, y_diff: np.ndarray, x_diff: np.ndarray, size: int, rate: float, beta: float
+    x: np.ndarray,
+    scale: np.ndarray,
+    y_diff: np.ndarray,
+    ratio: np.ndarray,
+    x_diff: np.ndarray,
+    size: int,
+    rate: float,
+    beta: float,
 ) -> None:
-    """x_diff of x, scale and y_diff, all `(planes, H, W)`."""
+    """x_diff of x, scale and y_diff, all `(planes, H, W)`.
+
+    Args:
+        ratio: memory for r, of the same shape; the compiled kernel keeps r a plane at a time and leaves it alone.
+    """
     arguments = (x, scale, y_diff, x_diff, size, x.dtype.type(2 * rate * beta), beta)
     spread(within_plane_backward, len(x), num_workers(x.size), arguments)
+
+
+@within_backward.cuda
+def within_backward_cuda(
+    kernels: Any, x: Any, scale: Any, y_diff: Any, ratio: Any, x_diff: Any, size: int, rate: float, beta: float
+) -> None:
+    kernels.ratios(x.size, x, scale, y_diff, ratio, beta)
+    kernels.within_backward(x.size, x, scale, y_diff, ratio, x_diff, *x.shape[1:], size, rate, beta)

@@ -1,20 +1,6 @@
-// Scale and shift of (outer, dim, inner) along its middle axis.
-
-extern "C" __global__ void forward(int n, const real* x, const real* scale, const real* bias, bool biased, real* y,
-                                   int dim, int inner) {
-  ELEMENT(i, n);
-  const int d = i / inner % dim;
-  y[i] = x[i] * scale[d] + (biased ? bias[d] : (real)0);
-}
-
-extern "C" __global__ void backward(int n, const real* y_diff, const real* scale, real* x_diff, int dim, int inner) {
-  ELEMENT(i, n);
-  x_diff[i] = y_diff[i] * scale[i / inner % dim];
-}
-
-// The gradients of scale and bias; block d has element d of them.
-extern "C" __global__ void sums(const real* x, const real* y_diff, real* scale_diff, real* bias_diff, int outer,
-                                int dim, int inner) {
+// The gradients of scale and shift of (outer, dim, inner) along its middle axis: sums[0] and sums[1] of (2, dim).
+// Block d has element d of both.
+extern "C" __global__ void sums(const real* x, const real* y_diff, real* sums, int outer, int dim, int inner) {
   const int d = blockIdx.x;
   real sum = 0, products = 0;
   for (int i = threadIdx.x; i < outer * inner; i += BLOCK) {
@@ -25,7 +11,7 @@ extern "C" __global__ void sums(const real* x, const real* y_diff, real* scale_d
   sum = block_sum(sum);
   products = block_sum(products);
   if (threadIdx.x == 0) {
-    scale_diff[d] = products;
-    bias_diff[d] = sum;
+    sums[d] = products;
+    sums[dim + d] = sum;
   }
 }

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import elementwise, num_workers, operation, part, spread
 
 
-def scale_shift_reference(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, y: np.ndarray) -> None:
-    np.multiply(x, scale[:, None], out=y)
+def has_rows(x: np.ndarray, *_: Any) -> bool:
+    """Whether the kernels are the faster form: where inner is 1, NumPy runs along the middle axis."""
+    return x.shape[2] > 1
+
+
+def multiply_array(xp: Any, x: Any, scale: Any, y: Any) -> None:
+    xp.multiply(x, scale[:, None], out=y)
+
+
+@elementwise("x, scale[c] -> y", array=multiply_array, compiled_where=has_rows)
+def multiply(x: Any, scale: Any) -> Any:
+    return x * scale
+
+
+def multiply_add_array(xp: Any, x: Any, scale: Any, shift: Any, y: Any) -> None:
+    xp.multiply(x, scale[:, None], out=y)
     y += shift[:, None]
 
 
-def scale_backward_reference(
-    x: np.ndarray, y_diff: np.ndarray, scale: np.ndarray, x_diff: np.ndarray, sums: np.ndarray
-) -> None:
-    sums[0] = np.einsum("odi,odi->d", x, y_diff)
+@elementwise("x, scale[c], shift[c] -> y", array=multiply_add_array, compiled_where=has_rows)
+def multiply_add(x: Any, scale: Any, shift: Any) -> Any:
+    return x * scale + shift
+
+
+def gradients_array(xp: Any, x: Any, y_diff: Any, scale: Any, x_diff: Any, sums: Any) -> None:
+    sums[0] = xp.einsum("odi,odi->d", x, y_diff)
     sums[1] = y_diff.sum(axis=(0, 2))
     if x_diff.size:
-        np.multiply(y_diff, scale[:, None], out=x_diff)
-
-
-@part
-def rows(array: np.ndarray) -> np.ndarray:
-    """The outer and the middle axis as one."""
-    return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
-
-
-@part
-def scale_shift_row(row: int, worker: int, x: np.ndarray, scale: np.ndarray, shift: np.ndarray, y: np.ndarray) -> None:
-    source, target, d = x[row], y[row], row % scale.size
-    factor, summand = scale[d], shift[d]
-    for i in range(source.size):
-        target[i] = source[i] * factor + summand
-
-
-@kernel(reference=scale_shift_reference)
-def scale_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, y: np.ndarray) -> None:
-    """y = x * scale + shift; y may be x."""
-    spread(scale_shift_row, x.shape[0] * x.shape[1], num_workers(x.size), (rows(x), scale, shift, rows(y)))
+        xp.multiply(y_diff, scale[:, None], out=x_diff)
 
 
 @part(fastmath={"reassoc", "contract"})
-def scale_backward_channel(
+def gradients_of_channel(
     d: int, worker: int, x: np.ndarray, y_diff: np.ndarray, scale: np.ndarray, x_diff: np.ndarray, sums: np.ndarray
 ) -> None:
     total = 0.0
@@ -65,10 +64,17 @@ def scale_backward_channel(
     sums[1, d] = total
 
 
-@kernel(reference=scale_backward_reference)
-def scale_backward(x: np.ndarray, y_diff: np.ndarray, scale: np.ndarray, x_diff: np.ndarray, sums: np.ndarray) -> None:
+@operation(array=gradients_array, compiled_where=has_rows)
+def gradients(x: np.ndarray, y_diff: np.ndarray, scale: np.ndarray, x_diff: np.ndarray, sums: np.ndarray) -> None:
     """sums, `(2, dim)` = the gradients of scale and shift; x_diff = y_diff * scale, unless x_diff is empty.
 
     x_diff may be y_diff. Rows are summed in their own precision, and the rows' sums in double.
     """
-    spread(scale_backward_channel, scale.size, num_workers(x.size), (x, y_diff, scale, x_diff, sums))
+    spread(gradients_of_channel, scale.size, num_workers(x.size), (x, y_diff, scale, x_diff, sums))
+
+
+@gradients.cuda
+def gradients_cuda(kernels: Any, x: Any, y_diff: Any, scale: Any, x_diff: Any, sums: Any) -> None:
+    kernels.sums.blocks(scale.size, x, y_diff, sums, *x.shape)
+    if x_diff.size:
+        kernels.multiply(y_diff.size, y_diff, scale, x_diff, *x.shape[1:])
