@@ -110,7 +110,7 @@ class TestLabels:
 
     @pytest.mark.parametrize("type_name", ["EuclideanLoss", "SigmoidCrossEntropyLoss", "ContrastiveLoss"])
     def test_a_scalar_has_no_batch(self, type_name: str) -> None:
-        with pytest.raises(ShapeError, match="A blob of no axis has no batch"):
+        with pytest.raises(ShapeError, match="A scalar, of shape \(\), has no batch"):
             run_layer(f'type: "{type_name}"', [np.zeros(())] * (3 if type_name == "ContrastiveLoss" else 2))
 
     @pytest.mark.parametrize("type_name", ["SoftmaxWithLoss", "HingeLoss", "Accuracy"])

@@ -102,16 +102,16 @@ class Kernels:
 
     def __init__(self, source: CudaSource, device: Device, dtype: np.dtype) -> None:
         self._source = source
-        self._xp: Any = device.xp
+        self.xp: Any = device.xp
         self._dtype = dtype
-        self._module = self._xp.RawModule(code=source.code(dtype), options=OPTIONS)
+        self._module = self.xp.RawModule(code=source.code(dtype), options=OPTIONS)
 
     def __getattr__(self, name: str) -> Kernel:
         parameters = self._source.signatures.get(name)
         if parameters is None:
             raise AttributeError(f"{self._source.name} has no kernel {name!r}")
         function = self._module.get_function(name)
-        kernel = Kernel(f"{self._source.name}: {name}", function, parameters, self._xp.ndarray, self._dtype)
+        kernel = Kernel(f"{self._source.name}: {name}", function, parameters, self.xp.ndarray, self._dtype)
         setattr(self, name, kernel)
         return kernel
 

@@ -48,9 +48,15 @@ class Finishes:
     channel_axis: int
     absorbed: Sequence[ActsAffinely] = ()
     dtype: np.dtype[Any]
+    _nothing: np.ndarray | None = None
 
     def finish(self, bias: np.ndarray | None) -> Finish:
         """What becomes of each sum before it is written: this layer's bias, then what the absorbed layers do."""
+        if not self.absorbed:
+            nothing = self._nothing
+            if nothing is None:
+                nothing = self._nothing = np.empty(0, self.dtype)
+            return Finish(nothing, nothing if bias is None else bias, 1.0)
         return Finish.of(bias, [step for layer in self.absorbed if (step := layer.affine())], self.dtype)
 
 

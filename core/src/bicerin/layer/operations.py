@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -38,7 +39,7 @@ class Operations:
     Args:
         modules: names of modules beside the layer's own.
         cuda: a file of CUDA C beside them; by default each module's name without `_kernels`, with `.cu`, where there is
-            such a file.
+            such a file. A layer with a `forward_gpu` of its own has the kernels in `self.ops.kernels`.
     """
 
     def __init__(self, *modules: str, cuda: str | None = None) -> None:
@@ -49,6 +50,7 @@ class Operations:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._package = owner.__module__.rpartition(".")[0]
+        self._folder = Path(getattr(sys.modules[owner.__module__], "__file__", None) or ".").parent
 
     @cached_property
     def modules(self) -> list[ModuleType]:
@@ -72,12 +74,12 @@ class Operations:
     def source(self) -> CudaSource | None:
         """The CUDA C: what was made from formulas, and the files; None where there is none."""
         generated = "\n".join(one.text for one in self.all.values() if one.text)
-        paths = []
+        paths = [self._folder / self._cuda] if self._cuda else []
         for module in self.modules:
             assert module.__file__ is not None
             beside = Path(module.__file__)
-            path = beside.with_name(self._cuda or beside.stem.removesuffix("_kernels") + ".cu")
-            if (self._cuda or path.is_file()) and path not in paths:
+            path = beside.with_name(beside.stem.removesuffix("_kernels") + ".cu")
+            if not self._cuda and path.is_file() and path not in paths:
                 paths.append(path)
         return CudaSource(paths, generated) if paths or generated else None
 
@@ -111,7 +113,7 @@ class Operations:
                     raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
                 _log.warning("%s; it runs on the CPU, with the copies that this needs.", reason)
                 found[name] = partial(_through_host, one.host, device)
-        return SimpleNamespace(**found)
+        return SimpleNamespace(kernels=kernels, **found)
 
 
 def _through_host(function: Callable[..., Any], device: Device, *arguments: Any) -> Any:

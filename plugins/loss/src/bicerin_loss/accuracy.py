@@ -14,14 +14,12 @@ Source: Caffe's `AccuracyLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, between
-from bicerin_loss import label_kernels
-from bicerin_loss.labels import CUDA, class_labels, ignore_label, require_label_count
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, between
+from bicerin_loss.labels import ignore_label, require_label_count
 from bicerin_loss.softmax import class_columns
 
 
@@ -31,7 +29,7 @@ class AccuracyLayer(Layer):
     type = "Accuracy"
     counts = BlobCounts(bottom=2, top=between(1, 2))
     allows_in_place = False
-    cuda = CUDA
+    operations = Operations("label_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.top_k: int = self.param.accuracy_param.top_k
@@ -53,25 +51,12 @@ class AccuracyLayer(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp
         outer, classes, inner = self.columns
-        scores = bottom[0].data.reshape(self.columns)
-        labels, valid = class_labels(self, xp, bottom[1].data, classes, self.ignore_label)
+        labels, valid = self.ops.class_labels(bottom[1].data, classes, self.ignore_label)
         labels = labels.reshape(outer, inner)
-        if xp is not np:
-            self._forward_device(xp, scores, labels, valid, top)
-            return
-        right = np.empty(labels.shape, bool)
-        label_kernels.right_labels(scores, labels, self.top_k, right)
-        top[0].data[...] = int(right.sum()) / max(1, valid)
-        if len(top) > 1:
-            seen = np.bincount(labels[labels >= 0], minlength=classes)
-            top[1].data[...] = np.bincount(labels[right], minlength=classes) / np.maximum(seen, 1)
-
-    def _forward_device(self, xp: Any, scores: Any, labels: Any, valid: Any, top: Sequence[Any]) -> None:
-        classes, inner = self.columns[1:]
         right = xp.empty(labels.shape, self.dtype)
-        self.kernels.right_labels(labels.size, scores, labels, right, self.top_k, classes, inner)
-        top[0].data[...] = right.sum() / xp.maximum(valid, 1)
+        self.ops.right_labels(bottom[0].data.reshape(self.columns), labels, self.top_k, right)
+        top[0].data[...] = right.sum(dtype=np.float64) / xp.maximum(valid, 1)
         if len(top) > 1:
-            seen, hits = xp.zeros(classes, self.dtype), xp.zeros(classes, self.dtype)
-            self.kernels.count_by_class(labels.size, labels, right, seen, hits)
+            seen, hits = xp.empty(classes, self.dtype), xp.empty(classes, self.dtype)
+            self.ops.count_by_class(labels, right, seen, hits)
             xp.divide(hits, xp.maximum(seen, 1), out=top[1].data)

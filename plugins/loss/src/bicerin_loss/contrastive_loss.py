@@ -18,11 +18,11 @@ from typing import ClassVar
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, LossLayer
+from bicerin.layer import Blob, BlobCounts, LossLayer
 from bicerin_loss.labels import require_one_label_an_image
 
 
-class ContrastiveLossLayer(Layer, LossLayer):
+class ContrastiveLossLayer(LossLayer):
     """Both a and b have a gradient, along a - b. Caffe adds `SMALLEST_DISTANCE` to the d that it divides by."""
 
     type = "ContrastiveLoss"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, Layer, LossLayer
+from bicerin.layer import Blob, LossLayer
 
 
-class EuclideanLossLayer(Layer, LossLayer):
+class EuclideanLossLayer(LossLayer):
     """∂L/∂a = (a - b) / N = -∂L/∂b."""
 
     type = "EuclideanLoss"

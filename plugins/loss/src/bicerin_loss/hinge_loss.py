@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, Layer, LossLayer
-from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
+from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_an_image
 
 
-class HingeLossLayer(Layer, LossLayer):
+class HingeLossLayer(ChecksInputs, LossLayer):
     """With the margin m = max(0, 1 - t · x), the gradient is -t · (1 where m > 0) / N, or -t · 2 m / N for L2."""
 
     type = "HingeLoss"
+    operations = Operations("label_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.hinge_loss_param
@@ -39,7 +40,7 @@ class HingeLossLayer(Layer, LossLayer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp
         margin = self.margin.data
-        labels, valid = class_labels(self, xp, bottom[1].data, margin.shape[1])
+        labels, valid = self.ops.class_labels(bottom[1].data, margin.shape[1])
         self.labels = labels.reshape(-1)
         margin[...] = bottom[0].data.reshape(margin.shape)
         self._negate_labels(xp, margin)
@@ -47,7 +48,7 @@ class HingeLossLayer(Layer, LossLayer):
         xp.maximum(margin, 0, out=margin)
         total = xp.vdot(margin, margin) if self.squared else margin.sum(dtype=np.float64)
         # A device counts NaN where a label is wrong.
-        top[0].data[...] = total / self.number if xp is np else total / self.number + 0 * valid
+        top[0].data[...] = total / self.number + 0 * valid
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
@@ -63,8 +64,8 @@ class HingeLossLayer(Layer, LossLayer):
             xp.multiply(xp.sign(margin), scale, out=diff)
         self._negate_labels(xp, diff)
 
-    def explain_nan(self, bottom: Sequence[Blob]) -> None:
-        host_labels(bottom[1].cpu_data, self.margin.shape[1])
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+        host_labels(bottom[1].data, self.margin.shape[1])
 
     def _negate_labels(self, xp: Any, rows: Any) -> None:
         rows[xp.arange(len(self.labels)), self.labels] *= -1

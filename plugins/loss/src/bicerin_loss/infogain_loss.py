@@ -54,16 +54,17 @@ class InfogainLossLayer(ProbabilityLossLayer):
             raise ShapeError(f"H must be {classes}x{classes}: it has the shape {infogain.shape}.")
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
         if any(propagate_down[2:]):
             raise LayerError(f"{self.type} Layer cannot backpropagate to infogain inputs.")
         super().backward(top, propagate_down, bottom)
 
-    def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
+    def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
+        xp = self.xp
         logarithms = xp.log(xp.maximum(probability, LOG_THRESHOLD))
         return -(self._rows(xp, bottom) * logarithms).sum(dtype=np.float64)
 
-    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: Any, diff: Any) -> None:
+    def gradient(self, bottom: Sequence[Blob], probability: Any, scale: Any, diff: Any) -> None:
+        xp = self.xp
         rows = self._rows(xp, bottom)
         gradient = probability * rows.sum(axis=1, keepdims=True) - rows
         diff[...] = xp.where(self.labels[:, None, :] >= 0, gradient * scale, 0)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import host_operation, kernel, num_workers, operation, part, spread
+from bicerin_loss.labels import host_labels
 
 BLOCK = 256
 
@@ -41,6 +42,24 @@ def read_labels(values, classes, ignores, ignored, labels):  # type: ignore[no-u
     return valid, wrong
 
 
+@host_operation
+def class_labels(values: np.ndarray, classes: int, ignore_label: int | None = None) -> tuple[np.ndarray, int]:
+    """The labels and how many count, see `host_labels`, which raises where one is wrong.
+
+    On a device, which cannot raise, the number is NaN then, and so is what is computed with it.
+    """
+    return host_labels(values, classes, ignore_label)
+
+
+@class_labels.cuda
+def class_labels_cuda(kernels: Any, values: Any, classes: int, ignore_label: int | None = None) -> tuple[Any, Any]:
+    xp = kernels.xp
+    labels, counts = xp.empty(values.shape, np.int32), xp.zeros(2, np.int32)
+    ignores, ignored = ignore_label is not None, ignore_label or 0
+    kernels.read_labels(values.size, values, classes, ignores, ignored, labels, counts)
+    return labels, xp.where(counts[1] > 0, np.nan, counts[0]).astype(values.dtype)
+
+
 def right_labels_array(xp: Any, scores: Any, labels: Any, top_k: int, right: Any) -> None:
     chosen = xp.take_along_axis(scores, xp.maximum(labels, 0)[:, None, :], axis=1)
     # The label's own class is among those that score as much.
@@ -64,10 +83,10 @@ def right_labels_block(task, worker, scores, labels, top_k, right):  # type: ign
             better[i] += np.int32(1) if row[i] >= chosen[i] else np.int32(0)
     for i in range(size):
         # A NaN score is not even as good as itself.
-        right[image, start + i] = labels[image, start + i] >= 0 and 0 < better[i] <= top_k
+        right[image, start + i] = np.float32(labels[image, start + i] >= 0 and 0 < better[i] <= top_k)
 
 
-@kernel(reference=partial(right_labels_array, np))
+@operation(array=right_labels_array)
 def right_labels(scores, labels, top_k, right):  # type: ignore[no-untyped-def]
     """Write which labels, of shape (outer, inner), have fewer than `top_k` other classes that score as much."""
     spread(
@@ -76,3 +95,22 @@ def right_labels(scores, labels, top_k, right):  # type: ignore[no-untyped-def]
         num_workers(scores.size),
         (scores, labels, top_k, right),
     )
+
+
+@right_labels.cuda
+def right_labels_cuda(kernels: Any, scores: Any, labels: Any, top_k: int, right: Any) -> None:
+    kernels.right_labels(labels.size, scores, labels, right, top_k, *scores.shape[1:])
+
+
+@host_operation
+def count_by_class(labels: np.ndarray, right: np.ndarray, seen: np.ndarray, hits: np.ndarray) -> None:
+    """How many labels each class has, and how many of them are right; `seen` and `hits` are (classes,)."""
+    seen[...] = np.bincount(labels[labels >= 0], minlength=len(seen))
+    hits[...] = np.bincount(labels[right != 0], minlength=len(hits))
+
+
+@count_by_class.cuda
+def count_by_class_cuda(kernels: Any, labels: Any, right: Any, seen: Any, hits: Any) -> None:
+    seen.fill(0)
+    hits.fill(0)
+    kernels.count_by_class(labels.size, labels, right, seen, hits)

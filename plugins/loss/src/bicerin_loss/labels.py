@@ -6,49 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device.cuda import CudaSource, Kernels
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, Layer, normalizer
-from bicerin_loss import label_kernels
-
-CUDA = CudaSource(__file__, "labels.cu")
-
-
-def kernels_of(layer: Layer) -> Kernels:
-    """The kernels of `labels.cu` for a layer's device and dtype."""
-    return CUDA.on(layer.device, layer.dtype)
-
-
-def class_labels(layer: Layer, xp: Any, values: Any, classes: int, ignore_label: int | None = None) -> tuple[Any, Any]:
-    """The labels, a fraction cut off as Caffe does, and -1 where they are ignored; and how many are not.
-
-    Returns:
-        int32 of the shape of `values`, and the number of those that are 0 or more; on a device an array of no axis,
-        NaN if any label is wrong, so that what is computed with it is NaN too.
-
-    Raises:
-        LayerError: on the host, a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
-    """
-    if xp is np:
-        return host_labels(values, classes, ignore_label)
-    labels, counts = xp.empty(values.shape, np.int32), xp.zeros(2, np.int32)
-    ignores, ignored = ignore_label is not None, ignore_label or 0
-    kernels_of(layer).read_labels(values.size, values, classes, ignores, ignored, labels, counts)
-    return labels, xp.where(counts[1] > 0, np.nan, counts[0]).astype(layer.dtype)
+from bicerin.layer import Blob, normalizer
 
 
 def divisor(xp: Any, mode: str, outer: int, inner: int, valid: Any) -> Any:
-    """What a summed loss is divided by, see `bicerin.layer.normalizer`; NaN where `valid` is."""
-    if xp is np or isinstance(valid, int):
+    """What a summed loss is divided by, see `bicerin.layer.normalizer`.
+
+    `valid` is a number on the host; on a device an array of shape (), NaN where a label is wrong, as is the result.
+    """
+    if isinstance(valid, int):
         return normalizer(mode, outer, inner, valid)
     return xp.maximum(valid, 1) if mode == "VALID" else 0 * valid + normalizer(mode, outer, inner, 0)
 
 
 def host_labels(values: np.ndarray, classes: int, ignore_label: int | None = None) -> tuple[np.ndarray, int]:
-    """`class_labels` on the host."""
+    """The labels, truncated as Caffe does, and -1 where they are ignored; and how many are not.
+
+    Returns:
+        int32 of the shape of `values`, and the number of those that are 0 or more.
+
+    Raises:
+        LayerError: a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
+    """
+    from bicerin_loss.label_kernels import read_labels
+
     labels = np.empty(values.shape, np.int32)
     ignores, ignored = ignore_label is not None, ignore_label or 0
-    valid, wrong = label_kernels.read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
+    valid, wrong = read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
     if wrong:
         flat = values.reshape(-1)
         first = int(((labels.reshape(-1) < 0) & ((np.trunc(flat) != ignored) | (not ignores))).argmax())

@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, Layer, LossLayer
-from bicerin_loss.labels import class_labels, host_labels, refuse_label_gradient, require_one_label_an_image
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
+from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_an_image
 
 LOG_THRESHOLD = 1e-20
 
 
-class MultinomialLogisticLossLayer(Layer, LossLayer):
+class MultinomialLogisticLossLayer(ChecksInputs, LossLayer):
     """The gradient is -1 / (N · p) at the label's class, 0 elsewhere."""
 
     type = "MultinomialLogisticLoss"
+    operations = Operations("label_kernels")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -35,11 +36,11 @@ class MultinomialLogisticLossLayer(Layer, LossLayer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp
         number, classes = self.rows
-        labels, valid = class_labels(self, xp, bottom[1].data, classes)
+        labels, valid = self.ops.class_labels(bottom[1].data, classes)
         self.labels = labels.reshape(number)
         loss = -xp.log(self._chosen(xp, bottom)).sum(dtype=np.float64) / max(1, number)
         # A device counts NaN where a label is wrong.
-        top[0].data[...] = loss if xp is np else loss + 0 * valid
+        top[0].data[...] = loss + 0 * valid
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
@@ -50,8 +51,8 @@ class MultinomialLogisticLossLayer(Layer, LossLayer):
             diff[...] = 0
             diff[xp.arange(self.rows[0]), self.labels] = scale / self._chosen(xp, bottom)
 
-    def explain_nan(self, bottom: Sequence[Blob]) -> None:
-        host_labels(bottom[1].cpu_data, self.rows[1])
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+        host_labels(bottom[1].data, self.rows[1])
 
     def _chosen(self, xp: Any, bottom: Sequence[Any]) -> Any:
         """The probability of each label, shape (N,)."""

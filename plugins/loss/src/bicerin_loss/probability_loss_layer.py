@@ -12,27 +12,25 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.device import CudaSource
-from bicerin.layer import Blob, Layer, LossLayer, normalization_mode
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, normalization_mode
 from bicerin_loss.labels import (
-    class_labels,
     divisor,
     host_labels,
     ignore_label,
     refuse_label_gradient,
     require_label_count,
 )
-from bicerin_loss.softmax import class_columns, softmax
+from bicerin_loss.softmax import class_columns
 
 
-class ProbabilityLossLayer(Layer, LossLayer):
+class ProbabilityLossLayer(ChecksInputs, LossLayer):
     """A subclass gives the sum of the losses and the gradient of that sum; shapes are (outer, classes, inner).
 
     Attributes:
         labels: int32 of shape (outer, inner), -1 where ignored.
     """
 
-    cuda = CudaSource(__file__, "softmax.cu")
+    operations = Operations("softmax_kernels", "label_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.ignore_label = ignore_label(self.param.loss_param)
@@ -50,11 +48,11 @@ class ProbabilityLossLayer(Layer, LossLayer):
         """What an error calls it."""
 
     @abstractmethod
-    def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
+    def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
         """The sum over the valid labels."""
 
     @abstractmethod
-    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: Any, diff: Any) -> None:
+    def gradient(self, bottom: Sequence[Blob], probability: Any, scale: Any, diff: Any) -> None:
         """Write the gradient of the sum with respect to the scores, times `scale`, into `diff`."""
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -68,24 +66,22 @@ class ProbabilityLossLayer(Layer, LossLayer):
             top[1].share_data(self.probability)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp = self.xp
         outer, classes, inner = self.columns
-        labels, valid = class_labels(self, xp, bottom[1].data, classes, self.ignore_label)
+        labels, valid = self.ops.class_labels(bottom[1].data, classes, self.ignore_label)
         self.labels = labels.reshape(outer, inner)
-        self.divisor = divisor(xp, self.normalization, outer, inner, valid)
-        probability = self._probability(xp)
-        softmax(self, xp, bottom[0].data.reshape(self.columns), probability)
-        top[0].data[...] = self.total_loss(xp, bottom, probability) / self.divisor
+        self.divisor = divisor(self.xp, self.normalization, outer, inner, valid)
+        probability = self._probability()
+        self.ops.softmax(bottom[0].data.reshape(self.columns), probability)
+        top[0].data[...] = self.total_loss(bottom, probability) / self.divisor
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        xp = self.xp
         refuse_label_gradient(self.type, propagate_down)
         if propagate_down[0]:
             scale = self.loss_gradient(top) / self.divisor
-            self.gradient(xp, bottom, self._probability(xp), scale, bottom[0].diff.reshape(self.columns))
+            self.gradient(bottom, self._probability(), scale, bottom[0].diff.reshape(self.columns))
 
-    def explain_nan(self, bottom: Sequence[Blob]) -> None:
-        host_labels(bottom[1].cpu_data, self.columns[1], self.ignore_label)
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+        host_labels(bottom[1].data, self.columns[1], self.ignore_label)
 
-    def _probability(self, xp: Any) -> Any:
+    def _probability(self) -> Any:
         return self.probability.data.reshape(self.columns)

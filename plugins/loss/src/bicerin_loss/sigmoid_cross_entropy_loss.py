@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, Layer, LossLayer, normalization_mode
+from bicerin.layer import Blob, LossLayer, normalization_mode
 from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient
 
 
-class SigmoidCrossEntropyLossLayer(Layer, LossLayer):
+class SigmoidCrossEntropyLossLayer(LossLayer):
     """The gradient with respect to x is s - t, 0 where ignored, divided alike."""
 
     type = "SigmoidCrossEntropyLoss"

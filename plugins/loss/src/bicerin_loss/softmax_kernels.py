@@ -6,12 +6,11 @@ the cache while the classes go by, and the inner loop is contiguous.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import num_workers, operation, part, spread
 from bicerin.kernels.exp import exponential
 
 BLOCK = 256
@@ -92,7 +91,7 @@ def softmax_block(task, worker, x, y):  # type: ignore[no-untyped-def]
             target[i] *= totals[i]
 
 
-@kernel(reference=partial(softmax_array, np))
+@operation(array=softmax_array)
 def softmax(x, y):  # type: ignore[no-untyped-def]
     """Write the softmax over axis 1 of `x` into `y`, which may be the same array."""
     outer, classes, inner = x.shape
@@ -101,6 +100,17 @@ def softmax(x, y):  # type: ignore[no-untyped-def]
         spread(softmax_row, outer if classes else 0, workers, (x, y))
     else:
         spread(softmax_block, outer * -(-inner // BLOCK), workers, (x, y))
+
+
+@softmax.cuda
+def softmax_cuda(kernels: Any, x: Any, y: Any) -> None:
+    outer, classes, inner = x.shape
+    if not classes:
+        return
+    if inner == 1:
+        kernels.row_softmax.blocks(outer, x, y, classes)
+    else:
+        kernels.column_softmax(outer * inner, x, y, classes, inner)
 
 
 def softmax_backward_array(xp: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
@@ -134,7 +144,7 @@ def softmax_block_backward(task, worker, y, y_diff, x_diff):  # type: ignore[no-
             target[i] = values[i] * (source[i] - totals[i])
 
 
-@kernel(reference=partial(softmax_backward_array, np))
+@operation(array=softmax_backward_array)
 def softmax_backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
     """Write y · (y_diff - Σ y · y_diff) into `x_diff`, which may be `y_diff`."""
     outer, _, inner = y.shape
@@ -143,6 +153,15 @@ def softmax_backward(y, y_diff, x_diff):  # type: ignore[no-untyped-def]
         spread(softmax_row_backward, outer, workers, (y, y_diff, x_diff))
     else:
         spread(softmax_block_backward, outer * -(-inner // BLOCK), workers, (y, y_diff, x_diff))
+
+
+@softmax_backward.cuda
+def softmax_backward_cuda(kernels: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
+    outer, classes, inner = y.shape
+    if inner == 1:
+        kernels.row_backward.blocks(outer, y, y_diff, x_diff, classes)
+    else:
+        kernels.column_backward(outer * inner, y, y_diff, x_diff, classes, inner)
 
 
 def logarithm_loss_array(xp: Any, probability: Any, labels: Any, least: float) -> Any:
@@ -160,13 +179,20 @@ def logarithm_loss_of_image(image, worker, probability, labels, smallest, losses
     losses[image] = total
 
 
-@kernel(reference=partial(logarithm_loss_array, np))
+@operation(array=logarithm_loss_array)
 def logarithm_loss(probability, labels, least):  # type: ignore[no-untyped-def]
     """-Σ log(max(p, least)), p the probability of each label but those of -1; labels are (outer, inner)."""
     losses = np.empty(len(labels))
     arguments = (probability, labels, probability.dtype.type(least), losses)
     spread(logarithm_loss_of_image, len(labels), num_workers(labels.size), arguments)
     return losses.sum()
+
+
+@logarithm_loss.cuda
+def logarithm_loss_cuda(kernels: Any, probability: Any, labels: Any, least: float) -> Any:
+    losses = kernels.xp.empty(labels.shape, probability.dtype)
+    kernels.label_losses(losses.size, probability, labels, losses, least, *probability.shape[1:])
+    return losses.sum(dtype=np.float64)
 
 
 def logarithm_loss_backward_array(xp: Any, probability: Any, labels: Any, scale: float, diff: Any) -> None:
@@ -199,7 +225,7 @@ def logarithm_loss_class_backward(row, worker, probability, labels, scale, diff)
         target[i] = value if label[i] >= 0 else zero
 
 
-@kernel(reference=partial(logarithm_loss_backward_array, np))
+@operation(array=logarithm_loss_backward_array)
 def logarithm_loss_backward(probability, labels, scale, diff):  # type: ignore[no-untyped-def]
     """Write (p - 1 at the label, p elsewhere) · scale into `diff`, and 0 where the label is -1."""
     outer, classes, inner = probability.shape
@@ -209,3 +235,8 @@ def logarithm_loss_backward(probability, labels, scale, diff):  # type: ignore[n
         spread(logarithm_loss_row_backward, outer, workers, arguments)
     else:
         spread(logarithm_loss_class_backward, outer * classes, workers, arguments)
+
+
+@logarithm_loss_backward.cuda
+def logarithm_loss_backward_cuda(kernels: Any, probability: Any, labels: Any, scale: Any, diff: Any) -> None:
+    kernels.loss_backward(diff.size, probability, labels, scale, diff, *probability.shape[1:])

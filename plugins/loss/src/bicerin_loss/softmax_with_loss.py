@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import BlobCounts, between
-from bicerin_loss import softmax_kernels
+from bicerin.layer import Blob, BlobCounts, between
 from bicerin_loss.probability_loss_layer import ProbabilityLossLayer
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
@@ -32,15 +31,8 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
         axis: int = self.param.softmax_param.axis
         return axis
 
-    def total_loss(self, xp: Any, bottom: Sequence[Any], probability: Any) -> Any:
-        if xp is np:
-            return softmax_kernels.logarithm_loss(probability, self.labels, FLT_MIN)
-        losses = xp.empty(self.labels.shape, self.dtype)
-        self.kernels.label_losses(losses.size, probability, self.labels, losses, FLT_MIN, *self.columns[1:])
-        return losses.sum(dtype=np.float64)
+    def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
+        return self.ops.logarithm_loss(probability, self.labels, FLT_MIN)
 
-    def gradient(self, xp: Any, bottom: Sequence[Any], probability: Any, scale: Any, diff: Any) -> None:
-        if xp is np:
-            softmax_kernels.logarithm_loss_backward(probability, self.labels, scale, diff)
-        else:
-            self.kernels.loss_backward(diff.size, probability, self.labels, scale, diff, *self.columns[1:])
+    def gradient(self, bottom: Sequence[Blob], probability: Any, scale: Any, diff: Any) -> None:
+        self.ops.logarithm_loss_backward(probability, self.labels, scale, diff)
