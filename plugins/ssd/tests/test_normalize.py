@@ -43,7 +43,7 @@ def test_in_place_is_the_same(run_layer, options):
 
 def test_one_factor_may_be_stored_with_an_axis(run_layer):
     run = run_layer(normalize(f"{PIXEL} {FILLED}"), [np.ones((1, 2, 1, 1))])
-    message = run.layer.to_proto()
+    message = run.node.to_proto()
     del message.blobs[0].shape.dim[:]
     message.blobs[0].shape.dim.append(1)
     layer = create_layer(message, device=run.layer.device)

@@ -100,7 +100,7 @@ class Operations:
     def _resolve(self, device: Device, dtype: np.dtype, strict: bool) -> SimpleNamespace:
         if device.is_host:
             return SimpleNamespace(**{name: one.host for name, one in self.all.items()})
-        kernels = self.source.on(device, dtype) if self.source is not None else None
+        kernels: Any = SimpleNamespace(xp=device.xp) if self.source is None else self.source.on(device, dtype)
         found: dict[str, Callable[..., Any]] = {}
         for name, one in self.all.items():
             if one.launch is not None:

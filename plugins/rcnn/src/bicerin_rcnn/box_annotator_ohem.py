@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, Operations
 
 
 class BoxAnnotatorOHEMLayer(Layer):
@@ -27,7 +26,7 @@ class BoxAnnotatorOHEMLayer(Layer):
     type = "BoxAnnotatorOHEM"
     counts = BlobCounts(bottom=4, top=2)
     allows_in_place = False
-    cuda = CudaSource(__file__, "box_annotator_ohem.cu")
+    operations = Operations(cuda="box_annotator_ohem.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.box_annotator_ohem_param
@@ -36,7 +35,7 @@ class BoxAnnotatorOHEMLayer(Layer):
         self.roi_per_img: int = param.roi_per_img
         self.ignore_label: int = param.ignore_label
         #: On a device, 1 for a region that is kept.
-        self.kept = Blob((), np.int32, self.device, "kept")
+        self.kept = self.new_blob(name="kept", dtype=np.int32)
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return False
@@ -52,27 +51,22 @@ class BoxAnnotatorOHEMLayer(Layer):
         self.kept.reshape(number, height * width)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        image, loss, label, weight = (_by_region(blob, blob.cpu_data) for blob in bottom)
+        image, loss, label, weight = (_by_region(blob, blob.data) for blob in bottom)
         kept = self._hardest(image[..., 0].reshape(-1).astype(np.int64), loss.reshape(-1)).reshape(loss.shape)
         for blob, values, otherwise in ((top[0], label, self.ignore_label), (top[1], weight, 0)):
             _by_region(blob, blob.data)[...] = np.where(kept, values, blob.dtype.type(otherwise))
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        regions, loss, label, weight = (blob.const_gpu_data for blob in bottom)
-        kept, pixels = self.kept.gpu_data, self.kept.shape[1]
+        regions, loss, label, weight = (blob.data for blob in bottom)
+        kept, pixels = self.kept.data, self.kept.shape[1]
         given = (pixels, self.roi_per_img, self.ignore_label)
-        self.kernels.hardest(kept.size, regions, loss, label, kept, top[0].gpu_data, *given)
-        self.kernels.keep_weights(weight.size, kept, weight, top[1].gpu_data, bottom[3].channels, pixels)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        for blob, wanted in zip(bottom, propagate_down, strict=True):
-            if wanted:
-                blob.gpu_diff.fill(0)
+        self.ops.kernels.hardest(kept.size, regions, loss, label, kept, top[0].data, *given)
+        self.ops.kernels.keep_weights(weight.size, kept, weight, top[1].data, bottom[3].channels, pixels)
 
     def _hardest(self, image: Any, loss: Any) -> Any:
         """Which regions are among the first of their image, in the order of falling loss."""

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, between
 from bicerin_rcnn import proposal_kernels as kernels
 from bicerin_rcnn.anchors import anchors
 
@@ -39,7 +38,7 @@ class ProposalLayer(Layer):
     type = "Proposal"
     counts = BlobCounts(bottom=3, top=between(1, 2))
     allows_in_place = False
-    cuda = CudaSource(__file__, "proposal.cu")
+    operations = Operations(cuda="proposal.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.proposal_param
@@ -49,9 +48,9 @@ class ProposalLayer(Layer):
         ratios, scales = tuple(param.ratio) or RATIOS, tuple(param.scale) or SCALES
         if min(*ratios, *scales) <= 0:
             raise LayerError(f"ratios and scales of anchors must be > 0: {ratios}, {scales}.")
-        self.anchors = anchors(param.base_size, ratios, scales).astype(self.dtype)
-        self.device_anchors = self.new_blob(self.anchors.shape, "anchors")
-        self.device_anchors.data[...] = self.anchors
+        shapes = anchors(param.base_size, ratios, scales)
+        self.anchors = self.new_blob(shapes.shape, "anchors")
+        self.anchors.blob.data[...] = shapes
         self.feat_stride: int = param.feat_stride
         self.min_size: int = param.min_size
         self.pre_nms_topn: int = param.pre_nms_topn
@@ -68,12 +67,12 @@ class ProposalLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         scores, deltas, info = bottom
         number, height, width = scores.num, scores.height, scores.width
-        wanted = [(number, factor * len(self.anchors), height, width) for factor in (2, 4)]
+        wanted = [(number, factor * self.anchors.shape[0], height, width) for factor in (2, 4)]
         for blob, shape in zip((scores, deltas), wanted, strict=True):
             if blob.shape != shape:
                 raise ShapeError(
                     f"{blob.name or 'a bottom'} must have the shape {shape}, not {blob.shape}.",
-                    f"There are {len(self.anchors)} anchors: 2 scores and 4 deltas for each.",
+                    f"There are {self.anchors.shape[0]} anchors: 2 scores and 4 deltas for each.",
                 )
         if info.num_axes < 1 or info.count not in (3, 4, 3 * number, 4 * number):
             raise ShapeError(
@@ -94,50 +93,53 @@ class ProposalLayer(Layer):
             if len(top) > 1:
                 np.concatenate([rows[:, 4] for rows in found], out=top[1].data)
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The number of boxes is read, for the tops' shapes."""
-        xp, (number, _, rows, columns) = self.device.xp, bottom[0].shape
-        places = rows * columns * len(self.anchors)
+        xp, (number, _, rows, columns) = self.xp, bottom[0].shape
+        places = rows * columns * self.anchors.shape[0]
         if not number * places:
             for blob, shape in zip(top, ((0, 5), (0,)), strict=False):
                 blob.reshape(*shape)
             return
-        scores, deltas, info = (blob.const_gpu_data for blob in bottom)
+        scores, deltas, info = (blob.data for blob in bottom)
         info_rows = number if info.size > 4 else 1
         boxes = xp.empty((number, places, 5), self.dtype)
-        sizes = (len(self.anchors), rows, columns, self.feat_stride, self.min_size, info_rows, info.size // info_rows)
-        self.kernels.decode(number * places, scores, deltas, self.device_anchors.const_gpu_data, info, boxes, *sizes)
+        sizes = (
+            self.anchors.shape[0],
+            rows,
+            columns,
+            self.feat_stride,
+            self.min_size,
+            info_rows,
+            info.size // info_rows,
+        )
+        self.ops.kernels.decode(number * places, scores, deltas, self.anchors.data, info, boxes, *sizes)
         order = xp.argsort(-boxes[:, :, 4], axis=1, kind="stable")[:, : self.pre_nms_topn]
         best = xp.take_along_axis(boxes, order[:, :, None], axis=1)
         count, most = best.shape[1], min(best.shape[1], self.post_nms_topn)
         dropped, kept = xp.zeros((number, count), np.int32), xp.empty((number, most), np.int32)
         numbers = xp.empty(number, np.int32)
-        self.kernels.suppress.blocks(number, best, dropped, kept, numbers, self.nms_thresh, count, most)
-        total = int(self.device.read_number(numbers.sum()))
+        self.ops.kernels.suppress.blocks(number, best, dropped, kept, numbers, self.nms_thresh, count, most)
+        total = int(self.context.device.read_number(numbers.sum()))
         top[0].reshape(total, 5)
         if len(top) > 1:
             top[1].reshape(total)
-        regions = top[0].gpu_data
-        found = top[1].gpu_data if len(top) > 1 else regions
-        self.kernels.gather(kept.size, best, kept, numbers, regions, found, len(top) > 1, count, most)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        for blob, wanted in zip(bottom, propagate_down, strict=True):
-            if wanted:
-                blob.gpu_diff.fill(0)
+        regions = top[0].data
+        found = top[1].data if len(top) > 1 else regions
+        self.ops.kernels.gather(kept.size, best, kept, numbers, regions, found, len(top) > 1, count, most)
 
     def _images(self, bottom: Sequence[Blob]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Scores of objects `(A, H, W)`, deltas `(A, 4, H, W)` and the row of bottom 2 of each image."""
         number, height, width = bottom[0].num, bottom[0].height, bottom[0].width
-        count = len(self.anchors)
-        scores = bottom[0].cpu_data[:, count:]
-        deltas = bottom[1].cpu_data.reshape(number, count, 4, height, width)
-        info = bottom[2].cpu_data.reshape(number if bottom[2].count > 4 else 1, -1)
+        count = self.anchors.shape[0]
+        scores = bottom[0].data[:, count:]
+        deltas = bottom[1].data.reshape(number, count, 4, height, width)
+        info = bottom[2].data.reshape(number if bottom[2].count > 4 else 1, -1)
         return list(zip(scores, deltas, np.broadcast_to(info, (number, info.shape[1])), strict=True))
 
     def _propose(self, scores: np.ndarray, deltas: np.ndarray, info: np.ndarray) -> np.ndarray:
@@ -145,6 +147,6 @@ class ProposalLayer(Layer):
         height, width, scale_h, scale_w = *info[:3], info[-1]
         boxes = np.empty((scores.size, 5), self.dtype)
         least = (self.min_size * scale_h, self.min_size * scale_w)
-        kernels.decode(scores, deltas, self.anchors, self.feat_stride, (height, width), least, boxes)
+        kernels.decode(scores, deltas, self.anchors.data, self.feat_stride, (height, width), least, boxes)
         best = boxes[np.argsort(-boxes[:, 4], kind="stable")[: self.pre_nms_topn]]
         return best[kernels.suppress(best, self.dtype.type(self.nms_thresh), self.post_nms_topn)]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, Operations
 from bicerin_rcnn import psroi_pooling_kernels as kernels
 from bicerin_rcnn.regions import Bins, read_regions, require_regions, scaled_bins
 
@@ -24,7 +23,7 @@ class PSROIPoolingLayer(Layer):
     """
 
     type = "PSROIPooling"
-    cuda = CudaSource(__file__, "regions.cu")
+    operations = Operations(cuda="regions.cu")
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
 
@@ -56,28 +55,28 @@ class PSROIPoolingLayer(Layer):
         rows = scaled_bins(y1, y2, self.spatial_scale, self.group_size, bottom[0].height)
         columns = scaled_bins(x1, x2, self.spatial_scale, self.group_size, bottom[0].width)
         self.bins = Bins(image, rows, columns)
-        kernels.average_pool_regions(_grouped(bottom[0], bottom[0].cpu_data, top[0]), *self.bins, top[0].data)
+        kernels.average_pool_regions(_grouped(bottom[0], bottom[0].data, top[0]), *self.bins, top[0].data)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             diff = _grouped(bottom[0], bottom[0].diff, top[0])
-            kernels.average_pool_regions_backward(diff, *self.bins, top[0].cpu_diff)
+            kernels.average_pool_regions_backward(diff, *self.bins, top[0].diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        y = top[0].gpu_data
-        maps, regions = (blob.const_gpu_data for blob in bottom)
-        self.kernels.average_pool(y.size, maps, regions, y, *self._sizes(bottom[0]))
+        y = top[0].data
+        maps, regions = (blob.data for blob in bottom)
+        self.ops.kernels.average_pool(y.size, maps, regions, y, *self._sizes(bottom[0]))
 
     def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            diff, regions = bottom[0].gpu_diff, bottom[1].const_gpu_data
+            diff, regions = bottom[0].diff, bottom[1].data
             diff.fill(0)
-            y_diff = top[0].const_gpu_diff
-            self.kernels.average_backward(y_diff.size, y_diff, regions, diff, *self._sizes(bottom[0]))
+            y_diff = top[0].diff
+            self.ops.kernels.average_backward(y_diff.size, y_diff, regions, diff, *self._sizes(bottom[0]))
         if propagate_down[1]:
-            bottom[1].gpu_diff.fill(0)
+            bottom[1].diff.fill(0)
 
     def _sizes(self, maps: Blob) -> tuple[float, ...]:
         return self.spatial_scale, maps.num, self.output_dim, maps.height, maps.width, self.group_size

@@ -46,7 +46,7 @@ def read_regions(blob: Blob, images: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         LayerError: a number is not finite, or an image is not in 0 to `images` - 1.
     """
-    regions = blob.cpu_data.reshape(-1, 5)
+    regions = blob.data.reshape(-1, 5)
     finite = np.isfinite(regions).all(axis=1)
     if not finite.all():
         wrong = int(finite.argmin())

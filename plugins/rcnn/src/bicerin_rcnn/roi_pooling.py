@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, Operations
 from bicerin_rcnn import roi_pooling_kernels as kernels
 from bicerin_rcnn.regions import Bins, read_regions, require_regions, whole_bins
 
@@ -26,7 +25,7 @@ class ROIPoolingLayer(Layer):
     """
 
     type = "ROIPooling"
-    cuda = CudaSource(__file__, "regions.cu")
+    operations = Operations(cuda="regions.cu")
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
 
@@ -41,8 +40,7 @@ class ROIPoolingLayer(Layer):
                 raise ShapeError(f"{name} must be > 0", "roi_pooling_param gives the number of bins.")
         self.spatial_scale: float = param.spatial_scale
         #: The place of each maximum in its plane, y * W + x; -1 for none.
-        self.mask = np.empty((0,) * 4, np.int32)
-        self.device_mask = Blob((), np.int32, self.device, "mask")
+        self.mask = self.new_blob(name="mask", dtype=np.int32)
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index == 0
@@ -51,40 +49,38 @@ class ROIPoolingLayer(Layer):
         require_regions(bottom[1])
         shape = (bottom[1].num, bottom[0].channels, self.pooled_h, self.pooled_w)
         top[0].reshape(*shape)
-        self.device_mask.reshape(*shape)
-        if self.device.is_host and self.mask.shape != shape:
-            self.mask = np.empty(shape, np.int32)
+        self.mask.reshape(*shape)
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        maps = _planes(bottom[0], bottom[0].cpu_data)
+        maps = _planes(bottom[0], bottom[0].data)
         image, corners = read_regions(bottom[1], bottom[0].num)
         x1, y1, x2, y2 = corners.T
         rows = whole_bins(y1, y2, self.spatial_scale, self.pooled_h, bottom[0].height)
         columns = whole_bins(x1, x2, self.spatial_scale, self.pooled_w, bottom[0].width)
         self.bins = Bins(image, rows, columns)
-        kernels.max_pool_regions(maps, *self.bins, top[0].data, self.mask)
+        kernels.max_pool_regions(maps, *self.bins, top[0].data, self.mask.data)
 
     def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             diff = _planes(bottom[0], bottom[0].diff)
-            kernels.scatter_to_regions(diff, self.bins.image, top[0].cpu_diff, self.mask)
+            kernels.scatter_to_regions(diff, self.bins.image, top[0].diff, self.mask.data)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        maps, regions = (blob.const_gpu_data for blob in bottom)
+        maps, regions = (blob.data for blob in bottom)
         sizes = (*maps.shape, self.pooled_h, self.pooled_w)
-        y = top[0].gpu_data
-        self.kernels.max_pool(y.size, maps, regions, y, self.device_mask.gpu_data, self.spatial_scale, *sizes)
+        y = top[0].data
+        self.ops.kernels.max_pool(y.size, maps, regions, y, self.mask.data, self.spatial_scale, *sizes)
 
     def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            diff, regions, mask = bottom[0].gpu_diff, bottom[1].const_gpu_data, self.device_mask.const_gpu_data
+            diff, regions, mask = bottom[0].diff, bottom[1].data, self.mask.data
             diff.fill(0)
             sizes = (*diff.shape[1:], self.pooled_h * self.pooled_w)
-            self.kernels.max_backward(mask.size, top[0].const_gpu_diff, regions, mask, diff, *sizes)
+            self.ops.kernels.max_backward(mask.size, top[0].diff, regions, mask, diff, *sizes)
         if propagate_down[1]:
-            bottom[1].gpu_diff.fill(0)
+            bottom[1].diff.fill(0)
 
 
 def _planes(blob: Blob, array: np.ndarray) -> np.ndarray:

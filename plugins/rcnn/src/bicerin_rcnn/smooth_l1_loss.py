@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, between
+from bicerin.layer import Blob, BlobCounts, LossLayer, between
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 
 
-class SmoothL1LossLayer(Layer, LossLayer):
+class SmoothL1LossLayer(LossLayer):
     """top = sum of outside * f(inside * (prediction - target)) / N, f being smooth L1 with `sigma`.
 
     Bottoms 0 and 1: predictions and targets, `(N, ...)`. Bottoms 2 and 3, optional: the weights inside and outside of

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, between
+from bicerin.layer import Blob, BlobCounts, LossLayer, between
 from bicerin_rcnn.normalization import loss_divisor
 from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slope
 
 
-class SmoothL1LossOHEMLayer(Layer, LossLayer):
+class SmoothL1LossOHEMLayer(LossLayer):
     """top 0 = sum of f(weight * (prediction - target)) / divisor, f being smooth L1.
 
     Bottoms 0 and 1: predictions and targets, `(N, C, H, W)`, or less axes. Bottom 2, optional: weights of the same

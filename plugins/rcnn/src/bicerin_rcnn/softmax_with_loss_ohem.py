@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, between
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between
+from bicerin_rcnn.class_label_kernels import class_labels
 from bicerin_rcnn.normalization import loss_divisor
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
-class SoftmaxWithLossOHEMLayer(Layer, LossLayer):
+class SoftmaxWithLossOHEMLayer(ChecksInputs, LossLayer):
     """top 0 = -sum of log p / divisor, p being the softmax of bottom 0 at the label, at least FLT_MIN.
 
     Bottom 0: scores, C classes along `softmax_param.axis`. Bottom 1: labels, 0 to C - 1, one for each position besides
@@ -28,8 +28,11 @@ class SoftmaxWithLossOHEMLayer(Layer, LossLayer):
 
     type = "SoftmaxWithLossOHEM"
     counts = BlobCounts(bottom=2, top=between(1, 3), auto_top=True)
+    operations = Operations("class_label_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        loss_param = self.param.loss_param
+        self.ignored: int | None = loss_param.ignore_label if loss_param.HasField("ignore_label") else None
         self.probability = self.new_blob(name="probability")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -51,7 +54,7 @@ class SoftmaxWithLossOHEMLayer(Layer, LossLayer):
         xp = self.xp
         probability = self.probability.data
         outer, classes, inner = probability.shape
-        labels, wrong = self._labels(xp, bottom[1].data, classes)
+        labels, fault = self.ops.class_labels(bottom[1].data, classes, self.ignored)
         self.labels = labels.reshape(outer, 1, inner)
         if probability.size:
             scores = bottom[0].data.reshape(probability.shape)
@@ -60,8 +63,7 @@ class SoftmaxWithLossOHEMLayer(Layer, LossLayer):
         chosen = xp.take_along_axis(probability, xp.maximum(self.labels, 0), axis=1)
         losses = xp.where(self.labels >= 0, -xp.log(xp.maximum(chosen, FLT_MIN)), 0)
         self.divisor = loss_divisor(xp, self.param.loss_param, outer, inner, valid=(self.labels >= 0).sum())
-        loss = losses.sum() / self.divisor
-        top[0].data[...] = loss if xp is np else xp.where(wrong, np.nan, loss)
+        top[0].data[...] = losses.sum() / self.divisor + fault
         for blob, values in zip(top[1:], (probability, losses), strict=False):
             blob.data[...] = values.reshape(blob.shape)
 
@@ -76,28 +78,5 @@ class SoftmaxWithLossOHEMLayer(Layer, LossLayer):
             xp.multiply(probability - right, self.labels >= 0, out=diff)
             diff *= self.loss_gradient(top) / self.divisor
 
-    def explain_nan(self, bottom: Sequence[Blob]) -> None:
-        self._labels(np, bottom[1].cpu_data, self.probability.shape[1])
-
-    def _labels(self, xp: Any, values: Any, classes: int) -> tuple[Any, Any]:
-        """The labels as int64, -1 where they are ignored; and, for a device, whether any is wrong.
-
-        Raises:
-            LayerError: on the host, one is.
-        """
-        whole = xp.trunc(values)
-        loss_param = self.param.loss_param
-        right = (whole >= 0) & (whole < classes)
-        known = right
-        if loss_param.HasField("ignore_label"):
-            ignored = whole == loss_param.ignore_label
-            right, known = right & ~ignored, right | ignored
-        wrong = (~known).any()
-        if xp is np and wrong:
-            first = int(known.reshape(-1).argmin())
-            raise LayerError(
-                f"label {float(values.reshape(-1)[first]):g} is out of range; {int((~known).sum())} of {known.size} "
-                "are.",
-                f"Labels are class indices, 0 to {classes - 1}, or loss_param.ignore_label.",
-            )
-        return xp.where(right, whole, -1).astype(np.int64), wrong
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+        class_labels(bottom[1].data, self.probability.shape[1], self.ignored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from bicerin.errors import LayerError
 from bicerin_ssd.resize import mode_name, padded_part
 
 #: Decoding, matching and suppression on a device, for several layers.
-CUDA = CudaSource(__file__, "boxes.cu")
+CUDA = CudaSource(Path(__file__).with_name("boxes.cu"))
 
 
 def sizes(boxes: np.ndarray, normalized: bool = True) -> np.ndarray:

@@ -33,6 +33,7 @@ class DetectionEvaluateLayer(Layer):
 
     type = "DetectionEvaluate"
     counts = BlobCounts(bottom=2, top=1)
+    runs_on = "host"
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -57,18 +58,18 @@ class DetectionEvaluateLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         require_rows(bottom[0], _DETECTION, "detections")
         require_rows(bottom[1], COLUMNS, "ground truth")
-        found = int((bottom[0].cpu_data[0, 0, :, 1] != -1).sum())
+        found = int((bottom[0].data[0, 0, :, 1] != -1).sum())
         top[0].reshape(1, 1, len(self.labels) + found, 5)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        detections = bottom[0].cpu_data[0, 0]
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        detections = bottom[0].data[0, 0]
         detections = detections[detections[:, 0] != -1]
         # What finds nothing in an image gives one row with no label; the image still counts in the list of sizes.
         images = detections[:, 0].astype(np.int64)
         labelled = detections[:, 1] != -1
         if (detections[:, 1] == self.background).any():
             raise LayerError(f"Found background label in the detection results: {self.background}.")
-        given = bottom[1].cpu_data[0, 0]
+        given = bottom[1].data[0, 0]
         ends = np.flatnonzero(given[:, 0] == -1)
         truth = read_ground_truth(given[: ends[0]] if len(ends) else given, self.background, use_difficult=True)
         counted = truth.labels if self.use_difficult else truth.labels[~truth.difficult]
@@ -87,8 +88,6 @@ class DetectionEvaluateLayer(Layer):
                 judged = self._judged(found[found[:, 1] == label], truth, places, int(label), size)
                 rows[done : done + len(judged)] = judged
                 done += len(judged)
-
-    forward_gpu = forward_cpu
 
     def _size(self) -> tuple[int, int] | None:
         """Height and width of the next image in the list; which starts again after the last."""

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, between
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, TellsShapes, between
 from bicerin_ssd import boxes as box_arithmetic
 from bicerin_ssd.box_code import NUMBERS, code_name, decode
 from bicerin_ssd.result_files import ResultFiles
@@ -19,7 +18,7 @@ from bicerin_ssd.suppression_kernels import suppress
 _log = logging.getLogger("bicerin.ssd")
 
 
-class DetectionOutputLayer(Layer):
+class DetectionOutputLayer(TellsShapes, Layer):
     """Decodes each prediction relative to its prior box, suppresses overlapping boxes of a class, keeps the best.
 
     Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`, with
@@ -34,7 +33,7 @@ class DetectionOutputLayer(Layer):
     type = "DetectionOutput"
     counts = BlobCounts(bottom=between(3, 4), top=1)
     allows_in_place = False
-    cuda = CudaSource(__file__, "detection_output.cu")
+    operations = Operations(cuda="detection_output.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.detection_output_param
@@ -82,10 +81,6 @@ class DetectionOutputLayer(Layer):
         self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
         self.number = number
         self.limit = self.priors if self.top_k < 0 else min(self.priors, self.top_k)
-        shape = (number, self.num_classes, self.limit)
-        if self.device.is_host and self.kept.shape != shape:
-            self.kept = np.empty(shape, np.int64)
-            self.found = np.empty(shape[:2], np.int64)
         # How many there are is known after the forward pass.
         top[0].reshape(1, 1, 1, 7)
 
@@ -94,7 +89,11 @@ class DetectionOutputLayer(Layer):
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         number = self.number
-        scores = bottom[1].cpu_data.reshape(number, self.priors, self.num_classes)
+        shape = (number, self.num_classes, self.limit)
+        if self.kept.shape != shape:
+            self.kept = np.empty(shape, np.int64)
+            self.found = np.empty(shape[:2], np.int64)
+        scores = bottom[1].data.reshape(number, self.priors, self.num_classes)
         boxes = self._boxes(bottom)
         least, threshold, eta = map(scores.dtype.type, (self.score_threshold, self.nms_threshold, self.eta))
         suppress(boxes, scores, self.background, least, threshold, eta, self.top_k, self.kept, self.found)
@@ -106,8 +105,8 @@ class DetectionOutputLayer(Layer):
 
     def _boxes(self, bottom: Sequence[Blob]) -> np.ndarray:
         """The predicted boxes, shape (N, P, L, 4)."""
-        priors, variances = bottom[2].cpu_data.reshape(2, self.priors, 4)
-        predictions = bottom[0].cpu_data.reshape(self.number, self.priors, self.loc_classes, 4)
+        priors, variances = bottom[2].data.reshape(2, self.priors, 4)
+        predictions = bottom[0].data.reshape(self.number, self.priors, self.loc_classes, 4)
         return decode(self.code, priors, None if self.variance_in_target else variances, predictions)
 
     def _best(self, image: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -128,19 +127,19 @@ class DetectionOutputLayer(Layer):
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Only how many detections there are is read from the device: the top's shape depends on it."""
-        xp, number = self.device.xp, 0
+        xp, number = self.xp, 0
         if self.number and self.priors:
-            number = self._detect(xp, [blob.const_gpu_data for blob in bottom[:3]], top[0])
+            number = self._detect(xp, [blob.data for blob in bottom[:3]], top[0])
         if number < 0:
-            self._boxes(bottom)  # raises the error
+            self._boxes([blob.blob.read_only for blob in bottom])  # raises the error
         if not number:
             _log.info("Couldn't find any detections")
             top[0].reshape(1, 1, self.number, 7)
-            rows = top[0].gpu_data
+            rows = top[0].data
             rows.fill(-1)
             rows[0, 0, :, 0] = xp.arange(self.number)
         if self.files is not None:
-            found = top[0].cpu_data[0, 0, :number]
+            found = top[0].blob.read_only.data[0, 0, :number]
             for image in range(self.number):
                 self.files.add(found[found[:, 0] == image, 1:])
 
@@ -148,7 +147,7 @@ class DetectionOutputLayer(Layer):
         """Write the detections to the top; returns how many there are, or -1 if a prior box has no extent."""
         locations, scores, priors = bottom
         images, places, classes, limit = self.number, self.priors, self.num_classes, self.limit
-        shared = box_arithmetic.CUDA.on(self.device, self.dtype)
+        shared = box_arithmetic.CUDA.on(self.context.device, self.dtype)
 
         boxes, faults = xp.empty(locations.shape, self.dtype), xp.zeros(1, np.int32)
         code, scaled = NUMBERS[self.code], not self.variance_in_target
@@ -178,11 +177,11 @@ class DetectionOutputLayer(Layer):
         chosen = self._chosen(xp, scores, kept, counts)
         ends = xp.cumsum(chosen, dtype=np.int32)
         last = ends[-1:] if ends.size else xp.zeros(1, np.int32)
-        number = int(self.device.read_number(xp.where(faults > 0, -1, last)))
+        number = int(self.context.device.read_number(xp.where(faults > 0, -1, last)))
         if number > 0:
             top.reshape(1, 1, number, 7)
-            rows = top.gpu_data
-            self.kernels.write_rows(
+            rows = top.data
+            self.ops.kernels.write_rows(
                 chosen.size, boxes, scores, kept, chosen, ends, rows, limit, places, classes, self.loc_classes
             )
         return number
@@ -196,9 +195,9 @@ class DetectionOutputLayer(Layer):
         chosen = xp.zeros(kept.size, np.int32)
         if keep:
             negated = xp.full((images, classes * limit), np.inf, self.dtype)
-            self.kernels.negated_scores(kept.size, scores, kept, counts, negated, limit, self.priors, classes)
+            self.ops.kernels.negated_scores(kept.size, scores, kept, counts, negated, limit, self.priors, classes)
             order = xp.ascontiguousarray(xp.argsort(negated, axis=1, kind="stable")[:, :keep], np.int32)
-            self.kernels.choose_first(order.size, order, counts, chosen, keep, limit, classes)
+            self.ops.kernels.choose_first(order.size, order, counts, chosen, keep, limit, classes)
         return chosen
 
     @staticmethod

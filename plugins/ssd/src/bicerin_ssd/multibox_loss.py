@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device import CudaSource
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, BlobCounts, LossLayer, normalization_mode, normalizer
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, normalization_mode, normalizer
 from bicerin_ssd.box_code import code_name, decode, encode
 from bicerin_ssd.confidence_loss import logistic_loss, sigmoid, softmax_loss
 from bicerin_ssd.detection_output import require_priors
@@ -45,7 +44,7 @@ class _Batch:
     decoded: np.ndarray | None
 
 
-class MultiBoxLossLayer(LossLayer):
+class MultiBoxLossLayer(ChecksInputs, LossLayer):
     """(loc_weight * sum of location losses + sum of confidence losses) / normalizer.
 
     Boxes that match an object count for both, with what would have been a right prediction (see `box_code`) and with
@@ -63,7 +62,7 @@ class MultiBoxLossLayer(LossLayer):
 
     type = "MultiBoxLoss"
     counts = BlobCounts(bottom=4, top=1, auto_top=True)
-    cuda = CudaSource(__file__, "multibox_loss.cu")
+    operations = Operations(cuda="multibox_loss.cu")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.multibox_loss_param
@@ -93,7 +92,7 @@ class MultiBoxLossLayer(LossLayer):
             if param.do_neg_mining != (self.mining != "NONE"):
                 raise LayerError(
                     f"do_neg_mining is {str(param.do_neg_mining).lower()}, but mining_type is {self.mining}.",
-                    "Leave do_neg_mining away.",
+                    "Remove do_neg_mining.",
                 )
         if self.mining != "NONE" and not param.share_location:
             raise LayerError(
@@ -152,18 +151,18 @@ class MultiBoxLossLayer(LossLayer):
 
     def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.device_loss = DeviceLoss(self, bottom)
-        top[0].gpu_data[...] = self.device_loss.loss
+        top[0].data[...] = self.device_loss.loss
 
     def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         self._refuse_other_gradients(propagate_down)
         done = self.device_loss
-        scale = (top[0].const_gpu_diff / done.normalizer).astype(self.dtype)
+        scale = (top[0].diff / done.normalizer).astype(self.dtype)
         for index, derivative, weight in ((0, done.loc_diff, self.options.loc_weight), (1, done.conf_diff, 1)):
             if propagate_down[index]:
-                diff = bottom[index].gpu_diff.reshape(derivative.shape)
-                self.device.xp.multiply(derivative, scale * weight, out=diff)
+                diff = bottom[index].diff.reshape(derivative.shape)
+                self.xp.multiply(derivative, scale * weight, out=diff)
 
-    def explain_nan(self, bottom: Sequence[Blob]) -> None:
+    def check_inputs(self, bottom: Sequence[Blob]) -> None:
         self._loss_of(bottom)
 
     @staticmethod
@@ -177,10 +176,10 @@ class MultiBoxLossLayer(LossLayer):
 
     def _batch(self, bottom: Sequence[Blob]) -> _Batch:
         param = self.options
-        locations = bottom[0].cpu_data.reshape(self.number, self.priors, self.loc_classes, 4)
-        scores = bottom[1].cpu_data.reshape(self.number, self.priors, self.num_classes)
-        priors, variances = bottom[2].cpu_data.reshape(2, self.priors, 4)
-        truth = read_ground_truth(bottom[3].cpu_data.reshape(-1, COLUMNS), self.background, param.use_difficult_gt)
+        locations = bottom[0].data.reshape(self.number, self.priors, self.loc_classes, 4)
+        scores = bottom[1].data.reshape(self.number, self.priors, self.num_classes)
+        priors, variances = bottom[2].data.reshape(2, self.priors, 4)
+        truth = read_ground_truth(bottom[3].data.reshape(-1, COLUMNS), self.background, param.use_difficult_gt)
         decoded = None
         if not param.use_prior_for_matching or (self.suppressing and not param.use_prior_for_nms):
             within = None if param.encode_variance_in_target else variances

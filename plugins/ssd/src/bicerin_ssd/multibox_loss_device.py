@@ -27,19 +27,19 @@ class DeviceLoss:
     """The loss of a batch, and the derivatives of its two sums.
 
     Attributes:
-        loss: an array of no axis; NaN where the host would raise an error.
-        normalizer: a number, or an array of no axis.
+        loss: an array of shape (); NaN where the host would raise an error.
+        normalizer: a number, or an array of shape ().
         loc_diff: shape (N, P, L, 4).
         conf_diff: shape (N, P, C).
     """
 
     def __init__(self, layer: MultiBoxLossLayer, bottom: Sequence[Blob]) -> None:
         self.layer = layer
-        self.xp = xp = layer.device.xp
-        self.kernels = layer.kernels
-        self.box_kernels = CUDA.on(layer.device, layer.dtype)
+        self.xp = xp = layer.xp
+        self.kernels = layer.ops.kernels
+        self.box_kernels = CUDA.on(layer.context.device, layer.dtype)
         self.images, self.places = layer.number, layer.priors
-        self.locations, self.scores, self.priors, rows = (blob.const_gpu_data for blob in bottom)
+        self.locations, self.scores, self.priors, rows = (blob.data for blob in bottom)
         self.faults = xp.zeros(1, np.int32)
         self.loc_diff = xp.zeros((self.images, self.places, layer.loc_classes, 4), layer.dtype)
         self.conf_diff = xp.zeros((self.images, self.places, layer.num_classes), layer.dtype)
