@@ -9,8 +9,9 @@ import pytest
 
 import bicerin_proto
 from bicerin.errors import BicerinError, DataError, LayerError
-from bicerin.layer import Context, Phase
+from bicerin.layer import Blob, Context, Phase
 from bicerin.layer.layer import layers
+from bicerin.net.node import Node
 from bicerin.schema.installed_schema import read_layer, schema
 from bicerin.testing import LayerRun
 from bicerin_data.datum import array_datum
@@ -74,10 +75,11 @@ def make_layer(tmp_path):
         param = read_layer(text)
         context = {"phase": Phase.of(phase), "random": np.random.default_rng(seed), "directory": tmp_path, **context}
         layer = layers.load("AnnotatedData")(param, Context(**context))
-        top = [layer.new_blob(name=name) for name in param.top]
-        layer.set_up([], top)
+        top = [Blob((), layer.dtype, layer.context.device, name) for name in param.top]
+        node = Node(layer, [], top)
+        node.set_up()
         made.append(layer)
-        return LayerRun(layer, [], top)
+        return LayerRun(node)
 
     yield make
     for layer in made:

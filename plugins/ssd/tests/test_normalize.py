@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import ShapeError
+from bicerin.net.node import Node
 from bicerin.schema import create_layer
 from bicerin_ssd.cases import FILLED, PIXEL, normalize
 
@@ -46,10 +47,11 @@ def test_one_factor_may_be_stored_with_an_axis(run_layer):
     message = run.node.to_proto()
     del message.blobs[0].shape.dim[:]
     message.blobs[0].shape.dim.append(1)
-    layer = create_layer(message, device=run.layer.device)
-    layer.set_up(run.bottom, run.top)
+    layer = create_layer(message, device=run.layer.context.device)
+    node = Node(layer, run.bottom, run.top)
+    node.set_up()
     assert layer.blobs[0].shape == ()
-    assert layer.blobs[0].data == 20
+    assert layer.blobs[0].blob.data == 20
 
 
 def test_the_scale_is_not_learnt_where_it_is_fixed(run_layer):
