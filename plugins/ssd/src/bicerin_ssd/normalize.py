@@ -34,7 +34,7 @@ class NormalizeLayer(Layer):
         filled = bool(self.blobs) or param.HasField("scale_filler")
         self.declare_blobs((shape, param.scale_filler if filled else None))
         if not filled:
-            self.blobs[0].data.fill(1)
+            self.blobs[0].blob.data.fill(1)
         #: x itself where the top replaces it, and products of x's shape.
         self.kept, self.product = self.new_blob(), self.new_blob()
 
