@@ -63,6 +63,13 @@ class TestLabels:
             loss(f'type: "{type_name}"', self.X, [0, 1, wrong, 2])
         assert "0 to 2" in str(error.value)
 
+    @pytest.mark.parametrize("type_name", ["SoftmaxWithLoss", "HingeLoss", "MultinomialLogisticLoss"])
+    @pytest.mark.parametrize("wrong", [3, -1, np.nan, np.inf])
+    def test_out_of_range_on_every_device(self, type_name: str, wrong: float, device: str) -> None:
+        """A device, which cannot raise, computes NaN, and the label is looked for then."""
+        with pytest.raises(LayerError, match=rf"label {wrong:g} at \(2,\) is out of range \(1 of 4"):
+            loss(f'type: "{type_name}"', self.X, [0, 1, wrong, 2], device=device)
+
     @pytest.mark.parametrize("ignored", [-1, 0, 255])
     def test_ignored_label_may_be_any(self, ignored: int) -> None:
         options = f"loss_param {{ ignore_label: {ignored} }}"
@@ -75,7 +82,7 @@ class TestLabels:
             loss('type: "SoftmaxWithLoss" loss_param { ignore_label: 255 }', x, y)
         assert "ignore_label 255" in str(error.value)
 
-    def test_fraction_is_cut_off(self) -> None:
+    def test_fraction_is_truncated(self) -> None:
         whole, fraction = (loss('type: "SoftmaxWithLoss"', self.X, y) for y in ([0, 1, 2, 0], [0.9, 1.5, 2.1, -0.9]))
         assert whole == fraction
 
@@ -95,7 +102,7 @@ class TestLabels:
             run.backward([True, True])
 
     @pytest.mark.parametrize("type_name", ["HingeLoss", "MultinomialLogisticLoss"])
-    def test_one_an_image(self, type_name: str) -> None:
+    def test_one_per_image(self, type_name: str) -> None:
         with pytest.raises(ShapeError, match=r"\(4, 2\)"):
             loss(f'type: "{type_name}"', self.X, np.zeros((4, 2)))
 
@@ -110,7 +117,7 @@ class TestLabels:
 
     @pytest.mark.parametrize("type_name", ["EuclideanLoss", "SigmoidCrossEntropyLoss", "ContrastiveLoss"])
     def test_a_scalar_has_no_batch(self, type_name: str) -> None:
-        with pytest.raises(ShapeError, match="A scalar, of shape \(\), has no batch"):
+        with pytest.raises(ShapeError, match=r"A scalar, of shape \(\), has no batch"):
             run_layer(f'type: "{type_name}"', [np.zeros(())] * (3 if type_name == "ContrastiveLoss" else 2))
 
     @pytest.mark.parametrize("type_name", ["SoftmaxWithLoss", "HingeLoss", "Accuracy"])

@@ -19,7 +19,7 @@ import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, LossLayer
-from bicerin_loss.labels import require_one_label_an_image
+from bicerin_loss.labels import require_one_label_per_image
 
 
 class ContrastiveLossLayer(LossLayer):
@@ -46,7 +46,7 @@ class ContrastiveLossLayer(LossLayer):
                 f"the two bottoms must have equal channels, and height and width 1: {bottom[0].shape} and "
                 f"{bottom[1].shape}."
             )
-        require_one_label_an_image(bottom[2])
+        require_one_label_per_image(bottom[2])
         if bottom[2].count != bottom[0].shape[0]:
             raise ShapeError(f"{bottom[0].shape[0]} pairs need as many labels, not {bottom[2].count}.")
         self.difference.reshape(bottom[0].shape[0], channels[0])

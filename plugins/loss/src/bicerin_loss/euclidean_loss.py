@@ -29,7 +29,7 @@ class EuclideanLossLayer(LossLayer):
         if bottom[0].count_between(1) != bottom[1].count_between(1):
             raise ShapeError(
                 f"Inputs must have the same dimension: {bottom[0].count_between(1)} against "
-                f"{bottom[1].count_between(1)} elements an image."
+                f"{bottom[1].count_between(1)} elements per image."
             )
         self.difference.reshape_like(bottom[0])
         self.number = max(1, bottom[0].count_between(0, 1))

@@ -1,6 +1,6 @@
 """HingeLoss: Σ max(0, 1 - t · x) ^ p / N, where t is 1 for the class of the label and -1 for the others.
 
-- bottom 0: scores x, shape (N, ...), C elements an image, one for each class.
+- bottom 0: scores x, shape (N, ...), C elements per image, one for each class.
 - bottom 1: labels 0 to C - 1, shape (N,) or (N, 1, 1, 1).
 - top: the loss, shape ().
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
-from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_an_image
+from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_per_image
 
 
 class HingeLossLayer(ChecksInputs, LossLayer):
@@ -33,7 +33,7 @@ class HingeLossLayer(ChecksInputs, LossLayer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
-        require_one_label_an_image(bottom[1])
+        require_one_label_per_image(bottom[1])
         self.margin.reshape(bottom[1].count, bottom[0].count_between(1))
         self.number = max(1, bottom[1].count)
 

@@ -1,6 +1,6 @@
 // Labels as class indices, and which scores they beat. A thread has one label.
 
-// labels = each value with its fraction cut off, or -1; counts[0] goes up for each that counts, counts[1] for each that
+// labels = each value truncated, or -1; counts[0] goes up for each that counts, counts[1] for each that
 // is neither a class nor ignored.
 extern "C" __global__ void read_labels(int n, const real* values, int classes, bool ignores, int ignored, int* labels,
                                        int* counts) {

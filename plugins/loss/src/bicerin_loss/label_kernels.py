@@ -24,7 +24,7 @@ def read_labels_array(xp: Any, values: Any, classes: int, ignores: bool, ignored
 
 @kernel(reference=partial(read_labels_array, np))
 def read_labels(values, classes, ignores, ignored, labels):  # type: ignore[no-untyped-def]
-    """Write each label, its fraction cut off, or -1 where it is not valid; returns how many are valid, and wrong."""
+    """Write each label, truncated, or -1 where it is not valid; returns how many are valid, and wrong."""
     valid, wrong = 0, 0
     for i in range(values.size):
         value = values[i]

@@ -59,7 +59,7 @@ def require_label_count(bottom: Blob, label: Blob, axis: int, axis_name: str) ->
         )
 
 
-def require_one_label_an_image(label: Blob) -> None:
+def require_one_label_per_image(label: Blob) -> None:
     """Raise a `ShapeError` unless the labels have the shape (N,), or (N, 1, ...)."""
     if label.num_axes < 1 or label.count_between(1) != 1:
         raise ShapeError(

@@ -1,6 +1,6 @@
 """MultinomialLogisticLoss: the mean over a batch of -log p, p the probability that bottom 0 gives to the label.
 
-- bottom 0: probabilities, shape (N, ...), C elements an image, one for each class.
+- bottom 0: probabilities, shape (N, ...), C elements per image, one for each class.
 - bottom 1: labels 0 to C - 1, shape (N,) or (N, 1, 1, 1).
 - top: the loss, shape ().
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
-from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_an_image
+from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_per_image
 
 LOG_THRESHOLD = 1e-20
 
@@ -30,7 +30,7 @@ class MultinomialLogisticLossLayer(ChecksInputs, LossLayer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
-        require_one_label_an_image(bottom[1])
+        require_one_label_per_image(bottom[1])
         self.rows = (bottom[1].count, bottom[0].count_between(1))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -55,7 +55,8 @@ def softmax_row(image, worker, x, y):  # type: ignore[no-untyped-def]
     top = largest(source)
     for k in range(source.size):
         target[k] = exponential(source[k] - top)
-    # Apart: a loop that writes has two forms, for arrays that lie close together or do not, which add in other orders.
+    # A second loop: the compiler makes two versions of one that writes, for arrays that may overlap or cannot, and they
+    # sum in different orders.
     total = x.dtype.type(0)
     for k in range(source.size):
         total += target[k]
