@@ -16,7 +16,7 @@ from statistics import median
 
 import numpy as np
 
-from bicerin.kernels import num_threads
+from bicerin.kernels import Finish, num_threads
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.plan import Plan
 from bicerin_convolution.problem import Problem
@@ -76,11 +76,12 @@ def compared(shape: tuple, passes: list[str], repeat: int, best: bool) -> None:
         random.standard_normal(size, np.float32)
         for size in (x_shape, (outputs, x_shape[1] // group, kernel, kernel), (outputs,), y_shape)
     )
+    biased, unfinished = (Finish.of(bias, (), x.dtype) for bias in (b, None))
     y, dw, dx = np.empty(y_shape, np.float32), np.zeros_like(w), np.empty_like(x)
     ours = {
-        "forward": lambda: plan.forward(x, w, b, y),
+        "forward": lambda: plan.forward(x, w, biased, y),
         "weights": lambda: plan.weight_gradient(x, dy, dw),
-        "data": lambda: plan.data_gradient(dy, w, None, dx),
+        "data": lambda: plan.data_gradient(dy, w, unfinished, dx),
     }
     theirs: dict[str, Callable[[], object]] = {}
     try:

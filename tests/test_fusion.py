@@ -79,7 +79,9 @@ def forward(net: bicerin.Net, fused: bool = True) -> dict[str, np.ndarray]:
 
 
 def fused(net: bicerin.Net) -> list[str]:
-    return [name for name, layer in zip(net.layer_names, net.layers, strict=True) for _ in getattr(layer, "absorbed", ())]
+    return [
+        name for name, layer in zip(net.layer_names, net.layers, strict=True) for _ in getattr(layer, "absorbed", ())
+    ]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicerin.errors import BicerinError
-from bicerin.kernels import COMPILED
+from bicerin.kernels import COMPILED, Affine, Finish
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.plan import Plan
@@ -29,6 +29,12 @@ if COMPILED:
     GENERAL: list[ModuleType] = [reference, gemm, direct]
 else:
     GENERAL = [reference]
+
+NONE = Finish.of(None, (), np.dtype(np.float64))
+
+
+def biased(bias: np.ndarray) -> Finish:
+    return Finish.of(bias, (), bias.dtype)
 
 
 def written_out(
@@ -79,7 +85,7 @@ def test_the_three_products_are_those_of_the_formula(algorithm: ModuleType, draw
     problem = Problem(x.shape, y.shape, geometry, group, x.dtype)
     found = np.full(y.shape, np.nan)
     bias = random.normal(size=outputs)
-    algorithm.forward(problem)(x, w, bias, found)
+    algorithm.forward(problem)(x, w, biased(bias), found)
     np.testing.assert_allclose(found, y + bias.reshape(-1, *(1,) * (y.ndim - 2)), atol=1e-12)
 
     dy = random.normal(size=y.shape)
@@ -88,7 +94,7 @@ def test_the_three_products_are_those_of_the_formula(algorithm: ModuleType, draw
         dx[of_x] += w[of_w] * dy[of_y]
         dw[of_w] += x[of_x] * dy[of_y]
     found_dx, found_dw = np.full(x.shape, np.nan), np.ones(w.shape)
-    algorithm.data_gradient(problem)(dy, w, None, found_dx)
+    algorithm.data_gradient(problem)(dy, w, NONE, found_dx)
     algorithm.weight_gradient(problem)(x, dy, found_dw)
     np.testing.assert_allclose(found_dx, dx, atol=1e-12)
     np.testing.assert_allclose(found_dw, dw, atol=1e-12)
@@ -156,12 +162,12 @@ def test_large_shapes_as_the_reference_in_float64(shape: tuple, algorithm: Modul
     # A plain float32 sum of the 10,000 terms of the largest is off by 1e-5.
     tolerance = 2e-5 if dtype == "float32" else 1e-13
     y, expected = np.full_like(dy, np.nan), np.empty(dy.shape)
-    algorithm.forward(problem)(x, w, bias, y)
-    reference.forward(exactly)(exact[0], exact[1], exact[2], expected)
+    algorithm.forward(problem)(x, w, biased(bias), y)
+    reference.forward(exactly)(exact[0], exact[1], biased(exact[2]), expected)
     assert worst(y, expected) < tolerance
     dx, expected = np.full_like(x, np.nan), np.empty(x.shape)
-    algorithm.data_gradient(problem)(dy, w, None, dx)
-    reference.data_gradient(exactly)(exact[3], exact[1], None, expected)
+    algorithm.data_gradient(problem)(dy, w, NONE, dx)
+    reference.data_gradient(exactly)(exact[3], exact[1], NONE, expected)
     assert worst(dx, expected) < tolerance
     dw, expected = np.ones_like(w), np.ones(w.shape)
     algorithm.weight_gradient(problem)(x, dy, dw)
@@ -189,16 +195,16 @@ if COMPILED:
         dy = random.normal(size=(len(x), len(w), *geometry.output_shape(shape[2:])))
         y, dx, dw = np.empty(dy.shape), np.empty(x.shape), np.zeros(w.shape)
         problem = Problem(x.shape, dy.shape, geometry, group, x.dtype)
-        reference.forward(problem)(x, w, bias, y)
-        reference.data_gradient(problem)(dy, w, None, dx)
+        reference.forward(problem)(x, w, biased(bias), y)
+        reference.data_gradient(problem)(dy, w, NONE, dx)
         reference.weight_gradient(problem)(x, dy, dw)
         for dtype, tolerance in ((np.float32, 1e-4), (np.float64, 1e-12)):
             found, found_dx = np.full(y.shape, np.nan, dtype), np.full(x.shape, np.nan, dtype)
             found_dw = np.ones(w.shape, dtype)
             inputs, kernels, gradients = x.astype(dtype), w.astype(dtype), dy.astype(dtype)
             problem = replace(problem, dtype=np.dtype(dtype))
-            winograd.forward(problem)(inputs, kernels, bias.astype(dtype), found)
-            winograd.data_gradient(problem)(gradients, kernels, None, found_dx)
+            winograd.forward(problem)(inputs, kernels, biased(bias.astype(dtype)), found)
+            winograd.data_gradient(problem)(gradients, kernels, NONE, found_dx)
             winograd.weight_gradient(problem)(inputs, gradients, found_dw)
             if x.size:
                 assert worst(found, y) < tolerance
@@ -236,12 +242,12 @@ if COMPILED:
         ]
         for (x, w, bias, dy, *_), forward in zip(problems, prepared, strict=True):
             alone.append(np.empty_like(dy))
-            forward(x, w, bias, alone[-1])
+            forward(x, w, biased(bias), alone[-1])
 
         def run(index: int) -> None:
             x, w, bias, *_ = problems[index]
             for _ in range(5):
-                prepared[index](x, w, bias, together[index])
+                prepared[index](x, w, biased(bias), together[index])
 
         threads = [Thread(target=run, args=(index,)) for index in range(len(problems))]
         for thread in threads:
@@ -249,6 +255,35 @@ if COMPILED:
         for thread in threads:
             thread.join()
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+FINISHED = [*GENERAL, winograd] if COMPILED else GENERAL
+
+
+@pytest.mark.parametrize("product", ["forward", "data_gradient"])
+@pytest.mark.parametrize("algorithm", FINISHED, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("outputs", [4, 40])
+def test_a_finish_is_scale_shift_and_slope(algorithm: ModuleType, product: str, outputs: int) -> None:
+    """Of a convolution's top and of a deconvolution's; and the next pass, with less to do, does just that."""
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1))
+    random = np.random.default_rng(3)
+    x, w = random.normal(size=(2, 8, 7, 6)), random.normal(size=(outputs, 8, 3, 3))
+    y = random.normal(size=(2, outputs, 7, 6))
+    given, written = (x, y) if product == "forward" else (y, x)
+    prepared = getattr(algorithm, product)(Problem(x.shape, y.shape, geometry, 1, x.dtype))
+    plain = np.empty(written.shape)
+    getattr(reference, product)(Problem(x.shape, y.shape, geometry, 1, x.dtype))(given, w, NONE, plain)
+    bias, scale, shift = random.normal(size=(3, written.shape[1]))
+    along = (-1, 1, 1)
+    whole = (plain + bias.reshape(along)) * scale.reshape(along) + shift.reshape(along)
+    for steps, expected in (
+        ([Affine(1, scale, shift), Affine(negative_slope=0.25)], np.where(whole > 0, whole, 0.25 * whole)),
+        ([Affine(negative_slope=0)], np.maximum(plain + bias.reshape(along), 0)),
+        ([], plain + bias.reshape(along)),
+    ):
+        found = np.full(written.shape, np.nan)
+        prepared(given, w, Finish.of(bias, steps, bias.dtype), found)
+        np.testing.assert_allclose(found, expected, atol=1e-11)
 
 
 def test_a_choice_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

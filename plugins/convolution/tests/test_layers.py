@@ -184,14 +184,14 @@ def test_parameters_that_need_no_gradient_get_none() -> None:
         blob.diff.fill(7)
     run.layer.set_param_propagate_down(0, False)
     run.layer.set_param_propagate_down(1, False)
-    run.layer.backward(run.top, [True], run.bottom)
+    run.node.backward_to([True])
     assert all((blob.diff == 7).all() for blob in run.blobs)
     assert run.bottom[0].diff.any()
 
 
 def test_given_weights_must_fit() -> None:
     """The number of blobs and their shapes, as they came with the layer's parameters."""
-    saved = layer("Convolution", f"num_output: 2 kernel_size: 3 {GAUSSIAN}", (2, 3, 6, 5)).layer.to_proto()
+    saved = layer("Convolution", f"num_output: 2 kernel_size: 3 {GAUSSIAN}", (2, 3, 6, 5)).node.to_proto()
     x = np.zeros((2, 3, 6, 5))
     assert run_layer(saved, [x]).layer.blobs[0].data.any()
     saved.convolution_param.bias_term = False

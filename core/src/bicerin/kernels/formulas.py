@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.kernels import compiled
+from bicerin.kernels.exp import exponential
 from bicerin.kernels.operations import Operation, operation
 
 #: NumPy's name -> the host's and CUDA's.
@@ -131,10 +132,6 @@ class _Formula:
         # In the formula's file and at its lines, so that what is compiled is kept on disk beside it.
         code = self.function.__code__
         lines = "\n" * (code.co_firstlineno - 1)
-        if compiled.COMPILED:
-            from bicerin.kernels.exp import exponential
-        else:
-            exponential = None
         names = {**vars(compiled), "np": np, "exponential": exponential, "__name__": self.function.__module__}
         exec(compile(lines + text, code.co_filename, "exec"), names)  # our own text, of a function in an installed file
         names[f"{self.name}_unit"] = compiled.part(names[f"{self.name}_unit"], fastmath=fastmath)
@@ -172,13 +169,13 @@ class _Inlined(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
-        called = self.globals.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        called: Any = self.globals.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if not getattr(called, "is_formula", False):
             return node
         tree = ast.parse(textwrap.dedent(inspect.getsource(called))).body[0]
         assert isinstance(tree, ast.FunctionDef)
         names = [argument.arg for argument in tree.args.args]
-        expression: ast.expr = tree.body[-1].value  # type: ignore[attr-defined, assignment]
+        expression: ast.expr = tree.body[-1].value  # type: ignore[attr-defined]
         return _Inlined(called, dict(zip(names, node.args, strict=True))).visit(expression)
 
 
@@ -235,8 +232,8 @@ class _Printer:
                 word = type(op).__name__.lower() if self.host else _SYMBOLS[type(op)]
                 return "(" + f" {word} ".join(map(self.text, values)) + ")"
             case ast.IfExp(test=test, body=body, orelse=other):
-                test, body, other = map(self.text, (test, body, other))
-                return f"({body} if {test} else {other})" if self.host else f"({test} ? {body} : {other})"
+                condition, first, second = map(self.text, (test, body, other))
+                return f"({first} if {condition} else {second})" if self.host else f"({condition} ? {first} : {second})"
             case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in _FUNCTIONS:
                 called = _FUNCTIONS[name][0 if self.host else 1]
                 return f"{called}({', '.join(map(self.text, arguments))})"

@@ -85,7 +85,7 @@ class ChecksInputs(ABC):
     """
 
     @abstractmethod
-    def check_inputs(self, bottom: Sequence[Blob]) -> None:
+    def check_inputs(self, bottom: Sequence[Any]) -> None:
         """Raise what the host would have raised; called with its arrays where a device computed a loss of NaN."""
 
 

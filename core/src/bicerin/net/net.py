@@ -306,7 +306,7 @@ class Net:
         if fused != self._fused:
             self._fused = fused
             for layer, absorbed in self._absorbed:
-                layer.absorbed = absorbed if fused else ()
+                layer.absorbed = absorbed if fused else ()  # type: ignore[attr-defined]
 
     def _run_forward_observed(self, start: int, end: int) -> float:
         self._set_absorbed(False)

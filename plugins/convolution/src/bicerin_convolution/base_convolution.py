@@ -5,20 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import prod
-from typing import ClassVar
-
-import numpy as np
+from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, at_least
-from bicerin_convolution.bias_kernels import add_bias_gradient
-from bicerin_convolution.device_plan import CUDA, DevicePlan
+from bicerin.kernels import Finish
+from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, at_least
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.plan import Plan
+from bicerin_convolution.operations import OPERATIONS
 from bicerin_convolution.problem import Problem
 
 
-class BaseConvolution(Layer):
+class BaseConvolution(CountsProducts, Finishes, Layer):
     """A convolution, seen from one of its two ends. Source: Caffe's `BaseConvolutionLayer`.
 
     A bottom has the shape `(N..., C, spatial...)`, with C at `axis`, its top `(N..., num_output, spatial'...)`; all
@@ -27,24 +24,24 @@ class BaseConvolution(Layer):
 
     Attributes:
         geometry: kernel, stride, pad and dilation of each spatial axis.
-        plan: the arithmetic at the present shapes.
+        plan: the three products of the convolution at the present shapes, each with its algorithm.
     """
 
     counts = BlobCounts(bottom=at_least(1), top=at_least(1), equal=True)
-    cuda = CUDA
-    #: Whether the layer runs a convolution from its top to its bottom.
-    transposed: ClassVar[bool] = False
+    operations = OPERATIONS
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.convolution_param
         self.axes = bottom[0].num_axes
-        self.axis = bottom[0].canonical_axis(param.axis)
+        self.axis = self.channel_axis = bottom[0].canonical_axis(param.axis)
         self.geometry = Geometry.of(param, self.axes - self.axis - 1)
         self.channels = bottom[0].shape[self.axis]
         self.num_output: int = param.num_output
         self.group: int = param.group
+        self.plan: Any = None
         self._planned: tuple[int, ...] | None = None
+        self._unfinished = self.finish(None)
         if self.num_output < 1:
             raise ShapeError("num_output must be at least 1.")
         if self.channels < 1:
@@ -77,10 +74,22 @@ class BaseConvolution(Layer):
     def problem(self, bottom_shape: tuple[int, ...], top_shape: tuple[int, ...]) -> Problem:
         """The convolution, given `(N, C, spatial...)` of both ends."""
 
+    @abstractmethod
+    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any) -> None:
+        """The forward pass of one pair, of shapes `bottom_shape` and `top_shape`."""
+
+    @abstractmethod
+    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any) -> None:
+        """The gradient of one bottom."""
+
+    @abstractmethod
+    def add_weight_gradient(self, x: Any, y_diff: Any, weight_diff: Any) -> None:
+        """The gradient of the weights, of one pair."""
+
     @property
     def algorithm(self) -> str:
         """The algorithms chosen for the present shapes."""
-        return str(self.plan if self.device.is_host else self.device_plan)
+        return str(self.plan)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
@@ -105,42 +114,23 @@ class BaseConvolution(Layer):
         #: The shapes of both ends with all axes before `axis` as one.
         self.bottom_shape = (prod(before), self.channels, *spatial)
         self.top_shape = (prod(before), self.num_output, *top_spatial)
-        problem = self.problem(self.bottom_shape, self.top_shape)
-        if self.device.is_host:
-            self.plan = Plan(problem)
-        else:
-            self.device_plan = DevicePlan(self, problem)
+        self._top_rows = (prod(before), self.num_output, prod(top_spatial))
+        self.plan = self.ops.prepare(self.problem(self.bottom_shape, self.top_shape), self.xp)
         self._planned = shape
 
-    def bias(self) -> np.ndarray | None:
-        """The bias's values, if there is one."""
-        return self.blobs[1].cpu_data if len(self.blobs) > 1 else None
-
-    def add_bias_gradient(self, top: Sequence[Blob]) -> None:
-        """Add the sums of the tops' diffs over all but the channels to the bias's diff, where it is wanted."""
-        if len(self.blobs) > 1 and self.param_propagate_down(1):
-            for blob in top:
-                diff = blob.cpu_diff.reshape(self.top_shape[0], self.num_output, prod(self.top_shape[2:]))
-                add_bias_gradient(diff, self.blobs[1].diff)
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        plan = self.device_plan
-        run = plan.data_gradient if self.transposed else plan.forward
-        weights, *bias = (blob.const_gpu_data for blob in self.blobs)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        weights, *bias = self.blobs
+        finish = self.finish(bias[0].data if bias else None)
         for x, y in zip(bottom, top, strict=True):
-            sides = x.const_gpu_data.reshape(self.bottom_shape), y.gpu_data.reshape(self.top_shape)
-            run(sides[0], weights, bias[0] if bias else None, sides[1])
+            self.write_top(x.data.reshape(self.bottom_shape), weights.data, finish, y.data.reshape(self.top_shape))
 
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        plan, weights = self.device_plan, self.blobs[0]
-        run = plan.forward if self.transposed else plan.data_gradient
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        weights, *bias = self.blobs
         for y, down, x in zip(top, propagate_down, bottom, strict=True):
-            dy = y.const_gpu_diff.reshape(self.top_shape)
-            if len(self.blobs) > 1 and self.param_propagate_down(1):
-                plan.add_bias_gradient(dy, self.blobs[1].gpu_diff)
+            y_diff = y.diff.reshape(self.top_shape)
+            if bias and self.param_propagate_down(1):
+                self.ops.add_bias_gradient(y_diff.reshape(self._top_rows), bias[0].diff)
             if self.param_propagate_down(0):
-                bottom_data = x.const_gpu_data.reshape(self.bottom_shape)
-                left, right = (dy, bottom_data) if self.transposed else (bottom_data, dy)
-                plan.weight_gradient(left, right, weights.gpu_diff)
+                self.add_weight_gradient(x.data.reshape(self.bottom_shape), y_diff, weights.diff)
             if down:
-                run(dy, weights.const_gpu_data, None, x.gpu_diff.reshape(self.bottom_shape))
+                self.write_bottom_diff(y_diff, weights.data, x.diff.reshape(self.bottom_shape))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import num_workers, operation, part, spread
 
 
-def add_bias_gradient_reference(dy: np.ndarray, db: np.ndarray) -> None:
-    """db `(K,)` += the sums of dy `(N, K, positions)`."""
+def add_bias_gradient_array(xp: Any, dy: Any, db: Any) -> None:
     db += dy.sum(axis=2).sum(axis=0)
 
 
@@ -24,6 +23,12 @@ def add_channel(k, worker, dy, db):  # type: ignore[no-untyped-def]
     db[k] = total
 
 
-@kernel(reference=add_bias_gradient_reference)
+@operation(array=add_bias_gradient_array)
 def add_bias_gradient(dy, db):  # type: ignore[no-untyped-def]
+    """db `(K,)` += the sums of dy `(N, K, positions)`."""
     spread(add_channel, dy.shape[1], num_workers(dy.size), (dy, db))
+
+
+@add_bias_gradient.cuda
+def add_bias_gradient_cuda(kernels: Any, dy: Any, db: Any) -> None:
+    kernels.bias_gradient.blocks(len(db), dy, db, *dy.shape)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
+from bicerin.kernels import Finish
 from bicerin.layer import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
 from bicerin_convolution.problem import Problem
@@ -22,10 +24,6 @@ class ConvolutionLayer(BaseConvolution):
 
     type = "Convolution"
 
-    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        super().layer_set_up(bottom, top)
-        self.channel_axis = self.axis
-
     def weight_shape(self) -> tuple[int, ...]:
         return (self.num_output, self.channels // self.group, *self.geometry.kernel)
 
@@ -38,17 +36,11 @@ class ConvolutionLayer(BaseConvolution):
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
         return sum(blob.count for blob in top) * prod(self.weight_shape()[1:])
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        weights = self.blobs[0].cpu_data
-        finish = self.finish(self.bias()) if self.epilogue else self.bias()
-        for x, y in zip(bottom, top, strict=True):
-            self.plan.forward(x.cpu_data.reshape(self.bottom_shape), weights, finish, y.data.reshape(self.top_shape))
+    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any) -> None:
+        self.plan.forward(x, weights, finish, y)
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.add_bias_gradient(top)
-        for y, down, x in zip(top, propagate_down, bottom, strict=True):
-            dy = y.cpu_diff.reshape(self.top_shape)
-            if self.param_propagate_down(0):
-                self.plan.weight_gradient(x.cpu_data.reshape(self.bottom_shape), dy, self.blobs[0].diff)
-            if down:
-                self.plan.data_gradient(dy, self.blobs[0].cpu_data, None, x.diff.reshape(self.bottom_shape))
+    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any) -> None:
+        self.plan.data_gradient(y_diff, weights, self._unfinished, x_diff)
+
+    def add_weight_gradient(self, x: Any, y_diff: Any, weight_diff: Any) -> None:
+        self.plan.weight_gradient(x, y_diff, weight_diff)

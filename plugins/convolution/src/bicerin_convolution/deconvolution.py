@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
+from bicerin.kernels import Finish
 from bicerin.layer import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
 from bicerin_convolution.problem import Problem
@@ -19,7 +21,6 @@ class DeconvolutionLayer(BaseConvolution):
     """
 
     type = "Deconvolution"
-    transposed = True
 
     def weight_shape(self) -> tuple[int, ...]:
         return (self.channels, self.num_output // self.group, *self.geometry.kernel)
@@ -33,18 +34,11 @@ class DeconvolutionLayer(BaseConvolution):
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
         return sum(blob.count for blob in bottom) * prod(self.weight_shape()[1:])
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        weights = self.blobs[0].cpu_data
-        for x, y in zip(bottom, top, strict=True):
-            self.plan.data_gradient(
-                x.cpu_data.reshape(self.bottom_shape), weights, self.bias(), y.data.reshape(self.top_shape)
-            )
+    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any) -> None:
+        self.plan.data_gradient(x, weights, finish, y)
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        self.add_bias_gradient(top)
-        for y, down, x in zip(top, propagate_down, bottom, strict=True):
-            dy = y.cpu_diff.reshape(self.top_shape)
-            if self.param_propagate_down(0):
-                self.plan.weight_gradient(dy, x.cpu_data.reshape(self.bottom_shape), self.blobs[0].diff)
-            if down:
-                self.plan.forward(dy, self.blobs[0].cpu_data, None, x.diff.reshape(self.bottom_shape))
+    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any) -> None:
+        self.plan.forward(y_diff, weights, self._unfinished, x_diff)
+
+    def add_weight_gradient(self, x: Any, y_diff: Any, weight_diff: Any) -> None:
+        self.plan.weight_gradient(y_diff, x, weight_diff)

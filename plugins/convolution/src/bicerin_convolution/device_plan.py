@@ -7,81 +7,45 @@ The im2col matrix of an image, `(C * kernel, positions)`, turns each of the thre
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from bicerin.device import CudaSource
-from bicerin.layer import Blob, Layer
-from bicerin_convolution.geometry import Geometry
+from bicerin.kernels import Finish
+from bicerin.kernels.finishing import finish_array
 from bicerin_convolution.problem import Problem
-
-CUDA = CudaSource(__file__, "im2col.cu")
+from bicerin_convolution.unfolding import DeviceUnfolding
 
 #: Bytes of im2col matrix to unfold at a time, and of weight gradients to add up.
 WORKSPACE = 64 << 20
 
 
-class Unfolding:
-    """im2col and col2im, between `x (N, C, spatial...)` and columns `(N, C, kernel..., output...)`, on a device."""
-
-    def __init__(self, layer: Layer, geometry: Geometry, spatial: tuple[int, ...], output: tuple[int, ...]) -> None:
-        self._kernels = CUDA.on(layer.device, layer.dtype)
-        self._axes = len(spatial)
-        sizes = (spatial, output, geometry.kernel, geometry.stride, geometry.pad, geometry.dilation)
-        self._flat = self._axes in (1, 2)
-        if self._flat:
-            # One axis is the second of two, the first of which is 1 long.
-            missing = 2 - self._axes
-            defaults = (1, 1, 1, 1, 0, 1)
-            self._sizes: tuple[Any, ...] = tuple(
-                chain.from_iterable((default,) * missing + size for default, size in zip(defaults, sizes, strict=True))
-            )
-        else:
-            table = Blob((max(1, self._axes), len(sizes)), np.int32, layer.device, "sizes")
-            if self._axes:
-                table.data[...] = np.array(sizes, np.int32).T
-            self._table = table
-
-    def unfold(self, x: Any, columns: Any) -> None:
-        """Write the columns."""
-        if self._flat:
-            self._kernels.im2col(columns.size, x, columns, *self._sizes)
-        else:
-            self._kernels.im2col_axes(columns.size, x, columns, self._table.const_gpu_data, self._axes)
-
-    def fold(self, columns: Any, x: Any) -> None:
-        """Write to each element of x the sum of the columns' elements that see it."""
-        if self._flat:
-            self._kernels.col2im(x.size, columns, x, *self._sizes)
-        else:
-            self._kernels.col2im_axes(x.size, columns, x, self._table.const_gpu_data, self._axes)
-
-
 class DevicePlan:
-    """What `Plan` is on the host; arrays are the device's."""
+    """What `Plan` is on the host; arrays are the device's.
 
-    def __init__(self, layer: Layer, problem: Problem) -> None:
-        self._kernels = CUDA.on(layer.device, layer.dtype)
-        self._xp = layer.device.xp
+    Args:
+        kernels: those of `im2col.cu`.
+        xp: the device's array module.
+    """
+
+    def __init__(self, kernels: Any, problem: Problem, xp: Any) -> None:
+        self._kernels = kernels
+        self._xp = xp
         self._group = problem.group
         self._pointwise = problem.geometry.is_pointwise
         self._positions = prod(problem.y_shape[2:])
         self._column_rows = problem.x_shape[1] * prod(problem.geometry.kernel)
-        self._unfolding = Unfolding(layer, problem.geometry, problem.x_shape[2:], problem.y_shape[2:])
+        self._unfolding = DeviceUnfolding(kernels, problem.geometry, problem.x_shape[2:], problem.y_shape[2:], xp)
         self._column_bytes = self._column_rows * self._positions * problem.dtype.itemsize
 
     def __str__(self) -> str:
         return "cublas"
 
-    def forward(self, x: Any, w: Any, bias: Any, y: Any) -> None:
-        """Write y = w * x + bias."""
+    def forward(self, x: Any, w: Any, finish: Finish, y: Any) -> None:
+        """Write y = w * x, finished."""
         matrix = self._matrix(w)
         for images in self._blocks(len(x), self._column_bytes):
             self._xp.matmul(matrix, self._columns(x[images]), out=self._matrices(y[images]))
-        self._add_bias(bias, y)
+        self._finish(finish, y)
 
     def weight_gradient(self, x: Any, dy: Any, dw: Any) -> None:
         """Add to dw."""
@@ -90,8 +54,8 @@ class DevicePlan:
             columns = self._columns(x[images]).swapaxes(2, 3)
             total += self._xp.matmul(self._matrices(dy[images]), columns).sum(axis=0)
 
-    def data_gradient(self, dy: Any, w: Any, bias: Any, dx: Any) -> None:
-        """Write dx, and to each of its channels add the bias that a deconvolution has."""
+    def data_gradient(self, dy: Any, w: Any, finish: Finish, dx: Any) -> None:
+        """Write dx, finished as a deconvolution's top is."""
         matrix = self._matrix(w).swapaxes(1, 2)
         for images in self._blocks(len(dx), self._column_bytes):
             part = dx[images]
@@ -99,11 +63,7 @@ class DevicePlan:
                 self._xp.matmul(matrix, self._matrices(dy[images]), out=self._matrices(part))
             else:
                 self._unfolding.fold(self._xp.matmul(matrix, self._matrices(dy[images])), part)
-        self._add_bias(bias, dx)
-
-    def add_bias_gradient(self, dy: Any, db: Any) -> None:
-        """db `(K,)` += the sums of dy `(N, K, positions...)`."""
-        self._kernels.bias_gradient.blocks(len(db), dy, db, *dy.shape[:2], prod(dy.shape[2:]))
+        self._finish(finish, dx)
 
     def _columns(self, x: Any) -> Any:
         """The im2col matrices of some images, `(N, group, rows / group, positions)`."""
@@ -120,9 +80,11 @@ class DevicePlan:
         """`(N, channels, positions...)` as `(N, group, channels / group, positions)`."""
         return array.reshape(len(array), self._group, array.shape[1] // self._group, prod(array.shape[2:]))
 
-    def _add_bias(self, bias: Any, y: Any) -> None:
-        if bias is not None:
-            self._kernels.add_bias(y.size, bias, y, y.shape[1], prod(y.shape[2:]))
+    def _finish(self, finish: Finish, y: Any) -> None:
+        if finish.scale.size or finish.slope != 1:
+            finish_array(self._xp, y, *finish)
+        elif finish.shift.size:
+            self._kernels.add_bias(y.size, finish.shift, y, y.shape[1], prod(y.shape[2:]))
 
     @staticmethod
     def _blocks(number: int, size: int) -> Iterator[slice]:

@@ -10,8 +10,8 @@ from math import prod
 import numpy as np
 
 from bicerin.kernels import Finish, workers_for
+from bicerin.kernels.finishing import FinishTable
 from bicerin_convolution.direct_kernels import add_row_products, correlate_rows
-from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.taps import Taps, forward_taps, row_shape
 from bicerin_convolution.walks import Walks
@@ -31,7 +31,7 @@ class Correlation:
         self._finish = FinishTable(y_shape[1], problem.dtype)
         self._workers = workers_for(x_shape[1] // problem.group * taps.taps.size * prod(y_shape))
 
-    def __call__(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
         taps, matrix = self._taps, w.reshape(self._w_shape)
         correlate_rows(
             x.reshape(self._x_shape),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
+from bicerin.kernels.finishing import finished
 from bicerin.kernels.panel import VECTOR_BYTES, copy_line
-from bicerin_convolution.finish import finished
 from bicerin_convolution.packing_kernels import pack_line
 
 #: Elements of a band, of which there are two, in the first-level cache.

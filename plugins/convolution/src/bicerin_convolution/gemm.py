@@ -11,8 +11,8 @@ from math import prod
 import numpy as np
 
 from bicerin.kernels import Finish, workers_for
+from bicerin.kernels.finishing import FinishTable, finish_array
 from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES
-from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.folding_kernels import fold_products, fold_scratch_size
 from bicerin_convolution.gemm_kernels import correlate, scratch_size
 from bicerin_convolution.packing_kernels import DEPTH, pack_weights
@@ -61,7 +61,7 @@ class Correlation:
         size = scratch_size(self._block, self._parts, panels, depth, dtype.itemsize)
         self._scratch_shape = (self._workers, size)
 
-    def __call__(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
         if self._empty:
             return
         taps = self._taps
@@ -84,7 +84,7 @@ class Correlation:
 
 
 class Folding:
-    """dx = col2im(w^T . dy) + bias, without the whole of the matrix that is folded."""
+    """dx = col2im(w^T . dy), finished, without the whole of the matrix that is folded."""
 
     def __init__(self, problem: Problem) -> None:
         self._taps = forward_taps(problem)
@@ -104,16 +104,17 @@ class Folding:
         self._scratch_shape = (self._workers, size)
         self._no_bias = np.zeros(problem.x_shape[1], self._dtype)
 
-    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+    def __call__(self, dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray) -> None:
         if self._empty:
             return
+        bias_only = not finish.scale.size and finish.slope == 1
         packed = workspace("weights", self._packed_shape, self._dtype)
         pack_weights(w.reshape(self._w_shape), True, _ONE_TAP, packed, self._workers)
         fold_products(
             dy.reshape(self._dy_shape),
             packed,
             self._lines,
-            self._no_bias if bias is None else bias,
+            finish.shift if bias_only and finish.shift.size else self._no_bias,
             dx.reshape(self._x_shape),
             self._taps.rows,
             self._taps.columns,
@@ -121,6 +122,8 @@ class Folding:
             self._bundle,
             workspace("scratch", self._scratch_shape, self._dtype),
         )
+        if not bias_only:
+            finish_array(np, dx, *finish)
 
     @staticmethod
     def wins(problem: Problem) -> bool:

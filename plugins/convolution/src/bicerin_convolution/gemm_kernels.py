@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
+from bicerin.kernels.finishing import finished
 from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_line, multiply
-from bicerin_convolution.finish import finished
 from bicerin_convolution.packing_kernels import DEPTH, pack_line, segments
 
 
@@ -132,7 +132,7 @@ def correlate(  # type: ignore[no-untyped-def]
     Args:
         x: `(N, G * C, R, W)`, contiguous.
         weights: of `pack_weights`.
-        finish: of `finish_table`.
+        finish: of `FinishTable`.
         y: `(N, G * M, R', W')`.
         block: panels of positions that are packed together.
         parts: into how many parts the outputs are split, to give every thread work.

@@ -8,9 +8,8 @@ from math import prod
 
 from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer
-from bicerin_convolution.device_plan import CUDA, Unfolding
 from bicerin_convolution.geometry import Geometry
-from bicerin_convolution.reference import fold, unfold
+from bicerin_convolution.operations import OPERATIONS
 
 
 class Im2colLayer(Layer):
@@ -19,7 +18,7 @@ class Im2colLayer(Layer):
 
     type = "Im2col"
     counts = BlobCounts(bottom=1, top=1)
-    cuda = CUDA
+    operations = OPERATIONS
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -39,23 +38,14 @@ class Im2colLayer(Layer):
         output = self.geometry.output_shape(spatial)
         top[0].reshape(*before, channels * prod(self.geometry.kernel), *output)
         image_shape = (prod(before), channels, *spatial)
-        if not self.device.is_host and image_shape != self._image_shape:
-            self._unfolding = Unfolding(self, self.geometry, spatial, output)
+        if image_shape != self._image_shape:
+            self._unfolding = self.ops.prepare_unfolding(self.geometry, spatial, output, self.xp)
         self._image_shape = image_shape
         self._column_shape = (prod(before), channels, *self.geometry.kernel, *output)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        columns = unfold(bottom[0].cpu_data.reshape(self._image_shape), self.geometry)
-        top[0].data.reshape(self._column_shape)[...] = columns
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._unfolding.unfold(bottom[0].data.reshape(self._image_shape), top[0].data.reshape(self._column_shape))
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            columns = top[0].cpu_diff.reshape(self._column_shape)
-            fold(columns, self.geometry, bottom[0].diff.reshape(self._image_shape))
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._unfolding.unfold(bottom[0].const_gpu_data, top[0].gpu_data)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[0]:
-            self._unfolding.fold(top[0].const_gpu_diff, bottom[0].gpu_diff)
+            self._unfolding.fold(top[0].diff.reshape(self._column_shape), bottom[0].diff.reshape(self._image_shape))

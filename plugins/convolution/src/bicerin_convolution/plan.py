@@ -12,8 +12,9 @@ from math import prod
 from typing import Any
 
 from bicerin.errors import BicerinError
-from bicerin.kernels import COMPILED
+from bicerin.kernels import COMPILED, host_operation
 from bicerin_convolution import reference
+from bicerin_convolution.device_plan import DevicePlan
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.reference import DataGradient, Forward, WeightGradient
 
@@ -28,7 +29,7 @@ class Plan:
     """The products of one `Problem`, each prepared when it is first used. `str(plan)` names the algorithms.
 
     Raises:
-        BicerinError: `BICERIN_CONVOLUTION` names no algorithm.
+        BicerinError: `BICERIN_CONVOLUTION` does not name an algorithm.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -43,7 +44,7 @@ class Plan:
 
     @cached_property
     def forward(self) -> Forward:
-        """Writes y = w * x, and to each channel adds the bias, or what else becomes of it: `(x, w, finish, y)`."""
+        """Writes y = w * x, finished: `(x, w, finish, y)`."""
         return self._algorithms["forward"].forward(self.problem)
 
     @cached_property
@@ -53,8 +54,19 @@ class Plan:
 
     @cached_property
     def data_gradient(self) -> DataGradient:
-        """Writes dx, and to each of its channels adds the bias that a deconvolution has: `(dy, w, bias, dx)`."""
+        """Writes dx, finished as a deconvolution's top is: `(dy, w, finish, dx)`."""
         return self._algorithms["data_gradient"].data_gradient(self.problem)
+
+
+@host_operation
+def prepare(problem: Problem, xp: Any) -> Plan:
+    """The three products of a convolution, prepared for its shapes; `xp` is the array module."""
+    return Plan(problem)
+
+
+@prepare.cuda
+def prepare_cuda(kernels: Any, problem: Problem, xp: Any) -> DevicePlan:
+    return DevicePlan(kernels, problem, xp)
 
 
 def _choose(product: str, problem: Problem) -> Any:

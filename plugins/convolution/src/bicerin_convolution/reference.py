@@ -6,7 +6,7 @@ the three products into one of matrices:
 
     forward           y[n]  =  w . columns(x[n]), finished
     weight gradient   dw   +=  sum over n of dy[n] . columns(x[n])^T
-    data gradient     dx[n] =  col2im(w^T . dy[n])
+    data gradient     dx[n] =  col2im(w^T . dy[n]), finished
 
 A block of images is unfolded at a time, so that the matrix stays small. As every algorithm does, the three functions
 prepare these products for a problem; what they give takes the arrays.
@@ -23,22 +23,22 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from bicerin.kernels import Finish
-from bicerin_convolution.finish import finish_array
+from bicerin.kernels.finishing import finish_array
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.problem import Problem
 
-Forward = Callable[[np.ndarray, np.ndarray, np.ndarray | Finish | None, np.ndarray], None]
+Forward = Callable[[np.ndarray, np.ndarray, Finish, np.ndarray], None]
 WeightGradient = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-DataGradient = Callable[[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray], None]
+DataGradient = Callable[[np.ndarray, np.ndarray, Finish, np.ndarray], None]
 
 #: Bytes of im2col matrix to unfold at a time.
 WORKSPACE = 8 << 20
 
 
 def forward(problem: Problem) -> Forward:
-    """y from `(x, w, finish, y)`: finish is a bias `(K,)`, what else becomes of each channel, or nothing."""
+    """y from `(x, w, finish, y)`; the finish is of K channels."""
 
-    def run(x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+    def run(x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
         matrix = w.reshape(group, w.shape[0] // group, -1)
         for images in _blocks(problem):
             columns = unfold(x[images], geometry)
@@ -48,7 +48,7 @@ def forward(problem: Problem) -> Forward:
                 columns.reshape(len(part), group, matrix.shape[2], prod(y.shape[2:])),
                 out=part.reshape(len(part), *matrix.shape[:2], prod(y.shape[2:])),
             )
-        finish_array(y, finish)
+        finish_array(np, y, *finish)
 
     geometry, group = problem.geometry, problem.group
     return run
@@ -71,17 +71,16 @@ def weight_gradient(problem: Problem) -> WeightGradient:
 
 
 def data_gradient(problem: Problem) -> DataGradient:
-    """dx from `(dy, w, bias, dx)`: a deconvolution adds a bias `(C,)`."""
+    """dx from `(dy, w, finish, dx)`; the finish, of C channels, is that of a deconvolution."""
 
-    def run(dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+    def run(dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray) -> None:
         matrix = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
         for images in _blocks(problem):
             part = dy[images]
             part = part.reshape(len(part), group, matrix.shape[2], prod(dy.shape[2:]))
             columns = np.matmul(matrix, part).reshape(len(part), dx.shape[1], *geometry.kernel, *dy.shape[2:])
             fold(columns, geometry, dx[images])
-        if bias is not None:
-            dx += bias.reshape(-1, *(1,) * (dx.ndim - 2))
+        finish_array(np, dx, *finish)
 
     geometry, group = problem.geometry, problem.group
     return run

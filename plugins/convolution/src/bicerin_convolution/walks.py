@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bicerin.kernels import Finish
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.reference import Forward
 from bicerin_convolution.taps import Taps, data_gradient_taps
 
 
 class Walks:
-    """dx `(N, C, spatial...)` from dy `(N, K, output...)`, the kernel, and a bias `(C,)` or None.
+    """dx `(N, C, spatial...)` from dy `(N, K, output...)`, the kernel, and a finish of C channels.
 
     Args:
         correlation: makes the correlation of one walk, with the weights turned.
@@ -21,6 +22,6 @@ class Walks:
     def __init__(self, problem: Problem, correlation: Callable[[Problem, Taps, bool], Forward]) -> None:
         self._walks = [correlation(problem, taps, True) for taps in data_gradient_taps(problem)]
 
-    def __call__(self, dy: np.ndarray, w: np.ndarray, bias: np.ndarray | None, dx: np.ndarray) -> None:
+    def __call__(self, dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray) -> None:
         for walk in self._walks:
-            walk(dy, w, bias, dx)
+            walk(dy, w, finish, dx)

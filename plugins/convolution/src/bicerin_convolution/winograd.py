@@ -14,8 +14,8 @@ from math import prod
 import numpy as np
 
 from bicerin.kernels import Finish, workers_for
+from bicerin.kernels.finishing import FinishTable
 from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES
-from bicerin_convolution.finish import FinishTable
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.winograd_gradient_kernels import add_tile_products, gradient_scratch_size, row_places
@@ -79,7 +79,7 @@ class TileProducts:
         self._parts = 1 if units >= workers else min(bundles, -(-workers // units))
         self._scratch_shape = (workers, tile_scratch_size(self._block, channels, dtype.itemsize))
 
-    def __call__(self, x: np.ndarray, w: np.ndarray, finish: np.ndarray | Finish | None, y: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
         if self._empty:
             return
         packed = workspace("weights", self._packed_shape, self._dtype)

@@ -103,7 +103,8 @@ class UpsampleLayer(ChecksInputs, Layer):
         if self.masked:
             self.plane = size
             #: The bottom and the top as planes: flat ones, whose pixels the mask counts, or rows and columns.
-            self.small, self.large = (planes, prod(shape[2:])), (planes, prod(size))
+            self.small: tuple[int, ...] = (planes, prod(shape[2:]))
+            self.large: tuple[int, ...] = (planes, prod(size))
             self.source.reshape(*self.large)
         else:
             self.small, self.large = (planes, *shape[-2:]), (planes, *size)

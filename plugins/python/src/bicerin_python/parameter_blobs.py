@@ -42,7 +42,7 @@ class ParameterBlobs(list[Blob]):
             ShapeError: the layer's parameters brought a blob of another shape.
         """
         blob = self._layer.new_blob().blob
-        blob.reshape(*shape)  # type: ignore[arg-type]
+        blob.reshape(*shape)
         index = len(self)
         if index < len(self._given):
             given = self._given[index]

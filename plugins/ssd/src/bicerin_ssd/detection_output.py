@@ -103,7 +103,7 @@ class DetectionOutputLayer(TellsShapes, Layer):
             for rows in images:
                 self.files.add(rows[:, 1:])
 
-    def _boxes(self, bottom: Sequence[Blob]) -> np.ndarray:
+    def _boxes(self, bottom: Sequence[Any]) -> np.ndarray:
         """The predicted boxes, shape (N, P, L, 4)."""
         priors, variances = bottom[2].data.reshape(2, self.priors, 4)
         predictions = bottom[0].data.reshape(self.number, self.priors, self.loc_classes, 4)
