@@ -67,7 +67,7 @@ class Operations:
             name: found
             for module in self.modules
             for name, found in vars(module).items()
-            if isinstance(found, Operation)
+            if isinstance(found, Operation) and found.name == name  # not the function that launches it
         }
 
     @cached_property
