@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -21,24 +21,181 @@ if os.environ.get("BICERIN_NUM_THREADS", "").isdecimal():
     for _setting in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(_setting, os.environ["BICERIN_NUM_THREADS"])
 
+if TYPE_CHECKING:
+    from bicerin.device import (
+        Device as Device,
+    )
+    from bicerin.device import (
+        get_device as get_device,
+    )
+    from bicerin.errors import (
+        BicerinError as BicerinError,
+    )
+    from bicerin.errors import (
+        BlobCountError as BlobCountError,
+    )
+    from bicerin.errors import (
+        BrokenPluginError as BrokenPluginError,
+    )
+    from bicerin.errors import (
+        ConflictError as ConflictError,
+    )
+    from bicerin.errors import (
+        DataError as DataError,
+    )
+    from bicerin.errors import (
+        DecodeError as DecodeError,
+    )
+    from bicerin.errors import (
+        DeviceError as DeviceError,
+    )
+    from bicerin.errors import (
+        IncompatiblePluginError as IncompatiblePluginError,
+    )
+    from bicerin.errors import (
+        LayerError as LayerError,
+    )
+    from bicerin.errors import (
+        MissingDataError as MissingDataError,
+    )
+    from bicerin.errors import (
+        NetError as NetError,
+    )
+    from bicerin.errors import (
+        ParseError as ParseError,
+    )
+    from bicerin.errors import (
+        PluginError as PluginError,
+    )
+    from bicerin.errors import (
+        ProtoError as ProtoError,
+    )
+    from bicerin.errors import (
+        ShapeError as ShapeError,
+    )
+    from bicerin.errors import (
+        SnapshotError as SnapshotError,
+    )
+    from bicerin.errors import (
+        SolverError as SolverError,
+    )
+    from bicerin.errors import (
+        SpecError as SpecError,
+    )
+    from bicerin.errors import (
+        UnknownNameError as UnknownNameError,
+    )
+    from bicerin.errors import (
+        UserCodeError as UserCodeError,
+    )
+    from bicerin.errors import (
+        WeightsError as WeightsError,
+    )
+    from bicerin.kernels import (
+        kernel as kernel,
+    )
+    from bicerin.kernels import (
+        prange as prange,
+    )
+    from bicerin.layer import (
+        TEST as TEST,
+    )
+    from bicerin.layer import (
+        TRAIN as TRAIN,
+    )
+    from bicerin.layer import (
+        Blob as Blob,
+    )
+    from bicerin.layer import (
+        BlobCounts as BlobCounts,
+    )
+    from bicerin.layer import (
+        Context as Context,
+    )
+    from bicerin.layer import (
+        Layer as Layer,
+    )
+    from bicerin.layer import (
+        LossLayer as LossLayer,
+    )
+    from bicerin.layer import (
+        NeuronLayer as NeuronLayer,
+    )
+    from bicerin.layer import (
+        Operations as Operations,
+    )
+    from bicerin.layer import (
+        Phase as Phase,
+    )
+    from bicerin.layer import (
+        any_number as any_number,
+    )
+    from bicerin.layer import (
+        at_least as at_least,
+    )
+    from bicerin.layer import (
+        at_most as at_most,
+    )
+    from bicerin.layer import (
+        between as between,
+    )
+    from bicerin.layer import (
+        fill as fill,
+    )
+    from bicerin.layer import (
+        normalization_mode as normalization_mode,
+    )
+    from bicerin.layer import (
+        normalizer as normalizer,
+    )
+    from bicerin.net import (
+        Net as Net,
+    )
+    from bicerin.net.hooks import (
+        hookimpl as hookimpl,
+    )
+    from bicerin.schema import (
+        create_layer as create_layer,
+    )
+    from bicerin.solver import (
+        Solver as Solver,
+    )
+
 _HOME = {
     "BicerinError": "errors",
     "Blob": "layer",
+    "BlobCountError": "errors",
     "BlobCounts": "layer",
+    "BrokenPluginError": "errors",
+    "ConflictError": "errors",
     "Context": "layer",
     "DataError": "errors",
+    "DecodeError": "errors",
     "Device": "device",
+    "DeviceError": "errors",
+    "IncompatiblePluginError": "errors",
     "Layer": "layer",
     "LayerError": "errors",
     "LossLayer": "layer",
+    "MissingDataError": "errors",
     "Net": "net",
+    "NetError": "errors",
     "NeuronLayer": "layer",
     "Operations": "layer",
+    "ParseError": "errors",
     "Phase": "layer",
+    "PluginError": "errors",
+    "ProtoError": "errors",
     "ShapeError": "errors",
+    "SnapshotError": "errors",
     "Solver": "solver",
+    "SolverError": "errors",
+    "SpecError": "errors",
     "TEST": "layer",
     "TRAIN": "layer",
+    "UnknownNameError": "errors",
+    "UserCodeError": "errors",
+    "WeightsError": "errors",
     "any_number": "layer",
     "at_least": "layer",
     "at_most": "layer",

@@ -66,7 +66,7 @@ def train(
     write_json_log(log_json)
     document = read_solver(Path(solver), layer_providers)
     _change(document.message, iterations, seed, level, stages)
-    built = Solver(  # type: ignore[abstract]  # it makes one of the class that the document names
+    built = Solver(  # it makes one of the class that the document names
         document, device, weights=weights, layer_providers=layer_providers, skip_bad_records=skip_bad_records
     )
     if resume:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -43,7 +42,7 @@ _log = logging.getLogger("bicerin.solver")
 solvers = Registry("bicerin.solvers", "solver type")
 
 
-class Solver(ABC):
+class Solver:
     """Trains a net and tests it. `Solver(source)` makes one of the class that the source's `type` names.
 
     Args:
@@ -168,9 +167,9 @@ class Solver(ABC):
 
     # What an update rule implements
 
-    @abstractmethod
     def update(self, step: Step) -> None:
         """Update one learnable blob: `step.run(self.rules.<rule>, constants...)`."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no update rule.")
 
     @classmethod
     def check(cls, param: Any) -> None:
