@@ -191,12 +191,20 @@ class Blob:
     @property
     def _gpu_data_ptr(self) -> int:
         """The address of the values on the device; pycaffe's name."""
-        return int(self.on(self.device).data.data.ptr)
+        return int(self._on_device().data.data.ptr)
 
     @property
     def _gpu_diff_ptr(self) -> int:
         """The address of the gradient on the device; pycaffe's name."""
-        return int(self.on(self.device).diff.data.ptr)
+        return int(self._on_device().diff.data.ptr)
+
+    def _on_device(self) -> Any:
+        if self.device.is_host:
+            raise DeviceError(
+                f'blob "{self.name}" is bound to the device "{self.device}", which has no arrays of its own; '
+                'use data and diff, or build the net with device="gpu".'
+            )
+        return self.on(self.device)
 
     @property
     def blob(self) -> Blob:

@@ -10,6 +10,9 @@ import numpy as np
 from bicerin.layer.blob import Blob
 from bicerin.testing.run import LayerRun, run_layer
 
+#: What a loss's weight is multiplied with.
+WEIGHT = 1.75
+
 
 def check_gradient(
     definition: Any,
@@ -27,8 +30,9 @@ def check_gradient(
 ) -> None:
     """Check every gradient of a layer, in float64, against central differences of a random sum of its tops.
 
-    Also checks that forward leaves its bottoms as they were, that parameter gradients are added rather than written,
-    and that a bottom without `propagate_down` is left alone.
+    Also checks that forward leaves its bottoms as they were, and backward all but the bottoms' gradients; that these
+    are written whole, and parameters' gradients added to; that a loss counts its weight; and that a bottom without
+    `propagate_down` is left alone.
 
     Args:
         definition: the text of a layer or a `LayerParameter`.
@@ -58,6 +62,11 @@ def check_gradient(
         assert np.array_equal(blob.data, array), f"forward changed {blob.name}"
     random = np.random.default_rng(1)
     is_loss = run.node.is_loss
+    if is_loss:
+        # Another weight than 1, which a loss that ignores `top.diff` would get right.
+        run.node.loss_weights = [WEIGHT * weight for weight in run.node.loss_weights]
+        for blob, weight in zip(run.top, run.node.loss_weights, strict=True):
+            blob.diff.fill(weight)
     seeds = [] if is_loss else [random.uniform(-1, 1, blob.shape) for blob in run.top]
 
     def objective() -> float:
@@ -74,7 +83,20 @@ def check_gradient(
 
     forward()
     seed_tops()
+    in_place = {id(blob.memory[1]) for blob in run.top}
+    for index in check_bottom:
+        # What is added to instead of written, or not written at all, stays NaN.
+        if id(run.bottom[index].memory[1]) not in in_place:
+            run.bottom[index].diff.fill(np.nan)
+    kept = [(blob.data.copy(), blob.diff.copy()) for blob in run.top]
     run.backward(propagate_down)
+    for blob, (data, diff) in zip(run.top, kept, strict=True):
+        if not any(blob.shares_data_with(other) for other in run.bottom):
+            assert np.array_equal(blob.data, data, equal_nan=True), f"backward changed the data of {blob.name}"
+            assert np.array_equal(blob.diff, diff, equal_nan=True), f"backward changed the diff of {blob.name}"
+    for blob, array in zip(run.bottom, inputs, strict=True):
+        if not any(blob.shares_data_with(other) for other in run.top):
+            assert np.array_equal(blob.data, array), f"backward changed the data of {blob.name}"
     checked: list[tuple[str, Blob, np.ndarray]] = []
     checked += [(f"bottom {index}", run.bottom[index], run.bottom[index].diff.copy()) for index in check_bottom]
     checked += [
