@@ -144,12 +144,13 @@ class _Formula:
         for name in self.arguments:
             is_array = name in self.each or name in self.channel
             const = "const " if is_array and name not in self.writes else ""
-            parameters.append(f"{const}real{'*' if is_array else ''} {name}")
+            # With an ending, since a name may be a word of C++.
+            parameters.append(f"{const}real{'*' if is_array else ''} {name}_{'p' if is_array else 'n'}")
         parameters += ["int channels", "int inner"] if self.channel else []
         place = {name: "i / inner % channels" if name in self.channel else "i" for name in self.loaded}
-        body = [f"const real {name}_i = {name}[{place[name]}];" for name in self.loaded]
+        body = [f"const real {name}_i = {name}_p[{place[name]}];" for name in self.loaded]
         body += printer.statements(self.body[:-1], "const real {} = {};")
-        body += printer.outputs(self.body[-1], self.writes, "const real {} = {};", "{} = {};")
+        body += printer.outputs(self.body[-1], self.writes, "const real {} = {};", "{}_p[i] = {};")
         return _CUDA.format(name=self.name, parameters=", ".join(parameters), body="\n  ".join(body))
 
     def launch(self, kernels: Any, *arguments: Any) -> None:
@@ -204,17 +205,18 @@ class _Printer:
             lines.append(form.format(f"{name}_v", value))
         return lines
 
-    def outputs(self, node: ast.Return, writes: list[str], form: str, store: str = "{} = {}") -> list[str]:
+    def outputs(self, node: ast.Return, writes: list[str], form: str, store: str = "{}[i] = {}") -> list[str]:
         """All values, and then all stores, since an output may be an input."""
         values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
         pairs = list(zip(writes, values, strict=True))
         computed = [form.format(f"{name}_out", self.text(value)) for name, value in pairs]
-        return computed + [store.format(f"{name}[i]", f"{name}_out") for name, _ in pairs]
+        return computed + [store.format(name, f"{name}_out") for name, _ in pairs]
 
     def text(self, node: Any) -> str:
         match node:
             case ast.Name(id=name):
-                return f"{name}_v" if name in self.assigned else f"{name}_i" if name in self.loaded else name
+                number = name if self.host else f"{name}_n"
+                return f"{name}_v" if name in self.assigned else f"{name}_i" if name in self.loaded else number
             case ast.Constant(value=value):
                 if not self.host:
                     return f"(real){value!r}"
