@@ -1,6 +1,6 @@
 """The data gradient as a product of matrices whose columns are added up, a bundle of channels at a time.
 
-`rows`, `columns`, `stride` and `out_*` are those of `Taps`.
+`rows`, `columns` and `stride` are those of `Taps`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def fold_products(dy, weights, lines, bias, dx, rows, columns, stride, bundle, s
         dx: `(N, G * C, R, W)`.
         rows, columns, stride: those of the convolution from x to y.
         bundle: channels, a multiple of ROWS.
-        scratch: one line of elements a thread, of `fold_scratch_size`.
+        scratch: one line of elements per thread, of `fold_scratch_size`.
     """
     groups = weights.shape[0]
     bundles = -(-(dx.shape[1] // groups) // bundle)

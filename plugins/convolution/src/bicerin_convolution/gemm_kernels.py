@@ -136,7 +136,7 @@ def correlate(  # type: ignore[no-untyped-def]
         y: `(N, G * M, R', W')`.
         block: panels of positions that are packed together.
         parts: into how many parts the outputs are split, to give every thread work.
-        scratch: one line of elements a thread, of `scratch_size`.
+        scratch: one line of elements per thread, of `scratch_size`.
     """
     width = LINE_BYTES // x.itemsize
     blocks = -(-x.shape[0] * out_rows.size * out_width // (block * width))

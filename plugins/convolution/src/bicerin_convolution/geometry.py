@@ -13,7 +13,7 @@ from bicerin.errors import ShapeError
 
 @dataclass(frozen=True)
 class Geometry:
-    """One entry a spatial axis, in each of the four."""
+    """One entry per spatial axis, in each of the four."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -93,7 +93,7 @@ class Geometry:
 
 
 def _sizes(param: Any, name: str, short: str | None, axes: int, default: int | None) -> tuple[int, ...]:
-    """One option's values: from its `_h` and `_w` fields, or from the repeated field, given once or once an axis."""
+    """One option's values: from its `_h` and `_w` fields, or from the repeated field, given once, or once per axis."""
     given = list(getattr(param, name))
     if short is not None and (param.HasField(f"{short}_h") or param.HasField(f"{short}_w")):
         if axes != 2:

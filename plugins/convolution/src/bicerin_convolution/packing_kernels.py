@@ -1,7 +1,6 @@
 """Packing: blocks of the im2col matrix, and the weights, as panels for `bicerin.kernels.panel`.
 
-A block is a run of output positions, counted through all images. `rows`, `columns`, `stride` and `out_*` are those of
-`Taps`.
+A block is a run of output positions, counted through all images. `rows`, `columns` and `stride` are those of `Taps`.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ def pack_weights(w, turned, taps, packed, workers):  # type: ignore[no-untyped-d
     Args:
         w: `(G, M, C, kernel)`; or `(G, C, M, kernel)` if it is turned. Contiguous.
         taps: the elements of the kernel that are wanted, in their order.
-        packed: `(G, C * taps, panels * ROWS)` in size; rows that M lacks are zeros.
+        packed: `(G, C * taps, panels * ROWS)` in size; missing rows are zeros.
     """
     units = packed.shape[0] * (packed.shape[2] // ROWS)
     spread(pack_weight_panel, units, workers, (w, turned, taps, packed))

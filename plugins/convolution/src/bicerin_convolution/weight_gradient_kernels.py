@@ -1,6 +1,6 @@
 """The weight gradient as a product of matrices whose depth is the position.
 
-`rows`, `columns`, `stride` and `out_*` are those of `Taps`.
+`rows`, `columns` and `stride` are those of `Taps`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def add_weight_gradient(x, rows, columns, stride, dy, dw, first_line, last_line,
         first_line, last_line: of the C * taps.
         length: positions in a block, a multiple of a vector's length.
         sums: `(threads, G, lines, outputs)`, the last two in whole tiles.
-        scratch: one line of elements a thread, of `weight_scratch_size`.
+        scratch: one line of elements per thread, of `weight_scratch_size`.
     """
     # Shares, not blocks, are the units, so that each is summed up in the same order whoever takes it.
     spread(

@@ -51,7 +51,7 @@ def applies(geometry: Geometry) -> bool:
 
 class TileProducts:
     """y = weights * x, finished, as products of transformed tiles. The weights are `(G, M, C, 9 or 25)`; turned, they
-    are `(G, C, M, ...)`, x is dy, and each kernel is taken half around."""
+    are `(G, C, M, ...)`, x is dy, and each kernel is rotated by 180 degrees."""
 
     def __init__(self, problem: Problem, turned: bool) -> None:
         x_shape, y_shape = (problem.y_shape, problem.x_shape) if turned else (problem.x_shape, problem.y_shape)

@@ -31,7 +31,7 @@ def row_places(columns: int, lanes: int) -> int:
 def pack_pixels(x, at, plane, channels, width, shift, needed, line, target, target_at):  # type: ignore[no-untyped-def]
     """A row of `width` pixels of each channel, the first at x[at], as `needed` pixels of `line` channels.
 
-    The first is `shift` pixels before the row; outside of the row is 0. Channels that lack may hold anything.
+    The first is `shift` pixels before the row; outside of the row is 0. Missing channels may hold anything.
     """
     lanes = VECTOR_BYTES // x.itemsize
     target[target_at : target_at + shift * line] = 0

@@ -70,7 +70,7 @@ def transform_weights(w, turned, packed, scratch):  # type: ignore[no-untyped-de
     """G w G^T as panels `(OUTPUT_PANELS, C, ROWS)`, in the order of their use.
 
     Args:
-        w: `(G, M, C, 9 or 25)`; or `(G, C, M, ...)` if it is turned, and then each kernel half around.
+        w: `(G, M, C, 9 or 25)`; or `(G, C, M, ...)` if it is turned, and then each kernel rotated by 180 degrees.
         packed: `(G, bundles, 36, weight_point)`.
         scratch: a line of `kernel_scratch_size` elements for each thread.
     """
@@ -210,7 +210,7 @@ def convolve_tiles(x, rows, pad, weights, finish, y, tile, block, parts, scratch
         tile: side of an output tile, 4 or 2.
         block: panels of tiles that are transformed together.
         parts: into how many parts the outputs are split, to give every thread work.
-        scratch: one line of elements a thread, of `tile_scratch_size`.
+        scratch: one line of elements per thread, of `tile_scratch_size`.
     """
     tiles = x.shape[0] * rows.shape[1] * -(-y.shape[3] // tile)
     blocks = -(-tiles // (block * (LINE_BYTES // x.itemsize)))

@@ -45,11 +45,18 @@ def add_outer_array(xp: Any, left: Any, right: Any, large: Any, add: bool) -> No
     if not add:
         xp.dot(left.T, right, out=large)
         return
-    # On the host some rows at a time, still in the cache when they are added; a GPU wants one large product.
-    rows = max(1, BLOCK // max(1, large.shape[1])) if xp is np else max(1, len(large))
+    xp.add(large, xp.dot(left.T, right), out=large)
+
+
+def add_outer_in_blocks(left: np.ndarray, right: np.ndarray, large: np.ndarray, add: bool) -> None:
+    """For NumPy: some rows at a time, still in the cache when they are added. A GPU wants one large product."""
+    if not add:
+        np.dot(left.T, right, out=large)
+        return
+    rows = max(1, BLOCK // max(1, large.shape[1]))
     for start in range(0, len(large), rows):
         block = large[start : start + rows]
-        xp.add(block, xp.dot(left[:, start : start + rows].T, right), out=block)
+        block += left[:, start : start + rows].T @ right
 
 
 @part
@@ -236,7 +243,7 @@ def add_outer_unit(unit, worker, large, left, packed, step, add):  # type: ignor
                         flat[place] = tile[row * width + k] + (flat[place] if more else left.dtype.type(0))
 
 
-@operation(array=add_outer_array)
+@operation(array=add_outer_array, reference=add_outer_in_blocks)
 def add_outer(left, right, large, add):  # type: ignore[no-untyped-def]
     """large += left^T right, or = without `add`: left `(M, N)`, right `(M, K)`, large `(N, K)`."""
     samples, rows = left.shape
