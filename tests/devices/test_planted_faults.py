@@ -53,11 +53,11 @@ FAULTS = {
         "out of bounds",
     ),
     "a thread too many": (
-        "activation",
-        "relu.cu",
+        "structure",
+        "batch_reindex.cu",
         "i >= (n)) return",
         "i > (n)) return",
-        "relu.cu:4: forward: ",
+        "batch_reindex.cu:5: gather: ",
     ),
 }
 

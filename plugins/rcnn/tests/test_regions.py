@@ -190,7 +190,7 @@ def test_errors(layer: str, options: str, inputs: list[tuple[int, ...]], error: 
 @pytest.mark.parametrize(("region", "words"), [
     ([2, 0, 0, 1, 1], "region 1 is of image 2, but there are 2: 0 to 1"),
     ([-1, 0, 0, 1, 1], "region 1 is of image -1"),
-    ([0, 0, np.nan, 1, 1], "region 1 of in1 is not finite"),
+    ([0, 0, np.nan, 1, 1], "region 1 is not finite"),
 ])  # fmt: skip
 def test_bad_regions(region: list[float], words: str) -> None:
     run = run_layer(

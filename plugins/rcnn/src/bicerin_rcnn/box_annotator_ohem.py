@@ -26,7 +26,7 @@ class BoxAnnotatorOHEMLayer(Layer):
     type = "BoxAnnotatorOHEM"
     counts = BlobCounts(bottom=4, top=2)
     allows_in_place = False
-    operations = Operations(cuda="box_annotator_ohem.cu")
+    operations = Operations("box_annotator_ohem_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.box_annotator_ohem_param
@@ -34,7 +34,7 @@ class BoxAnnotatorOHEMLayer(Layer):
             raise LayerError("roi_per_img must be > 0", "Give box_annotator_ohem_param { roi_per_img: ... }.")
         self.roi_per_img: int = param.roi_per_img
         self.ignore_label: int = param.ignore_label
-        #: On a device, 1 for a region that is kept.
+        #: 1 for a region that is kept, else 0.
         self.kept = self.new_blob(name="kept", dtype=np.int32)
 
     def allow_force_backward(self, bottom_index: int) -> bool:
@@ -48,40 +48,24 @@ class BoxAnnotatorOHEMLayer(Layer):
                 raise ShapeError(f"{blob.name or 'a bottom'} must have the shape {shape}, not {_legacy_shape(blob)}.")
         top[0].reshape(*wanted[2])
         top[1].reshape(*wanted[3])
-        self.kept.reshape(number, height * width)
+        self.kept.reshape(number, 1, height * width)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        image, loss, label, weight = (_by_region(blob, blob.data) for blob in bottom)
-        kept = self._hardest(image[..., 0].reshape(-1).astype(np.int64), loss.reshape(-1)).reshape(loss.shape)
-        for blob, values, otherwise in ((top[0], label, self.ignore_label), (top[1], weight, 0)):
-            _by_region(blob, blob.data)[...] = np.where(kept, values, blob.dtype.type(otherwise))
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        regions, losses, labels, weights = (_by_pixel(blob, blob.data) for blob in bottom)
+        kept, kept_labels, kept_weights = self.kept.data, *(_by_pixel(blob, blob.data) for blob in top)
+        self.ops.keep_hardest(regions, losses, labels, self.roi_per_img, self.ignore_label, kept, kept_labels)
+        self.ops.keep_weights(kept, weights, kept_weights)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
 
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        regions, loss, label, weight = (blob.data for blob in bottom)
-        kept, pixels = self.kept.data, self.kept.shape[1]
-        given = (pixels, self.roi_per_img, self.ignore_label)
-        self.ops.kernels.hardest(kept.size, regions, loss, label, kept, top[0].data, *given)
-        self.ops.kernels.keep_weights(weight.size, kept, weight, top[1].data, bottom[3].channels, pixels)
-
-    def _hardest(self, image: Any, loss: Any) -> Any:
-        """Which regions are among the first of their image, in the order of falling loss."""
-        order = np.lexsort((-loss, image))
-        ordered = image[order]
-        rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-        kept = np.empty(len(order), bool)
-        kept[order] = rank < self.roi_per_img
-        return kept
-
 
 def _legacy_shape(blob: Blob) -> tuple[int, ...]:
     return blob.num, blob.channels, blob.height, blob.width
 
 
-def _by_region(blob: Blob, array: np.ndarray) -> np.ndarray:
-    """A view with the channels last: `(R, H * W, C)`."""
-    return array.reshape(blob.num, blob.channels, blob.height * blob.width).transpose(0, 2, 1)
+def _by_pixel(blob: Blob, array: Any) -> Any:
+    """The array as `(R, C, H * W)`."""
+    return array.reshape(blob.num, blob.channels, blob.height * blob.width)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations
-from bicerin_rcnn import psroi_pooling_kernels as kernels
-from bicerin_rcnn.regions import Bins, read_regions, require_regions, scaled_bins
+from bicerin_rcnn.regions import require_regions
 
 
 class PSROIPoolingLayer(Layer):
@@ -23,7 +21,7 @@ class PSROIPoolingLayer(Layer):
     """
 
     type = "PSROIPooling"
-    operations = Operations(cuda="regions.cu")
+    operations = Operations("psroi_pooling_kernels", cuda="regions.cu")
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
 
@@ -49,39 +47,17 @@ class PSROIPoolingLayer(Layer):
             )
         top[0].reshape(bottom[1].num, self.output_dim, self.group_size, self.group_size)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        image, corners = read_regions(bottom[1], bottom[0].num)
-        x1, y1, x2, y2 = corners.T
-        rows = scaled_bins(y1, y2, self.spatial_scale, self.group_size, bottom[0].height)
-        columns = scaled_bins(x1, x2, self.spatial_scale, self.group_size, bottom[0].width)
-        self.bins = Bins(image, rows, columns)
-        kernels.average_pool_regions(_grouped(bottom[0], bottom[0].data, top[0]), *self.bins, top[0].data)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        maps, regions = self._grouped(bottom[0], bottom[0].data), bottom[1].data.reshape(-1, 5)
+        self.ops.average_pool(maps, regions, self.spatial_scale, top[0].data)
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            diff = _grouped(bottom[0], bottom[0].diff, top[0])
-            kernels.average_pool_regions_backward(diff, *self.bins, top[0].diff)
+            diff, regions = self._grouped(bottom[0], bottom[0].diff), bottom[1].data.reshape(-1, 5)
+            self.ops.average_pool_backward(top[0].diff, regions, self.spatial_scale, diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
 
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        y = top[0].data
-        maps, regions = (blob.data for blob in bottom)
-        self.ops.kernels.average_pool(y.size, maps, regions, y, *self._sizes(bottom[0]))
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[0]:
-            diff, regions = bottom[0].diff, bottom[1].data
-            diff.fill(0)
-            y_diff = top[0].diff
-            self.ops.kernels.average_backward(y_diff.size, y_diff, regions, diff, *self._sizes(bottom[0]))
-        if propagate_down[1]:
-            bottom[1].diff.fill(0)
-
-    def _sizes(self, maps: Blob) -> tuple[float, ...]:
-        return self.spatial_scale, maps.num, self.output_dim, maps.height, maps.width, self.group_size
-
-
-def _grouped(blob: Blob, array: np.ndarray, top: Blob) -> np.ndarray:
-    """The maps by output and bin: `(N, output_dim, G, G, H, W)`."""
-    return array.reshape(blob.num, *top.shape[1:], blob.height, blob.width)
+    def _grouped(self, blob: Blob, array: Any) -> Any:
+        """The maps by output and bin: `(N, output_dim, G, G, H, W)`."""
+        return array.reshape(blob.num, self.output_dim, self.group_size, self.group_size, blob.height, blob.width)

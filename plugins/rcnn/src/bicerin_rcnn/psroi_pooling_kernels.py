@@ -1,14 +1,17 @@
 """Means over the bins of regions, each bin from a map of its own, forward and backward.
 
-Maps have the shape `(N, D, G, G, H, W)`: map (d, i, j) is for bin (i, j) of output d. `image`, `rows` and `columns` are
-those of `regions.Bins`.
+Maps have the shape `(N, D, G, G, H, W)`: map (d, i, j) is for bin (i, j) of output d. Regions have the
+shape `(R, 5)`, tops `(R, D, G, G)`; `image`, `rows` and `columns` are those of `regions.Bins`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import host_operation, kernel, num_workers, part, spread
+from bicerin_rcnn.regions import Bins, read_regions, scaled_bins
 
 
 def average_pool_regions_reference(
@@ -83,3 +86,42 @@ def average_pool_regions_backward(diff, image, rows, columns, top_diff):  # type
     # A thread has maps to itself, since regions of one image overlap.
     units = diff.shape[1] * rows.shape[1] * columns.shape[1]
     spread(average_pool_bin_backward, units, num_workers(diff.size), (diff, image, rows, columns, top_diff))
+
+
+@host_operation
+def average_pool(maps: np.ndarray, regions: np.ndarray, scale: float, y: np.ndarray) -> None:
+    """Write the mean of each bin into y, 0 for an empty one.
+
+    Raises:
+        LayerError: a region is not finite, or of an image that is not there; a device, which cannot raise, gives NaN.
+    """
+    average_pool_regions(maps, *_bins(regions, scale, maps), y)
+
+
+@average_pool.cuda
+def average_pool_cuda(kernels: Any, maps: Any, regions: Any, scale: float, y: Any) -> None:
+    kernels.average_pool(y.size, maps, regions, y, *_sizes(scale, maps))
+
+
+@host_operation
+def average_pool_backward(y_diff: np.ndarray, regions: np.ndarray, scale: float, x_diff: np.ndarray) -> None:
+    """Write into `x_diff` the shares of the `y_diff` of all bins that a pixel lies in."""
+    average_pool_regions_backward(x_diff, *_bins(regions, scale, x_diff), y_diff)
+
+
+@average_pool_backward.cuda
+def average_pool_backward_cuda(kernels: Any, y_diff: Any, regions: Any, scale: float, x_diff: Any) -> None:
+    x_diff.fill(0)
+    kernels.average_backward(y_diff.size, y_diff, regions, x_diff, *_sizes(scale, x_diff))
+
+
+def _bins(regions: np.ndarray, scale: float, maps: np.ndarray) -> Bins:
+    images, _, group, _, height, width = maps.shape
+    image, corners = read_regions(regions, images)
+    x1, y1, x2, y2 = corners.T
+    return Bins(image, scaled_bins(y1, y2, scale, group, height), scaled_bins(x1, x2, scale, group, width))
+
+
+def _sizes(scale: float, maps: Any) -> tuple[float, ...]:
+    images, outputs, group, _, height, width = maps.shape
+    return scale, images, outputs, height, width, group

@@ -32,7 +32,7 @@ class Bins(NamedTuple):
 
 
 def require_regions(blob: Blob) -> None:
-    """Raise a `ShapeError` unless the blob has five numbers a region."""
+    """Raise a `ShapeError` unless the blob has five numbers per region."""
     if blob.channels * blob.height * blob.width != 5:
         raise ShapeError(
             f"ROI layer C x W x H must be == 5, not {blob.channels * blob.height * blob.width}.",
@@ -40,17 +40,16 @@ def require_regions(blob: Blob) -> None:
         )
 
 
-def read_regions(blob: Blob, images: int) -> tuple[np.ndarray, np.ndarray]:
-    """The image of each region, `(R,)`, and its corners x1, y1, x2, y2, `(R, 4)`.
+def read_regions(regions: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """The image of each region, `(R,)`, and its corners x1, y1, x2, y2, `(R, 4)`; regions are `(R, 5)`.
 
     Raises:
         LayerError: a number is not finite, or an image is not in 0 to `images` - 1.
     """
-    regions = blob.data.reshape(-1, 5)
     finite = np.isfinite(regions).all(axis=1)
     if not finite.all():
         wrong = int(finite.argmin())
-        raise LayerError(f"region {wrong} of {blob.name or 'the regions'} is not finite: {regions[wrong].tolist()}.")
+        raise LayerError(f"region {wrong} is not finite: {regions[wrong].tolist()}.")
     image = np.trunc(regions[:, 0]).clip(-FAR, FAR).astype(np.int64)
     inside = (image >= 0) & (image < images)
     if not inside.all():

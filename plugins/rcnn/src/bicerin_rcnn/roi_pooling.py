@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations
-from bicerin_rcnn import roi_pooling_kernels as kernels
-from bicerin_rcnn.regions import Bins, read_regions, require_regions, whole_bins
+from bicerin_rcnn.regions import require_regions
 
 
 class ROIPoolingLayer(Layer):
@@ -25,7 +25,7 @@ class ROIPoolingLayer(Layer):
     """
 
     type = "ROIPooling"
-    operations = Operations(cuda="regions.cu")
+    operations = Operations("roi_pooling_kernels", cuda="regions.cu")
     counts = BlobCounts(bottom=2, top=1)
     allows_in_place = False
 
@@ -51,37 +51,17 @@ class ROIPoolingLayer(Layer):
         top[0].reshape(*shape)
         self.mask.reshape(*shape)
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         maps = _planes(bottom[0], bottom[0].data)
-        image, corners = read_regions(bottom[1], bottom[0].num)
-        x1, y1, x2, y2 = corners.T
-        rows = whole_bins(y1, y2, self.spatial_scale, self.pooled_h, bottom[0].height)
-        columns = whole_bins(x1, x2, self.spatial_scale, self.pooled_w, bottom[0].width)
-        self.bins = Bins(image, rows, columns)
-        kernels.max_pool_regions(maps, *self.bins, top[0].data, self.mask.data)
+        self.ops.max_pool(maps, bottom[1].data.reshape(-1, 5), self.spatial_scale, top[0].data, self.mask.data)
 
-    def backward_cpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            diff = _planes(bottom[0], bottom[0].diff)
-            kernels.scatter_to_regions(diff, self.bins.image, top[0].diff, self.mask.data)
-        if propagate_down[1]:
-            bottom[1].diff.fill(0)
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        maps, regions = (blob.data for blob in bottom)
-        sizes = (*maps.shape, self.pooled_h, self.pooled_w)
-        y = top[0].data
-        self.ops.kernels.max_pool(y.size, maps, regions, y, self.mask.data, self.spatial_scale, *sizes)
-
-    def backward_gpu(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[0]:
-            diff, regions, mask = bottom[0].diff, bottom[1].data, self.mask.data
-            diff.fill(0)
-            sizes = (*diff.shape[1:], self.pooled_h * self.pooled_w)
-            self.ops.kernels.max_backward(mask.size, top[0].diff, regions, mask, diff, *sizes)
+            regions, diff = bottom[1].data.reshape(-1, 5), _planes(bottom[0], bottom[0].diff)
+            self.ops.max_pool_backward(top[0].diff, regions, self.mask.data, diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
 
 
-def _planes(blob: Blob, array: np.ndarray) -> np.ndarray:
+def _planes(blob: Blob, array: Any) -> Any:
     return array.reshape(blob.num, blob.channels, blob.height, blob.width)

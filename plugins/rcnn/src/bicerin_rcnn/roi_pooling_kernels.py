@@ -1,15 +1,18 @@
 """Maxima over the bins of regions, forward and backward.
 
-Maps have the shape `(N, C, H, W)`, `image`, `rows` and `columns` are those of `regions.Bins`. A maximum starts from the
-least float32, and only what is greater replaces it, so that among equal values the first in row-major order wins and
+Maps have the shape `(N, C, H, W)`, regions `(R, 5)`, tops and `mask` `(R, C, pooled_h, pooled_w)`; `image`, `rows` and
+`columns` are those of `regions.Bins`. A maximum starts from the least float32, and only what is greater replaces it, so that among equal values the first in row-major order wins and
 NaN never does. `mask` holds its place in the plane, y * W + x, or -1.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import host_operation, kernel, num_workers, part, spread
+from bicerin_rcnn.regions import Bins, read_regions, whole_bins
 
 #: Where Caffe starts a maximum, for float64 maps too.
 LOWEST = float(np.finfo(np.float32).min)
@@ -87,3 +90,34 @@ def scatter_to_regions(diff, image, top_diff, mask):  # type: ignore[no-untyped-
     """Write into `diff`, `(N, C, H, W)`, the sum of the `top_diff` of all bins that chose a pixel."""
     # A thread has channels to itself, since regions of one image overlap.
     spread(scatter_to_channel, diff.shape[1], num_workers(diff.size), (diff, image, top_diff, mask))
+
+
+@host_operation
+def max_pool(maps: np.ndarray, regions: np.ndarray, scale: float, y: np.ndarray, mask: np.ndarray) -> None:
+    """Write the maximum of each bin into y, 0 for an empty one, and its place into `mask`.
+
+    Raises:
+        LayerError: a region is not finite, or of an image that is not there; a device, which cannot raise, gives NaN.
+    """
+    image, corners = read_regions(regions, len(maps))
+    x1, y1, x2, y2 = corners.T
+    rows = whole_bins(y1, y2, scale, y.shape[2], maps.shape[2])
+    columns = whole_bins(x1, x2, scale, y.shape[3], maps.shape[3])
+    max_pool_regions(maps, *Bins(image, rows, columns), y, mask)
+
+
+@max_pool.cuda
+def max_pool_cuda(kernels: Any, maps: Any, regions: Any, scale: float, y: Any, mask: Any) -> None:
+    kernels.max_pool(y.size, maps, regions, y, mask, scale, *maps.shape, *y.shape[2:])
+
+
+@host_operation
+def max_pool_backward(y_diff: np.ndarray, regions: np.ndarray, mask: np.ndarray, x_diff: np.ndarray) -> None:
+    """Write into `x_diff` the sum of the `y_diff` of all bins that chose a pixel."""
+    scatter_to_regions(x_diff, regions[:, 0].astype(np.int64), y_diff, mask)
+
+
+@max_pool_backward.cuda
+def max_pool_backward_cuda(kernels: Any, y_diff: Any, regions: Any, mask: Any, x_diff: Any) -> None:
+    x_diff.fill(0)
+    kernels.max_backward(mask.size, y_diff, regions, mask, x_diff, *x_diff.shape[1:], mask.shape[2] * mask.shape[3])
