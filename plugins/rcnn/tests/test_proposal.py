@@ -78,14 +78,14 @@ def test_kernels_equal_their_references(dtype: type) -> None:
     scores, deltas = random.random((9, 5, 6)).astype(dtype), random.normal(size=(9, 4, 5, 6)).astype(dtype)
     boxes, again = np.empty((270, 5), dtype), np.empty((270, 5), dtype)
     base = anchors(16, (0.5, 1, 2), (1, 2, 4)).astype(dtype)
-    for decode, out in ((kernels.decode, boxes), (kernels.decode_reference, again)):
+    for decode, out in ((kernels.decode_image, boxes), (kernels.decode_image_reference, again)):
         decode(scores, deltas, base, 16, (dtype(75), dtype(90)), (dtype(20), dtype(16)), out)
     assert np.allclose(boxes, again, rtol=1e-5, atol=1e-4)
     assert 0 < (boxes[:, 4] == 0).sum() < len(boxes)
     best = boxes[np.argsort(-boxes[:, 4], kind="stable")]
     for threshold, most in ((0.7, 300), (0.3, 300), (0.3, 5), (1.0, 300)):
-        kept = kernels.suppress(best, dtype(threshold), most)
-        assert np.array_equal(kept, kernels.suppress_reference(best, dtype(threshold), most))
+        kept = kernels.suppress_image(best, dtype(threshold), most)
+        assert np.array_equal(kept, kernels.suppress_image_reference(best, dtype(threshold), most))
         assert np.array_equal(kept, suppress_by_definition(best, threshold, most))
 
 

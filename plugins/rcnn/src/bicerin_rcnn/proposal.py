@@ -8,7 +8,6 @@ import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations, between
-from bicerin_rcnn import proposal_kernels as kernels
 from bicerin_rcnn.anchors import anchors
 
 RATIOS = (0.5, 1.0, 2.0)
@@ -38,7 +37,7 @@ class ProposalLayer(Layer):
     type = "Proposal"
     counts = BlobCounts(bottom=3, top=between(1, 2))
     allows_in_place = False
-    operations = Operations(cuda="proposal.cu")
+    operations = Operations("proposal_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.proposal_param
@@ -57,9 +56,7 @@ class ProposalLayer(Layer):
         self.post_nms_topn: int = param.post_nms_topn
         self.nms_thresh: float = param.nms_thresh
         # The most that there can be, for layers that set up on it; every forward pass says how many there are.
-        top[0].reshape(bottom[0].num * self.post_nms_topn, 5)
-        if len(top) > 1:
-            top[1].reshape(bottom[0].num * self.post_nms_topn)
+        self._reshape_tops(top, bottom[0].num * self.post_nms_topn)
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return False
@@ -80,73 +77,32 @@ class ProposalLayer(Layer):
                 "A row is the height and width of an image and its scale.",
             )
 
-    def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        images = bottom[0].num
-        found = [self._propose(scores, deltas, info) for scores, deltas, info in self._images(bottom)]
-        boxes = [np.column_stack([np.full(len(rows), n, self.dtype), rows[:, :4]]) for n, rows in enumerate(found)]
-        total = sum(len(rows) for rows in found)
-        top[0].reshape(total, 5)
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """How many boxes there are is read from a device: the tops' shapes depend on it."""
+        xp, number = self.xp, bottom[0].num
+        places = bottom[0].height * bottom[0].width * self.anchors.shape[0]
+        if not number * places:
+            self._reshape_tops(top, 0)
+            return
+        scores, deltas, info = (blob.data for blob in bottom)
+        info = info.reshape(number if info.size > 4 else 1, -1)
+        boxes = xp.empty((number, places, 5), self.dtype)
+        self.ops.decode(scores, deltas, self.anchors.data, info, self.feat_stride, self.min_size, boxes)
+        order = xp.argsort(-boxes[:, :, 4], axis=1, kind="stable")[:, : self.pre_nms_topn]
+        best = xp.take_along_axis(boxes, order[:, :, None], axis=1)
+        kept = xp.empty((number, min(best.shape[1], self.post_nms_topn)), np.int32)
+        numbers = xp.empty(number, np.int32)
+        self.ops.suppress(best, self.nms_thresh, kept, numbers)
+        self._reshape_tops(top, int(self.context.device.read_number(numbers.sum())))
+        self.ops.gather(best, kept, numbers, top[0].data, top[1].data if len(top) > 1 else None)
+
+    @staticmethod
+    def _reshape_tops(top: Sequence[Blob], boxes: int) -> None:
+        top[0].reshape(boxes, 5)
         if len(top) > 1:
-            top[1].reshape(total)
-        if images:
-            np.concatenate(boxes, out=top[0].data)
-            if len(top) > 1:
-                np.concatenate([rows[:, 4] for rows in found], out=top[1].data)
+            top[1].reshape(boxes)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for blob, wanted in zip(bottom, propagate_down, strict=True):
             if wanted:
                 blob.diff.fill(0)
-
-    def forward_gpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """The number of boxes is read, for the tops' shapes."""
-        xp, (number, _, rows, columns) = self.xp, bottom[0].shape
-        places = rows * columns * self.anchors.shape[0]
-        if not number * places:
-            for blob, shape in zip(top, ((0, 5), (0,)), strict=False):
-                blob.reshape(*shape)
-            return
-        scores, deltas, info = (blob.data for blob in bottom)
-        info_rows = number if info.size > 4 else 1
-        boxes = xp.empty((number, places, 5), self.dtype)
-        sizes = (
-            self.anchors.shape[0],
-            rows,
-            columns,
-            self.feat_stride,
-            self.min_size,
-            info_rows,
-            info.size // info_rows,
-        )
-        self.ops.kernels.decode(number * places, scores, deltas, self.anchors.data, info, boxes, *sizes)
-        order = xp.argsort(-boxes[:, :, 4], axis=1, kind="stable")[:, : self.pre_nms_topn]
-        best = xp.take_along_axis(boxes, order[:, :, None], axis=1)
-        count, most = best.shape[1], min(best.shape[1], self.post_nms_topn)
-        dropped, kept = xp.zeros((number, count), np.int32), xp.empty((number, most), np.int32)
-        numbers = xp.empty(number, np.int32)
-        self.ops.kernels.suppress.blocks(number, best, dropped, kept, numbers, self.nms_thresh, count, most)
-        total = int(self.context.device.read_number(numbers.sum()))
-        top[0].reshape(total, 5)
-        if len(top) > 1:
-            top[1].reshape(total)
-        regions = top[0].data
-        found = top[1].data if len(top) > 1 else regions
-        self.ops.kernels.gather(kept.size, best, kept, numbers, regions, found, len(top) > 1, count, most)
-
-    def _images(self, bottom: Sequence[Blob]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Scores of objects `(A, H, W)`, deltas `(A, 4, H, W)` and the row of bottom 2 of each image."""
-        number, height, width = bottom[0].num, bottom[0].height, bottom[0].width
-        count = self.anchors.shape[0]
-        scores = bottom[0].data[:, count:]
-        deltas = bottom[1].data.reshape(number, count, 4, height, width)
-        info = bottom[2].data.reshape(number if bottom[2].count > 4 else 1, -1)
-        return list(zip(scores, deltas, np.broadcast_to(info, (number, info.shape[1])), strict=True))
-
-    def _propose(self, scores: np.ndarray, deltas: np.ndarray, info: np.ndarray) -> np.ndarray:
-        """The boxes of an image and their scores, `(R, 5)`."""
-        height, width, scale_h, scale_w = *info[:3], info[-1]
-        boxes = np.empty((scores.size, 5), self.dtype)
-        least = (self.min_size * scale_h, self.min_size * scale_w)
-        kernels.decode(scores, deltas, self.anchors.data, self.feat_stride, (height, width), least, boxes)
-        best = boxes[np.argsort(-boxes[:, 4], kind="stable")[: self.pre_nms_topn]]
-        return best[kernels.suppress(best, self.dtype.type(self.nms_thresh), self.post_nms_topn)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bicerin.kernels import kernel, num_workers, part, spread
+from bicerin.kernels import host_operation, kernel, num_workers, part, spread
 
 
-def decode_reference(
+def decode_image_reference(
     scores: np.ndarray,
     deltas: np.ndarray,
     anchors: np.ndarray,
@@ -55,8 +57,8 @@ def decode_row(i, worker, scores, deltas, anchors, stride, size, least, boxes): 
             box[4] = scores[a, i, j] if large else zero
 
 
-@kernel(reference=decode_reference)
-def decode(scores, deltas, anchors, stride, size, least, boxes):  # type: ignore[no-untyped-def]
+@kernel(reference=decode_image_reference)
+def decode_image(scores, deltas, anchors, stride, size, least, boxes):  # type: ignore[no-untyped-def]
     """Write x1, y1, x2, y2 and score of each anchor, in the order (row, column, anchor), into `boxes`, `(H W A, 5)`.
 
     Args:
@@ -71,7 +73,7 @@ def decode(scores, deltas, anchors, stride, size, least, boxes):  # type: ignore
     spread(decode_row, scores.shape[1], num_workers(16 * len(boxes)), arguments)
 
 
-def suppress_reference(boxes: np.ndarray, threshold: float, most: int) -> np.ndarray:
+def suppress_image_reference(boxes: np.ndarray, threshold: float, most: int) -> np.ndarray:
     areas = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
     left = np.arange(len(boxes))
     kept: list[int] = []
@@ -85,8 +87,8 @@ def suppress_reference(boxes: np.ndarray, threshold: float, most: int) -> np.nda
     return np.array(kept, np.int64)
 
 
-@kernel(reference=suppress_reference)
-def suppress(boxes, threshold, most):  # type: ignore[no-untyped-def]
+@kernel(reference=suppress_image_reference)
+def suppress_image(boxes, threshold, most):  # type: ignore[no-untyped-def]
     """The places of up to `most` boxes, best first, none of which overlaps with a better one by more than `threshold`.
 
     Args:
@@ -113,3 +115,82 @@ def suppress(boxes, threshold, most):  # type: ignore[no-untyped-def]
                 common = width * height
                 dropped[j] = common / (area + areas[j] - common) > threshold
     return kept[:number]
+
+
+@host_operation
+def decode(
+    scores: np.ndarray,
+    deltas: np.ndarray,
+    anchors: np.ndarray,
+    info: np.ndarray,
+    stride: int,
+    least: int,
+    boxes: np.ndarray,
+) -> None:
+    """Write x1, y1, x2, y2 and score of each anchor, in the order (row, column, anchor), into `boxes`, `(N, H W A, 5)`.
+
+    Args:
+        scores: `(N, 2 A, H, W)`, those of objects last.
+        deltas: `(N, 4 A, H, W)`.
+        anchors: `(A, 4)`.
+        info: for each image, or once for all, height, width, and its scale, or those of rows and columns.
+        stride: pixels of the image between neighbouring places.
+        least: the least height and width of a box, in the unscaled image; else its score is 0.
+    """
+    images, _, rows, columns = scores.shape
+    count = len(anchors)
+    for image in range(images):
+        row = info[image if len(info) > 1 else 0]
+        size, smallest = (row[0], row[1]), (least * row[2], least * row[-1])
+        own = deltas[image].reshape(count, 4, rows, columns)
+        decode_image(scores[image, count:], own, anchors, stride, size, smallest, boxes[image])
+
+
+@decode.cuda
+def decode_cuda(
+    kernels: Any, scores: Any, deltas: Any, anchors: Any, info: Any, stride: int, least: int, boxes: Any
+) -> None:
+    sizes = (len(anchors), *scores.shape[2:], stride, least, *info.shape)
+    kernels.decode(boxes.size // 5, scores, deltas, anchors, info, boxes, *sizes)
+
+
+@host_operation
+def suppress(boxes: np.ndarray, threshold: float, kept: np.ndarray, numbers: np.ndarray) -> None:
+    """Find boxes of each image, best first, none of which overlaps with a better one by more than `threshold`.
+
+    Args:
+        boxes: `(N, B, 5)`, the best first.
+        kept: int32, `(N, most)`, their places; what is beyond their number is left as it was.
+        numbers: int32, `(N,)`, how many they are.
+    """
+    for image, own in enumerate(boxes):
+        places = suppress_image(own, own.dtype.type(threshold), kept.shape[1])
+        numbers[image] = len(places)
+        kept[image, : len(places)] = places
+
+
+@suppress.cuda
+def suppress_cuda(kernels: Any, boxes: Any, threshold: float, kept: Any, numbers: Any) -> None:
+    dropped = kernels.xp.zeros(boxes.shape[:2], np.int32)
+    kernels.suppress.blocks(len(boxes), boxes, dropped, kept, numbers, threshold, boxes.shape[1], kept.shape[1])
+
+
+@host_operation
+def gather(
+    boxes: np.ndarray, kept: np.ndarray, numbers: np.ndarray, regions: np.ndarray, scores: np.ndarray | None
+) -> None:
+    """Write the kept boxes, image after image: `(image, x1, y1, x2, y2)` and, if wanted, their scores."""
+    chosen = np.arange(kept.shape[1]) < numbers[:, None]
+    image = np.repeat(np.arange(len(numbers)), numbers)
+    rows = boxes[image, kept[chosen]]
+    regions[:, 0] = image
+    regions[:, 1:] = rows[:, :4]
+    if scores is not None:
+        scores[...] = rows[:, 4]
+
+
+@gather.cuda
+def gather_cuda(kernels: Any, boxes: Any, kept: Any, numbers: Any, regions: Any, scores: Any) -> None:
+    wanted = scores is not None
+    found = scores if wanted else regions
+    kernels.gather(kept.size, boxes, kept, numbers, regions, found, wanted, boxes.shape[1], kept.shape[1])

@@ -1,8 +1,9 @@
 """Maxima over the bins of regions, forward and backward.
 
 Maps have the shape `(N, C, H, W)`, regions `(R, 5)`, tops and `mask` `(R, C, pooled_h, pooled_w)`; `image`, `rows` and
-`columns` are those of `regions.Bins`. A maximum starts from the least float32, and only what is greater replaces it, so that among equal values the first in row-major order wins and
-NaN never does. `mask` holds its place in the plane, y * W + x, or -1.
+`columns` are those of `regions.Bins`. A maximum starts from the least float32, and only what is greater replaces it, so
+that among equal values the first in row-major order wins and NaN never does. `mask` holds its place in the plane,
+y * W + x, or -1.
 """
 
 from __future__ import annotations
