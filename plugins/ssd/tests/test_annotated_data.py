@@ -398,8 +398,13 @@ def test_a_bad_record(store, make_layer):
         ("mean_value: 1 mean_value: 2", "batch_size: 3", "", "Specify either 1 mean_value or as many as channels: 3"),
         ("distort_param { hue_delta: -1 }", "batch_size: 3", "", "hue_delta must be non-negative"),
         ("distort_param { contrast_lower: 2 }", "batch_size: 3", "", "contrast_lower 2 and contrast_upper 0"),
-        ("", "batch_size: 3", "batch_sampler { sampler { min_scale: 0 } }", "min_scale 0 and max_scale 1 are no range"),
-        ("", "batch_size: 3", "batch_sampler { sampler { max_aspect_ratio: 0.5 } }", "are no range"),
+        (
+            "",
+            "batch_size: 3",
+            "batch_sampler { sampler { min_scale: 0 } }",
+            "min_scale 0 and max_scale 1 are not a range",
+        ),
+        ("", "batch_size: 3", "batch_sampler { sampler { max_aspect_ratio: 0.5 } }", "are not a range"),
         ("", "", "", "Positive batch size required"),
     ],
 )

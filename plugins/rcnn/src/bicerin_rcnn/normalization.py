@@ -11,7 +11,7 @@ def loss_divisor(xp: Any, loss_param: Any, outer: int, inner: int, valid: Any) -
     """At least 1. `PRE_FIXED` is `pre_fixed_normalizer`; the other modes as in `bicerin.layer.loss_layer`.
 
     Args:
-        valid: how many labels count; an array of no axis where they have been counted on a device.
+        valid: how many labels count; a scalar array where they have been counted on a device.
     """
     if loss_param.HasField("normalization"):
         mode = enum_name(loss_param, "normalization", ("FULL", "VALID", "BATCH_SIZE", "NONE", "PRE_FIXED"))

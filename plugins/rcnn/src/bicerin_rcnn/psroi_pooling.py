@@ -49,12 +49,12 @@ class PSROIPoolingLayer(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         maps, regions = self._grouped(bottom[0], bottom[0].data), bottom[1].data.reshape(-1, 5)
-        self.ops.average_pool(maps, regions, self.spatial_scale, top[0].data)
+        self.bins = self.ops.average_pool(maps, regions, self.spatial_scale, top[0].data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
             diff, regions = self._grouped(bottom[0], bottom[0].diff), bottom[1].data.reshape(-1, 5)
-            self.ops.average_pool_backward(top[0].diff, regions, self.spatial_scale, diff)
+            self.ops.average_pool_backward(top[0].diff, regions, self.spatial_scale, self.bins, diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
 

@@ -89,13 +89,18 @@ def average_pool_regions_backward(diff, image, rows, columns, top_diff):  # type
 
 
 @host_operation
-def average_pool(maps: np.ndarray, regions: np.ndarray, scale: float, y: np.ndarray) -> None:
-    """Write the mean of each bin into y, 0 for an empty one.
+def average_pool(maps: np.ndarray, regions: np.ndarray, scale: float, y: np.ndarray) -> Bins | None:
+    """Write the mean of each bin into y, 0 for an empty one. Returns the bins; a device computes them anew.
 
     Raises:
         LayerError: a region is not finite, or of an image that is not there; a device, which cannot raise, gives NaN.
     """
-    average_pool_regions(maps, *_bins(regions, scale, maps), y)
+    images, _, group, _, height, width = maps.shape
+    image, corners = read_regions(regions, images)
+    x1, y1, x2, y2 = corners.T
+    bins = Bins(image, scaled_bins(y1, y2, scale, group, height), scaled_bins(x1, x2, scale, group, width))
+    average_pool_regions(maps, *bins, y)
+    return bins
 
 
 @average_pool.cuda
@@ -104,22 +109,17 @@ def average_pool_cuda(kernels: Any, maps: Any, regions: Any, scale: float, y: An
 
 
 @host_operation
-def average_pool_backward(y_diff: np.ndarray, regions: np.ndarray, scale: float, x_diff: np.ndarray) -> None:
-    """Write into `x_diff` the shares of the `y_diff` of all bins that a pixel lies in."""
-    average_pool_regions_backward(x_diff, *_bins(regions, scale, x_diff), y_diff)
+def average_pool_backward(
+    y_diff: np.ndarray, regions: np.ndarray, scale: float, bins: Bins, x_diff: np.ndarray
+) -> None:
+    """Write into `x_diff` the shares of the `y_diff` of all bins that a pixel lies in; `average_pool` gave `bins`."""
+    average_pool_regions_backward(x_diff, *bins, y_diff)
 
 
 @average_pool_backward.cuda
-def average_pool_backward_cuda(kernels: Any, y_diff: Any, regions: Any, scale: float, x_diff: Any) -> None:
+def average_pool_backward_cuda(kernels: Any, y_diff: Any, regions: Any, scale: float, bins: None, x_diff: Any) -> None:
     x_diff.fill(0)
     kernels.average_backward(y_diff.size, y_diff, regions, x_diff, *_sizes(scale, x_diff))
-
-
-def _bins(regions: np.ndarray, scale: float, maps: np.ndarray) -> Bins:
-    images, _, group, _, height, width = maps.shape
-    image, corners = read_regions(regions, images)
-    x1, y1, x2, y2 = corners.T
-    return Bins(image, scaled_bins(y1, y2, scale, group, height), scaled_bins(x1, x2, scale, group, width))
 
 
 def _sizes(scale: float, maps: Any) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slop
 class SmoothL1LossOHEMLayer(LossLayer):
     """top 0 = sum of f(weight * (prediction - target)) / divisor, f being smooth L1.
 
-    Bottoms 0 and 1: predictions and targets, `(N, C, H, W)`, or less axes. Bottom 2, optional: weights of the same
+    Bottoms 0 and 1: predictions and targets, `(N, C, H, W)`, or fewer axes. Bottom 2, optional: weights of the same
     shape; they have no gradient. Top 0: `()`. Top 1, optional: the sums over C alone, `(N, 1, H, W)`.
 
     The divisor is `loss_param.normalization`: N H W for VALID, the default, and for FULL.

@@ -68,7 +68,7 @@ def read_record(value: bytes, color: bool | None, boxes: bool | None) -> tuple[A
         boxes: whether all records have boxes; None takes what this one says.
 
     Raises:
-        DataError: the bytes are no AnnotatedDatum, hold no image of bytes, or annotations of another type.
+        DataError: the bytes are not an AnnotatedDatum, hold no image of bytes, or hold annotations of another type.
     """
     try:
         record = schema().plugin_type("bicerin-ssd", "AnnotatedDatum").FromString(value)

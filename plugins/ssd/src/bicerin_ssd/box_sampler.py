@@ -17,19 +17,20 @@ from bicerin_ssd.boxes import coverages, overlaps
 
 
 def check_sampler(sampler: Any) -> None:
-    """Refuse scales and aspect ratios that are no ranges.
+    """Refuse scales and aspect ratios that are not ranges.
 
     Raises:
         LayerError: they are not.
     """
     if not 0 < sampler.min_scale <= sampler.max_scale <= 1:
         raise LayerError(
-            f"sampler: min_scale {sampler.min_scale:g} and max_scale {sampler.max_scale:g} are no range within (0, 1]."
+            f"sampler: min_scale {sampler.min_scale:g} and max_scale {sampler.max_scale:g} "
+            "are not a range within (0, 1]."
         )
     if not 0 < sampler.min_aspect_ratio <= sampler.max_aspect_ratio < float("inf"):
         raise LayerError(
             f"sampler: min_aspect_ratio {sampler.min_aspect_ratio:g} and max_aspect_ratio "
-            f"{sampler.max_aspect_ratio:g} are no range."
+            f"{sampler.max_aspect_ratio:g} are not a range."
         )
 
 

@@ -28,6 +28,9 @@ class DetectionOutputLayer(TellsShapes, Layer):
 
     With `save_output_param` the detections of all test images are also written to files. `visualize` is not supported.
     Source: the DetectionOutputLayer of SSD's Caffe.
+
+    Host and device have code of their own: the host goes image by image with lists of the boxes found, a device takes
+    all images at once, with room for the most that there may be.
     """
 
     type = "DetectionOutput"

@@ -30,7 +30,7 @@ def check_distortion(param: Any) -> None:
     for name in ("contrast", "saturation"):
         lower, upper = getattr(param, f"{name}_lower"), getattr(param, f"{name}_upper")
         if not 0 <= lower <= upper:
-            raise LayerError(f"distort_param: {name}_lower {lower:g} and {name}_upper {upper:g} are no range.")
+            raise LayerError(f"distort_param: {name}_lower {lower:g} and {name}_upper {upper:g} are not a range.")
 
 
 def distorted(param: Any, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -15,7 +15,7 @@ def read_label_map(path: Path) -> dict[int, str]:
 
     Raises:
         MissingDataError: the file cannot be opened.
-        DataError: it is no label map, or gives a label twice.
+        DataError: it is not a label map, or gives a label twice.
     """
     merged: Any = schema()
     message = merged.plugin_type("bicerin-ssd", "LabelMap")()

@@ -58,6 +58,9 @@ class MultiBoxLossLayer(ChecksInputs, LossLayer):
 
     Source: the MultiBoxLossLayer of SSD's Caffe. As there, the gradient takes the matches as given, and with
     `encode_variance_in_target` it is that of the prediction divided by the variance.
+
+    Host and device have code of their own: the host takes the boxes that match as lists, whose lengths a device does
+    not know without a copy (see `multibox_loss_device`).
     """
 
     type = "MultiBoxLoss"
@@ -310,7 +313,7 @@ class MultiBoxLossLayer(ChecksInputs, LossLayer):
         else:
             targets = np.full(scores.shape, self.background, scores.dtype)
             if negative is None:
-                # SSD's Caffe moves on by one number a box, not by one a class, from image to image.
+                # SSD's Caffe moves on by one number per box, not by one per class, from image to image.
                 targets.reshape(-1)[image * self.priors + prior * self.num_classes + label] = 1
             else:
                 targets[rows, label] = 1

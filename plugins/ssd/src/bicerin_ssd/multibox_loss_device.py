@@ -245,7 +245,7 @@ class DeviceLoss:
             )
             return losses
         self.marks = xp.zeros(self.conf_diff.shape, np.int32)
-        # SSD's Caffe moves on by one number a box, not by one a class, from image to image, where all boxes count.
+        # SSD's Caffe moves on by one number per box, not by one per class, from image to image, where all boxes count.
         step, background = (self.places * layer.num_classes, layer.background) if mining else (self.places, -1)
         self.kernels.mark_classes(
             matched.size, matched, self.targets, self.marks, background, step, *sizes, layer.num_classes
