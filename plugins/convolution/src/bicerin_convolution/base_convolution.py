@@ -119,10 +119,11 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
         self._planned = shape
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        weights, *bias = self.blobs
-        finish = self.finish(bias[0].data if bias else None)
+        blobs = self.blobs
+        weights = blobs[0].data
+        finish = self.finish(blobs[1].data if len(blobs) > 1 else None)
         for x, y in zip(bottom, top, strict=True):
-            self.write_top(x.data.reshape(self.bottom_shape), weights.data, finish, y.data.reshape(self.top_shape))
+            self.write_top(x.data.reshape(self.bottom_shape), weights, finish, y.data.reshape(self.top_shape))
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         weights, *bias = self.blobs
