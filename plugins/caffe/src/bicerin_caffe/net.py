@@ -160,7 +160,8 @@ class Net:
     @cached_property
     def layers(self) -> LayerVec:
         """The layers, in the order in which they run; of a Python layer, the user's own object."""
-        return LayerVec(layer.user if layer.type == "Python" else layer for layer in self._core.layers)
+        layers: list[Any] = self._core.layers
+        return LayerVec(layer.user if layer.type == "Python" else layer for layer in layers)
 
     @cached_property
     def layer_dict(self) -> OrderedDict[str, Any]:

@@ -98,7 +98,7 @@ def follow_seed(net: Any) -> None:
     _nets.setdefault(net, next(_numbers))
 
 
-def place() -> dict[str, int]:
+def place() -> dict[str, Any]:
     """Where a net or solver that is made now stands among those that train together."""
     return {"rank": _settings.solver_rank, "replicas": max(_settings.solver_count, _settings.solver_rank + 1)}
 
