@@ -160,8 +160,9 @@ class Net:
     @cached_property
     def layers(self) -> LayerVec:
         """The layers, in the order in which they run; of a Python layer, the user's own object."""
-        layers: list[Any] = self._core.layers
-        return LayerVec(layer.user if layer.type == "Python" else layer for layer in layers)
+        nodes: list[Any] = self._core.nodes
+        # A node's blobs are the host's, as pycaffe's are; a layer's own are those of the side that it runs on.
+        return LayerVec(node.layer.user if node.type == "Python" else node for node in nodes)
 
     @cached_property
     def layer_dict(self) -> OrderedDict[str, Any]:
