@@ -141,13 +141,13 @@ PYTHON_LAYER = """
 class Half:
     def forward(self, bottom, top):
         top[0].reshape(*bottom[0].shape)
-        top[0].data[...] = bottom[0].data / 2
+        top[0].data[...] = bottom[0].read_only.data / 2
 
     def reshape(self, bottom, top):
         top[0].reshape(*bottom[0].shape)
 
     def backward(self, top, propagate_down, bottom):
-        bottom[0].diff[...] = top[0].diff / 2
+        bottom[0].diff[...] = top[0].read_only.diff / 2
 
 class HalfOnTheDevice(Half):
     def forward_gpu(self, bottom, top):
