@@ -5,38 +5,12 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from bicerin.layer import Layer
-from bicerin.layer.layer import layers, runs_on_device
+from bicerin.cli.plugins_list import implementations
+from bicerin.layer.layer import layers
 
 PAGE = Path(__file__).with_name("devices.md")
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
 HEAD = "| layer | CPU | GPU |\n| --- | --- | --- |\n"
-
-
-def implementations(cls: type[Layer]) -> tuple[str, str]:
-    """What a layer runs on the CPU and on a GPU, operation by operation; the rest of it is array code."""
-    operations = cls.operations.all.values()
-    cpu = forms([(one.on_host, one.name) for one in operations])
-    if cls.runs_on == "host":
-        return cpu, "the CPU's, by nature"
-    if not runs_on_device(cls):
-        return cpu, "runs on the CPU"
-    gpu = forms([(one.on_device, one.name) for one in operations])
-    own = "own code" if hasattr(cls, "forward_gpu") else ""
-    return ", ".join(filter(None, (own, cpu if operations or not own else ""))), ", ".join(
-        filter(None, (own, gpu if operations or not own else ""))
-    )
-
-
-def forms(operations: list[tuple[str, str]]) -> str:
-    """Such as "CUDA C: forward, backward; array: sums"."""
-    words = {"compiled": "compiled", "cuda": "CUDA C", "array": "array", "host": "on the CPU"}
-    told = []
-    for form, word in words.items():
-        names = [name for found, name in operations if found == form]
-        if names:
-            told.append(f"{word}: {', '.join(names)}")
-    return "; ".join(told) or "array"
 
 
 def rows() -> dict[str, list[str]]:

@@ -16,7 +16,6 @@ from click.testing import CliRunner, Result
 import bicerin
 from bicerin.cli.command_line import command_line
 from bicerin.errors import BicerinError, UserCodeError
-from bicerin.net.hooks import hookimpl, plugins
 
 
 def run(*arguments: object, **keywords: Any) -> Result:
@@ -141,19 +140,7 @@ not_a_command = 1
         provided.add("bicerin.commands", "greet", f"{module}.greet:not_a_command")
         result = run("greet")
         assert result.exit_code == 1
-        assert "is no click.Command" in result.stderr
-
-    def test_through_the_hook(self, commands: dict[str, click.Command]) -> None:
-        class Adder:
-            @hookimpl
-            def bicerin_add_commands(self, group: Any) -> None:
-                group.add_command(click.Command("hooked", callback=lambda: click.echo("through the hook")))
-
-        plugins().register(adder := Adder())
-        try:
-            assert run("hooked").stdout == "through the hook\n"
-        finally:
-            plugins().unregister(adder)
+        assert "is not a click.Command" in result.stderr
 
 
 class TestErrors:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bicerin.cli.command_line import command_line
+from bicerin.kernels import COMPILED
 
 
 def run(*arguments: str) -> Result:
@@ -88,6 +89,58 @@ def test_classes_are_imported_only_when_asked(core_alone: Any, tmp_path: Path, m
     sys.modules.pop("lazy_layers", None)
     assert "1 (automatic)" in table and "1+ (as bottoms)" in table
     assert "xavier" in table
+
+
+def test_operation_by_operation_what_each_device_runs(
+    core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "working_plugin"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "layers.py").write_text(
+        "from bicerin import BlobCounts, Layer, Operations\n"
+        "class Working(Layer):\n"
+        "    type = 'Working'\n"
+        "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    operations = Operations('working_kernels')\n"
+        "class Reading(Working):\n"
+        "    type = 'Reading'\n"
+        "    runs_on = 'host'\n"
+        "class Twin(Layer):\n"
+        "    type = 'Twin'\n"
+        "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    def forward_cpu(self, bottom, top): ...\n"
+        "    def forward_gpu(self, bottom, top): ...\n"
+        "class Host(Layer):\n"
+        "    type = 'Host'\n"
+        "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    def forward_cpu(self, bottom, top): ...\n"
+    )
+    (package / "working_kernels.py").write_text(
+        "from bicerin.kernels import array_operation, host_operation, operation\n"
+        "@operation(reference=lambda x: None)\n"
+        "def sort(x): x[0] = 1\n"
+        "@array_operation\n"
+        "def add(xp, x): ...\n"
+        "@host_operation\n"
+        "def walk(x): ...\n"
+        "@walk.cuda\n"
+        "def walk_cuda(kernels, x): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("Working", "Reading", "Twin", "Host"):
+        core_alone.add("bicerin.layers", name, f"working_plugin.layers:{name}")
+    cpu = "compiled: sort; array: add, walk" if COMPILED else "array: sort, add, walk"
+    gpu = "CUDA C: walk; array: add; on the CPU: sort"
+    runs = {name: row(listed("--verbose"), name)["runs"] for name in ("Working", "Reading", "Twin", "Host")}
+    assert runs["Working"] == {"cpu": cpu, "gpu": gpu}
+    assert runs["Reading"] == {"cpu": cpu, "gpu": "always on the CPU"}
+    assert runs["Twin"] == {"cpu": "own code", "gpu": "own code"}
+    assert runs["Host"] == {"cpu": "own code", "gpu": "runs on the CPU"}
+    (line,) = [line for line in run("--verbose").stdout.splitlines() if line.startswith("Working")]
+    assert cpu in line and gpu in line
+    for module in [module for module in sys.modules if module.startswith("working_plugin")]:
+        del sys.modules[module]
 
 
 def test_failures_and_conflicts(core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

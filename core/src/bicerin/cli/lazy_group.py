@@ -54,21 +54,15 @@ class LazyGroup(click.Group):
             return found
         if name in self.commands:
             return self.commands[name]
-        if self.registry is None:
-            return None
-        if name in self.registry:
-            return self._loaded(name)
-        # Only now, since asking the hooks imports every plugin that has some.
-        from bicerin.net.hooks import plugins
-
-        plugins().hook.bicerin_add_commands(group=self)
-        return self.commands.get(name)
+        return self._loaded(name) if self.registry is not None and name in self.registry else None
 
     def _loaded(self, name: str) -> click.Command:
         assert self.registry is not None
         command = self.registry.load(name)
         if not isinstance(command, click.Command):
-            raise PluginError(f'{self.registry.provider(name)} brings the command "{name}", which is no click.Command.')
+            raise PluginError(
+                f'{self.registry.provider(name)} brings the command "{name}", which is not a click.Command.'
+            )
         return command
 
     def resolve_command(

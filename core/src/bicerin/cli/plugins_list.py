@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,7 +14,7 @@ from bicerin.discovery import registry
 from bicerin.discovery.configuration import layer_providers
 from bicerin.discovery.registry import LAYER_API, Provider, disabled_distributions
 from bicerin.errors import BicerinError, PluginError
-from bicerin.layer.layer import layers
+from bicerin.layer.layer import Layer, layers, runs_on_device
 from bicerin.schema.installed_schema import schemas
 
 _CORE = "bicerin"
@@ -26,7 +26,7 @@ _NONE = (
 
 @click.command("list")
 @json_option
-@click.option("--verbose", is_flag=True, help="Import the layers, to tell their blob counts and devices; say all.")
+@click.option("--verbose", is_flag=True, help="Import the layers, and show blob counts and what each device runs.")
 def list_plugins(as_json: bool, verbose: bool) -> None:
     """List the layer types that are installed.
 
@@ -44,9 +44,9 @@ def describe(verbose: bool) -> dict[str, Any]:
     """What `--json` prints. With `verbose`, the layers are imported.
 
     Keys: `layer_api`; `layers`, with `type`, `distribution`, `version`, `entry_point`, `layer_api`, `failure` (or null)
-    and, if imported, `bottom`, `top`, `equal`, `auto_top`, `devices`; `fields` that plugins add to Caffe's schema, each
-    with its declared `number` and the one that it has `inside`; `schemas`, where each plugin's is, with `failure` (or
-    null); `others`, the other entry points; `conflicts`; `disabled` distributions.
+    and, if imported, `bottom`, `top`, `equal`, `auto_top`, `devices`, `operations`, `runs`; `fields` that plugins add
+    to Caffe's schema, each with its declared `number` and the one that it has `inside`; `schemas`, where each is, with
+    `failure` (or null); `others`, the other entry points; `conflicts`; `disabled` distributions.
     """
     rows = [_layer(provider, verbose) for found in layers.providers().values() for provider in found]
     fields, field_conflicts = _schema()
@@ -80,8 +80,6 @@ def _layer(provider: Provider, verbose: bool) -> dict[str, Any]:
 
 
 def _declared(provider: Provider) -> dict[str, Any]:
-    from bicerin.layer.layer import runs_on_device
-
     cls = layers.loaded(provider)
     return {
         "bottom": str(cls.counts.bottom),
@@ -90,7 +88,35 @@ def _declared(provider: Provider) -> dict[str, Any]:
         "auto_top": cls.counts.auto_top,
         "devices": ["cpu", "gpu"] if runs_on_device(cls) else ["cpu"],
         "operations": {name: {"cpu": one.on_host, "gpu": one.on_device} for name, one in cls.operations.all.items()},
+        "runs": dict(zip(("cpu", "gpu"), implementations(cls), strict=True)),
     }
+
+
+_FORMS = {"compiled": "compiled", "cuda": "CUDA C", "array": "array", "host": "on the CPU"}
+
+
+def implementations(cls: type[Layer]) -> tuple[str, str]:
+    """What a layer runs on the CPU and on a GPU, operation by operation; the rest of it is array code.
+
+    Such as ("compiled: forward, backward; array: sums", "CUDA C: forward, backward, sums").
+    """
+    operations = cls.operations.all.values()
+    own = "own code" if hasattr(cls, "forward_cpu") or hasattr(cls, "forward_gpu") else ""
+    cpu = _forms([(one.on_host, one.name) for one in operations])
+    gpu = _forms([(one.on_device, one.name) for one in operations])
+    cpu, gpu = ("; ".join(filter(None, (own, forms))) or "array" for forms in (cpu, gpu))
+    if cls.runs_on == "host":
+        return cpu, "always on the CPU"
+    return cpu, gpu if runs_on_device(cls) else "runs on the CPU"
+
+
+def _forms(operations: Sequence[tuple[str, str]]) -> str:
+    told = []
+    for form, words in _FORMS.items():
+        names = [name for found, name in operations if found == form]
+        if names:
+            told.append(f"{words}: {', '.join(names)}")
+    return "; ".join(told)
 
 
 def _schema_of(provider: Provider) -> dict[str, Any]:
@@ -160,7 +186,7 @@ def _print(found: Mapping[str, Any], verbose: bool) -> None:
     from bicerin.cli.table import console, new_table
 
     output = console()
-    columns = ("Bottoms", "Tops", "Devices") if verbose else ()
+    columns = ("Bottoms", "Tops", "CPU", "GPU") if verbose else ()
     table = new_table("Layer", "Distribution", "Version", *columns)
     for row in found["layers"]:
         cells = (row["type"], row["distribution"], row["version"])
@@ -169,7 +195,9 @@ def _print(found: Mapping[str, Any], verbose: bool) -> None:
     if verbose:
         _print_more(found, output)
     else:
-        output.print("\n--verbose imports the layers, and tells their blob counts, devices, fields and failures.")
+        output.print(
+            "\n--verbose imports the layers, and shows blob counts, what runs on each device, fields, failures."
+        )
     if all(row["distribution"] == _CORE for row in found["layers"]):
         output.print(f"\n{_NONE}")
     for row in (*found["layers"], *found["schemas"]):
@@ -184,11 +212,11 @@ def _print(found: Mapping[str, Any], verbose: bool) -> None:
         output.print(f"\nBICERIN_DISABLE_PLUGINS hides: {', '.join(found['disabled'])}")
 
 
-def _declared_cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
+def _declared_cells(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     if row["failure"]:
-        return ("", "", "failure, see below")
+        return ("", "", "failure, see below", "")
     tops = row["top"] + (" (as bottoms)" if row["equal"] else "") + (" (automatic)" if row["auto_top"] else "")
-    return (row["bottom"], tops, ", ".join(row["devices"]))
+    return (row["bottom"], tops, row["runs"]["cpu"], row["runs"]["gpu"])
 
 
 def _print_more(found: Mapping[str, Any], output: Any) -> None:

@@ -37,15 +37,6 @@ class Hooks:
     """The hooks that there are."""
 
     @hookspec
-    def bicerin_add_commands(self, group: Any) -> None:
-        """Add Click commands to the command line's group: `group.add_command(command)`.
-
-        The entry-point group `bicerin.commands` (see `bicerin.cli`) is the better way for a command that is known
-        beforehand, since nothing is imported for it. Hooks are asked only about a name that nobody else knows, so what
-        they add is not in `bicerin --help`.
-        """
-
-    @hookspec
     def bicerin_net_built(self, net: Net) -> None:
         """A net has been built and its layers set up."""
 
