@@ -73,3 +73,11 @@ def test_a_test_run_on_a_device_that_is_not_there_ends_with_one_line(tmp_path):
     (line,) = [line for line in done.stderr.splitlines() if line]
     assert line.startswith('ERROR: --device abacus: unknown device "abacus"')
     assert "passed" not in done.stdout
+
+
+def test_tests_that_no_device_changes_can_be_left_out(tmp_path):
+    (tmp_path / "test_two.py").write_text("def test_one(device): pass\ndef test_other(): pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "bicerin.testing.pytest_plugin", "-m", "device", str(tmp_path)]
+    done = subprocess.run(command, text=True, capture_output=True, check=True)
+    assert "1 passed, 1 deselected" in done.stdout
+    assert "PytestUnknownMarkWarning" not in done.stdout

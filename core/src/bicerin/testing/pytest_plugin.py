@@ -10,6 +10,7 @@ may have an option and a fixture of these names.
 
 A test that takes `device` runs once for each device that was asked for: `pytest --device cpu --device gpu`. Where a
 device that was asked for cannot be used, no test is run, and one line says why; one that was not is not mentioned.
+Those tests have the mark `device`: `pytest --device gpu -m device` leaves out the rest, which no device changes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "device: a test that runs once for each --device")
     from bicerin.device.device import get_device
     from bicerin.errors import BicerinError
 
@@ -44,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", metafunc.config.getoption("--device") or ["cpu"])
+
+
+@pytest.hookimpl(tryfirst=True)  # Before `-m` chooses.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "device" in getattr(item, "fixturenames", ()):
+            item.add_marker("device")
 
 
 @pytest.fixture
