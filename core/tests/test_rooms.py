@@ -13,6 +13,7 @@ CORE = Path(bicerin.__file__).parent
 #: From the ground up. A room imports from itself and from those before it; `bicerin` itself has names of all of them.
 ROOMS = [
     "errors",
+    "log",
     "kernels",
     "discovery",
     "device",

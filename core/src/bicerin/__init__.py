@@ -14,12 +14,16 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from bicerin import log
+
 __version__ = "0.1.0"
 
 # NumPy's BLAS reads its number of threads when NumPy is first imported, which is after this in most programs.
 if os.environ.get("BICERIN_NUM_THREADS", "").isdecimal():
     for _setting in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(_setting, os.environ["BICERIN_NUM_THREADS"])
+
+log.set_up()
 
 if TYPE_CHECKING:
     from bicerin.device import (

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin_proto.errors import BicerinError, DecodeError, ParseError, ProtoError
+from bicerin_proto.quotation import message_text, printable
 
 __all__ = [
     "BicerinError",
@@ -135,11 +136,11 @@ class LayerError(BicerinError):
             lines.append(self.reason)
         else:
             where = f"{self.location}: " if self.location else ""
-            lines.append(f'{where}layer "{self.layer_name}" ({self.layer_type}): {self.reason}')
+            lines.append(f'{where}layer "{printable(self.layer_name)}" ({self.layer_type}): {self.reason}')
             lines += [f"  {line}" for line in self._blobs if line]
         if self.hint:
             lines.append(f"  {self.hint}")
-        return "\n".join(lines)
+        return message_text("\n".join(lines))
 
 
 class BlobCountError(LayerError):
@@ -165,5 +166,5 @@ class UserCodeError(LayerError):
 def _described(kind: str, blobs: Sequence[Any]) -> str:
     if not blobs:
         return ""
-    parts = ", ".join(f"{blob.name or f'[{i}]'} {blob.shape}" for i, blob in enumerate(blobs))
+    parts = ", ".join(f"{printable(blob.name) or f'[{i}]'} {blob.shape}" for i, blob in enumerate(blobs))
     return f"{kind}: {parts}"

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 from os import PathLike
 
-from bicerin_proto.quotation import printable
+from bicerin_proto.quotation import message_text, printable
 
 
 class BicerinError(RuntimeError):
     """The root of every exception that Bicerin and its plugins raise on purpose.
 
-    A RuntimeError, since that is what scripts written for pycaffe catch.
+    A RuntimeError, since that is what scripts written for pycaffe catch. Its text can be shown as it is: control
+    characters that stand in names are written as escapes.
     """
+
+    def __str__(self) -> str:
+        return message_text(super().__str__())
 
 
 class ProtoError(BicerinError):

@@ -36,3 +36,29 @@ def _escape(character: str) -> str:
     if 0xDC80 <= number <= 0xDCFF:  # a byte that was not UTF-8, as `surrogateescape` keeps it
         return f"\\x{number - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
+
+
+MESSAGE_LIMIT = 10_000
+"""How long a message is at most; a list of all blobs of a large net is shorter."""
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """Return a text of several lines with its control characters written as escapes."""
+    return text if text.isprintable() else text.translate(_CONTROL)
+
+
+def message_text(text: str) -> str:
+    """Return a whole message as it may be shown, in which something may have been quoted as it stood.
+
+    Control characters are written as escapes. Newlines remain, and what follows them is indented: no name can begin a
+    line, as a message or a line of a log does. The middle of a very long message is omitted.
+    """
+    if len(text) > MESSAGE_LIMIT:
+        head, tail = MESSAGE_LIMIT // 2, MESSAGE_LIMIT // 4
+        text = f"{text[:head]}[... {len(text) - head - tail} characters ...]{text[-tail:]}"
+    if text.isprintable():
+        return text
+    first, *more = visible(text).split("\n")
+    return "\n".join([first, *(line if not line or line[0].isspace() else f"  {line}" for line in more)])

@@ -6,8 +6,8 @@ import traceback
 
 import click
 
-from bicerin.cli.messages import visible
 from bicerin.errors import BicerinError, UserCodeError
+from bicerin_proto.quotation import message_text, visible
 
 INTERRUPTED = 130
 
@@ -23,7 +23,7 @@ def exit_status(error: BaseException) -> int | None:
         text = str(error)
     else:
         return None
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {visible(text)}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message_text(text)}", err=True)
     if isinstance(error, UserCodeError) and error.__cause__ is not None:
         click.echo(visible(_users_traceback(error.__cause__)), err=True, nl=False)
     return 1

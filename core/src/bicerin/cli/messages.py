@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-_LETTERS = {logging.DEBUG: "I", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "F"}
+from bicerin.log import Bare, StderrHandler, logger
 
-logger = logging.getLogger("bicerin")
+_LETTERS = {logging.DEBUG: "I", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "F"}
 
 
 def is_quiet() -> bool:
@@ -30,7 +30,7 @@ def is_verbose() -> bool:
 def shown() -> Iterator[None]:
     """Show what Bicerin logs while the block runs."""
     handler = StderrHandler()
-    handler.setFormatter(_Bare() if sys.stderr.isatty() else Prefixed())
+    handler.setFormatter(Bare() if sys.stderr.isatty() else Prefixed())
     if logger.level == logging.NOTSET:  # else --quiet or --verbose has set it
         logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -39,32 +39,6 @@ def shown() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
-
-
-#: Control characters but newline and tab: a terminal would obey them.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-
-
-def visible(text: str) -> str:
-    """The text with its control characters shown: names come from files of strangers."""
-    return text.translate(_CONTROL)
-
-
-class StderrHandler(logging.Handler):
-    """Writes to whatever `sys.stderr` is at the time: a progress bar replaces it, to keep below the lines."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            sys.stderr.write(visible(self.format(record)) + "\n")
-            sys.stderr.flush()
-        except Exception:
-            self.handleError(record)
-
-
-class _Bare(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
 class Prefixed(logging.Formatter):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bicerin.cli import messages
+from bicerin.log import logger
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -18,7 +18,7 @@ def verbosity_options(command: _Command) -> _Command:
 
     def set_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value:
-            messages.logger.setLevel(logging.WARNING if param.name == "quiet" else logging.DEBUG)
+            logger.setLevel(logging.WARNING if param.name == "quiet" else logging.DEBUG)
 
     for flag, text in (
         ("--verbose", "Say more."),

@@ -24,6 +24,7 @@ from rich.text import Text
 from bicerin.cli.messages import is_quiet
 from bicerin.cli.pace import images_per_step
 from bicerin.net.hooks import hookimpl, plugins
+from bicerin_proto.quotation import printable
 
 _Item = TypeVar("_Item")
 
@@ -73,7 +74,7 @@ class TrainingBar:
     @hookimpl
     def bicerin_solver_start(self, solver: Any) -> None:
         self._task = self._progress.add_task(
-            solver.net.name or "training",
+            printable(solver.net.name, 40) or "training",
             total=solver.param.max_iter,
             completed=solver.iteration,
             images=images_per_step(solver),

@@ -17,6 +17,7 @@ import numpy as np
 
 from bicerin.cli.pace import images_per_step
 from bicerin.net.hooks import hookimpl, plugins
+from bicerin_proto.quotation import message_text
 
 _log = logging.getLogger("bicerin.cli")
 
@@ -35,7 +36,7 @@ def summary(source: str) -> Iterator[None]:
     finally:
         plugins().unregister(watcher)
     for line in watcher.lines(source):
-        click.echo(line)
+        click.echo(message_text(line))
 
 
 class Summary:

@@ -58,6 +58,8 @@ class Builder:
             if name not in self.blobs:
                 raise NetError(f"{where}: Unknown bottom blob '{name}': no layer before it makes it.")
         for index, name in enumerate(definition.top):
+            if name in definition.top[:index]:
+                raise NetError(f"{where}: Top blob '{name}' is named twice; each top has a name of its own.")
             if name in self.blobs and name not in definition.bottom[index : index + 1]:
                 raise NetError(
                     f"{location}: Top blob '{name}' produced by multiple sources: layer \"{definition.name}\" and "

@@ -23,6 +23,7 @@ from bicerin.net.node import Node
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import included, net_state
 from bicerin.net.weights import LoadReport, compare_weights
+from bicerin_proto.quotation import message_text, printable
 
 Shape = tuple[int, ...]
 
@@ -193,7 +194,7 @@ class _Outliner:
 
     def _tops_of(self, row: LayerOutline, definition: Any) -> list[Blob | None]:
         """The tops with their shapes, None for those that cannot be told; the row then says why."""
-        where = f'{row.location}: layer "{row.name}"'
+        where = f'{row.location}: layer "{printable(row.name)}"'
         blobs = self.builder.blobs
         nothing: list[Blob | None] = [None] * len(row.top)
         try:
@@ -228,7 +229,7 @@ class _Outliner:
             row.error = text if text.startswith(f"{row.location}:") else f"{where} ({row.type}): {text}"
         except Exception as error:
             # A fault of the layer's own; the shapes of the others are still worth knowing.
-            row.error = f"{where} ({row.type}): {type(error).__name__}: {error}"
+            row.error = message_text(f"{where} ({row.type}): {type(error).__name__}: {error}")
         return nothing
 
     def _accept(self, row: LayerOutline, node: Node) -> None:

@@ -12,7 +12,8 @@ import platform
 import time
 from pathlib import Path
 
-from bicerin.cli.messages import Prefixed, StderrHandler, logger
+from bicerin.cli.messages import Prefixed
+from bicerin.log import StderrHandler, has_listener, logger
 
 _LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 _log = logging.getLogger("bicerin.caffe")
@@ -20,7 +21,7 @@ _log = logging.getLogger("bicerin.caffe")
 
 def show_log() -> None:
     """Write the log to standard error from now on, unless the program already sends it somewhere."""
-    if logger.handlers or logging.getLogger().handlers:
+    if has_listener():
         return
     handler = StderrHandler()
     handler.setFormatter(Prefixed())
