@@ -6,12 +6,16 @@ Source: pycaffe's `net_spec`, whose names and rules are kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
 from bicerin.errors import SpecError
 from bicerin.schema.installed_schema import schema
+from bicerin_proto.cardinality import is_repeated
 from bicerin_proto.hints import did_you_mean
 
 
@@ -33,34 +37,90 @@ def _param_names(layer: Any) -> Mapping[str, str]:
 
 
 def assign_proto(proto: Any, name: str, value: Any) -> None:
-    """Set a field from Python values: a dict fills a message, a list a repeated field.
+    """Set a field from Python values: a dict or a message fills a message, a sequence a repeated field.
 
-    A repeated field takes a single value as a list of one.
+    A repeated field takes a single value as a list of one, and arrays and ranges as lists.
 
     Raises:
-        SpecError: the message has no such field.
+        SpecError: the message has no such field, or the field cannot hold the value.
     """
-    if name not in proto.DESCRIPTOR.fields_by_name:
+    field = proto.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
         hint = did_you_mean(name, proto.DESCRIPTOR.fields_by_name)
         raise SpecError(f'{proto.DESCRIPTOR.name} has no field "{name}". {hint}'.strip())
-    field = getattr(proto, name)
-    if hasattr(field, "extend") and not isinstance(value, (list, tuple)):
-        value = [value]
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            if isinstance(item, Mapping):
-                _fill(field.add(), item)
-            else:
-                field.append(item)
-    elif isinstance(value, Mapping):
-        _fill(field, value)
-    else:
-        setattr(proto, name, value)
+    if not is_repeated(field):
+        _set(field, lambda: getattr(proto, name), lambda one: setattr(proto, name, one), value)
+        return
+    values = getattr(proto, name)
+    for one in _listed(value):
+        _set(field, values.add if field.message_type is not None else None, values.append, one)
 
 
-def _fill(proto: Any, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        assign_proto(proto, name, value)
+def _listed(value: Any) -> Iterable[Any]:
+    if isinstance(value, (str, bytes, Mapping, Message)) or getattr(value, "ndim", 1) == 0:
+        return [value]
+    return value if isinstance(value, Iterable) else [value]
+
+
+def _set(field: FieldDescriptor, message: Callable[[], Any] | None, assign: Callable[[Any], None], value: Any) -> None:
+    """Set one value: fill what `message` returns, or hand the value to `assign`."""
+    try:
+        if field.message_type is None:
+            assign(value)
+        elif isinstance(value, Mapping) and message is not None:
+            own = message()
+            own.SetInParent()
+            for name, inner in value.items():
+                assign_proto(own, name, inner)
+        elif isinstance(value, Message) and value.DESCRIPTOR.full_name == field.message_type.full_name:
+            # Through bytes, since it may be a message of another schema, with other fields of plugins.
+            message().MergeFromString(value.SerializePartialToString())  # type: ignore[misc]
+        else:
+            raise TypeError
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(f"{field.name} takes {_kind(field)}, not {_shown(value)}.{_why(field, value)}") from None
+
+
+def _kind(field: FieldDescriptor) -> str:
+    if field.message_type is not None:
+        return f"a dict, or a {field.message_type.name}"
+    if field.enum_type is not None:
+        return f"one of {', '.join(field.enum_type.values_by_name)}"
+    return _KINDS.get(field.cpp_type, "another value")
+
+
+#: What a field of a type holds, in words.
+_KINDS = {
+    FieldDescriptor.CPPTYPE_INT32: "a whole number",
+    FieldDescriptor.CPPTYPE_INT64: "a whole number",
+    FieldDescriptor.CPPTYPE_UINT32: "a whole number of 0 or more",
+    FieldDescriptor.CPPTYPE_UINT64: "a whole number of 0 or more",
+    FieldDescriptor.CPPTYPE_FLOAT: "a number",
+    FieldDescriptor.CPPTYPE_DOUBLE: "a number",
+    FieldDescriptor.CPPTYPE_BOOL: "True or False",
+    FieldDescriptor.CPPTYPE_STRING: "text",
+}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Message):
+        return f"a {value.DESCRIPTOR.name}"
+    text = repr(value)
+    return f"{text if len(text) <= _LONGEST else text[:_LONGEST] + ' ...'} ({type(value).__name__})"
+
+
+#: A longer value is cut in errors.
+_LONGEST = 60
+
+
+def _why(field: FieldDescriptor, value: Any) -> str:
+    if isinstance(value, float) and "whole" in _kind(field):
+        return " In Python 3, / gives a float and // a whole number."
+    if isinstance(value, Mapping) and field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return " str(...) or json.dumps(...) makes text of it."
+    return ""
 
 
 class Top:
@@ -136,7 +196,8 @@ class Function:
                 try:
                     return assign_proto(message, name, value)
                 except SpecError as error:
-                    raise SpecError(f'layer "{layer.name}" ({self.type_name}): {name}: {error}') from None
+                    inside = "" if str(error).startswith(name) else f"{name}: "
+                    raise SpecError(f'layer "{layer.name}" ({self.type_name}): {inside}{error}') from None
         known = [field for message in messages for field in message.DESCRIPTOR.fields_by_name]
         problem = f'layer "{layer.name}" ({self.type_name}): there is no parameter "{name}".'
         raise SpecError(f"{problem} {did_you_mean(name, known)}".strip())
@@ -188,6 +249,26 @@ class NetSpec:
 
     def __delitem__(self, name: str) -> None:
         del self.tops[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tops
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tops)
+
+    def __len__(self) -> int:
+        return len(self.tops)
+
+    def __bool__(self) -> bool:  # a net without tops is a net still
+        return True
+
+    def keys(self) -> list[str]:
+        """The names of the tops, in the order of assignment. A top that is itself named "keys" is `n["keys"]`."""
+        return list(self.tops)
+
+    def vals(self) -> list[Any]:
+        """The tops, in the order of assignment."""
+        return list(self.tops.values())
 
     def update(self, name: str, params: Mapping[str, Any]) -> None:
         """Add to, or change, the parameters of the layer that makes the top `name`."""
