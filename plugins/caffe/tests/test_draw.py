@@ -88,3 +88,10 @@ def test_without_graphviz_the_error_says_where_to_get_it(net: Any, monkeypatch: 
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RuntimeError, match="Install Graphviz"):
         caffe.draw.draw_net(net, "LR")
+
+
+def test_nets_of_older_formats_are_drawn() -> None:
+    old = 'layers { name: "conv" type: CONVOLUTION bottom: "x" top: "y" convolution_param { num_output: 7 } }'
+    net = text_format.Parse(old, caffe_pb2.NetParameter())
+    text = caffe.draw.get_pydot_graph(net, "LR").to_string()
+    assert '"conv\\n(Convolution)' in text and "layers" in str(net)

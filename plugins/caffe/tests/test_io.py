@@ -205,6 +205,23 @@ def test_oversample_takes_corners_center_and_mirrors() -> None:
     np.testing.assert_array_equal(crops[10:], crops[:10] + 1)
 
 
+def test_flow_is_mirrored_with_its_direction(transformer: Any) -> None:
+    image = np.random.default_rng(6).random((2, 3, 3)).astype(np.float32)
+    before = image.copy()
+    np.testing.assert_array_equal(caffe.io.flip_image(image), image[:, ::-1])
+    flow = caffe.io.flip_image(image, 1, True)
+    np.testing.assert_array_equal(flow[:, :, 0], 1 - image[:, ::-1, 0])
+    np.testing.assert_array_equal(flow[:, :, 1:], image[:, ::-1, 1:])
+    upside_down = caffe.io.flip_image(image, 0, True)
+    np.testing.assert_array_equal(upside_down[:, :, 1], 1 - image[::-1, :, 1])
+    np.testing.assert_array_equal(upside_down[:, :, 0], image[::-1, :, 0])
+    np.testing.assert_array_equal(image, before)
+    transformer.set_is_flow("data", True)
+    assert transformer.is_flow == {"data": True}
+    with pytest.raises(Exception, match="nope is not one of the net inputs"):
+        transformer.set_is_flow("nope", True)
+
+
 def test_skimage_is_imported_when_an_image_needs_it() -> None:
     import subprocess
     import sys

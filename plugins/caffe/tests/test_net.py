@@ -57,6 +57,21 @@ def test_a_call_without_a_phase_is_a_type_error(net_file: str) -> None:
             caffe.Net(*arguments)
 
 
+@pytest.mark.parametrize("arguments", [("weights",), ("TEST",), (caffe.TEST, "weights")])
+def test_a_call_of_another_form_names_both(arguments: tuple, net_file: str) -> None:
+    with pytest.raises(TypeError, match=r"Net\(network_file, phase, weights=weights_file\) or, in the older form, Net"):
+        caffe.Net(net_file, *arguments)
+
+
+@pytest.mark.parametrize("phase", ["test", "TEST", 1, np.int64(1)])
+def test_the_older_form_is_deprecated_whatever_the_phase(
+    phase: Any, net: Any, net_file: str, tmp_path: Path, caplog: Any, capsys: Any
+) -> None:
+    net.save(str(tmp_path / "weights"))
+    caffe.Net(net_file, str(tmp_path / "weights"), phase)
+    assert f"Net('{net_file}', 1, weights=" in caplog.text and "Logging error" not in capsys.readouterr().err
+
+
 def test_the_older_form_is_deprecated(net: Any, net_file: str, tmp_path: Path, caplog: Any) -> None:
     net.save(str(tmp_path / "weights"))
     caffe.Net(net_file, str(tmp_path / "weights"), caffe.TEST)

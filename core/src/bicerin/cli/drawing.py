@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+import bicerin_proto
 from bicerin.errors import BicerinError
 
 # Those of the pictures that Caffe draws.
@@ -23,6 +24,10 @@ _CONVOLUTIONS = ("Convolution", "Deconvolution")
 
 def layers_in_phase(net: Any, phase: Any = None) -> list[Any]:
     """The layers of a `NetParameter` that it has in a phase; by default, all."""
+    if net.layers:  # an older format
+        old, net = net, type(net)()
+        net.CopyFrom(old)
+        bicerin_proto.upgrade_net(net)
     if phase is None:
         return list(net.layer)
     from bicerin.layer.phase import Phase

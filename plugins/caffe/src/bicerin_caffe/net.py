@@ -16,7 +16,7 @@ import numpy as np
 
 import bicerin
 from bicerin.errors import NetError
-from bicerin.layer import Blob
+from bicerin.layer import Blob, Phase
 from bicerin_caffe import settings
 from bicerin_caffe.user_exceptions import user_exceptions
 from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
@@ -24,6 +24,11 @@ from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
 _log = logging.getLogger("bicerin.caffe")
 
 Arrays = dict[str, np.ndarray]
+
+_FORMS = (
+    "It is Net(network_file, phase, weights=weights_file) or, in the older form, "
+    "Net(network_file, weights_file, phase), with caffe.TRAIN or caffe.TEST as the phase."
+)
 
 
 class Net:
@@ -56,15 +61,17 @@ class Net:
     ) -> None:
         if isinstance(phase, (str, os.PathLike)):
             if level is None:
-                raise TypeError("Net(network_file, weights, phase) needs a phase, caffe.TRAIN or caffe.TEST")
+                raise TypeError(f"Net({str(network_file)!r}, {str(phase)!r}): there is no phase. {_FORMS}")
             _log.warning(
                 "DEPRECATION WARNING - deprecated use of Python interface. Use this instead (with the named "
                 "\"weights\" parameter): Net('%s', %d, weights='%s')",
                 network_file,
-                level,
+                Phase.of(level),
                 phase,
             )
             phase, level, weights = level, 0, phase
+        elif isinstance(level, (str, os.PathLike)):
+            raise TypeError(f"Net(..., level={str(level)!r}): a level is a number. {_FORMS}")
         for path in [network_file] if weights is None else [network_file, weights]:
             if not os.path.exists(path):
                 raise NetError(f"Could not open file {path} (looked from {os.getcwd()})")

@@ -93,6 +93,7 @@ class Transformer:
         self.raw_scale: dict[str, float] = {}
         self.mean: dict[str, np.ndarray] = {}
         self.input_scale: dict[str, float] = {}
+        self.is_flow: dict[str, bool] = {}
 
     def __check_input(self, in_: str) -> None:
         if in_ not in self.inputs:
@@ -178,6 +179,14 @@ class Transformer:
         self.__check_input(in_)
         self.input_scale[in_] = scale
 
+    def set_is_flow(self, in_: str, is_flow: bool) -> None:
+        """Note that an input is optical flow, as scripts of lisa-caffe do.
+
+        `preprocess` treats flow as it treats images, with the mean that is set; `flip_image` takes `flow` itself.
+        """
+        self.__check_input(in_)
+        self.is_flow[in_] = is_flow
+
 
 # Images
 
@@ -212,6 +221,20 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
 
     factors = np.array(new_dims, float) / im.shape[:2]
     return zoom(im, (*factors, 1), order=interp_order).astype(np.float32)
+
+
+def flip_image(im: np.ndarray, axis: int = 1, flow: bool = False) -> np.ndarray:
+    """An image (H, W, K) mirrored along an axis, by default left and right; a copy.
+
+    Args:
+        flow: whether it is optical flow of values 0 to 1, x in channel 0 and y in channel 1, where 0.5 is no motion:
+            the direction along the axis then changes its sign, v becomes 1 - v.
+    """
+    flipped = np.flip(im, axis).copy()
+    if flow:
+        channel = 1 - axis
+        flipped[:, :, channel] = 1 - flipped[:, :, channel]
+    return flipped
 
 
 def oversample(images: Any, crop_dims: Any) -> np.ndarray:
