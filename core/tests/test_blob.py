@@ -122,3 +122,21 @@ class Elsewhere(CpuDevice):
 def test_a_host_blob_has_no_device_arrays() -> None:
     with pytest.raises(DeviceError, match=r'build the net with device="gpu"'):
         Blob((1,), name="x").on(Elsewhere())
+
+
+def test_what_is_handed_out_has_arrays_of_its_own() -> None:
+    blob = Blob((2, 3), name="b")
+    given = blob.handed_out
+    assert given is blob.handed_out and given.blob is blob and isinstance(given, Blob)
+    array = given.data
+    array[...] = 4
+    array.shape = (6,)
+    given.diff.setflags(write=False)
+    assert given.data.shape == blob.data.shape == (2, 3) and (blob.data == 4).all()
+    assert given.diff.flags.writeable and blob.diff.flags.writeable
+    given.reshape(4, 5)
+    assert (blob.shape, blob.count, given.count, given.num_axes) == ((4, 5), 20, 20, 2)
+    assert given.data.base is not None and np.shares_memory(given.data, blob.data)
+    other = Blob((4, 5))
+    given.share_data(other)
+    assert blob.shares_data_with(other) and given.memory == blob.memory

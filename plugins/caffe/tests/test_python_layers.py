@@ -289,3 +289,28 @@ def test_tops_that_are_shaped_in_forward(write: Any, tmp_path: Path, monkeypatch
     out = net.forward(scores=scores)
     assert out["halved"].tolist() == [[0, 24, 16, 32, 24], [0, 8, 0, 16, 8]]
     assert out["rois_scores"].tolist() == [[2], [1]]
+
+
+@pytest.mark.parametrize("line", ["x = top[0].data; x.shape = (-1,); x[...] = 1", "top[0].data.setflags(write=False)"])
+def test_what_a_layer_does_to_an_array_stays_with_it(line: str, tmp_path: Path, monkeypatch: Any) -> None:
+    text = f"""
+    class Rude:
+        def setup(self, bottom, top):
+            pass
+        def reshape(self, bottom, top):
+            top[0].reshape(*bottom[0].shape)
+        def forward(self, bottom, top):
+            top[0].data[...] = 1
+            {line}
+    """
+    (tmp_path / "rude.py").write_text(textwrap.dedent(text))
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "in" type: "Input" top: "x" top: "y" input_param { shape { dim: 2 dim: 3 } } } '
+        'layer { name: "p" type: "Python" bottom: "x" top: "p" python_param { module: "rude" layer: "Rude" } } '
+        'layer { name: "e" type: "EuclideanLoss" bottom: "p" bottom: "y" top: "e" }'
+    )
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    for _ in range(2):
+        net.blobs["y"].data.shape = (6,)
+        assert net.forward()["e"] == 1.5
+    assert net.blobs["p"].data.shape == net.blobs["p"].shape == (2, 3)

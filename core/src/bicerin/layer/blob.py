@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -32,7 +33,7 @@ class Blob:
         name: what errors call it.
     """
 
-    __slots__ = ("_arrays", "_data", "_diff", "_read_only", "count", "device", "dtype", "name", "shape")
+    __slots__ = ("_arrays", "_data", "_diff", "_handed_out", "_read_only", "count", "device", "dtype", "name", "shape")
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Blob:
         # One array for each (side, kind), remade when the memory or the shape under it changes.
         self._arrays: dict[Any, tuple[Any, Any]] = {}
         self._read_only: BlobView | None = None
+        self._handed_out: weakref.ref[HandedOutBlob] | None = None
         self.reshape(*shape)
 
     def __repr__(self) -> str:
@@ -167,6 +169,15 @@ class Blob:
         if self._read_only is None:
             self._read_only = BlobView(self, CPU, writes_data=False, writes_diff=False)
         return self._read_only
+
+    @property
+    def handed_out(self) -> Blob:
+        """The blob as a user's code gets it; see `HandedOutBlob`."""
+        found = self._handed_out() if self._handed_out is not None else None
+        if found is None:
+            found = HandedOutBlob(self)
+            self._handed_out = weakref.ref(found)  # weak, so that a net's memory goes with its last name
+        return found
 
     def on(self, device: Device, *, writes_data: bool = True, writes_diff: bool = True) -> Any:
         """The blob as a device sees it: `data` and `diff` are its arrays. On a host that is all there is, the blob.
@@ -304,6 +315,48 @@ class Blob:
         self.data.reshape(-1)[...] = bicerin_proto.blob_array(proto).reshape(-1)
         if len(proto.diff) or len(proto.double_diff):
             self.diff.reshape(-1)[...] = bicerin_proto.blob_array(proto, diff=True).reshape(-1)
+
+
+class HandedOutBlob(Blob):
+    """A blob for a user's code, which may do to an array what no layer does: each access of `data` or `diff` is fresh.
+
+    So a shape or a flag that is set in such an array is nobody else's. Layers, which ask for arrays in every call, keep
+    one array in the blob itself. Everything else is that blob's.
+
+    Args:
+        blob: it.
+    """
+
+    __slots__ = ("__weakref__", "_blob")
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values on the host, to read and write."""
+        return self._blob.data.view()
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The gradient on the host, to read and write."""
+        return self._blob.diff.view()
+
+    @property
+    def blob(self) -> Blob:
+        return self._blob
+
+    @property
+    def handed_out(self) -> Blob:
+        return self
+
+
+def _delegated(name: str) -> property:
+    return property(lambda self: getattr(self._blob, name), lambda self, value: setattr(self._blob, name, value))
+
+
+for _name in Blob.__slots__:
+    setattr(HandedOutBlob, _name, _delegated(_name))
 
 
 class BlobView:

@@ -148,7 +148,7 @@ class Net:
         for definition, location, layer_seed in zip(definitions, locations, seed.spawn(len(definitions)), strict=True):
             builder.add(definition, location, np.random.Generator(np.random.PCG64(layer_seed)))
         self.nodes: list[Node] = builder.nodes
-        self.blobs: dict[str, Blob] = builder.blobs
+        self.blobs: dict[str, Blob] = {name: blob.handed_out for name, blob in builder.blobs.items()}
         self.params = {node.name: node.blobs for node in self.nodes if node.blobs}
         for name, number in Counter(node.name for node in self.nodes if node.blobs).items():
             if number > 1:
@@ -190,7 +190,7 @@ class Net:
         memories = {id(blob.memory[0]) for blob in kept}
         gone = {name: blob for name, blob in self.blobs.items() if id(blob.memory[0]) not in memories}
         self.blobs.update({name: cast(Blob, DroppedBlob(blob)) for name, blob in gone.items()})
-        return {id(blob) for blob in gone.values()}
+        return {id(blob.blob) for blob in gone.values()}
 
     # Running
 

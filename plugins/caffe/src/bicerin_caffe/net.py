@@ -113,7 +113,7 @@ class Net:
 
     @property
     def _blobs(self) -> BlobVec:
-        return BlobVec(blob for _, blob in self._named_blobs)
+        return BlobVec(blob.handed_out for _, blob in self._named_blobs)
 
     @property
     def _blob_names(self) -> StringVec:
@@ -152,7 +152,7 @@ class Net:
     @cached_property
     def blobs(self) -> OrderedDict[str, Blob]:
         """The blobs by name, in the order in which the layers make them."""
-        return OrderedDict(self._named_blobs)
+        return OrderedDict((name, blob.handed_out) for name, blob in self._named_blobs)
 
     @cached_property
     def blob_loss_weights(self) -> OrderedDict[str, float]:

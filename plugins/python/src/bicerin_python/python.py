@@ -157,5 +157,5 @@ class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
 
 
 def _whole(blobs: Sequence[Blob]) -> list[Blob]:
-    """The blobs themselves: the user's code may write to any of their arrays."""
-    return [blob.blob for blob in blobs]
+    """The blobs for the user's code, which may write to any of their arrays, and gets arrays of its own."""
+    return [blob.blob.handed_out for blob in blobs]
