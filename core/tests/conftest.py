@@ -19,13 +19,18 @@ class AffineLayer(Layer):
 
     type = "Affine"
     counts = BlobCounts(bottom=1, top=1)
+    allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if bottom[0].num_axes != 2:
+            raise ShapeError(f"its bottom must be (N, C), not {bottom[0].shape}.")
         channels = bottom[0].shape[1]
         filler = self.param.inner_product_param
         self.declare_blobs(((channels,), filler.weight_filler), ((channels,), filler.bias_filler))
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if bottom[0].shape[1:] != self.blobs[0].shape:
+            raise ShapeError(f"its bottom must be (N, {self.blobs[0].count}), not {bottom[0].shape}.")
         top[0].reshape_like(bottom[0])
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -65,6 +70,11 @@ class HalfSquareLossLayer(LossLayer):
     """Half the mean over the batch of the squared distance to the label."""
 
     type = "HalfSquareLoss"
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        if bottom[0].shape != bottom[1].shape:
+            raise ShapeError(f"the bottoms differ: {bottom[0].shape} and {bottom[1].shape}.")
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not bottom[0].count:

@@ -66,6 +66,7 @@ def test_ranges_read_well(range_: Range, text: str) -> None:
 
 
 def test_a_layer_may_refuse_to_work_in_place(provided: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers.load("Affine"), "allows_in_place", True)
     run_layer(AFFINE, [np.ones((2, 3))], in_place=True)
     monkeypatch.setattr(layers.load("Affine"), "allows_in_place", False)
     run_layer(AFFINE, [np.ones((2, 3))])

@@ -272,6 +272,13 @@ class TestBlobs:
         assert weight.data.tolist() == [3, 3, 3]
         assert (net.params_lr, net.params_weight_decay) == ([2], [0])
 
+    def test_blobs_that_a_layer_adds_are_learned(self, device: str) -> None:
+        text = f'{INPUT}layer {{ bottom: "data" top: "out" loss_weight: 1 {python("Scale")} }}\n'
+        net = bicerin.Net(text, phase="TRAIN", device=device)
+        net.forward(data=[[1, 2, 3], [4, 5, 6]])
+        net.run_backward()
+        assert net.params["p"][0].diff.tolist() == [5, 7, 9]
+
     def test_the_prototxt_decides_over_multipliers(self, device: str) -> None:
         layer = python("Scale", more="param { lr_mult: 5 }")
         net = bicerin.Net(INPUT + f'layer {{ bottom: "data" top: "out" {layer} }}\n', device=device)

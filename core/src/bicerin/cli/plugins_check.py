@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def check(name: str, devices: tuple[str, ...], as_json: bool) -> None:
     conformance suite of bicerin.testing on the cases that it ships (entry-point group bicerin.cases, "module:CASES").
     The exit status is 1 where something fails.
     """
+    # The emulated device then looks at every access to memory; results alone would not show all races.
+    os.environ.setdefault("BICERIN_EMULATED_CHECK", "access")
     findings = list(examine(name, devices or ("cpu", *(["emulated"] if "emulated" in device_registry else []))))
     if as_json:
         click.echo(json_text({"distribution": name, "findings": [_plain(one) for one in findings]}, indent=2))

@@ -182,8 +182,9 @@ class Layer(ABC):
         self._param_propagate_down = [learned] * len(self.blobs)
 
     def param_propagate_down(self, blob_index: int) -> bool:
-        """Whether the gradient of a learnable blob is wanted."""
-        return blob_index < len(self._param_propagate_down) and self._param_propagate_down[blob_index]
+        """Whether the gradient of a learnable blob is wanted, which it is until someone says otherwise."""
+        flags = self._param_propagate_down
+        return flags[blob_index] if blob_index < len(flags) else blob_index < len(self.blobs)
 
     def set_param_propagate_down(self, blob_index: int, value: bool) -> None:
         if blob_index >= len(self._param_propagate_down):

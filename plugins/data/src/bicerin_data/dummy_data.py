@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, at_least, fill
+from bicerin.layer import Blob, BlobCounts, KeepsTops, Layer, at_least, fill
 from bicerin.schema.installed_schema import schema
 
 _LEGACY_AXES = ("num", "channels", "height", "width")
 
 
-class DummyDataLayer(Layer):
+class DummyDataLayer(KeepsTops, Layer):
     """Each top is filled once if its filler is "constant", else before every forward pass.
 
     The shapes are those of `shape`, or `(num, channels, height, width)` of the older fields: one for all tops, or one

@@ -68,7 +68,9 @@ BATCH_NORM = [
     ],
 ]
 
-OVER_THE_BATCH = dict.fromkeys(("batch_sizes", "reshape_down_and_up"), "each row of the batch has a number of its own")
+OVER_THE_BATCH = dict.fromkeys(
+    ("batch_sizes", "reshape_down_and_up", "rows"), "each row of the batch has a number of its own"
+)
 
 #: A name, the options, and the shape of the operand over a bottom of (2, 3, 4, 5).
 LEARNED: list[tuple[str, str, tuple[int, ...], dict[str, str]]] = [

@@ -15,7 +15,7 @@ FILLED = 'weight_filler { type: "gaussian" std: 0.4 } bias_filler { type: "gauss
 HIDDEN = {"RNN": 1, "LSTM": 2}
 
 TIME = dict.fromkeys(
-    ("batch_sizes", "reshape_down_and_up"), "the first axis is time, of as many steps as at the set-up"
+    ("batch_sizes", "reshape_down_and_up", "rows"), "the first axis is time, of as many steps as at the set-up"
 )
 
 

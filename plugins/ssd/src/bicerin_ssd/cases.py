@@ -133,7 +133,7 @@ _ENCODED = {"gradients": "the gradient is SSD's, which is divided by the varianc
 MULTIBOX_LOSS = [
     layer_case(
         name, multibox_loss(options), loss_inputs(loc_classes, alike=alike), check_bottom=(0, 1), batched=(0, 1),
-        without=without,
+        without={"rows": "objects name their image by its place in the batch", **without},
     )
     for name, options, loc_classes, alike, without in [
         ("ssd", "code_type: CENTER_SIZE", 1, False, {}),
@@ -194,7 +194,10 @@ DETECTION_OUTPUT = [
         prediction_inputs(loc_classes=loc_classes, alike=name == "ties"),
         gradient=False,
         batched=(0, 1),
-        without={"reshape_twice": "how many detections there are is known after the forward pass"},
+        without={
+            "reshape_twice": "how many detections there are is known after the forward pass",
+            "rows": "detections name their image by its place in the batch",
+        },
     )
     for name, options, loc_classes in [
         ("plain", "nms_param { nms_threshold: 0.4 top_k: 8 } keep_top_k: 5", 1),
