@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lmdb
@@ -21,6 +22,7 @@ from click.testing import CliRunner, Result
 
 import bicerin_proto
 from bicerin.cli.command_line import command_line
+from bicerin.cli.summary import Summary
 
 PROGRAM = [sys.executable, "-c", "from bicerin.cli import main; main()"]
 
@@ -144,13 +146,33 @@ class TestTrain:
         assert "extra" in names
 
     def test_a_run_that_diverges_is_said_once(self) -> None:
-        Path("solver.prototxt").write_text(
-            SOLVER + "base_lr: 1e30".join(["", ""]).replace("base_lr", "clip_gradients: -1 #")
-        )
         Path("solver.prototxt").write_text(SOLVER.replace("base_lr: 0.02", "base_lr: 1e30"))
         result = run("train", "solver.prototxt")
         assert result.exit_code == 0
         assert result.stderr.count("training has diverged") == 1
+
+    def test_a_run_that_diverges_can_be_stopped(self) -> None:
+        Path("solver.prototxt").write_text(SOLVER.replace("base_lr: 0.02", "base_lr: 1e30"))
+        result = run("train", "solver.prototxt", "--stop-on-nan")
+        assert result.exit_code == 1
+        (error,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+        (snapshot,) = Path().glob("small_iter_*.solverstate")
+        assert "training has diverged" in error and f"in {snapshot}." in error
+
+    def test_the_pace_is_that_of_the_later_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first steps compile kernels, which is no measure of the others."""
+        watch = Summary()
+        clock = iter([0.0, *np.cumsum([40.0, 0.5, 0.5, 0.5, 9.0, 0.5]), 51.0])
+        monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+        solver = SimpleNamespace(
+            iteration=0, loss=1.5, stopped=False, param=SimpleNamespace(iter_size=1, max_iter=6),
+            net=SimpleNamespace(nodes=[SimpleNamespace(bottom=[], top=[np.zeros((8, 3))], blobs=[])]),
+        )  # fmt: skip
+        watch.bicerin_solver_start(solver)
+        for solver.iteration in range(1, 7):
+            watch.bicerin_solver_step(solver, 1.5)
+        watch.bicerin_solver_stop(solver)
+        assert list(watch.lines("s.prototxt")) == ["6 iteration(s) in 0:00:51, 16 images/s; loss 1.5"]
 
 
 class TestGoingOn:

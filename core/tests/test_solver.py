@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -690,3 +691,49 @@ class TestDamagedSnapshots:
             path.write_bytes(whole[: int(len(whole) * share)])
             with pytest.raises(bicerin.BicerinError, match=path.name):
                 made.restore(path)
+
+
+class TestALossThatIsNotFinite:
+    @staticmethod
+    def diverging(**options: Any) -> Solver:
+        made = fill(solver(**options))
+        made.step(2)
+        made.net.blobs["label"].data[...] = np.inf
+        return made
+
+    def test_is_said_once_a_run(self, caplog: pytest.LogCaptureFixture) -> None:
+        made = self.diverging()
+        made.step(3)
+        (said,) = [record.message for record in caplog.records if "diverged" in record.message]
+        assert said.startswith("the loss of iteration 2 is ")
+        assert made.iteration == 5
+        made.step(1)
+        assert len([record for record in caplog.records if "diverged" in record.message]) == 2
+
+    def test_ends_the_training_where_that_is_wanted(self) -> None:
+        made = self.diverging(stop_on_nan=True)
+        before = [blob.data.copy() for blob in made.net.learnable_params]
+        with pytest.raises(SolverError, match=r"iteration 2 is .*diverged.* in run_iter_2\.solverstate\."):
+            made.step(3)
+        assert made.iteration == 2
+        again = solver()
+        again.restore("run_iter_2.solverstate")
+        for blob, data in zip(again.net.learnable_params, before, strict=True):
+            assert np.isfinite(data).all()
+            assert np.array_equal(blob.data, data)
+
+
+def test_what_is_shown_of_it() -> None:
+    made = fill(solver())
+    assert repr(made) == "SGDSolver('n', cpu: iteration 0 of 6)"
+    made.step(2)
+    assert re.fullmatch(r"SGDSolver\('n', cpu: iteration 2 of 6, loss [-\d.e]+\)", repr(made))
+    assert repr(made.net) == "Net('n', TRAIN, cpu: 4 layers, data (4, 3), label (4, 3) -> loss ())"
+    assert repr(made.net.layer("a")) == "AffineLayer('a', blobs: (3,), (3,))"
+    assert repr(made.net.layer("in")) == "InputLayer('in')"
+
+
+def test_a_net_as_a_table() -> None:
+    html = bicerin.Net(NET.replace('"data"', r'"<b>\033&"'))._repr_html_()
+    assert html.count("<tr>") == 1 + 4
+    assert r"&lt;b&gt;\x1b&amp; (4, 3)" in html and "<b>" not in html

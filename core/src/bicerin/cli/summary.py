@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
 import shlex
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -19,7 +19,8 @@ from bicerin.cli.pace import images_per_step
 from bicerin.net.hooks import hookimpl, plugins
 from bicerin_proto.quotation import message_text
 
-_log = logging.getLogger("bicerin.cli")
+#: The pace is that of so many steps, the last ones.
+_LATEST = 1000
 
 
 @contextlib.contextmanager
@@ -40,28 +41,26 @@ def summary(source: str) -> Iterator[None]:
 
 
 class Summary:
-    """Hook implementations that keep what the summary tells, and warn of a loss that is no number."""
+    """Hook implementations that keep what the summary tells."""
 
     def __init__(self) -> None:
         self.solver: Any = None
         self.tests: dict[int, tuple[int, dict[str, Any]]] = {}
         self.snapshot: Path | None = None
-        self._warned = False
+        self._steps: deque[float] = deque(maxlen=_LATEST)
+        self._last = 0.0
 
     @hookimpl
     def bicerin_solver_start(self, solver: Any) -> None:
         self.solver = solver
-        self._first, self._began = solver.iteration, time.perf_counter()
+        self._first = solver.iteration
+        self._began = self._last = time.perf_counter()
 
     @hookimpl
     def bicerin_solver_step(self, solver: Any, loss: float) -> None:
-        if not math.isfinite(loss) and not self._warned:
-            self._warned = True
-            _log.warning(
-                "the loss of iteration %d is %g: training has diverged. A lower base_lr or clip_gradients may help.",
-                solver.iteration - 1,
-                loss,
-            )
+        now = time.perf_counter()
+        self._steps.append(now - self._last)
+        self._last = now
 
     @hookimpl
     def bicerin_solver_stop(self, solver: Any) -> None:
@@ -78,8 +77,9 @@ class Summary:
     def lines(self, source: str) -> Iterator[str]:
         solver = self.solver
         done = solver.iteration - self._first
-        images = done * images_per_step(solver)
-        pace = f", {images / self._seconds:.0f} images/s" if images and self._seconds else ""
+        # The median: the first steps compile kernels, and some test or snapshot.
+        images, seconds = images_per_step(solver), median(self._steps or [0.0])
+        pace = f", {images / seconds:.0f} images/s" if images and seconds else ""
         yield f"{done} iteration(s) in {timedelta(seconds=round(self._seconds))}{pace}; loss {solver.loss:.6g}"
         for index, (iteration, results) in sorted(self.tests.items()):
             yield f"test net #{index} at iteration {iteration}: {', '.join(_result(*one) for one in results.items())}"

@@ -23,6 +23,9 @@ from bicerin.solver import Solver
 @click.option("--iterations", type=click.IntRange(min=0), help="Train up to this iteration, in place of max_iter.")
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of all randomness, in place of random_seed.")
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
+@click.option(
+    "--stop-on-nan", is_flag=True, help="Snapshot and fail as soon as a loss is not finite, in place of a warning."
+)
 @device_option(None)
 @net_options
 @click.option(
@@ -48,6 +51,7 @@ def train(
     iterations: int | None,
     seed: int | None,
     skip_bad_records: bool,
+    stop_on_nan: bool,
     device: str | None,
     level: int | None,
     stages: tuple[str, ...],
@@ -67,7 +71,12 @@ def train(
     document = read_solver(Path(solver), layer_providers)
     _change(document.message, iterations, seed, level, stages)
     built = Solver(  # it makes one of the class that the document names
-        document, device, weights=weights, layer_providers=layer_providers, skip_bad_records=skip_bad_records
+        document,
+        device,
+        weights=weights,
+        layer_providers=layer_providers,
+        skip_bad_records=skip_bad_records,
+        stop_on_nan=stop_on_nan,
     )
     if resume:
         built.restore(resume)

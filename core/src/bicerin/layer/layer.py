@@ -39,6 +39,7 @@ from bicerin.layer.context import Context
 from bicerin.layer.counts import BlobCounts
 from bicerin.layer.filler import fill
 from bicerin.layer.operations import Operations
+from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.layer")
 
@@ -143,6 +144,10 @@ class Layer(ABC):
 
     def close(self) -> None:
         """Let go of threads, stores and files, and finish what is being written; the net calls it."""
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(blob.shape) for blob in self.blobs)
+        return f"{type(self).__name__}({printable(self.name)!r}{f', blobs: {shapes}' if shapes else ''})"
 
     # For the use of layers
 

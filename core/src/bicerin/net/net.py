@@ -23,12 +23,14 @@ from bicerin.net.builder import Builder
 from bicerin.net.fusion import plan_fusion
 from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins
+from bicerin.net.html import html_table
 from bicerin.net.node import Node
 from bicerin.net.rules import filter_layers, net_state
 from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
 from bicerin.schema.installed_schema import read_net
+from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.net")
 
@@ -134,6 +136,18 @@ class Net:
             for path in [weights] if isinstance(weights, (str, PathLike)) else weights:
                 self.load_weights(path)
         plugins().hook.bicerin_net_built(net=self)
+
+    def __repr__(self) -> str:
+        def described(names: Sequence[str]) -> str:
+            return ", ".join(f"{printable(name)} {self.blobs[name].shape}" for name in names) or "nothing"
+
+        return (
+            f"Net({printable(self.name)!r}, {self.phase.name}, {self.device!r}: {len(self.nodes)} layers, "
+            f"{described(self.inputs)} -> {described(self.outputs)})"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
 
     def _state(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> Any:
         state = net_state(self.param, phase, level, stages)

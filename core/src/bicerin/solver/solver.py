@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from math import sqrt
+from math import isfinite, sqrt
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +36,7 @@ from bicerin.solver.outcome import Outcome
 from bicerin.solver.snapshot import SolverState, read_state, write_state
 from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
 from bicerin.solver.step import Step
+from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.solver")
 
@@ -53,6 +54,9 @@ class Solver:
         dtype: of all blobs.
         weights: `.caffemodel` or HDF5 files to start from, besides those in the source's `weights`.
         layer_providers, strict_device, skip_bad_records: for the nets; see `Net`.
+        stop_on_nan: whether a loss that is infinite or NaN ends the training, with a snapshot of the weights from
+            before its update and a `SolverError`. By default a warning is logged, once a run, and training goes on, as
+            in Caffe.
         rank, replicas: which one this solver is of several that train together, for instance in a process each, and
             add up their gradients in an `add_callback`. Only the one of rank 0 tests, snapshots and says how it goes.
 
@@ -99,6 +103,7 @@ class Solver:
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
         skip_bad_records: bool = False,
+        stop_on_nan: bool = False,
         rank: int = 0,
         replicas: int = 1,
     ) -> None:
@@ -147,6 +152,7 @@ class Solver:
 
         if self.param.snapshot_format == self.param.HDF5 and self.param.snapshot_prefix:
             check_hdf5_names(self.net.params)
+        self.stop_on_nan = stop_on_nan
         self.iteration = 0
         self.current_step = 0
         self._policy = plugin_policy(self.param)
@@ -164,6 +170,13 @@ class Solver:
         self._snapshot_iteration = -1
         self._test_states: list[dict[str, Any]] | None = None
         self._display = Display(self.param)
+
+    def __repr__(self) -> str:
+        loss = f", loss {self.loss:.6g}" if self._losses else ""
+        return (
+            f"{type(self).__name__}({printable(self.net.name)!r}, {self.device!r}: "
+            f"iteration {self.iteration} of {self.param.max_iter}{loss})"
+        )
 
     # What an update rule implements
 
@@ -235,6 +248,7 @@ class Solver:
     @contextlib.contextmanager
     def _run(self) -> Iterator[None]:
         self.stopped = False
+        self._has_diverged = False
         self._display.start(self.iteration)
         hook = plugins().hook
         hook.bicerin_solver_start(solver=self)
@@ -257,6 +271,8 @@ class Solver:
                 on_start()
             display = self._due(self.param.display)
             loss = self._forward_backward(debug=display and self.param.debug_info)
+            if not isfinite(loss):
+                self._diverged(loss)
             self._losses.append(loss)
             if display:
                 self._display.progress(self.net, self.iteration, self.loss)
@@ -273,6 +289,18 @@ class Solver:
             if stop:
                 self.stopped = True
                 return
+
+    def _diverged(self, loss: float) -> None:
+        """Say that a loss is not finite, and end the training if that is wanted; the weights are not updated yet."""
+        said = f"the loss of iteration {self.iteration} is {loss:g}: training has diverged."
+        hint = "A lower base_lr or clip_gradients may help."
+        if self.stop_on_nan:
+            if self.is_root and self.param.snapshot_prefix:
+                said += f" The weights that gave it are in {self.snapshot()}."
+            raise SolverError(f"{said} {hint}")
+        if not self._has_diverged:
+            self._has_diverged = True
+            _log.warning("%s %s", said, hint)
 
     def _due(self, interval: int) -> bool:
         """Whether what the solver of rank 0 does every so many iterations is due."""
