@@ -119,6 +119,14 @@ class TestSplits:
         built.forward(data=np.ones((4, 3)))
         assert built.run_forward() == pytest.approx(3 * 2 * 12)
 
+    def test_a_bottom_of_a_layer_that_is_left_out(self) -> None:
+        left_out = affine("a", "data", more='include { stage: "s0" }')
+        with pytest.raises(NetError) as caught:
+            net(INPUT, left_out, square("s", "a"), stages=["deploy", "x"], phase="TEST")
+        assert 'Layer "a" (<text>:2) makes it, and is left out of the net with phase TEST, stage "deploy", "x".' in str(
+            caught.value
+        )
+
     def test_a_bottom_that_nobody_produces(self) -> None:
         with pytest.raises(
             NetError, match=r"2: Unknown bottom blob 'dta' \(layer 's', bottom index 0\)\. Did you mean \"data\""

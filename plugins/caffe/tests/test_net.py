@@ -364,3 +364,22 @@ def test_blob_vec_adds_blobs() -> None:
     blobs = BlobVec()
     blobs.add_blob(2, 3)
     assert blobs[0].data.shape == (2, 3)
+
+
+def test_gradients_that_no_layer_computes_are_said_once(write: Any, caplog: Any) -> None:
+    text = """
+    layer { name: "in" type: "Input" top: "x" top: "t" input_param { shape { dim: 1 dim: 3 } shape { dim: 1 } } }
+    layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 2 } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "t" top: "loss" }
+    """
+    quiet = caffe.Net(write("quiet.prototxt", "force_backward: true " + text), caffe.TEST)
+    quiet.forward()
+    quiet.backward()
+    assert "no layer computes" not in caplog.text
+    ends_open = text.replace("SoftmaxWithLoss", "Softmax").replace(' bottom: "t" top: "loss"', ' top: "prob"')
+    net = caffe.Net(write("net.prototxt", ends_open.replace(' top: "t"', "")), caffe.TEST)
+    net.forward()
+    for _ in range(2):
+        assert (net.backward(prob=np.ones((1, 2)))["x"] == 0).all()
+    said = [record.message for record in caplog.records if "no layer computes" in record.message]
+    assert len(said) == 1 and '"x"' in said[0] and "force_backward: true" in said[0]

@@ -6,8 +6,11 @@ from bicerin.layer.abilities import (
     CountsProducts,
     Finishes,
     KeepsTops,
+    ReadsTops,
     SharesInParallel,
+    Spares,
     TellsShapes,
+    TopValues,
 )
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
@@ -37,8 +40,11 @@ __all__ = [
     "Operations",
     "Phase",
     "Range",
+    "ReadsTops",
     "SharesInParallel",
+    "Spares",
     "TellsShapes",
+    "TopValues",
     "any_number",
     "at_least",
     "at_most",

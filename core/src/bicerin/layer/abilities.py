@@ -8,12 +8,15 @@ this loses nothing but speed, or a line in a report.
     ChecksInputs      it explains a loss of NaN that a device computed
     SharesInParallel  one instance may serve several nets
     KeepsTops         values in its tops may stay from one forward pass to the next
+    ReadsTops         its backward pass reads what is in its tops, which no later layer may overwrite
+    Spares            in place, it leaves something of what it overwrites
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +104,37 @@ class SharesInParallel(ABC):
 
 class KeepsTops:
     """A layer that may leave parts of its tops unwritten, whose values then stay from one forward pass to the next."""
+
+
+class TopValues(IntEnum):
+    """What a backward pass reads in a top, or what is left of a blob that is overwritten. More includes less."""
+
+    NONE = 0
+    #: Whether an element is positive, where a gradient arrives at it.
+    SIGNS = 1
+    #: The element itself, where a gradient arrives at it.
+    ELEMENTS = 2
+    #: All elements.
+    ALL = 3
+
+
+class ReadsTops(ABC):
+    """A layer whose backward pass reads the values of its tops, at least sometimes.
+
+    A layer after it that works in place overwrites them: the gradient is then wrong, and the net warns.
+    """
+
+    @abstractmethod
+    def reads_in_tops(self) -> TopValues:
+        """What it reads, as it is set up now. Called after `reshape`."""
+
+
+class Spares(ABC):
+    """A layer that leaves something of what it overwrites in place, which may be all that a `ReadsTops` reads."""
+
+    @abstractmethod
+    def spares(self) -> TopValues:
+        """What it leaves. Called after `reshape`."""
 
 
 def multiply_adds(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:

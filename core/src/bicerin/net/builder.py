@@ -32,6 +32,7 @@ class Builder:
 
     Attributes:
         blobs: name -> blob, in the order in which the layers make them; None for one whose shape is not known.
+        left_out: blobs that only layers make which are not in the net -> a sentence that says so.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.blobs: dict[str, Any] = {}
         self.parameters = Parameters()
+        self.left_out: dict[str, str] = {}
 
     def check_names(self, definition: Any, location: str) -> None:
         """Refuse bottoms that nobody makes, tops that somebody else makes, and wrong numbers of `propagate_down`.
@@ -56,7 +58,8 @@ class Builder:
         where = f'{location}: layer "{definition.name}"'
         for name in definition.bottom:
             if name not in self.blobs:
-                raise NetError(f"{where}: Unknown bottom blob '{name}': no layer before it makes it.")
+                why = self.left_out.get(name, "No layer before it makes it.")
+                raise NetError(f"{where}: Unknown bottom blob '{name}'. {why}")
         for index, name in enumerate(definition.top):
             if name in definition.top[:index]:
                 raise NetError(f"{where}: Top blob '{name}' is named twice; each top has a name of its own.")

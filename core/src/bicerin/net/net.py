@@ -25,7 +25,8 @@ from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins
 from bicerin.net.html import html_table
 from bicerin.net.node import Node
-from bicerin.net.rules import filter_layers, net_state
+from bicerin.net.overwritten import overwritten_tops
+from bicerin.net.rules import filter_layers, left_out, net_state
 from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, save_weights
@@ -114,7 +115,9 @@ class Net:
         locations = [document.location(index) for index in range(len(self.param.layer))]
         kept = filter_layers(self.param, state, locations)
         definitions, locations = insert_splits(
-            [self.param.layer[index] for index in kept], [locations[index] for index in kept]
+            [self.param.layer[index] for index in kept],
+            [locations[index] for index in kept],
+            left_out(self.param, state, locations),
         )
         context = Context(
             self.phase,
@@ -180,6 +183,9 @@ class Net:
             unread.update(node.top_names)
         self.outputs = sorted(unread)
         plan_backward(self.nodes, self.param.force_backward)
+        if self.phase is Phase.TRAIN or self.param.force_backward:
+            for problem in overwritten_tops(self.nodes):
+                _log.warning("%s", problem)
 
     def _fuse(self, dropped: Collection[int]) -> None:
         """Plan a whole forward pass, in which layers do the work of others, and dropped blobs share memory."""

@@ -21,7 +21,7 @@ from bicerin.layer.phase import Phase
 from bicerin.net.builder import Builder
 from bicerin.net.node import Node
 from bicerin.net.parameters import Parameters
-from bicerin.net.rules import included, net_state
+from bicerin.net.rules import included, left_out, net_state
 from bicerin.net.weights import LoadReport, compare_weights
 from bicerin_proto.quotation import message_text, printable
 
@@ -140,20 +140,20 @@ class _Outliner:
             shapes_only=True,
         )
         self.builder = Builder(context, self.layer_providers)
+        locations = [self.document.location(index) for index in range(len(param.layer))]
+        self.builder.left_out = left_out(param, state, locations)
         rows = []
-        left_out: set[str] = set()
         for index, definition in enumerate(param.layer):
-            location = self.document.location(index)
+            location = locations[index]
             try:
                 if not included(definition, state, location):
-                    left_out.update(definition.top)
                     continue
             except NetError as error:
                 rows.append(LayerOutline(definition.name, definition.type, location, [], [], error=str(error)))
                 continue
             rows.append(self._layer(definition, location))
         blobs, nodes, learnable = self.builder.blobs, self.builder.nodes, self.builder.parameters
-        cut_off = any(name in left_out and name not in blobs for row in rows for name in row.bottom)
+        cut_off = any(name in self.builder.left_out and name not in blobs for row in rows for name in row.bottom)
         return NetOutline(param.name, Phase(state.phase).name, rows, nodes, learnable, cut_off)
 
     def _layer(self, definition: Any, location: str) -> LayerOutline:

@@ -72,3 +72,23 @@ def met(rule: Any, state: Any) -> bool:
 def filter_layers(net: Any, state: Any, locations: Sequence[str]) -> list[int]:
     """The indices of the layers that belong to the net in `state`."""
     return [index for index, layer in enumerate(net.layer) if included(layer, state, locations[index])]
+
+
+def left_out(net: Any, state: Any, locations: Sequence[str]) -> dict[str, str]:
+    """By the blobs that only layers make which do not belong to the net in `state`: a sentence that says so."""
+    found: dict[str, str] = {}
+    for layer, location in zip(net.layer, locations, strict=True):
+        contradictory = layer.include and layer.exclude
+        if not contradictory and not included(layer, state, location):
+            said = f'Layer "{layer.name}" ({location}) makes it, and is left out of the net with {_words(state)}.'
+            found |= {name: said for name in layer.top if name not in found}
+    return found
+
+
+def _words(state: Any) -> str:
+    """Such as `phase TEST, level 1 and stage "deploy"`."""
+    words = [f"phase {Phase(state.phase).name}"]
+    if state.level:
+        words.append(f"level {state.level}")
+    words.append(f"stage {', '.join(map(repr, state.stage))}" if state.stage else "no stage")
+    return ", ".join(words).replace("'", '"')

@@ -6,18 +6,21 @@ them: blob `b` of layer `l`, its top number `i`, becomes `b_l_i_split_0`, `b_l_i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bicerin.errors import NetError
 
 
-def insert_splits(layers: Sequence[Any], locations: Sequence[str]) -> tuple[list[Any], list[str]]:
+def insert_splits(
+    layers: Sequence[Any], locations: Sequence[str], left_out: Mapping[str, str] | None = None
+) -> tuple[list[Any], list[str]]:
     """The layers with Split layers among them, and the locations of all.
 
     Args:
         layers: `LayerParameter`s; those that change are copied.
         locations: where each stands, for errors.
+        left_out: blobs of layers that are not among these -> a sentence that says so.
 
     Raises:
         NetError: a bottom that no earlier layer produces.
@@ -30,7 +33,7 @@ def insert_splits(layers: Sequence[Any], locations: Sequence[str]) -> tuple[list
     for index, layer in enumerate(layers):
         for position, name in enumerate(layer.bottom):
             if name not in latest:
-                raise NetError(_unknown_bottom(layer, position, layers, index, locations[index]))
+                raise NetError(_unknown_bottom(layer, position, layers, index, locations[index], left_out or {}))
             source_of[index, position] = latest[name]
             readers[latest[name]] = readers.get(latest[name], 0) + 1
         for position, name in enumerate(layer.top):
@@ -78,12 +81,16 @@ def _split_layer(message: Any, blob: str, layer: str, position: int, count: int,
     return split
 
 
-def _unknown_bottom(layer: Any, position: int, layers: Sequence[Any], index: int, location: str) -> str:
+def _unknown_bottom(
+    layer: Any, position: int, layers: Sequence[Any], index: int, location: str, left_out: Mapping[str, str]
+) -> str:
     name = layer.bottom[position]
     message = f"{location}: Unknown bottom blob '{name}' (layer '{layer.name}', bottom index {position})."
     later = [other.name for other in layers[index:] if name in other.top]
     if later:
         return f'{message} Layer "{later[0]}" produces it, but comes later; a layer stands after those that it reads.'
+    if name in left_out:
+        return f"{message} {left_out[name]}"
     import difflib
 
     known = {top for other in layers[:index] for top in other.top}

@@ -13,7 +13,7 @@ import numpy as np
 
 from bicerin.device.device import get_device
 from bicerin.errors import BicerinError, BlobCountError
-from bicerin.layer.abilities import KeepsTops
+from bicerin.layer.abilities import KeepsTops, ReadsTops
 from bicerin.layer.blob import Blob, BlobView
 from bicerin.layer.counts import Range
 from bicerin.layer.layer import Layer
@@ -345,6 +345,27 @@ def check_gradients(case: LayerCase, device: str = "cpu") -> None:
         )
 
 
+def check_tops_are_spared(case: LayerCase, device: str = "cpu") -> None:
+    """The backward pass does not read what is in the tops, unless the layer says so (`ReadsTops`)."""
+    if not case.gradient or case.random:
+        return
+    run = case.run(device=device)
+    if isinstance(run.layer, ReadsTops) and run.layer.reads_in_tops():
+        return
+    gradients = []
+    for overwritten in (False, True):
+        run = case.run(device=device)
+        run.forward()
+        _seed(run)
+        for blob in run.top if overwritten else ():
+            blob.data.fill(np.nan)
+        run.backward(_flags(case, run))
+        flags = _flags(case, run)
+        given = [blob for blob, flag in zip(run.bottom, flags, strict=True) if flag]
+        gradients.append([blob.read_only.diff.copy() for blob in (*given, *run.blobs)])
+    _assert_equal(gradients[1], gradients[0], "a gradient, after a layer that works in place (declare ReadsTops):")
+
+
 def check_device_parity(case: LayerCase, device: str = "cpu") -> None:
     """A device gives what the CPU gives, forward and backward. On the CPU there is nothing to compare."""
     if device == "cpu" or case.random:
@@ -406,6 +427,7 @@ CHECKS: dict[str, Callable[[LayerCase, str], None]] = {
     "to_proto": check_to_proto,
     "threads": check_threads,
     "gradients": check_gradients,
+    "tops_are_spared": check_tops_are_spared,
     "device_parity": check_device_parity,
     "copies": check_copies,
 }

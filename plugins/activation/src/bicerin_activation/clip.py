@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, NeuronLayer
+from bicerin.layer import Blob, NeuronLayer, Spares, TopValues
 
 
-class ClipLayer(NeuronLayer):
+class ClipLayer(Spares, NeuronLayer):
     """dy/dx = 1 where min ≤ x ≤ max, 0 elsewhere."""
 
     type = "Clip"
@@ -29,6 +29,9 @@ class ClipLayer(NeuronLayer):
         self.max: float = param.max
         if self.min > self.max:
             raise LayerError(f"min is {self.min:g}, more than max, {self.max:g}.")
+
+    def spares(self) -> TopValues:
+        return TopValues.ELEMENTS
 
     def activate(self, x: Any, y: Any) -> None:
         self.xp.clip(x, self.min, self.max, out=y)

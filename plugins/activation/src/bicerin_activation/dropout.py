@@ -16,10 +16,10 @@ import numpy as np
 
 from bicerin.errors import LayerError
 from bicerin.kernels import Affine
-from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, Phase
+from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, Phase, Spares, TopValues
 
 
-class DropoutLayer(ActsAffinely, NeuronLayer):
+class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
     """The expectation of y is x in both phases."""
 
     type = "Dropout"
@@ -38,6 +38,9 @@ class DropoutLayer(ActsAffinely, NeuronLayer):
 
     def affine(self) -> Affine | None:
         return None if self.drops else Affine()
+
+    def spares(self) -> TopValues:
+        return TopValues.SIGNS if self.drops else TopValues.ALL
 
     def activate(self, x: Any, y: Any) -> None:
         if self.drops:

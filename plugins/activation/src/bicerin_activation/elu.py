@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Blob, NeuronLayer, Operations
+from bicerin.layer import Blob, NeuronLayer, Operations, ReadsTops, Spares, TopValues
 
 
-class ELULayer(NeuronLayer):
+class ELULayer(ReadsTops, Spares, NeuronLayer):
     """Where x is not positive dy/dx = y + alpha. In place the sign of y stands for x's, right for alpha ≥ 0."""
 
     type = "ELU"
@@ -21,6 +21,12 @@ class ELULayer(NeuronLayer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.alpha: float = self.param.elu_param.alpha
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ELEMENTS
+
+    def spares(self) -> TopValues:
+        return TopValues.SIGNS if self.alpha >= 0 else TopValues.NONE
 
     def activate(self, x: Any, y: Any) -> None:
         self.ops.forward(x.reshape(-1), self.alpha, y.reshape(-1))

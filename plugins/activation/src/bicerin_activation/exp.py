@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, NeuronLayer
+from bicerin.layer import Blob, NeuronLayer, ReadsTops, TopValues
 from bicerin_activation.logarithm import natural_logarithm
 
 
-class ExpLayer(NeuronLayer):
+class ExpLayer(ReadsTops, NeuronLayer):
     """dy/dx = y · scale · log(base), so it works in place."""
 
     type = "Exp"
@@ -27,6 +27,9 @@ class ExpLayer(NeuronLayer):
         self.inner_scale = logarithm * param.scale
         with np.errstate(over="ignore"):
             self.outer_scale = float(np.exp(logarithm * param.shift))
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ELEMENTS
 
     def activate(self, x: Any, y: Any) -> None:
         xp = self.xp

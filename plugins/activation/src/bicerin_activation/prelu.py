@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, NeuronLayer, Operations
+from bicerin.layer import Blob, NeuronLayer, Operations, Spares, TopValues
 
 
-class PReLULayer(NeuronLayer):
+class PReLULayer(Spares, NeuronLayer):
     """∂L/∂a_c is the sum of ∂L/∂y · x over the elements of channel c with x ≤ 0."""
 
     type = "PReLU"
@@ -49,6 +49,9 @@ class PReLULayer(NeuronLayer):
     def _require_channels(bottom: Blob) -> None:
         if bottom.num_axes < 2:
             raise ShapeError(f"Number of axes of bottom blob must be >=2: it has {bottom.num_axes}.")
+
+    def spares(self) -> TopValues:
+        return TopValues.SIGNS  # as long as no slope is learned to be negative
 
     def activate(self, x: Any, y: Any) -> None:
         self.ops.forward(x.reshape(self.slope_rows), self.blobs[0].data.reshape(-1), y.reshape(self.slope_rows))

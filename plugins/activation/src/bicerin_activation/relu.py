@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.kernels import Affine
-from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations
+from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, ReadsTops, Spares, TopValues
 
 
-class ReLULayer(ActsAffinely, NeuronLayer):
+class ReLULayer(ActsAffinely, ReadsTops, Spares, NeuronLayer):
     """In place the gradient reads the sign of y, which is x's where the slope is not negative."""
 
     type = "ReLU"
@@ -25,6 +25,14 @@ class ReLULayer(ActsAffinely, NeuronLayer):
 
     def affine(self) -> Affine:
         return Affine(negative_slope=self.negative_slope)
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.SIGNS if self.in_place else TopValues.NONE
+
+    def spares(self) -> TopValues:
+        if self.negative_slope == 0:
+            return TopValues.ELEMENTS
+        return TopValues.SIGNS if self.negative_slope > 0 else TopValues.NONE
 
     def activate(self, x: Any, y: Any) -> None:
         self.ops.forward(x.reshape(-1), self.negative_slope, y.reshape(-1))

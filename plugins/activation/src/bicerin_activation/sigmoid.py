@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.layer import NeuronLayer, Operations
+from bicerin.layer import NeuronLayer, Operations, ReadsTops, TopValues
 
 
-class SigmoidLayer(NeuronLayer):
+class SigmoidLayer(ReadsTops, NeuronLayer):
     """dy/dx = y · (1 - y), so it works in place."""
 
     type = "Sigmoid"
     operations = Operations("sigmoid_kernels")
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ELEMENTS
 
     def activate(self, x: Any, y: Any) -> None:
         self.ops.sigmoid(x.reshape(-1), y.reshape(-1))

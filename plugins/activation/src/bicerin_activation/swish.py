@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Blob, NeuronLayer, Operations
+from bicerin.layer import Blob, NeuronLayer, Operations, ReadsTops, Spares, TopValues
 
 
-class SwishLayer(NeuronLayer):
+class SwishLayer(ReadsTops, Spares, NeuronLayer):
     """With s = sigmoid(beta · x), dy/dx = beta · y + s · (1 - beta · y). s is kept, so it works in place."""
 
     type = "Swish"
@@ -26,6 +26,12 @@ class SwishLayer(NeuronLayer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
         self.sigmoid.reshape_like(bottom[0])
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ELEMENTS
+
+    def spares(self) -> TopValues:
+        return TopValues.SIGNS
 
     def activate(self, x: Any, y: Any) -> None:
         self.ops.swish(x.reshape(-1), self.beta, self.sigmoid.data.reshape(-1), y.reshape(-1))

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.layer import NeuronLayer, Operations
+from bicerin.layer import NeuronLayer, Operations, ReadsTops, Spares, TopValues
 
 
-class TanHLayer(NeuronLayer):
+class TanHLayer(ReadsTops, Spares, NeuronLayer):
     """dy/dx = 1 - y², so it works in place."""
 
     type = "TanH"
     operations = Operations("tanh_kernels")
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ELEMENTS
+
+    def spares(self) -> TopValues:
+        return TopValues.SIGNS
 
     def activate(self, x: Any, y: Any) -> None:
         self.xp.tanh(x, out=y)

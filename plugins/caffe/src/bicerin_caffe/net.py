@@ -97,6 +97,7 @@ class Net:
     def _adopt(self, core: bicerin.Net) -> None:
         self._core = core
         self._users: set[int] = set()
+        self._said: set[str] = set()
         settings.follow_seed(core)
 
     # What there is
@@ -253,8 +254,26 @@ class Net:
                 if set(kwargs) != set(self.outputs):
                     raise Exception("Top diff arguments do not match net outputs.")
                 self._set("Diff", {name: self.blobs[name].diff for name in kwargs}, kwargs)
+                self._warn_of_missing_gradients(outputs)
             self._backward(first, last)
             return self._handed_out({name: self.blobs[name].diff for name in outputs})
+
+    def _warn_of_missing_gradients(self, names: Sequence[str]) -> None:
+        """Say of which blobs no layer computes the gradient, which is then zeros; once for each."""
+        for name in set(names) - self._said:
+            readers = [
+                (node, position)
+                for node in self._core.nodes
+                for position, bottom in enumerate(node.bottom_names)
+                if bottom == name and node.layer.allow_force_backward(position)  # not labels
+            ]
+            if readers and not any(node.wants_backward and node.propagate_down[position] for node, position in readers):
+                self._said.add(name)
+                _log.warning(
+                    'backward: no layer computes the gradient of "%s", so that it stays as it is; with '
+                    "force_backward: true in the net one does",
+                    name,
+                )
 
     @staticmethod
     def _set(what: str, targets: Arrays, arrays: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, normalization_mode
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, ReadsTops, TopValues, normalization_mode
 from bicerin_loss.labels import (
     divisor,
     host_labels,
@@ -23,7 +23,7 @@ from bicerin_loss.labels import (
 from bicerin_loss.softmax import class_columns
 
 
-class ProbabilityLossLayer(ChecksInputs, LossLayer):
+class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
     """A subclass gives the sum of the losses and the gradient of that sum; shapes are (outer, classes, inner).
 
     Attributes:
@@ -61,9 +61,13 @@ class ProbabilityLossLayer(ChecksInputs, LossLayer):
         require_label_count(bottom[0], bottom[1], axis, self.axis_name)
         self.columns = class_columns(bottom[0], axis)
         self.probability.reshape_like(bottom[0])
-        if len(top) > 1:
+        self.gives_probability = len(top) > 1
+        if self.gives_probability:
             top[1].reshape_like(bottom[0])
             top[1].share_data(self.probability)
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ALL if self.gives_probability else TopValues.NONE
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         outer, classes, inner = self.columns

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.layer import Blob, BlobCounts, Layer, Operations
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, ReadsTops, TopValues
 
 
-class SoftmaxLayer(Layer):
+class SoftmaxLayer(ReadsTops, Layer):
     """With g = ∂L/∂y, the gradient is ∂L/∂x = y · (g - Σ g · y)."""
 
     type = "Softmax"
@@ -23,6 +23,9 @@ class SoftmaxLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.columns = class_columns(bottom[0], bottom[0].canonical_axis(self.param.softmax_param.axis))
         top[0].reshape_like(bottom[0])
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ALL
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.ops.softmax(bottom[0].data.reshape(self.columns), top[0].data.reshape(self.columns))

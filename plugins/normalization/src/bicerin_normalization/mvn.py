@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Layer, ReadsTops, TopValues
 
 
-class MVNLayer(Layer):
+class MVNLayer(ReadsTops, Layer):
     """top = (x - mean(x)) / (std(x) + eps), over each plane `(H, W)`, or with `across_channels` over each image.
 
     Without `normalize_variance`, top = x - mean(x). Bottom: up to 4 axes. Top: `(N, C, H, W)`, where axes that
@@ -35,6 +35,9 @@ class MVNLayer(Layer):
         rows = blob.num if self.across_channels else blob.num * blob.channels
         self.rows = (rows, blob.count // rows if rows else 0)
         top[0].reshape(blob.num, blob.channels, blob.height, blob.width)
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ALL if self.normalize_variance else TopValues.NONE
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, between, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, ReadsTops, TopValues, between, enum_name
 from bicerin_pooling.plane_pooling import METHODS, OPERATIONS, MaxPooling, PlanePooling, plane_pooling
 from bicerin_pooling.window import Window
 
 
-class PoolingLayer(Layer):
+class PoolingLayer(ReadsTops, Layer):
     """Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
 
     - MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
@@ -56,6 +56,10 @@ class PoolingLayer(Layer):
             self.pooled_from = shape
         for blob in top:
             blob.reshape(*self.pooling.shape)
+
+    def reads_in_tops(self) -> TopValues:
+        stochastic = self.method == "STOCHASTIC" and self.phase is Phase.TEST
+        return TopValues.ELEMENTS if stochastic else TopValues.NONE
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.pooling.forward(bottom[0].data, top[0].data)

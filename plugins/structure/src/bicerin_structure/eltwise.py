@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, at_least, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, ReadsTops, TopValues, at_least, enum_name
 
 
-class EltwiseLayer(Layer):
+class EltwiseLayer(ReadsTops, Layer):
     """Bottoms and top have one shape."""
 
     type = "Eltwise"
@@ -53,6 +53,9 @@ class EltwiseLayer(Layer):
         if self._operation == "MAX":
             self._winner.reshape_like(bottom[0])
         self._term.reshape_like(bottom[0])
+
+    def reads_in_tops(self) -> TopValues:
+        return TopValues.ELEMENTS if self._operation == "PROD" and not self._stable else TopValues.NONE
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp
