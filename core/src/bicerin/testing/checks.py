@@ -352,18 +352,19 @@ def check_tops_are_spared(case: LayerCase, device: str = "cpu") -> None:
     run = case.run(device=device)
     if isinstance(run.layer, ReadsTops) and run.layer.reads_in_tops():
         return
-    gradients = []
+    gradients: list[dict[str, np.ndarray]] = []
     for overwritten in (False, True):
         run = case.run(device=device)
         run.forward()
         _seed(run)
         for blob in run.top if overwritten else ():
             blob.data.fill(np.nan)
-        run.backward(_flags(case, run))
         flags = _flags(case, run)
-        given = [blob for blob, flag in zip(run.bottom, flags, strict=True) if flag]
-        gradients.append([blob.read_only.diff.copy() for blob in (*given, *run.blobs)])
-    _assert_equal(gradients[1], gradients[0], "a gradient, after a layer that works in place (declare ReadsTops):")
+        run.backward(flags)
+        found = {f"bottom {i}": blob for i, (blob, flag) in enumerate(zip(run.bottom, flags, strict=True)) if flag}
+        found |= {f"parameter {i}": blob for i, blob in enumerate(run.blobs) if run.layer.param_propagate_down(i)}
+        gradients.append({f"gradient of {name}": blob.read_only.diff.copy() for name, blob in found.items()})
+    _assert_equal(gradients[1], gradients[0], "with its tops overwritten before the backward pass (see ReadsTops)")
 
 
 def check_device_parity(case: LayerCase, device: str = "cpu") -> None:
