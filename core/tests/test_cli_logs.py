@@ -98,6 +98,50 @@ class TestJsonLog:
         assert result.exit_code == 1
         assert "cannot be written: No such file or directory" in result.stderr
 
+    def test_a_disk_that_is_full(self, caplog: pytest.LogCaptureFixture) -> None:
+        """One warning, and the training goes on."""
+        with JsonLog("/dev/full"):
+            for _ in range(3):
+                plugins().hook.bicerin_solver_step(solver=fake_solver(), loss=1.0)
+        said = [record.getMessage() for record in caplog.records if "/dev/full" in record.getMessage()]
+        assert said == [
+            "/dev/full: cannot be written any more: No space left on device. The training goes on without this log."
+        ]
+
+    def test_it_is_read_again(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.json"
+        solver = fake_solver()
+        with JsonLog(str(path)):
+            hook = plugins().hook
+            hook.bicerin_solver_start(solver=solver)
+            hook.bicerin_test_result(solver=solver, net_index=0, results={"loss": 2.5, "each": np.array([0.25, 0.5])})
+            solver.iteration = 1
+            hook.bicerin_solver_step(solver=solver, loss=2.0)
+            hook.bicerin_snapshot(solver=solver, path=Path("a.solverstate"))
+            solver.iteration, solver.learning_rate = 2, 0.25
+            hook.bicerin_solver_step(solver=solver, loss=float("nan"))
+            hook.bicerin_solver_step(solver=solver, loss=1.0)
+        taken = [line["seconds"] for line in lines(path) if line["event"] == "step"]
+        with path.open("a") as file:
+            file.write('{"event": "st')  # what a kill leaves
+        log = read_log(path)
+        assert log.test == [
+            {"NumIters": 0, "Seconds": 0, "LearningRate": 0.5, "TestNet": 0, "loss": 2.5, "each": 0.25, "each[1]": 0.5}
+        ]
+        assert [row["NumIters"] for row in log.train] == [0, 1, 1], "as in the other log, before the update"
+        assert [row["LearningRate"] for row in log.train] == [0.5, 0.5, 0.25]
+        assert [row["loss"] for row in log.train[::2]] == [2.0, 1.0] and np.isnan(log.train[1]["loss"])
+        assert log.train[2]["Seconds"] == pytest.approx(sum(taken))
+        assert log.columns(log.train) == ["NumIters", "Seconds", "LearningRate", "loss"]
+
+    @pytest.mark.parametrize(
+        "line", ["{", "[1]", '{"event": "step"}', '{"event": "test", "iteration": 1, "net": "a", "results": 3}']
+    )
+    def test_a_line_that_is_none_of_its(self, tmp_path: Path, line: str) -> None:
+        (tmp_path / "log.json").write_text(f'{{"event": "snapshot", "iteration": 1, "path": "a"}}\n{line}\n{{}}\n')
+        with pytest.raises(BicerinError, match=r"log\.json:2: no line that --log-json writes"):
+            read_log(tmp_path / "log.json")
+
 
 class TestSignals:
     @pytest.mark.parametrize(

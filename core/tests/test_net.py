@@ -379,6 +379,20 @@ class TestReading:
         assert built.blobs["s"].shape == (4, 3, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"level": 2**40}, "level=1099511627776: a level is a whole number of 32 bits"),
+        ({"level": "high"}, "level='high'"),
+        ({"seed": -1}, "seed=-1: a seed is a whole number from 0 on"),
+        ({"seed": "x"}, "seed='x'"),
+    ],
+)
+def test_numbers_that_are_none(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NetError, match=reason):
+        bicerin.Net(INPUT, **options)
+
+
 class TestWeights:
     @pytest.fixture
     def trained(self) -> bicerin.Net:
@@ -475,6 +489,33 @@ class TestWeights:
             assert sorted(file["data/b"]) == []
         fresh = net(INPUT, affine("a", "data", more=named), affine("b", "a", more=named), weights=path)
         assert list(fresh.params["b"][0].data) == [4, 5, 6]
+
+    @pytest.mark.parametrize(
+        ("value", "reason"),
+        [
+            (np.zeros(3, np.complex64), 'dataset "data/b/c/0" holds complex64, which are no real numbers'),
+            (np.full(3, b"1"), r'dataset "data/b/c/0" holds \|S1, which are no real numbers'),
+            (np.zeros(3, [("a", "i4")]), 'dataset "data/b/c/0" holds .*, which are no real numbers'),
+            (None, "Incompatible number of blobs for layer b/c: blob 0 is missing"),
+            (np.zeros((3, 2)), r"shape mismatch. Source param shape is \(3, 2\)"),
+        ],
+    )
+    def test_hdf5_that_holds_something_else(
+        self, trained: bicerin.Net, tmp_path: Path, value: np.ndarray | None, reason: str
+    ) -> None:
+        h5py = pytest.importorskip("h5py")
+        path = trained.save(tmp_path / "w.h5")
+        with h5py.File(path, "r+") as file:
+            del file["data/b/c/0"]
+            if value is not None:
+                file["data/b/c/0"] = value
+        fresh = net(INPUT, affine("a", "data"), affine("b/c", "a", "b"))
+        before = [blob.data.copy() for blobs in fresh.params.values() for blob in blobs]
+        with pytest.raises(WeightsError, match=reason) as error:
+            fresh.load_weights(path)
+        assert str(error.value).count("w.h5") == 1
+        after = [blob.data for blobs in fresh.params.values() for blob in blobs]
+        assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
     @pytest.mark.parametrize(("name", "hdf5"), [("any.name", True), ("net.h5", False)])
     def test_the_format_may_be_told(self, trained: bicerin.Net, tmp_path: Path, name: str, hdf5: bool) -> None:

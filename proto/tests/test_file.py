@@ -8,7 +8,17 @@ import threading
 
 import pytest
 
-from bicerin_proto import ProtoError, atomic_write, read_file, read_net, read_solver, read_weights, write_text
+from bicerin_proto import (
+    ProtoError,
+    atomic_write,
+    open_file,
+    read_file,
+    read_net,
+    read_solver,
+    read_text,
+    read_weights,
+    write_text,
+)
 from bicerin_proto import file as reading
 
 
@@ -58,6 +68,39 @@ def test_paths_that_lead_to_no_file(tmp_path, monkeypatch, read, path, message):
     with pytest.raises(ProtoError, match=message) as error:
         read(path)
     assert len(str(error.value)) < 700
+
+
+def test_text(tmp_path):
+    (tmp_path / "f").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9\n")
+    assert read_text(tmp_path / "f") == "caf\xe9\n"
+    (tmp_path / "f").write_bytes(b"caf\xe9\n")
+    with pytest.raises(ProtoError, match="f: is not text: byte 3 is not UTF-8"):
+        read_text(tmp_path / "f")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("missing", "missing: no such file"),
+        ("folder", "folder: is a folder, expected a file"),
+        ("pipe", "pipe: is a device or a pipe, expected a file"),
+        ("/dev/zero", "/dev/zero: is a device or a pipe, expected a file"),
+        ("a\0b", "embedded null byte"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_what_cannot_be_read_here_and_there(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("folder")
+    os.mkfifo("pipe")
+    with pytest.raises(ProtoError, match=message):
+        open_file(path)
+
+
+def test_a_file_read_here_and_there(tmp_path):
+    (tmp_path / "f").write_bytes(b"abcdef")
+    with open_file(tmp_path / "f") as file:
+        assert os.pread(file.fileno(), 2, 3) == b"de"
 
 
 def test_permission(tmp_path, monkeypatch):

@@ -63,6 +63,9 @@ if TYPE_CHECKING:
         MissingDataError as MissingDataError,
     )
     from bicerin.errors import (
+        MissingFileError as MissingFileError,
+    )
+    from bicerin.errors import (
         NetError as NetError,
     )
     from bicerin.errors import (
@@ -182,6 +185,7 @@ _HOME = {
     "LayerError": "errors",
     "LossLayer": "layer",
     "MissingDataError": "errors",
+    "MissingFileError": "errors",
     "Net": "net",
     "NetError": "errors",
     "NeuronLayer": "layer",

@@ -2,6 +2,7 @@
 
     BicerinError
     ├── ProtoError               a file of Caffe's formats (raised by bicerin_proto)
+    │   ├── MissingFileError     it is not there
     │   ├── ParseError           text: has path, line and column
     │   └── DecodeError          binary: truncated or garbage
     ├── PluginError              an installed distribution, or one that should be
@@ -30,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin_proto.errors import BicerinError, DecodeError, ParseError, ProtoError
+from bicerin_proto.errors import BicerinError, DecodeError, MissingFileError, ParseError, ProtoError
 from bicerin_proto.quotation import message_text, printable
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "IncompatiblePluginError",
     "LayerError",
     "MissingDataError",
+    "MissingFileError",
     "NetError",
     "ParseError",
     "PluginError",

@@ -203,7 +203,7 @@ def test_a_line_without_a_label_is_named(line, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "cannot be opened: No such file"), (b"\n", "File is empty"), (b"\x89\xff\xfe", "is not text")],
+    [(None, "no such file"), (b"\n", "File is empty"), (b"\x89\xff\xfe", "is not text")],
 )
 def test_bad_lists(content, reason, tmp_path):
     if content is not None:

@@ -169,15 +169,14 @@ def test_how_a_record_is_named(backend, tmp_path):
     assert store.record_name(b"\xff\x00") == f"source {tmp_path}/s, record 0xff00"
 
 
-@pytest.mark.parametrize("module", ["cv2", "plyvel", "h5py"])
+@pytest.mark.parametrize("module", ["cv2", "plyvel"])
 def test_what_to_install(module, tmp_path, monkeypatch):
-    from bicerin_data import hdf5_file, image
+    from bicerin_data import image
     from bicerin_data.stores import leveldb_store
 
     importer, hint = {
         "cv2": (image.opencv.__wrapped__, "pip install opencv-python-headless"),
         "plyvel": (leveldb_store.plyvel, "pip install plyvel"),
-        "h5py": (hdf5_file.h5py, "pip install h5py"),
     }[module]
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DataError, match=hint):
@@ -196,7 +195,95 @@ def test_a_store_that_is_made_anew_is_read_anew(records):
     assert list(first.records()) == before
 
 
-def test_a_store_that_the_program_has_open_says_what_to_do(records):
+def test_a_store_that_the_program_has_open(records):
+    """py-lmdb opens a file once in a process; a net reads beside it, whoever came first."""
     folder = records.store([np.zeros((1, 2, 2), np.uint8)])
-    with lmdb.open(str(folder)), pytest.raises(DataError, match=r"env\.close\(\)"):
-        open_store(folder, "lmdb")
+    with lmdb.open(str(folder)):
+        assert len(list(open_store(folder, "lmdb").records())) == 1
+    store = open_store(folder, "lmdb")
+    with lmdb.open(str(folder), readonly=True, lock=False) as environment, environment.begin() as transaction:
+        assert list(store.records()) == list(transaction.cursor())
+
+
+@pytest.mark.parametrize("size", [60, 6000])
+def test_a_store_that_is_written_while_it_is_read(size, tmp_path):
+    """Pages are used again two transactions later; whoever reads on goes on in the newest state."""
+    old = {b"%05d" % index: b"old" * (size // 3) for index in range(300)}
+    new = {b"%05d+" % index: b"new" * (size // 3) for index in range(0, 300, 2)}
+    with lmdb.open(str(tmp_path / "s"), map_size=1 << 26, sync=False) as environment:
+
+        def put(key, value):
+            with environment.begin(write=True) as transaction:
+                transaction.put(key, value)
+
+        for key, value in old.items():
+            put(key, value)
+        found = []
+        for key, value in open_store(tmp_path / "s", "lmdb").records():
+            found.append(key)
+            assert value == old.get(key) or value == new.get(key)
+            if key in old:  # what was read is written once more, and every other time a record comes after it
+                put(key, b"again" * (size // 5))
+                if key + b"+" in new:
+                    put(key + b"+", new[key + b"+"])
+    assert found == sorted(set(found))
+    assert [key for key in found if key in old] == sorted(old)
+
+
+def test_a_store_that_is_truncated_while_it_is_read(tmp_path):
+    """The library would end the process with a bus error."""
+    records = [(b"%05d" % index, b"x" * 1000) for index in range(500)]
+    write(tmp_path / "s", "lmdb", records)
+    reading = open_store(tmp_path / "s", "lmdb").records()
+    assert [next(reading) for _ in range(20)] == records[:20]
+    os.truncate(tmp_path / "s" / "data.mdb", 10 * 4096)
+    with pytest.raises(DataError, match=r"s is damaged: page \d+ is missing: the file was truncated"):
+        list(reading)
+
+
+def test_a_store_that_is_removed_while_it_is_read(tmp_path):
+    records = [(b"%05d" % index, b"x" * 1000) for index in range(50)]
+    write(tmp_path / "s", "lmdb", records)
+    store = open_store(tmp_path / "s", "lmdb")
+    shutil.rmtree(tmp_path / "s")
+    assert list(store.records()) == records == list(store.records())
+
+
+def test_a_store_whose_keys_are_of_another_kind(tmp_path):
+    """The library sorts them otherwise than bytes, as the flags of its main database say."""
+    write(tmp_path / "s", "lmdb", [(b"a", b"1")])
+    with open(tmp_path / "s" / "data.mdb", "r+b") as file:
+        for meta in (0, 4096):
+            file.seek(meta + 16 + 24 + 48 + 4)
+            file.write(b"\x02\0")  # reversed keys
+    with pytest.raises(DataError, match="cannot be opened as LMDB: its keys are not plain bytes in their order"):
+        open_store(tmp_path / "s", "lmdb")
+
+
+def test_a_store_of_named_databases(tmp_path):
+    with lmdb.open(str(tmp_path / "s"), max_dbs=1) as environment:
+        inner = environment.open_db(b"inner")
+        with environment.begin(write=True, db=inner) as transaction:
+            transaction.put(b"a", b"1")
+    with pytest.raises(DataError, match="holds a database in the database"):
+        list(open_store(tmp_path / "s", "lmdb").records())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a\0b", r"a\\x00b cannot be a store: embedded null byte"),
+        ("x" * 5000, "cannot be a store: File name too long"),
+        ("\ud800", r"\\ud800 cannot be a store: .*surrogates not allowed"),
+        ("/dev/zero", "/dev/zero: is a device or a pipe, expected a file"),
+        ("pipe", "pipe: is a device or a pipe, expected a file"),
+        ("inside", "data.mdb: is a folder, expected a file"),
+    ],
+)
+def test_paths_that_lead_to_no_store(name, message, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "inside" / "data.mdb").mkdir(parents=True)
+    with pytest.raises(DataError, match=message):
+        open_store(tmp_path / name, "lmdb")
+    with pytest.raises(DataError, match=r"cannot be written|exists already"):
+        write(tmp_path / name, "lmdb", [])

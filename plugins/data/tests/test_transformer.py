@@ -101,8 +101,8 @@ def test_images_are_not_changed():
     [
         ({"mean_file": "mean", "mean_value": [1]}, "Cannot specify mean_file and mean_value at the same time"),
         ({"force_color": True, "force_gray": True}, "cannot set both force_color and force_gray"),
-        ({"mean_file": "missing"}, "mean_file .*missing: No such file"),
-        ({"mean_file": "garbage"}, "mean_file .*garbage: not a BlobProto"),
+        ({"mean_file": "missing"}, "mean_file .*missing: no such file"),
+        ({"mean_file": "garbage"}, "mean_file .*garbage: not a binary BlobProto"),
         ({"mean_file": "two"}, r"one image \(1, C, H, W\) is expected, not the shape \(2, 3, 4, 4\)"),
     ],
 )

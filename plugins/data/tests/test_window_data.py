@@ -143,7 +143,7 @@ def test_resuming_is_exact(consumed, picture, make_layer, batches):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "Failed to open window file .*: No such file"),
+        (None, "Failed to open window file .*: no such file"),
         ("", "is empty"),
         ("a.png\n", 'the image at "a.png"'),
         ("$ 0\na.png\n3\n14\n12\n0\n", '"# image_index" is expected, not "\\$ 0"'),

@@ -283,7 +283,7 @@ class TestInfogainLoss:
         ("options", "message"),
         [
             ("", "Infogain matrix source must be specified."),
-            ('infogain_loss_param { source: "nowhere" }', "nowhere cannot be read"),
+            ('infogain_loss_param { source: "nowhere" }', "nowhere: no such file"),
             ('infogain_loss_param { source: "nowhere" } loss_param { normalize: true }', "normalize is deprecated"),
         ],
     )

@@ -3,7 +3,9 @@
     read_net, read_solver       -> Document: the message, and where its layers stood in the file
     read_weights                -> Weights: of any fork of Caffe
     write_text, write_binary, atomic_write
-    read_file, printable        a file, or an error that names it; text as a message may quote it
+    read_file, read_text, open_file, printable      a file, or an error that names it; text as a message may quote it
+    Hdf5Reader, is_hdf5, h5py   HDF5, or an error that names the file and the dataset
+    machine_memory              how many bytes there are
     blob_array, array_blob, blob_shape
     upgrade_net, upgrade_solver
     Schema, default_schema      Schema.merged([Fragment(distribution, compiled .proto), ...])
@@ -17,15 +19,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from bicerin_proto.errors import BicerinError, DecodeError, ParseError, ProtoError, SchemaError
+from bicerin_proto.errors import BicerinError, DecodeError, MissingFileError, ParseError, ProtoError, SchemaError
 
 if TYPE_CHECKING:
     from bicerin_proto.atomic import atomic_write
     from bicerin_proto.blob import array_blob, blob_array, blob_shape
     from bicerin_proto.compile import check_current, compile_proto
     from bicerin_proto.document import Document, read_net, read_solver
-    from bicerin_proto.file import read_file
+    from bicerin_proto.file import open_file, read_file, read_text
     from bicerin_proto.fragment import Fragment
+    from bicerin_proto.hdf5 import Hdf5Reader, h5py, is_hdf5
+    from bicerin_proto.memory import machine_memory
     from bicerin_proto.quotation import printable
     from bicerin_proto.schema import Schema, default_schema
     from bicerin_proto.text import parse_text
@@ -38,7 +42,9 @@ __all__ = [
     "DecodeError",
     "Document",
     "Fragment",
+    "Hdf5Reader",
     "LayerWeights",
+    "MissingFileError",
     "ParseError",
     "ProtoError",
     "Schema",
@@ -51,11 +57,16 @@ __all__ = [
     "check_current",
     "compile_proto",
     "default_schema",
+    "h5py",
+    "is_hdf5",
+    "machine_memory",
+    "open_file",
     "parse_text",
     "printable",
     "read_file",
     "read_net",
     "read_solver",
+    "read_text",
     "read_weights",
     "upgrade_net",
     "upgrade_solver",
@@ -66,6 +77,7 @@ __all__ = [
 _MODULES = {
     "Document": "document",
     "Fragment": "fragment",
+    "Hdf5Reader": "hdf5",
     "LayerWeights": "weights",
     "Schema": "schema",
     "Weights": "weights",
@@ -76,11 +88,16 @@ _MODULES = {
     "check_current": "compile",
     "compile_proto": "compile",
     "default_schema": "schema",
+    "h5py": "hdf5",
+    "is_hdf5": "hdf5",
+    "machine_memory": "memory",
+    "open_file": "file",
     "parse_text": "text",
     "printable": "quotation",
     "read_file": "file",
     "read_net": "document",
     "read_solver": "document",
+    "read_text": "file",
     "read_weights": "weights",
     "upgrade_net": "upgrade",
     "upgrade_solver": "upgrade",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bicerin_proto.errors import SchemaError
+from bicerin_proto.quotation import printable
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
@@ -36,8 +38,8 @@ def compile_proto(path: str | PathLike[str]) -> bytes:
         SchemaError: the file is missing, protoc rejects it (its own message is shown), or there is no protoc.
     """
     source = Path(path)
-    if not source.is_file():
-        raise SchemaError(f"{source}: no such .proto file (from {Path.cwd()})")
+    if not os.path.isfile(source):
+        raise SchemaError(f"{printable(source)}: no such .proto file (from {printable(Path.cwd())})")
     files = _protoc(source.parent, [source.name])
     kept = [file for file in files.file if not file.name.startswith(_PROVIDED)]
     return _serialized(files, kept)

@@ -2,6 +2,7 @@
 
 BicerinError            everything that Bicerin and its plugins raise on purpose
 └── ProtoError          a message, file or schema that cannot be used
+    ├── MissingFileError   there is no such file
     ├── ParseError      text: where it goes wrong, and what would be right
     ├── DecodeError     binary: truncated, or not what it was taken for
     └── SchemaError     a .proto or a plugin's fields that do not fit
@@ -27,6 +28,10 @@ class BicerinError(RuntimeError):
 
 class ProtoError(BicerinError):
     """A message, a file of messages or a schema cannot be used."""
+
+
+class MissingFileError(ProtoError):
+    """There is no file of that path."""
 
 
 class ParseError(ProtoError):

@@ -1,14 +1,16 @@
-"""Read a whole file, or say what is wrong with it."""
+"""Read a file, or say what is wrong with it. Every path that a user gives comes through here."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
-from bicerin_proto.errors import ProtoError
+from bicerin_proto.errors import MissingFileError, ProtoError
 from bicerin_proto.quotation import printable
 
 MOST_BYTES = 2**31 - 1
@@ -32,11 +34,44 @@ def read_file(path: str | PathLike[str], most: int = MOST_BYTES) -> bytes:
             into memory), or there can be no file of that path. The message names the path.
     """
     name = printable(path)
+    with _faults_named(name), open(path, "rb") as file:
+        return _contents(file, name, most)
+
+
+def read_text(path: str | PathLike[str], most: int = MOST_BYTES) -> str:
+    """Return the text of a file in UTF-8, without the mark that some editors put before it.
+
+    Raises:
+        ProtoError: as `read_file`; or it is not text.
+    """
     try:
-        with open(path, "rb") as file:
-            return _contents(file, name, most)
+        return read_file(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ProtoError(f"{printable(path)}: is not text: byte {error.start} is not UTF-8") from None
+
+
+def open_file(path: str | PathLike[str]) -> BinaryIO:
+    """Open a file that is read here and there rather than from its begin to its end, without a buffer.
+
+    Raises:
+        ProtoError: as `read_file`; or it is a pipe or a device.
+    """
+    name = printable(path)
+    with _faults_named(name):
+        # Opening a pipe would wait until somebody writes to it.
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise ProtoError(f"{name}: is a device or a pipe, expected a file")
+        return open(path, "rb", buffering=0)
+
+
+@contextlib.contextmanager
+def _faults_named(name: str) -> Iterator[None]:
+    """Name the path in whatever goes wrong with it."""
+    try:
+        yield
     except FileNotFoundError:
-        raise ProtoError(f"{name}: no such file (looked from {_working_folder()})") from None
+        raise MissingFileError(f"{name}: no such file (looked from {_working_folder()})") from None
     except IsADirectoryError:
         raise ProtoError(f"{name}: is a folder, expected a file") from None
     except OSError as error:

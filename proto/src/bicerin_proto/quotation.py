@@ -45,8 +45,8 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if
 
 
 def visible(text: str) -> str:
-    """Return a text of several lines with its control characters written as escapes."""
-    return text if text.isprintable() else text.translate(_CONTROL)
+    """Return a text of several lines with its control characters, and what no encoding has, written as escapes."""
+    return text if text.isprintable() else text.translate(_CONTROL).encode(errors="backslashreplace").decode()
 
 
 def message_text(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -172,7 +173,7 @@ def _check_solver(
 def _above(path: str, solver: Path | None) -> Path | None:
     """A file that a solver names from the folder that it is meant to be run in: some folder above it."""
     for folder in solver.absolute().parents if solver is not None else ():
-        if (folder / path).is_file():
+        if os.path.isfile(folder / path):
             _log.info("%s: found from %s", path, folder)
             return folder / path
     return None

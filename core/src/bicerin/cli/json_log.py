@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from bicerin.cli.json_text import json_text
 from bicerin.cli.pace import images_per_step
 from bicerin.errors import BicerinError
 from bicerin.net.hooks import hookimpl, plugins
+from bicerin_proto import printable
+
+_log = logging.getLogger("bicerin.cli")
 
 
 class JsonLog:
@@ -30,10 +35,13 @@ class JsonLog:
     """
 
     def __init__(self, path: str) -> None:
+        self._name = printable(path)
         try:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise BicerinError(f"{path}: cannot be written: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BicerinError(f"{self._name}: cannot be written: {printable(reason)}") from error
+        self._failed = False
         self._last = time.perf_counter()
         self._rate = 0.0
 
@@ -43,7 +51,8 @@ class JsonLog:
 
     def __exit__(self, *exception: object) -> None:
         plugins().unregister(self)
-        self._file.close()
+        with contextlib.suppress(OSError):  # of what could not be written, which has been said
+            self._file.close()
 
     @hookimpl
     def bicerin_solver_start(self, solver: Any) -> None:
@@ -75,5 +84,14 @@ class JsonLog:
         self._last = time.perf_counter()
 
     def _write(self, **values: Any) -> None:
-        self._file.write(json_text(values) + "\n")
-        self._file.flush()
+        if self._failed:
+            return
+        try:
+            self._file.write(json_text(values) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._failed = True
+            _log.warning(
+                "%s: cannot be written any more: %s. The training goes on without this log.",
+                self._name, error.strerror or error,
+            )  # fmt: skip

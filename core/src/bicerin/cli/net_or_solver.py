@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_net_or_solver(
 
 def other_document(path: str, layer_providers: Mapping[str, str] | None = None) -> str | None:
     """What a text file is that is neither: the name of a plugin's own message, such as LabelMap, or None."""
-    text = Path(path).read_text("utf-8", errors="replace")
+    text = bicerin_proto.read_file(path).decode(errors="replace")
     for message in schema(layer_providers).plugin_documents():
         with contextlib.suppress(ParseError):
             bicerin_proto.parse_text(text, message(), schema(layer_providers))
@@ -61,7 +62,7 @@ def net_sources(
 
     def resolve(path: str) -> Path:
         found = context.resolve(path)
-        return found if found.exists() else search(path, solver.path) or found
+        return found if os.path.exists(found) else search(path, solver.path) or found
 
     return NetSources(solver, resolve, _reader(layer_providers))
 

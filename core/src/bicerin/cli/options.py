@@ -13,6 +13,11 @@ from bicerin.log import logger
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+#: What a field of a prototxt holds that the command line may set.
+INT32 = click.IntRange(-(2**31), 2**31 - 1)
+COUNT = click.IntRange(0, 2**31 - 1)
+
+
 def verbosity_options(command: _Command) -> _Command:
     """`--quiet` and `--verbose`, which work before a command and after it."""
 
@@ -57,7 +62,7 @@ def net_options(command: _Command) -> _Command:
             help="Take a layer type from this distribution, where several bring it.",
         ),
         click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage of the net's state."),
-        click.option("--level", type=int, help="The level of the net's state."),
+        click.option("--level", type=INT32, help="The level of the net's state."),
     ):
         command = option(command)
     return command

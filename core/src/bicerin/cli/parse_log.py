@@ -23,6 +23,8 @@ def parse_log(log: str, folder: str, delimiter: str) -> None:
     Both are CSV files: NumIters, Seconds, LearningRate, and a column for each output of the net. Write such a log with
 
         bicerin train solver.prototxt 2> train.log
+
+    or with --log-json, which says every step: its Seconds are those that the steps took.
     """
     if len(delimiter) != 1:
         raise click.BadParameter("one character is expected.", param_hint="--delimiter")

@@ -27,7 +27,7 @@ _SHORT = {"learning-rate": "LearningRate", "smoothed-loss": "SmoothedLoss"}
 @click.option("--x", type=click.Choice(list(_X)), default="iteration", show_default=True)
 @click.option("--log-scale", is_flag=True, help="A logarithmic y axis.")
 def plot_log(logs: tuple[str, ...], output: str, y: str, x: str, log_scale: bool) -> None:
-    """Plot what training LOGs, of `bicerin train` or of Caffe, say to OUTPUT (.png, .svg or .pdf)."""
+    """Plot what training LOGs, of `bicerin train`, its --log-json or Caffe, say to OUTPUT (.png, .svg or .pdf)."""
     kind = Path(output).suffix.lower().lstrip(".")
     if kind not in ("png", "svg", "pdf"):
         raise BicerinError(f"{output}: its name must end in .png, .svg or .pdf.")

@@ -7,18 +7,24 @@
     I1122 00:29:57.072159 16070 solver.cpp:397]     Test net output #0: accuracy = 0.096
 
 Only what follows the prefix matters, but for the time: a log without it has no seconds.
+
+What `--log-json` wrote, which `json_log` describes, is read as well. Its steps are counted as here: a step's iteration
+is that of the weights that it began with.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bicerin.errors import DataError
+import bicerin_proto
+from bicerin.errors import DataError, ProtoError
+from bicerin_proto import printable
 
 _NUMBER = r"([-+]?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))"
 _ITERATION = re.compile(r"Iteration (\d+)")
@@ -59,16 +65,16 @@ def read_log(path: Path) -> TrainingLog:
         DataError: there is no such file, or nothing of a training run in it.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            log = _parse(file)
-    except OSError as error:
-        raise DataError(f"{path}: the log cannot be read: {error.strerror}.") from error
+        text = bicerin_proto.read_file(path).decode(errors="replace")
+    except ProtoError as error:
+        raise DataError(str(error)) from None
+    log = _parse_json(text, path) if text.lstrip().startswith("{") else _parse(text.splitlines())
     if not log.train and not log.test:
         raise DataError(f'{path}: no training log: no line says "Iteration N, ... loss = ..." or "Test net output".')
     return log
 
 
-def _parse(lines: Iterator[str]) -> TrainingLog:
+def _parse(lines: Iterable[str]) -> TrainingLog:
     log = TrainingLog()
     clock = _Clock()
     rate = math.nan
@@ -100,6 +106,36 @@ def _parse(lines: Iterator[str]) -> TrainingLog:
                 row[_free_name(row, found[2])] = float(found[3])
     _fill_first_rate(log)
     return log
+
+
+def _parse_json(text: str, path: Path) -> TrainingLog:
+    log = TrainingLog()
+    seconds, rate = 0.0, math.nan
+    # What stands after the last end of a line was not written to its end.
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        try:
+            event = json.loads(line)
+            kind = event["event"]
+            if kind == "step":
+                seconds, rate = seconds + _number(event["seconds"]), _number(event["learning_rate"])
+                row: Row = {"NumIters": event["iteration"] - 1, "Seconds": seconds, "LearningRate": rate}
+                log.train.append({**row, "loss": _number(event["loss"])})
+            elif kind == "test":
+                row = {"NumIters": event["iteration"], "Seconds": seconds, "LearningRate": rate}
+                row["TestNet"] = int(event["net"])
+                for name, values in event["results"].items():
+                    for value in values if isinstance(values, list) else [values]:
+                        row[_free_name(row, name)] = _number(value)
+                log.test.append(row)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise DataError(f"{printable(path)}:{number}: no line that --log-json writes.") from None
+    _fill_first_rate(log)
+    return log
+
+
+def _number(value: float | None) -> float:
+    """A number that is not finite is null there."""
+    return math.nan if value is None else float(value)
 
 
 def _free_name(row: Row, name: str) -> str:

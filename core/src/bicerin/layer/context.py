@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,8 +50,9 @@ class Context:
         Where neither exists the first is returned, for the caller's error to name.
         """
         plain = Path(path)
-        if not plain.is_absolute() and self.directory is not None and not plain.exists():
+        # Unlike `Path.exists`, `os.path.exists` takes any text.
+        if not plain.is_absolute() and self.directory is not None and not os.path.exists(plain):
             beside = self.directory / plain
-            if beside.exists():
+            if os.path.exists(beside):
                 return beside
         return plain

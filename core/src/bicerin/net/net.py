@@ -131,7 +131,7 @@ class Net:
             replicas=replicas,
         )
         root = {node.name: node for node in root_net.nodes} if root_net is not None else {}
-        self._build(Builder(context, layer_providers, root.get), definitions, locations, np.random.SeedSequence(seed))
+        self._build(Builder(context, layer_providers, root.get), definitions, locations, _seeded(seed))
         self._optimized = optimize
         self._fuse(self._drop(keep) if optimize else ())
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
@@ -559,3 +559,12 @@ def _channels_last(shape: tuple[int, ...]) -> str:
     if len(shape) >= 3 and shape[-1] in (1, 3, 4):
         return " Its channels come last: array.transpose puts them before the rows and columns."
     return ""
+
+
+def _seeded(seed: int | None) -> np.random.SeedSequence:
+    try:
+        return np.random.SeedSequence(seed)
+    except (ValueError, TypeError):
+        raise NetError(
+            f"seed={seed!r}: a seed is a whole number from 0 on, or None for another one each time."
+        ) from None

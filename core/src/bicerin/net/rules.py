@@ -18,7 +18,10 @@ def net_state(param: Any, phase: Any = None, level: int | None = None, stages: S
     if phase is not None:
         state.phase = Phase.of(phase)
     if level is not None:
-        state.level = level
+        try:
+            state.level = level
+        except (ValueError, TypeError):
+            raise NetError(f"level={level!r}: a level is a whole number of 32 bits.") from None
     if isinstance(stages, str):
         raise NetError(f"stages={stages!r}: give a list of names.")
     if stages is not None:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import bicerin_proto
-from bicerin.errors import WeightsError
+from bicerin.errors import ProtoError, WeightsError
 from bicerin.layer.blob import Blob, same_shape
+from bicerin_proto import Hdf5Reader, h5py, is_hdf5, printable
 
 if TYPE_CHECKING:
     from bicerin.net.net import Net
     from bicerin.net.node import Node
-
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -124,17 +123,15 @@ def _opened(
     layers: Mapping[str, Node], owns: Callable[[Blob], bool], source: Any
 ) -> Iterator[tuple[str, Iterator[tuple[str, Sequence[_Source | None]]]]]:
     """A source's name and the blobs of each of its layers."""
-    if isinstance(source, (str, PathLike)) and _is_hdf5(Path(source)):
-        import h5py
-
+    if isinstance(source, (str, PathLike)) and is_hdf5(source):
         try:
-            with h5py.File(source, "r") as file:
-                yield str(source), _from_hdf5(layers, owns, file, str(source))
-        except (OSError, RuntimeError, KeyError, AttributeError, TypeError, ValueError) as error:
-            raise WeightsError(f"{source}: the HDF5 file is damaged: {error}.") from error
+            with Hdf5Reader(source) as file:
+                yield file.name, _from_hdf5(layers, owns, file)
+        except ProtoError as error:
+            raise WeightsError(str(error)) from error.__cause__
     else:
         weights = bicerin_proto.read_weights(Path(source) if isinstance(source, str) else source)
-        yield str(weights.path) if weights.path is not None else "<weights>", _from_proto(weights)
+        yield printable(weights.path) if weights.path is not None else "<weights>", _from_proto(weights)
 
 
 def _compare(
@@ -196,62 +193,56 @@ def _proto_source(proto: Any) -> _Source:
     )
 
 
-def _is_hdf5(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
-    except OSError:
-        return False  # bicerin_proto says what is wrong with the file
-
-
 def _from_hdf5(
-    layers: Mapping[str, Node], owns: Callable[[Blob], bool], file: Any, name: str
+    layers: Mapping[str, Node], owns: Callable[[Blob], bool], file: Hdf5Reader
 ) -> Iterator[tuple[str, Sequence[_Source | None]]]:
     """Caffe's layout: a dataset `data/<layer>/<index>` for each blob that is not shared with an earlier layer."""
-    if "data" not in file:
-        raise WeightsError(f'{name}: an HDF5 file without the group "data" holds no weights of a net.')
-    for layer_name, datasets in _hdf5_layers(file["data"]):
+    if not file.is_group("data"):
+        raise WeightsError(f'{file.name}: an HDF5 file without the group "data" holds no weights of a net.')
+    for layer_name, datasets in _hdf5_layers(file):
         layer = layers.get(layer_name)
         if layer is None:
-            yield layer_name, [_hdf5_source(dataset) for dataset in datasets.values()]
+            yield layer_name, [_hdf5_source(file, dataset) for dataset in datasets.values()]
             continue
         sources: list[_Source | None] = []
         for index, blob in enumerate(layer.blobs):
             if index in datasets:
-                sources.append(_hdf5_source(datasets.pop(index)))
+                sources.append(_hdf5_source(file, datasets.pop(index)))
             elif owns(blob):
                 raise WeightsError(
-                    f"{name}: Incompatible number of blobs for layer {layer_name}: blob {index} is missing."
+                    f"{file.name}: Incompatible number of blobs for layer {layer_name}: blob {index} is missing."
                 )
             else:
                 sources.append(None)
-        yield layer_name, sources + [_hdf5_source(dataset) for dataset in datasets.values()]
+        yield layer_name, sources + [_hdf5_source(file, dataset) for dataset in datasets.values()]
 
 
-def _hdf5_layers(data: Any) -> Iterator[tuple[str, dict[int, Any]]]:
+def _hdf5_layers(file: Hdf5Reader) -> Iterator[tuple[str, dict[int, str]]]:
     """Each layer's datasets by index. A layer's name may hold slashes, which HDF5 takes for groups in groups."""
     groups: list[str] = []
-    data.visit(groups.append)
+    with file.faults():
+        file.file["data"].visit(groups.append)
     for name in groups:
-        if hasattr(data[name], "keys"):
+        group = f"data/{name}"
+        if file.is_group(group):
+            names = file.names(group)
             datasets = {
-                int(key): item for key, item in data[name].items() if key.isdecimal() and hasattr(item, "shape")
+                int(key): f"{group}/{key}" for key in names if key.isdecimal() and not file.is_group(f"{group}/{key}")
             }
-            if datasets or not len(data[name]):
-                yield name, datasets
+            if datasets or not names:
+                yield name, dict(sorted(datasets.items()))
 
 
-def _hdf5_source(dataset: Any) -> _Source:
-    return _Source(tuple(dataset.shape), lambda shape: tuple(dataset.shape) == tuple(shape), lambda: dataset[...])
+def _hdf5_source(file: Hdf5Reader, name: str) -> _Source:
+    shape = tuple(file.numbers(name).shape)
+    return _Source(shape, lambda wanted: shape == tuple(wanted), lambda: file.read(name))
 
 
 def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False, hdf5: bool | None = None) -> Path:
     """Write the net with its weights, atomically: a binary NetParameter, or HDF5 if asked for or named `.h5`."""
     path = Path(path)
     if hdf5 if hdf5 is not None else path.suffix == ".h5":
-        import h5py
-
-        with bicerin_proto.atomic_write(path) as stream, h5py.File(stream, "w") as file:
+        with bicerin_proto.atomic_write(path) as stream, h5py().File(stream, "w") as file:
             _write_hdf5(net, file, write_diff)
     else:
         bicerin_proto.write_binary(net.to_proto(write_diff), path)

@@ -15,6 +15,7 @@ generators, positions in the data) and the losses that are averaged for display.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ from bicerin_proto.writer import encode
 
 _EXTRA_FIELD = 8266700
 _EXTRA_NAME = "bicerin"
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass
@@ -78,14 +78,14 @@ def read_state(path: Path) -> SolverState:
         SnapshotError: there is no such file, or it is something else.
         DecodeError: it is truncated or garbage.
     """
+    if bicerin_proto.is_hdf5(path):
+        return _read_hdf5(path)
     try:
         data = bicerin_proto.read_file(path)
     except DecodeError:
         raise
     except ProtoError as error:
         raise SnapshotError(f"the solver state cannot be read: {error}") from error
-    if data.startswith(_HDF5_MAGIC):
-        return _read_hdf5(path)
     message = bicerin_proto.SolverState()
     decode(data, message, str(path), "SolverState")
     if not message.HasField("iter"):
@@ -121,9 +121,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_hdf5(state: SolverState, extra: bytes, path: Path) -> None:
-    import h5py
-
-    with bicerin_proto.atomic_write(path) as stream, h5py.File(stream, "w") as file:
+    with bicerin_proto.atomic_write(path) as stream, bicerin_proto.h5py().File(stream, "w") as file:
         file.create_dataset("iter", data=np.array([state.iteration], np.int32))
         if state.learned_net is not None:
             _write_string(file, "learned_net", state.learned_net.encode())
@@ -141,18 +139,14 @@ def _write_string(file: Any, name: str, text: bytes) -> None:
 
 def _read_hdf5(path: Path) -> SolverState:
     try:
-        import h5py
-    except ImportError as error:
-        raise SnapshotError(f"{path} is HDF5, and h5py is not installed: pip install bicerin[hdf5]") from error
-    try:
-        with h5py.File(path, "r") as file:
-            history = file["history"]
+        with bicerin_proto.Hdf5Reader(path) as file:
+            learned_net, extra = file.text("learned_net"), file.text(_EXTRA_NAME)
             return SolverState(
-                int(file["iter"][0]),
-                file["learned_net"][()].decode() if "learned_net" in file else None,
-                int(file["current_step"][0]),
-                [history[str(index)][...] for index in range(len(history))],
-                _parsed(file[_EXTRA_NAME][()], path) if _EXTRA_NAME in file else None,
+                file.number("iter"),
+                os.fsdecode(learned_net) if learned_net is not None else None,
+                file.number("current_step"),
+                [file.read(f"history/{index}") for index in range(len(file.names("history")))],
+                _parsed(extra, path) if extra is not None else None,
             )
-    except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, IndexError, MemoryError) as error:
-        raise SnapshotError(f"{path}: not a solver state, or a damaged one: {error}.") from error
+    except ProtoError as error:
+        raise SnapshotError(f"not a solver state, or a damaged one: {error}.") from error.__cause__

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from bicerin.errors import SnapshotError
+from bicerin_proto import printable
 
 
 class SnapshotFiles:
@@ -40,10 +42,10 @@ class SnapshotFiles:
         try:
             with tempfile.TemporaryFile(dir=self._prefix().parent):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise SnapshotError(
-                f"Cannot write to snapshot prefix '{self._param.snapshot_prefix}'. "
-                f"Make sure that the directory exists and is writable: {error.strerror}."
+                f"Cannot write to snapshot prefix '{printable(self._param.snapshot_prefix)}'. Make sure that the "
+                f"directory exists and is writable: {getattr(error, 'strerror', None) or error}."
             ) from error
 
     def _prefix(self) -> Path:
@@ -51,9 +53,9 @@ class SnapshotFiles:
         if not prefix:
             raise SnapshotError("In solver params, snapshot is specified but snapshot_prefix is not.")
         path = Path(prefix)
-        if not path.is_absolute() and self._directory is not None and not path.parent.is_dir():
+        if not path.is_absolute() and self._directory is not None and not os.path.isdir(path.parent):
             beside = self._directory / path
-            if beside.parent.is_dir():
+            if os.path.isdir(beside.parent):
                 return beside
         return path
 
@@ -65,7 +67,7 @@ def weights_of_state(named: str, state: Path) -> Path:
         SnapshotError: neither is there.
     """
     for path in (state.parent / Path(named).name, Path(named)):
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise SnapshotError(
         f"{state}: its weights are missing: neither {state.parent / Path(named).name} nor {named} exists."

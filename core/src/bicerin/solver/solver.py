@@ -146,7 +146,7 @@ class Solver:
             for net in self.test_nets:
                 debug_info.attach(net)
         for path in [*self._own_weights(resolve), *_paths(weights)]:
-            _log.info("Finetuning from %s", path)
+            _log.info("Finetuning from %s", printable(path))
             for net in [self.net, *self.test_nets]:
                 net.load_weights(path)
 
@@ -509,7 +509,7 @@ class Solver:
         """
         path = Path(path)
         state = read_state(path)
-        _log.info("Restoring previous solver status from %s", path)
+        _log.info("Restoring previous solver status from %s", printable(path))
         self._check_state(state, path)
         before = self._status()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from bicerin.errors import DataError, LayerError, MissingDataError
 from bicerin.layer import Blob, BlobCounts, Layer, Phase, at_least
+from bicerin.layer.data_file import read_data_text
 from bicerin_data.bad_records import BadRecords
 from bicerin_data.hdf5_file import Hdf5File
 
@@ -63,18 +65,16 @@ class HDF5DataLayer(Layer):
     def _listed_files(self, source: str) -> list[Path]:
         path = self.context.resolve(source)
         try:
-            text = path.read_text("utf-8")
-        except UnicodeDecodeError:
-            raise DataError(
-                f"source {path} is not text.", "It lists HDF5 files, one a line; it is not an HDF5 file itself."
-            ) from None
-        except OSError as error:
-            raise MissingDataError(f"Failed to open source file: {path}: {error.strerror}") from None
+            text = read_data_text(path, "Failed to open source file")
+        except MissingDataError:
+            raise
+        except DataError as error:
+            raise DataError(error.reason, "It lists HDF5 files, one a line; it is not an HDF5 file itself.") from None
         paths: list[Path] = []
         for line in text.splitlines():
             # Caffe separates names by any blank; a name with one in it works here if the file exists.
             whole = self.context.resolve(line.strip())
-            names = [whole] if line.strip() and whole.is_file() else map(self.context.resolve, line.split())
+            names = [whole] if line.strip() and os.path.isfile(whole) else map(self.context.resolve, line.split())
             paths += names
         if not paths:
             raise DataError(f"Must have at least 1 HDF5 filename listed in {path}.")

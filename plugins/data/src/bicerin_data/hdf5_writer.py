@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bicerin.errors import DataError, ShapeError
-from bicerin_data.hdf5_file import h5py
+from bicerin.errors import DataError, ProtoError, ShapeError
+from bicerin_proto import h5py, printable
 
 
 class Hdf5Writer:
@@ -23,11 +23,13 @@ class Hdf5Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         try:
+            self._temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
             self._file = h5py().File(self._temporary, "w")
-        except OSError as error:
-            raise DataError(f"Failed to open HDF5 file {path} to write it: {error}") from None
+        except ProtoError as error:
+            raise DataError(str(error)) from error.__cause__
+        except (OSError, ValueError) as error:
+            raise DataError(f"Failed to open HDF5 file {printable(path)} to write it: {printable(error)}") from None
         self._whole = True
 
     def append(self, rows: Mapping[str, np.ndarray]) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import DataError, MissingDataError
+from bicerin.errors import DataError
+from bicerin.layer.data_file import read_data
+from bicerin_proto import printable
 
 
 @lru_cache(maxsize=1)
@@ -58,19 +60,26 @@ def read_image(path: str, color: bool = True, height: int = 0, width: int = 0) -
     Raises:
         DataError: the file is missing or no image.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise MissingDataError(f"Could not open or find file {path}: {error.strerror}") from None
+    data = read_data(path, "Could not open or find file")
     try:
         image = decode_image(data, color)
+        return resized(image, height, width) if height > 0 and width > 0 else image
     except DataError as error:
-        raise DataError(f"Could not load {path}: {error.reason}", error.hint) from None
-    if height > 0 and width > 0:
-        cv2 = opencv()
-        image = planes(cv2.resize(pixels(image), (width, height), interpolation=cv2.INTER_LINEAR))
-    return image
+        raise DataError(f"Could not load {printable(path)}: {error.reason}", error.hint) from None
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """An image (C, H, W), resized bilinearly.
+
+    Raises:
+        DataError: OpenCV cannot make an image of that size.
+    """
+    cv2 = opencv()
+    try:
+        return planes(cv2.resize(pixels(image), (width, height), interpolation=cv2.INTER_LINEAR))
+    except (cv2.error, MemoryError):
+        size = f"{height} x {width} with {image.shape[0]} channel(s), {height * width * image.shape[0]} bytes"
+        raise DataError(f"an image of {size}, cannot be made.") from None
 
 
 def encode_image(image: np.ndarray, encoding: str) -> bytes:

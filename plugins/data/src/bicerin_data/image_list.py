@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bicerin.errors import DataError, MissingDataError
+from bicerin.errors import DataError
+from bicerin.layer.data_file import read_data_text
+from bicerin_proto import printable
 
 _LINE = re.compile(r"(.*\S)\s+([+-]?\d+)")
 
@@ -17,12 +19,7 @@ def read_image_list(path: Path) -> list[tuple[str, int]]:
         MissingDataError: the file cannot be opened.
         DataError: it is empty or not text, or a line does not end with a whole number.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"source {path} is not text.", "It has a line `path label` for each image.") from None
-    except (OSError, ValueError) as error:
-        raise MissingDataError(f"source {path} cannot be opened: {getattr(error, 'strerror', error)}") from None
+    text = read_data_text(path, "source")
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
@@ -31,10 +28,10 @@ def read_image_list(path: Path) -> list[tuple[str, int]]:
         found = _LINE.fullmatch(line)
         if found is None:
             raise DataError(
-                f"source {path}, line {number}: {line[:200]!r} does not end with a label.",
+                f"source {printable(path)}, line {number}: {line[:200]!r} does not end with a label.",
                 "Each line is `path label`, and a label is a whole number.",
             )
         lines.append((found[1], int(found[2])))
     if not lines:
-        raise DataError(f"source {path}: File is empty.")
+        raise DataError(f"source {printable(path)}: File is empty.")
     return lines

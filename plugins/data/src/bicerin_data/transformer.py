@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 import bicerin_proto
-from bicerin.errors import DataError, MissingDataError
+from bicerin.errors import DataError, ProtoError
 from bicerin.layer import Phase
+from bicerin.layer.data_file import read_data
+from bicerin_proto.decode import decode
 
 _log = logging.getLogger("bicerin.data")
 
@@ -125,13 +127,13 @@ def read_mean(path: Path) -> np.ndarray:
         MissingDataError: the file cannot be opened.
         DataError: it is not one image.
     """
+    data = read_data(path, "mean_file")
+    blob = bicerin_proto.BlobProto()
     try:
-        blob = bicerin_proto.BlobProto.FromString(path.read_bytes())
+        decode(data, blob, str(path), "BlobProto")
         mean = bicerin_proto.blob_array(blob)
-    except OSError as error:
-        raise MissingDataError(f"mean_file {path}: {error.strerror}") from None
-    except Exception as error:
-        raise DataError(f"mean_file {path}: not a BlobProto: {error}") from None
+    except ProtoError as error:
+        raise DataError(f"mean_file {error}") from None
     if mean.ndim == 4 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim != 3:

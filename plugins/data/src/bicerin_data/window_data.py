@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import DataError, MissingDataError
+from bicerin.errors import DataError
 from bicerin.layer import BlobCounts, Layer
+from bicerin.layer.data_file import read_data
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.image import decode_image, read_image
 from bicerin_data.prefetching_layer import PrefetchingLayer
@@ -76,7 +77,9 @@ class _WindowReader(BatchReader):
         self._crop_size: int = transformer.crop_size
         self._mean = self._mean_of(transformer)
         paths = [layer.context.resolve(param.root_folder + name) for name in windows.images]
-        self._files: list[bytes] | list[Path] = [_read(path) for path in paths] if param.cache_images else paths
+        self._files: list[bytes] | list[Path] = (
+            [read_data(path, "Could not open or find file") for path in paths] if param.cache_images else paths
+        )
 
     def _mean_of(self, transformer: Transformer) -> np.ndarray | None:
         """The mean's centre (3, crop_size, crop_size), or one number for each channel; None for none."""
@@ -136,10 +139,3 @@ class _WindowReader(BatchReader):
         param = self._param
         square = param.crop_mode == "square"
         return warp_window(image, corners, self._crop_size, param.context_pad, square, mirror, self.dtype)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise MissingDataError(f"Could not open or find file {path}: {error.strerror}") from None

@@ -13,15 +13,15 @@ For each image, with one window a line:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
-from bicerin.errors import DataError, MissingDataError
+from bicerin.errors import DataError
+from bicerin.layer.data_file import read_data_text
 
 #: The columns of a window.
 IMAGE, LABEL, X1, Y1, X2, Y2 = range(6)
@@ -54,15 +54,10 @@ def read_window_file(path: Path, fg_threshold: float, bg_threshold: float) -> Wi
     images: list[str] = []
     windows: list[np.ndarray] = []
     channels = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for index, name, channels, rows in _blocks(path, file):  # noqa: B007
-                images.append(name)
-                windows.append(np.insert(rows, 0, index, axis=1))
-    except OSError as error:
-        raise MissingDataError(f"Failed to open window file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"window file {path} is not text.") from None
+    lines = read_data_text(path, "Failed to open window file").splitlines()
+    for index, name, channels, rows in _blocks(path, lines):  # noqa: B007
+        images.append(name)
+        windows.append(np.insert(rows, 0, index, axis=1))
     if not images:
         raise DataError(f"Window file {path} is empty.")
     table = np.concatenate(windows)
@@ -82,9 +77,9 @@ def read_window_file(path: Path, fg_threshold: float, bg_threshold: float) -> Wi
     return WindowFile(images, channels, foreground, background)
 
 
-def _blocks(path: Path, file: TextIO) -> Iterator[tuple[int, str, int, np.ndarray]]:
+def _blocks(path: Path, text: Iterable[str]) -> Iterator[tuple[int, str, int, np.ndarray]]:
     """Index, path, channels and windows (label, overlap, x1, y1, x2, y2) of each image."""
-    lines = (line.strip() for line in file if not line.isspace())
+    lines = (line.strip() for line in text if line and not line.isspace())
     for line in lines:
         try:
             mark, index = line.split()

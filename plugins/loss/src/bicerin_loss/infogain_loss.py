@@ -17,6 +17,7 @@ import numpy as np
 import bicerin_proto
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, between
+from bicerin.layer.data_file import read_data
 from bicerin_loss.multinomial_logistic_loss import LOG_THRESHOLD
 from bicerin_loss.probability_loss_layer import ProbabilityLossLayer
 from bicerin_proto.decode import decode
@@ -84,10 +85,7 @@ class InfogainLossLayer(ProbabilityLossLayer):
                 "infogain_loss_param { source: FILE }, a binary BlobProto, or the matrix as a third bottom.",
             )
         path = self.context.resolve(param.source)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise LayerError(f"the infogain matrix {path} cannot be read: {error.strerror}.") from error
+        data = read_data(path, "the infogain matrix")
         proto = bicerin_proto.BlobProto()
         decode(data, proto, str(path), "BlobProto")
         return proto

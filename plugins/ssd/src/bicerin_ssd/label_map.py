@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bicerin.errors import DataError, MissingDataError, ProtoError
+from bicerin.errors import DataError, ProtoError
+from bicerin.layer.data_file import read_data_text
 from bicerin.schema.installed_schema import schema
 from bicerin_proto import parse_text
 
@@ -19,11 +20,10 @@ def read_label_map(path: Path) -> dict[int, str]:
     """
     merged: Any = schema()
     message = merged.plugin_type("bicerin-ssd", "LabelMap")()
+    text = read_data_text(path, "Failed to read label map file:")
     try:
-        parse_text(path.read_text(), message, merged, path=path)
-    except OSError as error:
-        raise MissingDataError(f"Failed to read label map file: {path}: {error.strerror}.") from None
-    except (ProtoError, UnicodeDecodeError) as error:
+        parse_text(text, message, merged, path=path)
+    except ProtoError as error:
         raise DataError(f"Failed to read label map file: {error}") from error
     names: dict[int, str] = {}
     for item in message.item:
@@ -40,10 +40,7 @@ def read_name_sizes(path: Path) -> list[tuple[str, tuple[int, int]]]:
         MissingDataError: the file cannot be opened.
         DataError: a line is none of these.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise MissingDataError(f"Failed to open name size file: {path}: {error.strerror}.") from None
+    lines = read_data_text(path, "Failed to open name size file:").splitlines()
     found = []
     for number, line in enumerate(lines, 1):
         parts = line.split()

@@ -14,8 +14,8 @@ from bicerin.cli.options import verbosity_options
 
 
 @click.command("compute-image-mean")
-@click.argument("store", metavar="DB", type=click.Path(path_type=Path))
-@click.argument("output", metavar="[OUTPUT]", required=False, type=click.Path(path_type=Path))
+@click.argument("store", metavar="DB", type=Path)
+@click.argument("output", metavar="[OUTPUT]", required=False, type=Path)
 @click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), help="The kind of DB; by default, what it is.")
 @click.option("--skip-bad-records", is_flag=True, help="Leave out records that cannot be read, and count them.")
 @verbosity_options

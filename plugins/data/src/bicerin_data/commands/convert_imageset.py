@@ -26,8 +26,8 @@ _TOGETHER = 64
 
 @click.command("convert-imageset")
 @click.argument("root_folder", metavar="ROOTFOLDER")
-@click.argument("list_file", metavar="LISTFILE", type=click.Path(path_type=Path))
-@click.argument("store", metavar="DB", type=click.Path(path_type=Path))
+@click.argument("list_file", metavar="LISTFILE", type=Path)
+@click.argument("store", metavar="DB", type=Path)
 @click.option("--gray", is_flag=True, help="Read the images in gray.")
 @click.option("--shuffle", is_flag=True, help="Store them in random order.")
 @click.option("--seed", type=int, help="Of that order; by default it is another one each time.")
@@ -128,12 +128,13 @@ class _Record:
 
     def _file(self, path: str, image: Any) -> bytes:
         """The bytes of the image's file; as it is where that is what is asked for, else encoded anew."""
+        from bicerin.layer.data_file import read_data
         from bicerin_data.image import decode_image, encode_image
 
         extension = os.path.splitext(path)[1][1:].lower()
         wanted = self.encode_type.lower() or extension
         if not self.height and {"jpg": "jpeg"}.get(wanted, wanted) == {"jpg": "jpeg"}.get(extension, extension):
-            data = Path(path).read_bytes()
+            data = read_data(path, "Could not open or find file")
             if len(decode_image(data)) == len(image):
                 return data
         return encode_image(image, wanted)

@@ -6,6 +6,8 @@ A store is read in the order of its keys. A store that is being written has a te
 from __future__ import annotations
 
 import importlib
+import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bicerin.errors import DataError, MissingDataError
+from bicerin_proto import printable
 
 BACKENDS = ("lmdb", "leveldb")
 
@@ -58,13 +61,19 @@ def backend_of(path: Path) -> str:
         MissingDataError: there is nothing.
         DataError: it is neither.
     """
-    if not path.exists():
-        raise MissingDataError(f"source {path} does not exist.", f"It was looked for at {path.absolute()}.")
-    if path.is_file() or (path / "data.mdb").exists():
+    name = printable(path)
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        raise MissingDataError(f"source {name} does not exist.", f"It was looked for at {path.absolute()}.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"source {name} cannot be a store: {printable(reason)}.") from None
+    if not is_folder or os.path.exists(path / "data.mdb"):
         return "lmdb"
-    if (path / "CURRENT").exists():
+    if os.path.exists(path / "CURRENT"):
         return "leveldb"
-    raise DataError(f"source {path} is neither an LMDB nor a LevelDB: it holds neither data.mdb nor CURRENT.")
+    raise DataError(f"source {name} is neither an LMDB nor a LevelDB: it holds neither data.mdb nor CURRENT.")
 
 
 def open_store(path: Path, backend: str) -> Store:
@@ -94,7 +103,7 @@ def create_store(path: Path, backend: str) -> AbstractContextManager[StoreWriter
     Raises:
         DataError: something of that name exists, or it cannot be written.
     """
-    if path.exists():
+    if os.path.exists(path):
         raise DataError(f"{path} exists already.", "Remove it, or choose another name.")
     writer: AbstractContextManager[StoreWriter] = _module(backend).create_store(path)
     return writer

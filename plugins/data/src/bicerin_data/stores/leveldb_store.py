@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bicerin.errors import DataError
+from bicerin.layer.data_file import read_data
 from bicerin_data.stores import Store, StoreWriter
 from bicerin_data.stores.unfinished import unfinished_folder
+from bicerin_proto import printable
 
 _TABLES = (".ldb", ".sst")
 _BYTES_A_BATCH = 1 << 24
@@ -52,10 +53,12 @@ class LeveldbStore(Store):
                 if file.suffix in _TABLES:
                     os.symlink(file.absolute(), os.path.join(self._view.name, file.name))
                 elif file.suffix == ".log" or file.name == "CURRENT" or file.name.startswith("MANIFEST-"):
-                    shutil.copyfile(file, os.path.join(self._view.name, file.name))
+                    Path(self._view.name, file.name).write_bytes(read_data(file, "source"))
             self._leveldb = library.DB(self._view.name, create_if_missing=False, paranoid_checks=True)
         except (library.Error, OSError) as error:
-            raise DataError(f"source {path} cannot be opened as LevelDB: {_of(path, error, self._view.name)}") from None
+            raise DataError(
+                f"source {printable(path)} cannot be opened as LevelDB: {_of(path, error, self._view.name)}"
+            ) from None
 
     def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         try:

@@ -1,8 +1,16 @@
-"""Looks at the pages of an LMDB before the library does, which ends the process where a page is damaged.
+"""Reads an LMDB page by page, each looked at before it is believed.
+
+The library maps the file into memory: a page that is damaged, or gone since the file was truncated, ends the process.
+It also lets a process open a file once only, so that nets and the program around them could not both read a store. Here
+the pages are read as any file is.
+
+Nothing is locked. A writer leaves the pages of the newest state alone, and reuses those of older ones; so after each
+page it is asked whether the state is still the newest, and if not, reading goes on in the new one, after the last key.
 
 Format: LMDB 0.9 on 64-bit little-endian machines, data version 1. All numbers below are of that format.
 
     page    pgno u64, pad u16, flags u16, lower u16, upper u16, then the offset u16 of each node
+            of a large value: pgno u64, pad u16, flags u16, pages u32, then the value, over as many pages as it needs
     node    low u16, high u16, flags u16, key size u16, key, value
             in a branch, low, high and flags make the number of the child page
             in a leaf, low and high make the value's size; a large value has pages of its own, and their number here
@@ -16,79 +24,206 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 _HEADER = struct.Struct("<QHHHH")
+_LARGE_HEADER = struct.Struct("<QHHI")
 _NODE = struct.Struct("<HHHH")
-_META = struct.Struct("<IIQQ")
+_NUMBER = struct.Struct("<Q")
+#: A meta page from its start: what stands before the two databases, and what stands after them.
+_META = struct.Struct("<16xIIQQ")
 _DATABASE = struct.Struct("<IHHQQQQQ")
 _LAST = struct.Struct("<QQ")
+_MAIN = _META.size + _DATABASE.size
+_META_BYTES = _MAIN + _DATABASE.size + _LAST.size
+
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
-_BRANCH, _LEAF = 0x01, 0x02
-_LARGE = 0x01
+_PAGE_SIZES = range(256, 65536 + 1)
+_BRANCH, _LEAF, _OVERFLOW = 0x01, 0x02, 0x04
+_LARGE, _DATABASE_IN_DATABASE, _DUPLICATES = 0x01, 0x02, 0x04
 _NO_PAGE = 2**64 - 1
+#: What the library's own cursors can descend.
+_MOST_DEPTH = 32
 
 
 class DamagedPageError(ValueError):
     """A page is not what it should be."""
 
 
-def checked_leaves(file: int, page_size: int, transaction: int) -> Iterator[bytes] | None:
-    """The last key of each leaf, in order, once the leaf and the branches above it have been looked at.
+class _State(NamedTuple):
+    """A state of the store: what one transaction has left."""
+
+    transaction: int
+    page_size: int
+    last_page: int
+    root: int
+    depth: int
+
+
+class _OvertakenError(Exception):
+    """A writer has made a new state."""
+
+
+class LmdbPages:
+    """The records of a `data.mdb`.
 
     Args:
-        file: descriptor of `data.mdb`.
-        page_size: as the library says.
-        transaction: the number of the state of the store that is read.
-
-    Returns:
-        None where the format is another, so that nothing can be said of its pages.
+        file: it, open; without a buffer, since it may change.
 
     Raises:
-        DamagedPageError: when the iteration comes to a damaged page.
+        DamagedPageError: it is no LMDB, one of a kind that is not read here, or shorter than it says.
     """
-    for number in (0, 1):
-        page = os.pread(file, page_size, number * page_size)
-        magic, version, *_ = _META.unpack_from(page, _HEADER.size)
-        main = _HEADER.size + _META.size + _DATABASE.size
-        stated = _DATABASE.unpack_from(page, main - _DATABASE.size)[0]
-        _, flags, depth, *_, root = _DATABASE.unpack_from(page, main)
-        last, current = _LAST.unpack_from(page, main + _DATABASE.size)
-        if (magic, version, stated, current) == (_MAGIC, _VERSION, page_size, transaction) and not flags:
-            return iter(()) if root == _NO_PAGE else _leaves(file, page_size, last, root, depth)
-    return None
+
+    def __init__(self, file: BinaryIO) -> None:
+        #: Held, since it closes the descriptor when it goes.
+        self._file = file
+        self._descriptor = file.fileno()
+        self._page_size = 0
+        state = self._newest()
+        size, expected = os.fstat(file.fileno()).st_size, (state.last_page + 1) * state.page_size
+        if size < expected:
+            raise DamagedPageError(
+                f"it is truncated: it has {size} bytes, but {state.last_page + 1} pages need {expected}"
+            )
+
+    def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Key and value of each record, in the order of the keys; with `after`, of those whose key is greater.
+
+        Raises:
+            DamagedPageError: when the iteration comes to a damaged page.
+        """
+        while True:
+            state = self._newest()
+            if state.root == _NO_PAGE:
+                return
+            try:
+                previous: bytes | None = None
+                for page in self._leaves(state, state.root, state.depth, after):
+                    for key, begin, size, is_large in _records(page, previous):
+                        previous = key
+                        if after is None or key > after:
+                            yield key, self._large(state, page, begin, size) if is_large else page[begin : begin + size]
+                            after = key
+                return
+            except _OvertakenError:
+                continue
+
+    def _newest(self) -> _State:
+        states = [self._state(0)]
+        self._page_size = states[0].page_size
+        states.append(self._state(1))
+        return max(states)
+
+    def _state(self, number: int) -> _State:
+        meta = self._read(number * self._page_size, _META_BYTES)
+        if len(meta) < _META_BYTES:
+            raise DamagedPageError("it is too short to be an LMDB")
+        magic, version, *_ = _META.unpack_from(meta)
+        if magic != _MAGIC:
+            raise DamagedPageError("it is not an LMDB: it does not begin as one")
+        if version != _VERSION:
+            raise DamagedPageError(f"it is an LMDB of data version {version}; version {_VERSION} is read here")
+        page_size = _DATABASE.unpack_from(meta, _META.size)[0]
+        _, flags, depth, *_, root = _DATABASE.unpack_from(meta, _MAIN)
+        last, transaction = _LAST.unpack_from(meta, _MAIN + _DATABASE.size)
+        deep = root == _NO_PAGE or 0 < depth <= _MOST_DEPTH
+        if page_size not in _PAGE_SIZES or page_size & (page_size - 1) or not deep:
+            raise DamagedPageError(f"page {number} has a header that makes no sense")
+        if flags:
+            raise DamagedPageError(
+                f"its keys are not plain bytes in their order (flags {flags:#x}), as those of Caffe's stores are"
+            )
+        return _State(transaction, page_size, last, root, depth)
+
+    def _page(self, state: _State, number: int, offset: int, size: int) -> bytes:
+        """Bytes of a page, or of the pages of a large value, that the state has."""
+        first = number * state.page_size + offset
+        if number < 2 or first + size > (state.last_page + 1) * state.page_size:
+            raise DamagedPageError(f"page {number} is outside of the file")
+        page = self._read(first, size)
+        if max(self._transaction(0), self._transaction(1)) > state.transaction:
+            raise _OvertakenError
+        if len(page) < size:
+            raise DamagedPageError(f"page {number} is missing: the file was truncated")
+        return page
+
+    def _transaction(self, number: int) -> int:
+        offset = number * self._page_size + _META_BYTES - _NUMBER.size
+        return int.from_bytes(os.pread(self._descriptor, _NUMBER.size, offset), "little")
+
+    def _read(self, offset: int, size: int) -> bytes:
+        read = os.pread(self._descriptor, size, offset)
+        if len(read) in (0, size):
+            return read
+        return read + self._read(offset + len(read), size - len(read))  # what is large may come in parts
+
+    def _leaves(self, state: _State, number: int, depth: int, after: bytes | None) -> Iterator[bytes]:
+        """The leaves below a page, which stands `depth` levels above nothing, but for those that end before `after`."""
+        page = self._page(state, number, 0, state.page_size)
+        kind = _LEAF if depth == 1 else _BRANCH
+        found, _, flags, lower, upper = _HEADER.unpack_from(page)
+        if (
+            found != number
+            or flags & (_LEAF | _BRANCH) != kind
+            or not _HEADER.size < lower <= upper <= state.page_size
+            or lower % 2
+        ):
+            raise DamagedPageError(f"page {number} has a header that makes no sense")
+        if kind == _LEAF:
+            yield page
+            return
+        children = [self._child(number, page, offset) for offset in _offsets(number, page)]
+        if len(children) < 2:
+            raise DamagedPageError(f"page {number} branches into {len(children)}")
+        for index, (_, child) in enumerate(children):
+            # The keys below a child are less than the next child's.
+            if after is None or index + 1 == len(children) or children[index + 1][0] > after:
+                yield from self._leaves(state, child, depth - 1, after)
+
+    def _child(self, number: int, page: bytes, offset: int) -> tuple[bytes, int]:
+        low, high, flags, key_size = _NODE.unpack_from(page, offset)
+        key = offset + _NODE.size
+        if key + key_size > len(page):
+            raise DamagedPageError(f"page {number} has a key that reaches beyond it")
+        return page[key : key + key_size], low | high << 16 | flags << 32
+
+    def _large(self, state: _State, page: bytes, offset: int, size: int) -> bytes:
+        """A value that has pages of its own, whose number stands in a leaf."""
+        number = _NUMBER.unpack_from(page, offset)[0]
+        found, _, flags, _ = _LARGE_HEADER.unpack(self._page(state, number, 0, _LARGE_HEADER.size))
+        if found != number or not flags & _OVERFLOW:
+            raise DamagedPageError(f"page {number} is not that of a large value")
+        return self._page(state, number, _LARGE_HEADER.size, size)
 
 
-def _leaves(file: int, page_size: int, last: int, number: int, depth: int) -> Iterator[bytes]:
-    """The leaves below a page, which stands `depth` levels above nothing."""
-    page = os.pread(file, page_size, number * page_size) if 1 < number <= last else b""
-    if len(page) < page_size:
-        raise DamagedPageError(f"page {number} is outside of the file")
-    found, _, flags, lower, upper = _HEADER.unpack_from(page)
-    nodes = (lower - _HEADER.size) // 2
-    kind = _LEAF if depth == 1 else _BRANCH
-    if found != number or flags & (_LEAF | _BRANCH) != kind or not _HEADER.size < lower <= upper <= page_size:
-        raise DamagedPageError(f"page {number} has a header that makes no sense")
-    if kind == _BRANCH and nodes < 2:
-        raise DamagedPageError(f"page {number} branches into {nodes}")
-    key = b""
-    for offset in struct.unpack_from(f"<{nodes}H", page, _HEADER.size):
-        if not upper <= offset <= page_size - _NODE.size:
-            raise DamagedPageError(f"page {number} has a node outside of itself")
-        low, high, node_flags, key_size = _NODE.unpack_from(page, offset)
-        value = offset + _NODE.size + key_size
-        if kind == _BRANCH:
-            if value > page_size:
-                raise DamagedPageError(f"page {number} has a key that reaches beyond it")
-            yield from _leaves(file, page_size, last, low | high << 16 | node_flags << 32, depth - 1)
-            continue
+def _records(page: bytes, previous: bytes | None) -> Iterator[tuple[bytes, int, int, int]]:
+    """Of a leaf: each key, where its value begins, its size, and whether it has pages of its own.
+
+    Args:
+        previous: the last key of the leaf before.
+    """
+    number = _NUMBER.unpack_from(page)[0]
+    for offset in _offsets(number, page):
+        low, high, flags, key_size = _NODE.unpack_from(page, offset)
+        begin = offset + 8 + key_size
         size = low | high << 16
-        large = node_flags & _LARGE
-        if value + (8 if large else size) > page_size:
+        is_large = flags & _LARGE
+        if begin + (8 if is_large else size) > len(page):
             raise DamagedPageError(f"page {number} has a value that reaches beyond it")
-        if large:
-            first = int.from_bytes(page[value : value + 8], "little")
-            if first < 2 or first + (_HEADER.size + size + page_size - 1) // page_size > last + 1:
-                raise DamagedPageError(f"page {number} has a value that is outside of the file")
-        key = page[offset + _NODE.size : value]
-    if kind == _LEAF:
-        yield key
+        key = page[offset + 8 : begin]
+        if previous is not None and key <= previous:
+            raise DamagedPageError(f"page {number} has keys that are not in their order")
+        if flags & (_DATABASE_IN_DATABASE | _DUPLICATES):
+            raise DamagedPageError(f"page {number} holds a database in the database, where Caffe has records")
+        previous = key
+        yield key, begin, size, is_large
+
+
+def _offsets(number: int, page: bytes) -> tuple[int, ...]:
+    """Where the nodes of a page stand, whose header has been looked at."""
+    *_, lower, upper = _HEADER.unpack_from(page)
+    nodes = (lower - _HEADER.size) // 2
+    offsets: tuple[int, ...] = struct.unpack_from(f"<{nodes}H", page, _HEADER.size)
+    if offsets and not upper <= min(offsets) <= max(offsets) <= len(page) - _NODE.size:
+        raise DamagedPageError(f"page {number} has a node outside of itself")
+    return offsets

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bicerin.errors import DataError
+from bicerin_proto import printable
 
 
 @contextlib.contextmanager
@@ -26,6 +27,7 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
         os.rename(temporary, path)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
+        if isinstance(error, (OSError, ValueError)):
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{printable(path)} cannot be written: {printable(reason)}") from None
         raise
