@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from bicerin.errors import (
 from bicerin.net.hooks import hookimpl, plugins
 from bicerin.solver.outcome import Mean
 from bicerin.solver.snapshot import read_state, write_state
+from bicerin.solver.snapshot_claim import SnapshotClaim
 from bicerin.solver.solver import Solver
 from bicerin_proto import wire
 
@@ -488,6 +491,63 @@ def record_tests(made: Solver) -> list[dict]:
     finally:
         plugins().unregister(plugin)
     return found
+
+
+class TestSnapshotClaims:
+    def claim(self, folder: Path) -> SnapshotClaim:
+        return SnapshotClaim(folder / "run")
+
+    def test_another_run_is_told_of(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        program = (
+            "import sys, pathlib\n"
+            "from bicerin.solver.snapshot_claim import SnapshotClaim\n"
+            "claim = SnapshotClaim(pathlib.Path(sys.argv[1]) / 'run')\n"
+            "print('claimed', flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "claimed\n"
+            self.claim(tmp_path)
+            assert f"snapshots of {tmp_path / 'run'} too: process {other.pid} on " in caplog.text
+            caplog.clear()
+            SnapshotClaim(tmp_path / "other")
+            assert not caplog.text
+            other.kill()
+        self.claim(tmp_path)
+        assert not caplog.text, "whoever was killed holds nothing"
+        assert os.listdir(tmp_path) == ["net.prototxt"]
+
+    def test_a_solver_that_was_made_before_is_no_other_run(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first, second = self.claim(tmp_path), self.claim(tmp_path)
+        assert first is not second and not caplog.text
+
+    def test_a_training_claims_and_clears_away(self) -> None:
+        rest = Path(f".run_iter_1.caffemodel.{2**22 + 1}.0123abcd.tmp")
+        rest.write_bytes(b"half")
+        made = fill(solver("snapshot: 2"))
+        assert rest.exists() and not Path(".run.running").exists()
+        made.step(1)
+        assert Path(".run.running").read_text().startswith(f"process {os.getpid()} on ")
+        assert not rest.exists()
+
+    def test_no_snapshots_no_claim(self) -> None:
+        fill(solver("snapshot_after_train: false")).step(1)
+        assert not Path(".run.running").exists()
+
+    @pytest.mark.parametrize("reads", [0, 2])
+    def test_data_that_ends_saves_what_was_learned(self, reads: int) -> None:
+        made = fill(solver())
+        made.add_callback(lambda: self.fail() if made.iteration == reads else None, lambda: None)
+        with pytest.raises(bicerin.DataError):
+            made.step(5)
+        assert [path.name for path in Path().glob("*.solverstate")] == [f"run_iter_{reads}.solverstate"][:reads]
+
+    def fail(self) -> None:
+        raise bicerin.DataError("the disk is gone")
 
 
 class TestSnapshots:

@@ -20,6 +20,7 @@ from bicerin_proto import (
     write_text,
 )
 from bicerin_proto import file as reading
+from bicerin_proto.atomic import lock, remove_leftovers
 
 
 def test_contents(tmp_path):
@@ -160,3 +161,37 @@ def test_a_snapshot_prefix_of_no_path(tmp_path, prefix):
     path = tmp_path / "solver.prototxt"
     path.write_text(f'snapshot_prefix: "{prefix}"')
     assert read_solver(path).message.snapshot_prefix == prefix.replace(r"\000", "\0")
+
+
+def leftovers(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"half")
+    return names
+
+
+def test_what_killed_writers_left(tmp_path):
+    gone, alive = 2**22 + 1, os.getpid()  # no system numbers its processes so high
+    dead = leftovers(
+        tmp_path, f".s_iter_1.caffemodel.{gone}.0123abcd.tmp", f".s_iter_2.solverstate.{gone}.0123abcd.tmp"
+    )
+    kept = leftovers(
+        tmp_path,
+        f".s_iter_1.caffemodel.{alive}.0123abcd.tmp",
+        f".other_iter_1.caffemodel.{gone}.0123abcd.tmp",
+        f"s_iter_1.caffemodel.{gone}.0123abcd.tmp",
+        f".s_iter_1.caffemodel.{gone}.tmp",
+        ".s_iter_1.caffemodel.tmp",
+        "s_iter_1.caffemodel",
+    )
+    locked = tmp_path / f".s_iter_3.caffemodel.{gone}.0123abcd.tmp"
+    with locked.open("wb") as file:  # as by a process of another machine, whose number says nothing here
+        assert lock(file)
+        assert sorted(path.name for path in remove_leftovers(tmp_path, "s_iter_")) == sorted(dead)
+        assert sorted(os.listdir(tmp_path)) == sorted([*kept, locked.name])
+    assert remove_leftovers(tmp_path, "s_iter_") == [locked]
+    assert remove_leftovers(tmp_path / "missing", "s_iter_") == []
+
+
+def test_who_writes_holds_a_lock(tmp_path):
+    with atomic_write(tmp_path / "f") as file, open(file.name, "rb+") as other:
+        assert not lock(other)

@@ -241,6 +241,43 @@ def test_a_store_that_is_truncated_while_it_is_read(tmp_path):
         list(reading)
 
 
+@pytest.mark.parametrize("size", [900, 5000])
+def test_a_training_whose_store_is_truncated_saves_what_it_has_learned(size, records, tmp_path, monkeypatch):
+    """And a resumed run goes on as one that never stopped."""
+    bicerin = pytest.importorskip("bicerin")
+    pytest.importorskip("bicerin_inner_product")
+    pytest.importorskip("bicerin_loss")
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 1, size), np.uint8)
+    store = records.store(images)
+    shutil.copytree(store, "whole")
+    (tmp_path / "net.prototxt").write_text(
+        'layer { name: "d" type: "Data" top: "x" top: "t" data_param { source: "store" batch_size: 2 backend: LMDB '
+        'prefetch: 1 } transform_param { scale: 0.001 } } layer { name: "p" type: "InnerProduct" bottom: "x" top: "y" '
+        "inner_product_param { num_output: 1 } } "
+        'layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "l" }'
+    )
+    text = 'net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 30 snapshot_prefix: "s" random_seed: 1'
+    solver = bicerin.Solver(text)
+    solver.add_callback(
+        lambda: None, lambda: os.truncate(store / "data.mdb", 4 * 4096) if solver.iteration == 3 else None
+    )
+    with pytest.raises(DataError, match="the file was truncated"):
+        solver.solve()
+    assert 3 < solver.iteration < 30
+    assert sorted(os.listdir()) == sorted(
+        ["net.prototxt", "store", "whole", ".s.running"]
+        + [f"s_iter_{solver.iteration}.{kind}" for kind in ("caffemodel", "solverstate")]
+    )
+    shutil.rmtree(store)
+    os.rename("whole", store)
+    whole, resumed = bicerin.Solver(text), bicerin.Solver(text)
+    whole.step(solver.iteration + 2)
+    resumed.restore(f"s_iter_{solver.iteration}.solverstate")
+    resumed.step(2)
+    assert np.array_equal(whole.net.params["p"][0].data, resumed.net.params["p"][0].data)
+
+
 def test_a_store_that_is_removed_while_it_is_read(tmp_path):
     records = [(b"%05d" % index, b"x" * 1000) for index in range(50)]
     write(tmp_path / "s", "lmdb", records)

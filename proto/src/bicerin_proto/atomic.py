@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from bicerin_proto.errors import ProtoError
 from bicerin_proto.quotation import printable
@@ -36,11 +38,12 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         return
     try:
         final = Path(os.path.realpath(path))
-        temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        temporary = temporary_path(final)
     except ValueError as error:  # a NUL, or a character that the file system's encoding does not have
         raise ProtoError(f"{name}: cannot be the path of a file: {printable(error)}") from error
     try:
         with open(temporary, "xb+") as file:
+            lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -54,6 +57,58 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise ProtoError(f"{name}: cannot be written: {error.strerror or error}") from error
         raise
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a free name beside `path` for what shall become that file: hidden, and told by `remove_leftovers`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def remove_leftovers(folder: str | PathLike[str], begin: str) -> list[Path]:
+    """Remove the temporary files in a folder whose writers were killed, and return them.
+
+    Whoever writes one holds a lock on it, which the system takes back when the process ends; on a disk that several
+    machines share as well. Nothing is removed where there are no such locks, or where the process lives.
+
+    Args:
+        folder: where they may be; it need not exist.
+        begin: what the names begin with of the files that they should have become.
+    """
+    pattern = re.compile(rf"\.{re.escape(begin)}.*\.(\d+)\.[0-9a-f]{{8}}\.tmp")
+    removed: list[Path] = []
+    with contextlib.suppress(OSError, ValueError):
+        for entry in os.scandir(folder):
+            found = pattern.fullmatch(entry.name)
+            if found is None or not entry.is_file(follow_symlinks=False) or _lives(int(found[1])):
+                continue
+            with contextlib.suppress(OSError), open(entry.path, "rb+") as file:
+                if lock(file):
+                    os.unlink(entry.path)
+                    removed.append(Path(entry.path))
+    return removed
+
+
+def lock(file: IO[Any]) -> bool:
+    """Lock an open file for as long as it is open, and tell whether that went: nobody else holds it."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _is_device(path: str | PathLike[str]) -> bool:

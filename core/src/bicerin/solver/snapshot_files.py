@@ -33,14 +33,14 @@ class SnapshotFiles:
         Raises:
             SnapshotError: there is no prefix.
         """
-        prefix, ending = self._prefix(), ".h5" if self.hdf5 else ""
+        prefix, ending = self.prefix(), ".h5" if self.hdf5 else ""
         name = f"{prefix.name}_iter_{iteration}"
         return prefix.with_name(f"{name}.caffemodel{ending}"), prefix.with_name(f"{name}.solverstate{ending}")
 
     def check(self) -> None:
         """Raise a `SnapshotError` unless files can be written there."""
         try:
-            with tempfile.TemporaryFile(dir=self._prefix().parent):
+            with tempfile.TemporaryFile(dir=self.prefix().parent):
                 pass
         except (OSError, ValueError) as error:
             raise SnapshotError(
@@ -48,7 +48,12 @@ class SnapshotFiles:
                 f"directory exists and is writable: {getattr(error, 'strerror', None) or error}."
             ) from error
 
-    def _prefix(self) -> Path:
+    def prefix(self) -> Path:
+        """What the files' paths begin with.
+
+        Raises:
+            SnapshotError: there is none.
+        """
         prefix = self._param.snapshot_prefix
         if not prefix:
             raise SnapshotError("In solver params, snapshot is specified but snapshot_prefix is not.")

@@ -20,7 +20,16 @@ import numpy as np
 import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.registry import Registry
-from bicerin.errors import BicerinError, DeviceError, PluginError, ProtoError, SnapshotError, SolverError, WeightsError
+from bicerin.errors import (
+    BicerinError,
+    DataError,
+    DeviceError,
+    PluginError,
+    ProtoError,
+    SnapshotError,
+    SolverError,
+    WeightsError,
+)
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.operations import Operations
@@ -34,6 +43,7 @@ from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_pol
 from bicerin.solver.nets import NetSources
 from bicerin.solver.outcome import Outcome
 from bicerin.solver.snapshot import SolverState, read_state, write_state
+from bicerin.solver.snapshot_claim import SnapshotClaim
 from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
 from bicerin.solver.step import Step
 from bicerin_proto.quotation import printable
@@ -168,6 +178,9 @@ class Solver:
         self._stop_requested = False
         self._snapshot_requested = False
         self._snapshot_iteration = -1
+        #: Where the solver began, or was restored: nothing was learned up to there.
+        self._first_iteration = 0
+        self._claim: SnapshotClaim | None = None
         self._test_states: list[dict[str, Any]] | None = None
         self._display = Display(self.param)
 
@@ -249,11 +262,15 @@ class Solver:
     def _run(self) -> Iterator[None]:
         self.stopped = False
         self._has_diverged = False
+        self._claim_snapshots()
         self._display.start(self.iteration)
         hook = plugins().hook
         hook.bicerin_solver_start(solver=self)
         try:
             yield
+        except DataError as error:
+            self._save_before(error)
+            raise
         finally:
             hook.bicerin_solver_stop(solver=self)
 
@@ -532,6 +549,7 @@ class Solver:
         self.current_step = state.current_step
         self._losses.clear()
         self._snapshot_iteration = -1
+        self._first_iteration = state.iteration
         self._test_states = None
         if state.extra is None:
             _log.info("%s: written by Caffe; data layers start from where they are", path)
@@ -590,6 +608,26 @@ class Solver:
                     f"{path}: {blob.name} has the shape {array.shape} there and {blob.shape} here. "
                     "It belongs to another net."
                 )
+
+    def _claim_snapshots(self) -> None:
+        """Once, before the first iteration, where snapshots will be written."""
+        snapshots = self.param.snapshot > 0 or self.param.snapshot_after_train
+        if self._claim is None and self.is_root and snapshots and self.param.snapshot_prefix:
+            self._claim = SnapshotClaim(SnapshotFiles(self.param, self._directory).prefix())
+
+    def _save_before(self, error: DataError) -> None:
+        """Snapshot what was learned when the data cannot be read any further: the weights are those of the last update.
+
+        A data layer that had read its part of the iteration before another failed goes on after that part.
+        """
+        learned = self.iteration > max(self._snapshot_iteration, self._first_iteration)
+        if not learned or not self.is_root or not self.param.snapshot_prefix:
+            return
+        _log.warning("the data cannot be read any further; what was learned before is saved")
+        try:
+            self.snapshot()
+        except BicerinError as other:
+            error.add_note(f"The weights of iteration {self.iteration} could not be saved either: {other}")
 
     def _snapshot_after_training(self) -> None:
         if not self.is_root or not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from bicerin.errors import DataError, ProtoError, ShapeError
 from bicerin_proto import h5py, printable
+from bicerin_proto.atomic import temporary_path
 
 
 class Hdf5Writer:
@@ -24,7 +24,7 @@ class Hdf5Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+            self._temporary = temporary_path(path)
             self._file = h5py().File(self._temporary, "w")
         except ProtoError as error:
             raise DataError(str(error)) from error.__cause__

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from bicerin.errors import DataError
 from bicerin_proto import printable
+from bicerin_proto.atomic import temporary_path
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
     Raises:
         DataError: the folder cannot be made, or another one took the name meanwhile.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_path(path)
     try:
         temporary.mkdir()
         yield temporary
