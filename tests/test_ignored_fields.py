@@ -1,4 +1,4 @@
-"""A field that parses, since some plugin brings it, and that the layer does not know, is warned of."""
+"""A field that parses, since some plugin brings it, and that no layer knows: an error where it would change results."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 import bicerin
+from bicerin import errors
 from bicerin.cli.command_line import command_line
+from bicerin.discovery import configuration
 from bicerin.schema.installed_schema import read_net, read_solver
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } } '
-IGNORED = "ignored, since what would use it is not installed"
+IGNORED = "ignored, since no installed layer or solver knows it"
+UNKNOWN = "no installed layer or solver knows"
 
 
 def normalized(name: str, options: str) -> str:
@@ -25,18 +28,21 @@ def normalized(name: str, options: str) -> str:
     ("net", "warning"),
     [
         (
-            INPUT + "".join(normalized(f"bn{index}", "scale_bias: true eps: 0.1") for index in range(5)),
-            'batch_norm_param.scale_bias (of bicerin-forks) in layers "bn0", "bn1", "bn2" and 2 more',
+            INPUT + "".join(normalized(f"bn{index}", "stats_batch_size: 4 eps: 0.1") for index in range(5)),
+            'batch_norm_param.stats_batch_size (of bicerin-forks) in layers "bn0", "bn1", "bn2" and 2 more',
         ),
         (
-            'global_grad_scale: 1000 layer { name: "d" type: "DummyData" top: "d" transform_param { crop_h: 3 } '
+            'bn_stats_batch_size: 8 layer { name: "d" type: "DummyData" top: "d" transform_param { crop_h: 3 } '
             "dummy_data_param { shape { dim: 1 } } }",
-            'global_grad_scale (of bicerin-forks); transform_param.crop_h (of bicerin-ssd) in layer "d"',
+            'bn_stats_batch_size (of bicerin-forks); transform_param.crop_h (of bicerin-ssd) in layer "d"',
         ),
     ],
 )
 def test_nets(net: str, warning: str, caplog: pytest.LogCaptureFixture) -> None:
-    bicerin.Net(net)
+    with pytest.raises(errors.IgnoredOptionError) as caught:
+        bicerin.Net(net)
+    assert str(caught.value).startswith(f"<text>: {UNKNOWN} {warning}: ") and not caplog.records
+    bicerin.Net(net, ignore_unknown_options=True)
     assert [record.message for record in caplog.records] == [f"<text>: {IGNORED}: {warning}"]
 
 
@@ -44,7 +50,7 @@ def test_nets(net: str, warning: str, caplog: pytest.LogCaptureFixture) -> None:
     "net",
     [
         INPUT + normalized("bn", "use_global_stats: true"),
-        INPUT + normalized("bn", "scale_bias: false"),  # as if it were not given
+        INPUT + normalized("bn", "stats_batch_size: 0"),  # as if it were not given
         # Each of these fields is brought by the distribution that brings the layer.
         INPUT + 'layer { type: "Permute" bottom: "data" top: "p" permute_param { order: 0 order: 2 } }',
         'layer { type: "AnnotatedData" top: "data" transform_param { crop_h: 3 } annotated_data_param { } }',
@@ -66,20 +72,58 @@ def test_a_plugin_knows_the_fields_of_what_it_requires(
 
     _required.cache_clear()
     try:
-        read_net(INPUT + normalized("bn", "scale_bias: true"))
+        read_net(INPUT + normalized("bn", "stats_batch_size: 4"))
     finally:
         _required.cache_clear()
     assert not caplog.records
 
 
 def test_solvers(caplog: pytest.LogCaptureFixture) -> None:
-    read_solver('net: "a" base_lr: 1 warmup_iter: 100 plateau_winsize: 5')
-    assert [record.message for record in caplog.records] == [f"<text>: {IGNORED}: warmup_iter (of bicerin-forks)"]
+    text = 'net: "a" base_lr: 1 disabled_update: true plateau_winsize: 5 warmup_iter: 4'
+    with pytest.raises(errors.IgnoredOptionError, match=rf"^<text>: {UNKNOWN} disabled_update \(of bicerin-forks\): "):
+        read_solver(text)
+    with configuration.ignoring_unknown_options():
+        read_solver(text)
+    assert [record.message for record in caplog.records] == [f"<text>: {IGNORED}: disabled_update (of bicerin-forks)"]
+
+
+def test_the_environment_and_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    net = INPUT + normalized("bn", "stats_batch_size: 4")
+    monkeypatch.setenv("BICERIN_IGNORE_UNKNOWN_OPTIONS", "1")
+    bicerin.Net(net)
+    monkeypatch.setenv("BICERIN_IGNORE_UNKNOWN_OPTIONS", "0")
+    with pytest.raises(errors.IgnoredOptionError):
+        bicerin.Net(net)
+    file = tmp_path / "config.toml"
+    file.write_text("ignore_unknown_options = true\n")
+    monkeypatch.setenv("BICERIN_CONFIG", str(file))
+    bicerin.Net(net)
+    assert caplog.text.count(IGNORED) == 2
+
+
+def test_options_of_speed_and_precision_are_silent_and_those_of_order_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read_net(
+        'default_forward_type: FLOAT16 global_grad_scale: 1000 engine: "MKLDNN" mem_param { optimize_train: true } '
+        'layer { name: "c" type: "Convolution" forward_type: FLOAT16 quantization_param { bw_layer_in: 8 } '
+        'convolution_param { engine: MKLDNN conv_algos_override: "1,1,1" } } layer { name: "d" type: "Data" data_param { cache: true '
+        "threads: 4 parser_threads: 2 } transform_param { use_gpu_transform: true } }"
+    )
+    assert not caplog.records
+    read_net('layer { name: "d" type: "Data" data_param { shuffle: true } }')
+    assert [record.message for record in caplog.records] == [
+        f'<text>: {IGNORED}: data_param.shuffle (of bicerin-forks) in layer "d"'
+    ]
 
 
 def test_check_says_it_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "net.prototxt"
-    path.write_text(INPUT + normalized("bn", "scale_bias: true"))
+    path.write_text(INPUT + normalized("bn", "stats_batch_size: 4"))
     result = CliRunner().invoke(command_line, ["check", str(path)])
+    assert result.exit_code == 1 and result.output.count(UNKNOWN) == 1
+    result = CliRunner().invoke(command_line, ["check", "--ignore-unknown-options", str(path)])
     assert result.exit_code == 0, result.output
     assert caplog.text.count(IGNORED) == 1  # and not once for each phase

@@ -19,6 +19,7 @@
     │   │   └── MissingDataError     it is not there
     │   └── UserCodeError        a Python layer raised; the original exception is the cause
     ├── WeightsError             weights that do not fit the net
+    ├── IgnoredOptionError       an option that changes the results, and that no installed layer or solver knows
     ├── SpecError                a net written in Python that names what a layer does not have
     └── SolverError              a solver's parameters
         └── SnapshotError        a snapshot that cannot be written or restored
@@ -42,6 +43,7 @@ __all__ = [
     "DataError",
     "DecodeError",
     "DeviceError",
+    "IgnoredOptionError",
     "IncompatiblePluginError",
     "LayerError",
     "MissingDataError",
@@ -90,6 +92,10 @@ class NetError(BicerinError):
 
 class WeightsError(BicerinError):
     """Weights do not fit the net that they are loaded into."""
+
+
+class IgnoredOptionError(BicerinError):
+    """A net or solver sets an option that no installed layer or solver knows, and that changes what is computed."""
 
 
 class SpecError(BicerinError, AttributeError):

@@ -207,6 +207,30 @@ class TestPReLU:
 
 
 class TestDropout:
+    def test_without_scale_train_the_kept_are_as_they_were_and_test_scales(self) -> None:
+        definition = 'type: "Dropout" dropout_param { dropout_ratio: 0.25 scale_train: false }'
+        x = np.arange(1.0, 4001).reshape(4, 1000)
+        run = run_layer(definition, [x], phase="TRAIN")
+        run.forward()
+        y = run.top[0].data
+        kept = y != 0
+        assert (y[kept] == x[kept]).all() and 0.7 < kept.mean() < 0.8
+        run.top[0].diff[...] = 2
+        run.backward()
+        assert (run.bottom[0].diff == 2 * kept).all()
+        run = run_layer(definition, [x], phase="TEST")
+        run.forward()
+        assert (run.top[0].data == (0.75 * x).astype(np.float32)).all()
+
+    def test_a_layer_before_it_does_not_leave_the_scale_out(self) -> None:
+        text = """
+        layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 2 dim: 2 } } }
+        layer { name: "s" type: "Power" bottom: "x" top: "y" power_param { scale: 3 } }
+        layer { name: "d" type: "Dropout" bottom: "y" top: "y"
+          dropout_param { dropout_ratio: 0.75 scale_train: false } }
+        """
+        assert (bicerin.Net(text, "TEST").forward(x=np.ones((1, 1, 2, 2)))["y"] == 0.75).all()
+
     SHAPE = (100, 1000)
 
     def run(self, ratio: float, phase: str = "TRAIN", seed: int = 0, in_place: bool = False):  # type: ignore[no-untyped-def]

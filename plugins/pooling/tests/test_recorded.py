@@ -1,4 +1,4 @@
-"""Results that Caffe 1.0 computed on the CPU."""
+"""Results that Caffe 1.0 computed on the CPU; with `ceil_mode`, a fork of makefile/frcnn."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ class AddedField:
         number: its number in the merged schema.
         numbers: every number under which files may hold it, the declared one first.
         distributions: who adds it; several where all mean the same.
+        without: what is computed by a layer that does not know it: see `(bicerin.without)` in bicerin.proto.
     """
 
     message: str
@@ -22,6 +23,7 @@ class AddedField:
     number: int
     numbers: tuple[int, ...]
     distributions: tuple[str, ...]
+    without: str = "OTHER"
 
     @property
     def renumbered(self) -> bool:

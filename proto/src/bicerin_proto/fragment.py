@@ -28,7 +28,11 @@ from bicerin_proto.errors import SchemaError
 
 PACKAGE = "caffe"
 OPTION = 51301
-"""The number of every option in bicerin.proto."""
+"""The number of every option in bicerin.proto but one."""
+
+WITHOUT_OPTION = 51302
+WITHOUT = ("OTHER", "SAME", "SIMILAR")
+"""The number of the option `without`, and the names of its values."""
 
 
 @dataclass(frozen=True, order=True)
@@ -208,6 +212,13 @@ def also_known_as(one: FieldDescriptorProto) -> tuple[int, ...]:
                 number, at = wire.varint(data, at)
                 numbers.append(number)
     return tuple(numbers)
+
+
+def without_it(one: FieldDescriptorProto) -> int:
+    """Return what a field's option `(bicerin.without)` says, as an index of `WITHOUT`."""
+    data = one.options.SerializeToString()
+    said = [wire.varint(data, found.begin)[0] for found in wire.fields(data) if found.number == WITHOUT_OPTION]
+    return said[-1] if said and said[-1] < len(WITHOUT) else 0
 
 
 def layer_type(options: Message) -> str | None:

@@ -32,7 +32,7 @@ from bicerin_proto.claim import Claim
 from bicerin_proto.conflict import Conflict
 from bicerin_proto.distribution import CAFFE
 from bicerin_proto.errors import SchemaError
-from bicerin_proto.fragment import PACKAGE, Fragment, Parts, also_known_as, parts
+from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, Parts, also_known_as, parts, without_it
 from bicerin_proto.meaning import Meaning, Meanings
 
 _FIELD_NUMBERS = (400_000_000, 100_000_000)
@@ -231,7 +231,8 @@ class _Merger:
             taken.add(one.number)
             numbers = self._know_numbers(message.name, claims, one.number)
             who = tuple(dict.fromkeys(claim.distribution for claim in claims))
-            self.added.append(AddedField(message.name, one.name, one.number, numbers, who))
+            without = max(without_it(claim.field) for claim in claims)
+            self.added.append(AddedField(message.name, one.name, one.number, numbers, who, WITHOUT[without]))
 
     def _know_numbers(self, message: str, claims: list[Claim], number: int) -> tuple[int, ...]:
         """Note every number under which files may hold a field, and return them, the declared one first."""

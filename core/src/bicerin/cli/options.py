@@ -52,7 +52,21 @@ def write_json_log(path: str | None) -> None:
 
 def net_options(command: _Command) -> _Command:
     """What a net is built with: `level`, `stages`, `layer_providers`."""
+
+    def ignore(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            from bicerin.discovery.configuration import ignoring_unknown_options
+
+            ctx.with_resource(ignoring_unknown_options())
+
     for option in (
+        click.option(
+            "--ignore-unknown-options",
+            is_flag=True,
+            expose_value=False,
+            callback=ignore,
+            help="Compute without options that no layer knows, although the results are then others.",
+        ),
         click.option(
             "--provider",
             "layer_providers",

@@ -1,5 +1,7 @@
 """The user's configuration: `config.toml` in the platform's folder for it, or the file that `BICERIN_CONFIG` names.
 
+ignore_unknown_options = true
+
 [layer_providers]
 ROIPooling = "bicerin-rcnn"
 """
@@ -18,6 +20,7 @@ from typing import Any
 from bicerin.errors import BicerinError
 
 _over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers")
+_ignores: ContextVar[bool] = ContextVar("ignore_unknown_options")
 
 
 @contextlib.contextmanager
@@ -28,6 +31,28 @@ def choosing(layer_providers: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         _over.reset(token)
+
+
+@contextlib.contextmanager
+def ignoring_unknown_options(ignore: bool = True) -> Iterator[None]:
+    """While the block runs, options that no layer knows are ignored with a warning, if `ignore`."""
+    token = _ignores.set(ignore or _ignores.get(False))
+    try:
+        yield
+    finally:
+        _ignores.reset(token)
+
+
+def ignores_unknown_options() -> bool:
+    """Whether options that no layer knows are ignored with a warning; otherwise they are errors.
+
+    Raises:
+        BicerinError: the file is not TOML.
+    """
+    if _ignores.get(False) or os.environ.get("BICERIN_IGNORE_UNKNOWN_OPTIONS", "") not in ("", "0"):
+        return True
+    file = path()
+    return _contents(file, file.stat().st_mtime if file.is_file() else None).get("ignore_unknown_options") is True
 
 
 def path() -> Path:

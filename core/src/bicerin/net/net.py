@@ -14,6 +14,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.device.device import Device, get_device
+from bicerin.discovery.configuration import ignoring_unknown_options
 from bicerin.errors import NetError, WeightsError
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
@@ -50,6 +51,8 @@ class Net:
         seed: of all randomness in the net: fillers, dropout, shuffling. None draws one.
         layer_providers: layer type -> distribution, where several installed ones bring the type.
         strict_device: make it an error that a layer has no implementation for the device.
+        ignore_unknown_options: compute without options that no installed layer knows, with a warning; by default such
+            an option, in a net that is read here, is an error where it would change what is computed.
         skip_bad_records: let data layers replace records that they cannot read.
         rank, replicas: which one this net is of several that train together, each on records of its own.
         root_net: a net of the same layers on the same device. Those whose `share_in_parallel` is true are not made
@@ -85,6 +88,7 @@ class Net:
         seed: int | None = None,
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
+        ignore_unknown_options: bool = False,
         skip_bad_records: bool = False,
         rank: int = 0,
         replicas: int = 1,
@@ -95,7 +99,8 @@ class Net:
         if isinstance(source, bicerin_proto.Document):
             document = source
         else:
-            document = read_net(source, layer_providers)
+            with ignoring_unknown_options(ignore_unknown_options):
+                document = read_net(source, layer_providers)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise NetError(f"dtype {self.dtype} is not supported: blobs are float32 or float64.")

@@ -1,11 +1,11 @@
-"""Fields that are read and then ignored, for a warning.
+"""Fields that are read and then ignored: for an error, where a layer would compute something else than its fork does.
 
 A schema may bring fields for layers that are someone else's: `bicerin-forks` brings nothing but fields, so that nets of
-Caffe's forks parse. A layer that does not know such a field runs without it, and computes something else than its fork
-would.
+Caffe's forks parse. What a layer that does not know a field computes is said by the field, in the option
+`(bicerin.without)` of its .proto: something else, the same, or something similar.
 
-A layer is taken to know the fields of its own distribution and of those that this one requires; nets and solvers, the
-fields of distributions that bring hooks or solvers.
+A layer is taken to know the fields of its own distribution and of those that this one requires; nets and solvers, those
+that the core itself reads and the fields of distributions that bring hooks or solvers.
 """
 
 from __future__ import annotations
@@ -23,30 +23,44 @@ _APART = ("NetParameter", "LayerParameter", "V1LayerParameter", "BlobProto")
 
 _GROUPS_THAT_SEE_ALL = ("bicerin.plugins", "bicerin.solvers")
 
+#: What the core itself reads, where a plugin brings the field.
+_OF_THE_CORE = {
+    ("SolverParameter", name)
+    for name in (
+        "warmup_iter", "warmup_start_lr", "stagelr", "stageiter", "min_lr", "rampup_interval", "rampup_lr",
+        "local_lr_auto", "local_gw_ratio", "larc", "larc_policy", "larc_eta",
+    )
+}  # fmt: skip
+
 _MOST_LAYERS = 3
 """How many layers are named for a field."""
 
 
-def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> list[str]:
-    """Descriptions such as `batch_norm_param.scale_bias (of bicerin-forks) in layer "bn1"`.
+def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict[str, list[str]]:
+    """By what is computed without them ("OTHER" or "SIMILAR"): descriptions of the fields that nobody uses.
+
+    One is such as `batch_norm_param.scale_bias (of bicerin-forks) in layer "bn1"`.
 
     Args:
         message: an upgraded NetParameter, or a SolverParameter.
         schema: the merged schema that it was read with.
         owners: layer type -> distribution. Layers that nobody brings are left out.
     """
-    if not schema.added:
-        return []
-    found: dict[tuple[str, str], list[str]] = {}
-    for path, added in _added(message, schema):
-        if not _see_all(added.distributions):
-            found[path, ", ".join(added.distributions)] = []
-    for layer in getattr(message, "layer", ()):
-        owner = owners.get(layer.type)
-        for path, added in _added(layer, schema) if owner is not None else ():
-            if not _known_to(owner, added.distributions):
-                found.setdefault((path, ", ".join(added.distributions)), []).append(layer.name)
-    return [f"{path} (of {distributions}){_in(layers)}" for (path, distributions), layers in sorted(found.items())]
+    found: dict[tuple[str, str, str], list[str]] = {}
+    if schema.added:
+        for path, added in _added(message, schema):
+            if not _see_all(added.distributions) and (added.message, added.name) not in _OF_THE_CORE:
+                found[path, added.without, ", ".join(added.distributions)] = []
+        for layer in getattr(message, "layer", ()):
+            owner = owners.get(layer.type)
+            for path, added in _added(layer, schema) if owner is not None else ():
+                if not _known_to(owner, added.distributions):
+                    found.setdefault((path, added.without, ", ".join(added.distributions)), []).append(layer.name)
+    said: dict[str, list[str]] = {"OTHER": [], "SIMILAR": []}
+    for (path, without, distributions), layers in sorted(found.items()):
+        if without in said:
+            said[without].append(f"{path} (of {distributions}){_in(layers)}")
+    return said
 
 
 def _added(message: Any, schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -20,7 +20,7 @@ from typing import Any
 import bicerin_proto
 from bicerin.discovery import configuration
 from bicerin.discovery.registry import Provider, Registry, normalized
-from bicerin.errors import BrokenPluginError, ProtoError
+from bicerin.errors import BrokenPluginError, IgnoredOptionError, ProtoError
 from bicerin.layer.layer import layers
 from bicerin.schema.ignored_fields import ignored_fields
 
@@ -43,10 +43,11 @@ def schema(layer_providers: Mapping[str, str] | None = None) -> Any:
 
 
 def read_net(source: Any, layer_providers: Mapping[str, str] | None = None) -> bicerin_proto.Document:
-    """A net, read with the fields of the installed plugins; a warning says which of those nothing makes use of.
+    """A net, read with the fields of the installed plugins.
 
     Raises:
         ProtoError: see `bicerin_proto.read_net`.
+        IgnoredOptionError: a field is set that no layer here honours, and that changes what one computes.
     """
     return _read(bicerin_proto.read_net, source, layer_providers)
 
@@ -60,8 +61,17 @@ def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> 
     merged, owners = schema(layer_providers), layer_owners(layer_providers)
     document: bicerin_proto.Document = read(source, merged, owners=owners)
     ignored = ignored_fields(document.message, merged, owners)
-    if ignored:
-        _log.warning("%s: ignored, since what would use it is not installed: %s", document.name, "; ".join(ignored))
+    other, similar = ignored["OTHER"], ignored["SIMILAR"]
+    if other and not configuration.ignores_unknown_options():
+        raise IgnoredOptionError(
+            f"{document.name}: no installed layer or solver knows {'; '.join(other)}: the results would be other than "
+            "those of the program that it is from. Take it out, or compute without it: --ignore-unknown-options, "
+            "ignore_unknown_options=True, or BICERIN_IGNORE_UNKNOWN_OPTIONS=1 in the environment."
+        )
+    if other or similar:
+        _log.warning(
+            "%s: ignored, since no installed layer or solver knows it: %s", document.name, "; ".join(other + similar)
+        )
     return document
 
 

@@ -1,5 +1,8 @@
 """Dropout: in TRAIN, y = x / (1 - dropout_ratio) with probability 1 - dropout_ratio, else 0; in TEST, y = x.
 
+With `scale_train: false`, of R-CNN's forks: y = x in place of x / (1 - dropout_ratio) in TRAIN, and in TEST
+y = x (1 - dropout_ratio).
+
 Bottom and top have any shape, the same. Each forward pass draws one key from the layer's generator; the backward pass
 makes the same mask again from that key.
 
@@ -20,27 +23,35 @@ from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, Phase, Sp
 
 
 class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
-    """The expectation of y is x in both phases."""
+    """The expectation of y is x in both phases, or with `scale_train: false` x times the share that is kept."""
 
     type = "Dropout"
     operations = Operations("dropout_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        ratio: float = self.param.dropout_param.dropout_ratio
+        param = self.param.dropout_param
+        ratio: float = param.dropout_ratio
         if not 0 <= ratio < 1:
             raise LayerError(
                 f"dropout_ratio is {ratio:g}.", "It is the share of elements to drop: from 0 to less than 1."
             )
-        self.scale = self.dtype.type(1 / (1 - ratio))
-        self.threshold = int(ratio * 2**32)
         self.drops = self.phase is Phase.TRAIN and ratio > 0
+        #: What is left is multiplied by it.
+        self.scale = self.dtype.type(1)
+        if param.scale_train and self.drops:
+            self.scale = self.dtype.type(1 / (1 - ratio))
+        elif not param.scale_train and self.phase is Phase.TEST:
+            self.scale = self.dtype.type(1 - ratio)
+        self.threshold = int(ratio * 2**32)
         self.key = (0, 0)
 
     def affine(self) -> Affine | None:
-        return None if self.drops else Affine()
+        return None if self.drops or self.scale != 1 else Affine()
 
     def spares(self) -> TopValues:
-        return TopValues.SIGNS if self.drops else TopValues.ALL
+        if self.scale == 1:
+            return TopValues.ELEMENTS if self.drops else TopValues.ALL
+        return TopValues.SIGNS
 
     def activate(self, x: Any, y: Any) -> None:
         if self.drops:
@@ -54,5 +65,7 @@ class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
     def _drop(self, source: Any, target: Any) -> None:
         if self.drops:
             self.ops.drop(source.reshape(-1), *self.key, self.threshold, self.scale, target.reshape(-1))
+        elif self.scale != 1:
+            self.xp.multiply(source, self.scale, out=target)
         elif target is not source:
             target[...] = source

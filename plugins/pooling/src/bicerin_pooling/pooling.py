@@ -19,7 +19,8 @@ class PoolingLayer(ReadsTops, Layer):
     - STOCHASTIC (Zeiler and Fergus, 2013): at TRAIN a value drawn with a probability proportional to itself, at TEST
       the mean under those probabilities, sum(x^2) / sum(x). The values must not be negative.
 
-    With `global_pooling` the window is the plane. `round_mode` CEIL lets the last window reach over the edge.
+    With `global_pooling` the window is the plane. `round_mode` CEIL lets the last window reach over the edge; FLOOR,
+    and `ceil_mode: false` of forks, do not.
 
     Bottom: `(N, C, H, W)`. Tops: `(N, C, pooled_h, pooled_w)`. Source: Caffe's PoolingLayer.
     """
@@ -32,7 +33,7 @@ class PoolingLayer(ReadsTops, Layer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.pooling_param
         self.method = enum_name(param, "pool", METHODS)
-        self.ceil = param.round_mode == param.CEIL
+        self.ceil = param.round_mode == param.CEIL and param.ceil_mode
         self.window = _window(param)
         if len(top) > 1 and self.method != "MAX":
             raise BlobCountError(
