@@ -109,7 +109,8 @@ def test_options_of_speed_and_precision_are_silent_and_those_of_order_a_warning(
     read_net(
         'default_forward_type: FLOAT16 global_grad_scale: 1000 engine: "MKLDNN" mem_param { optimize_train: true } '
         'layer { name: "c" type: "Convolution" forward_type: FLOAT16 quantization_param { bw_layer_in: 8 } '
-        'convolution_param { engine: MKLDNN conv_algos_override: "1,1,1" } } layer { name: "d" type: "Data" data_param { cache: true '
+        'convolution_param { engine: MKLDNN conv_algos_override: "1,1,1" } } '
+        'layer { name: "d" type: "Data" data_param { cache: true '
         "threads: 4 parser_threads: 2 } transform_param { use_gpu_transform: true } }"
     )
     assert not caplog.records

@@ -26,6 +26,8 @@ _LAYERS = {
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
+    "bicerin-pooling": {"PoolingParameter": "ceil_mode"},
+    "bicerin-activation": {"DropoutParameter": "scale_train"},
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
         " smooth_l1_loss_param",
@@ -51,7 +53,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "DataParameter": "shuffle parser_threads cache threads preselection_file preselection_label range_start"
         " range_end rand_permute rand_permute_order rand_permute_seed slice_point encoding verbose subtract"
         " permute_every_iter block_size disk_reader_threads side huge_video_dataset limit_samples",
-        "DropoutParameter": "scale_train sample_weights_test sqrt_scale",
+        "DropoutParameter": "sample_weights_test sqrt_scale",
         "EltwiseParameter": "engine",
         "FillerParameter": "scale alpha",
         "ImageDataParameter": "min_height min_width max_aspect_ratio max_rotate_angle min_random_scale"
@@ -89,7 +91,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
         " eltwise_mem_sharing",
-        "PoolingParameter": "avg_include_pad axis ceil_mode",
+        "PoolingParameter": "avg_include_pad axis",
         "ReductionParameter": "k",
         "ScaleParameter": "min_value max_value",
         "SoftmaxParameter": "normalize_type hard_ratio class_weight hard_mining_label cutting_point"
