@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bicerin.kernels import kernel, prange
+from bicerin.kernels import kernel
 from bicerin.kernels.exp import exponential
 
 
@@ -11,9 +11,9 @@ def reference(x: np.ndarray, y: np.ndarray) -> None:
     np.exp(x, out=y)
 
 
-@kernel(reference=reference, parallel=True, fastmath={"contract"})
+@kernel(reference=reference, fastmath={"contract"})
 def exponentials(x, y):  # type: ignore[no-untyped-def]
-    for i in prange(x.size):
+    for i in range(x.size):
         y[i] = exponential(x[i])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bicerin.kernels import PIECE, kernel, num_workers, part, piece, pieces, prange, spread
+from bicerin.kernels import PIECE, kernel, num_workers, part, piece, pieces, spread
 
 
 def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
@@ -17,11 +17,11 @@ def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
     y[...] = x + 1
 
 
-@kernel(reference=increment_reference, parallel=True)
+@kernel(reference=increment_reference)
 def increment(x, y):  # type: ignore[no-untyped-def]
     if x.size != y.size:
         raise ValueError
-    for i in prange(x.size):
+    for i in range(x.size):
         y[i] = x[i] + 1
 
 

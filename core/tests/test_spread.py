@@ -145,3 +145,20 @@ def test_numba_was_there_before(started: bool) -> None:
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300)
     equal, threads, default = done.stdout.split() or [done.stderr]
     assert (equal, threads) == ("True", default if started else "1")
+
+
+def test_work_for_one_thread_takes_no_turn() -> None:
+    """Else nobody would give it back, and with Numba's own threads all later work would be done alone."""
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "import numpy as np\n"
+        "from bicerin.kernels import threads\n"
+        "from test_spread import double, mark_all\n"
+        "mark_all(1, 1, np.zeros(1, int), np.zeros(1, int))\n"
+        "double(np.ones(100_000), np.ones(100_000))\n"
+        "print(list(threads._state)[:2])\n"
+    )
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue", "BICERIN_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=100)
+    assert done.stdout.strip() == "[1, 0]", done.stderr

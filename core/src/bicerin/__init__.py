@@ -101,9 +101,6 @@ if TYPE_CHECKING:
     from bicerin.kernels import (
         kernel as kernel,
     )
-    from bicerin.kernels import (
-        prange as prange,
-    )
     from bicerin.layer import (
         TEST as TEST,
     )
@@ -215,7 +212,6 @@ _HOME = {
     "kernel": "kernels",
     "normalization_mode": "layer",
     "normalizer": "layer",
-    "prange": "kernels",
 }
 
 __all__ = ["__version__", *_HOME]

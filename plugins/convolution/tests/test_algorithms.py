@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicerin.errors import BicerinError
-from bicerin.kernels import COMPILED, Affine, Finish
+from bicerin.kernels import WITH_PANELS, Affine, Finish
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.plan import Plan
 from bicerin_convolution.problem import Problem
 
-if COMPILED:
+if WITH_PANELS:
     from bicerin_convolution import direct, gemm, winograd
 
     GENERAL: list[ModuleType] = [reference, gemm, direct]
@@ -175,7 +175,7 @@ def test_large_shapes_as_the_reference_in_float64(shape: tuple, algorithm: Modul
     assert worst(dw, expected) < tolerance
 
 
-if COMPILED:
+if WITH_PANELS:
 
     @pytest.mark.parametrize(
         ("kernel", "pad"), [(3, (0, 0)), (3, (1, 1)), (3, (2, 2)), (3, (0, 2)), (5, (2, 2)), (5, (0, 0)), (5, (1, 4))]
@@ -257,7 +257,7 @@ if COMPILED:
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-FINISHED = [*GENERAL, winograd] if COMPILED else GENERAL
+FINISHED = [*GENERAL, winograd] if WITH_PANELS else GENERAL
 
 
 @pytest.mark.parametrize("product", ["forward", "data_gradient"])

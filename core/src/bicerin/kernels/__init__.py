@@ -1,15 +1,35 @@
 """All machinery of speed. Importing a name from here imports Numba, where it is installed; it imports nothing of ours.
 
-kernel      a function that Numba compiles when it is first called, with a NumPy reference of the same result
-part        a function that kernels call, or that `spread` hands units to
-unit        what one thread does at a time: a piece of a flat array, a row, a plane, a block of a product
+What there is to run:
+
+kernel      a function that Numba compiles when it is first called, and keeps on disk
+reference   what gives a kernel's result with NumPy alone, where nothing is compiled
+part        a function that kernels call, or that `spread` hands units to; it cannot be called from Python
+operation   one arithmetic thing with a form for each device: a kernel, array code, a CUDA kernel
+array form  whole-array code, for NumPy and for CuPy; an operation's reference
+formula     a scalar function in Python that is printed as a kernel and as a CUDA kernel
+stamp       what changes when a source of a kernel does: without the same one, a kernel on disk does not count
+
+How work is shared:
+
+thread      one of Numba's, as many as BICERIN_NUM_THREADS says
+worker      a thread while it works on a kernel, by its number from 0, so that each can have scratch memory of its own
+unit        what a worker does at a time: a piece of a flat array, a row, a plane, a block of a product
 piece       PIECE elements of a flat array
-worker      a thread, by its number from 0, so that each can have scratch memory of its own
 spread      hands the units of a kernel's work to whichever thread is free
-panel       a packed operand of a matrix product: `depth` lines of a tile's rows, or of its columns
+turn        where only one caller may start the threads at a time, the leave to do so; others do their work alone
+walk        one pass over an array, each element visited once and in order; a strided gradient takes several
+
+How matrices are multiplied:
+
+vector      as many numbers as a register of the processor holds
+panel       an operand of a product, packed: a tile's rows of A, or its columns of B, for the whole depth
+depth       what is summed over: the columns of A, which are the rows of B
 tile        the part of a product that stays in vector registers while the depth is walked
 line        what a step of the depth reads of a panel; also, a row of a plane
 finish      what becomes of a sum before it is written: scale, shift and slope of its channel
+
+What Numba's own words mean is at the top of `numba_internals`, the one file that knows its inner parts.
 """
 
 from __future__ import annotations
@@ -22,6 +42,7 @@ if TYPE_CHECKING:
     from bicerin.kernels.compiled import (
         COMPILED,
         PIECE,
+        WITH_PANELS,
         kernel,
         num_threads,
         num_workers,
@@ -40,6 +61,7 @@ _HOME = {
     "Finish": "affine",
     "Operation": "operations",
     "PIECE": "compiled",
+    "WITH_PANELS": "compiled",
     "array_operation": "operations",
     "elementwise": "formulas",
     "formula": "formulas",
@@ -51,7 +73,6 @@ _HOME = {
     "part": "compiled",
     "piece": "compiled",
     "pieces": "compiled",
-    "prange": "compiled",
     "spread": "compiled",
     "workers_for": "compiled",
 }
@@ -59,6 +80,7 @@ _HOME = {
 __all__ = [
     "COMPILED",
     "PIECE",
+    "WITH_PANELS",
     "Affine",
     "Finish",
     "Operation",

@@ -14,13 +14,17 @@
         spread(clamp_piece, pieces(x), num_workers(x.size), (x, y))
 
 `spread` calls a `part` for each unit of the work, here a piece of a flat array, elsewhere a row or a plane, on the
-thread that is free; `num_workers` says how many threads the work is worth. Numba's `prange` works too, in kernels with
-`parallel=True`, which take two to three times as long to compile.
+thread that is free; `num_workers` says how many threads the work is worth.
 
 Kernels stand in a module of their own beside the layer (`relu.py`, `relu_kernels.py`), since importing this one
 imports Numba. They are compiled for the argument types of a call and kept on disk, so that the next process starts at
-once. Where Numba is not installed, or `BICERIN_KERNELS=reference` asks for it, the references run: slower, with the
-same result.
+once; what goes into a kernel is compared first (`sources`).
+
+There are three ways to run, and a line in the log says which where it is not the first:
+
+- with the inner parts of Numba (`numba_internals`), kernels use all threads, and products of matrices have panels;
+- with Numba, but a version of which these parts are not known, kernels run on one thread, and products are NumPy's;
+- without Numba, or with `BICERIN_KERNELS=reference`, the references run: slower, with the same result.
 
 `BICERIN_NUM_THREADS` says how many threads kernels and BLAS use; by default, the processors the process may run on.
 """
@@ -30,19 +34,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
+
+from bicerin.kernels.sources import stamp
 
 __all__ = [
     "COMPILED",
     "PIECE",
+    "WITH_PANELS",
     "kernel",
     "num_threads",
     "num_workers",
     "part",
     "piece",
     "pieces",
-    "prange",
     "spread",
     "workers_for",
 ]
@@ -64,75 +70,102 @@ def workers_for(work: int) -> int:
 
     Waking another thread costs more than it saves there.
     """
-    return 1 if work < 1 << 20 or numba is None else int(numba.get_num_threads())
+    return 1 if work < 1 << 20 or internals is None or threads.is_alone() else int(numba.get_num_threads())
 
 
 numba: Any = None
-prange: Any = range
+internals: Any = None
 if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
     _wanted = os.environ.setdefault("NUMBA_NUM_THREADS", str(num_threads()))
     try:
+        import llvmlite
         import numba
-    except ImportError:
-        _log.info("numba is not installed: NumPy runs in place of the compiled kernels, slower")
+    except ImportError as error:
+        _log.info("Numba cannot be imported (%s): NumPy runs in place of the compiled kernels, slower.", error)
     else:
-        prange = numba.prange
         try:
-            numba.config.reload_config()  # somebody may have imported it before
-        except RuntimeError:
-            os.environ["NUMBA_NUM_THREADS"] = str(numba.config.NUMBA_NUM_THREADS)
+            from bicerin.kernels import numba_internals as internals
+        except (ImportError, AttributeError) as error:
             _log.warning(
-                "Numba runs %d threads in this process already, not %s: import bicerin before they are started.",
-                numba.config.NUMBA_NUM_THREADS,
-                _wanted,
+                "The inner parts of Numba cannot be used (%s): kernels run on one thread, NumPy multiplies matrices.",
+                error,
             )
 
 #: Whether kernels run compiled; False where their references do.
 COMPILED: bool = numba is not None
+#: Whether `bicerin.kernels.panel` can be imported, and kernels that need it run.
+WITH_PANELS: bool = internals is not None
+
+if WITH_PANELS:
+    if not internals.read_settings():
+        _log.warning(
+            "Numba runs %d threads in this process already, not %s: import bicerin before they are started.",
+            numba.config.NUMBA_NUM_THREADS,
+            _wanted,
+        )
+    internals.on_compilation(partial(_log.info, "compiling %s (once; kept on disk)"))
 
 
 def kernel(
-    reference: Callable[..., Any] | None = None,
-    *,
-    parallel: bool = False,
-    fastmath: Any = False,
+    reference: Callable[..., Any] | None = None, *, fastmath: Any = False, text: str = ""
 ) -> Callable[[_Function], _Function]:
     """Compile the decorated function when it is first called.
 
     Args:
         reference: a function of the same arguments, effect and result in NumPy, for where Numba is not. A kernel that
             only other kernels call needs none.
-        parallel: whether its `prange` loops are spread over the threads.
         fastmath: True or Numba's set of flags, where a reordered sum is as good.
+        text: the function's source, where it does not stand in its file.
     """
 
     def decorate(function: _Function) -> _Function:
         if not COMPILED:
             return reference or function  # type: ignore[return-value]
-        # Parallel for one thread too: what is kept on disk does not tell the two apart.
-        compiled = numba.njit(parallel=parallel, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
-        return compiled(function)
+        return _compiled(function, text, fastmath=fastmath)
 
     return decorate
 
 
-def part(function: Any = None, *, fastmath: Any = False) -> Any:
+def part(function: Any = None, *, fastmath: Any = False, text: str = "", inline: bool = False) -> Any:
     """Compile the decorated function as part of the kernels that call it, or that spread it over the threads.
 
     It cannot be called from Python, and so compiles in less time than a kernel.
     """
     if function is None:
-        return partial(part, fastmath=fastmath)
+        return partial(part, fastmath=fastmath, text=text, inline=inline)
     if not COMPILED:
         return function
-    return numba.njit(
-        cache=True,
-        nogil=True,
-        error_model="numpy",
-        fastmath=fastmath,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-    )(function)
+    options = {"inline": "always"} if inline else {}
+    return _compiled(function, text, fastmath=fastmath, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
+@cache
+def _cannot_keep(place: str) -> None:
+    """Say so once for all kernels of a package."""
+    _log.warning(
+        "The kernels of %s are compiled in each process: no folder can be written to keep them in. NUMBA_CACHE_DIR may"
+        " name one.",
+        place,
+    )
+
+
+def _compiled(function: Any, text: str, **options: Any) -> Any:
+    """What Numba makes of the function, kept on disk with a stamp of all that goes into it."""
+    options = {"nogil": True, "error_model": "numpy", **options}
+    found = stamp(function, text, numba.__version__, llvmlite.__version__, f"panels: {WITH_PANELS}")
+    if found is None:
+        return numba.njit(**options)(function)  # such as one that is written at the prompt
+    if not WITH_PANELS:
+        # Numba names the file after the function. It is all that can be said without `set_stamp`; old files stay.
+        function.__qualname__ += f"-{found[:16]}"
+    try:
+        compiled = numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        _cannot_keep(os.path.dirname(function.__code__.co_filename))
+        return numba.njit(**options)(function)
+    if WITH_PANELS:
+        internals.set_stamp(compiled, found)
+    return compiled
 
 
 #: Elements of a flat array that a thread takes at a time, where the work is element by element.
@@ -151,27 +184,21 @@ def pieces(array: Any) -> int:
     return -(-array.size // PIECE)
 
 
-def _report_compilation() -> None:
-    """Say in the log which kernel is being compiled, since the first run waits for it."""
-    from numba.core import event
-
-    class Reporter(event.Listener):
-        def on_start(self, compilation: Any) -> None:
-            dispatcher = compilation.data.get("dispatcher")
-            name = getattr(dispatcher, "__name__", "a kernel")
-            # Parts, ours and Numba's own, have names that say nothing.
-            is_part = getattr(dispatcher, "targetoptions", {}).get("no_cpython_wrapper")
-            if not is_part and not getattr(dispatcher, "__module__", "").startswith("numba."):
-                _log.info("compiling %s (once; kept on disk)", name)
-
-        def on_end(self, compilation: Any) -> None:
-            pass
-
-    event.register("numba:compile", Reporter())
-
-
+threads: Any = None
 spread: Any = None
 num_workers: Any = None
-if COMPILED:
-    _report_compilation()
+if WITH_PANELS:
+    from bicerin.kernels import threads
     from bicerin.kernels.threads import num_workers, spread
+elif COMPILED:
+
+    @partial(part, inline=True)  # since a kernel that hands on a function cannot be kept on disk
+    def spread(body: Any, units: int, workers: int, arguments: Any) -> None:
+        """The units one after another, on the caller's thread."""
+        for unit in range(units):
+            body(unit, 0, *arguments)
+
+    @part
+    def num_workers(elements: int) -> int:
+        """One."""
+        return 1

@@ -81,7 +81,8 @@ def elementwise(
 
     def decorate(function: Any) -> Operation:
         parsed = _Formula(function, signature)
-        made = operation(array, fastmath=fastmath, compiled_where=compiled_where)(parsed.host(fastmath))
+        host, text = parsed.host(fastmath)
+        made = operation(array, fastmath=fastmath, compiled_where=compiled_where, text=text)(host)
         made.text = parsed.cuda()
         made.launch = parsed.launch
         return made
@@ -106,8 +107,8 @@ class _Formula:
             raise SyntaxError(f"{self.name}: a formula ends with a return.")
         self.loaded = [name for name in parameters if name in self.each or name in self.channel]
 
-    def host(self, fastmath: Any) -> Any:
-        """The kernel that spreads the loop, as a function of the formula's own module."""
+    def host(self, fastmath: Any) -> tuple[Any, str]:
+        """The kernel that spreads the loop, as a function of the formula's own module, and its text."""
         printer = _Printer(self.loaded, host=True, real=f"{self.each[0]}.dtype.type")
         first, rows = self.each[0], bool(self.channel)
         prepare = [f"{name} = {name}[unit]" if rows else f"{name} = piece({name}, unit)" for name in self.each]
@@ -132,10 +133,11 @@ class _Formula:
         # In the formula's file and at its lines, so that what is compiled is kept on disk beside it.
         code = self.function.__code__
         lines = "\n" * (code.co_firstlineno - 1)
-        names = {**vars(compiled), "np": np, "exponential": exponential, "__name__": self.function.__module__}
+        names = {**vars(compiled), "np": np, "exponential": exponential}
+        names |= {name: self.function.__globals__.get(name) for name in ("__name__", "__package__")}
         exec(compile(lines + text, code.co_filename, "exec"), names)  # our own text, of a function in an installed file
-        names[f"{self.name}_unit"] = compiled.part(names[f"{self.name}_unit"], fastmath=fastmath)
-        return names[self.name]
+        names[f"{self.name}_unit"] = compiled.part(names[f"{self.name}_unit"], fastmath=fastmath, text=text)
+        return names[self.name], text
 
     def cuda(self) -> str:
         """The CUDA kernel."""

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels.compiled import COMPILED, kernel
+from bicerin.kernels.compiled import COMPILED, WITH_PANELS, kernel
 
 Function = Callable[..., Any]
 
@@ -79,6 +79,8 @@ def operation(
     reference: Function | None = None,
     compiled_where: Function | None = None,
     fastmath: Any = False,
+    panels: bool = False,
+    text: str = "",
 ) -> Callable[[Function], Operation]:
     """Make an operation of the decorated function, which is compiled for the host as a `kernel` is.
 
@@ -86,12 +88,16 @@ def operation(
         array: the array form; on the host it is the reference.
         reference: for the host, where NumPy has a better one than `array`.
         compiled_where: given the arguments, whether the kernel is the faster form; by default always.
-        fastmath: as for `kernel`.
+        panels: whether the kernel uses `bicerin.kernels.panel`: where that cannot be had, the reference runs.
+        fastmath, text: as for `kernel`.
     """
     numpy_form = reference if reference is not None else None if array is None else partial(array, np)
 
     def decorate(function: Function) -> Operation:
-        compiled = kernel(reference=numpy_form, fastmath=fastmath)(function)
+        if panels and not WITH_PANELS:
+            assert numpy_form is not None
+            return Operation(function.__name__, numpy_form, array)
+        compiled = kernel(reference=numpy_form, fastmath=fastmath, text=text)(function)
         host = compiled
         if COMPILED and compiled_where is not None and numpy_form is not None:
 

@@ -15,22 +15,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import llvmlite.binding
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic as numba_intrinsic
+from bicerin.kernels import numba_internals as internals
+from bicerin.kernels.numba_internals import FEATURES, element, intrinsic, ir, types
 
-#: Typed as unknown, since who calls an intrinsic does not pass its first argument.
-intrinsic: Any = numba_intrinsic
-
-_FEATURES = llvmlite.binding.get_host_cpu_features()
 #: Vectors in a line of a B panel.
 VECTORS = 3
 #: The tile takes ROWS * VECTORS registers: 24 where there are 32, 12 where there are 16.
 ROWS, VECTOR_BYTES = next(
     shape
     for feature, shape in {"avx512f": (8, 64), "neon": (8, 16), "avx": (4, 32), "": (4, 16)}.items()
-    if not feature or _FEATURES.get(feature)
+    if not feature or feature in FEATURES
 )
 #: Bytes in a line of a B panel: its width is this by the size of an element.
 LINE_BYTES = VECTORS * VECTOR_BYTES
@@ -41,14 +35,12 @@ class Vectors:
 
     def __init__(self, context: Any, builder: Any, array_type: Any) -> None:
         self.builder = builder
-        self.element = context.get_value_type(array_type.dtype)
+        self.element = internals.value_type(context, array_type.dtype)
         self.length = VECTOR_BYTES // (array_type.dtype.bitwidth // 8)
         self.type = ir.VectorType(self.element, self.length)
         self.align = array_type.dtype.bitwidth // 8
         self.suffix = f"v{self.length}f{array_type.dtype.bitwidth}"
-        self._fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{self.suffix}"
-        )
+        self._fma = internals.declared(builder, ir.FunctionType(self.type, [self.type] * 3), f"llvm.fma.{self.suffix}")
 
     def constant(self, value: float) -> Any:
         return ir.Constant(self.type, [float(value)] * self.length)
@@ -86,8 +78,7 @@ class Vectors:
         """Once: the body of a loop over a line, given index, place and mask of each vector of it."""
         intp = count.type
         lanes = ir.Constant(ir.VectorType(intp, self.length), list(range(self.length)))
-        step = ir.Constant(intp, self.length)
-        with cgutils.for_range_slice(self.builder, ir.Constant(intp, 0), count, step, inc=True) as (index, _):
+        with internals.for_range(self.builder, count, self.length) as index:
             place = self.builder.bitcast(self.builder.gep(first, [index]), self.type.as_pointer())
             left = self.splat(self.builder.sub(count, index), lanes.type)
             yield index, place, self.builder.icmp_signed("<", lanes, left)
@@ -103,14 +94,10 @@ class Vectors:
 
     def _function(self, name: str, result: Any, kinds: list[Any]) -> Any:
         kind = ir.FunctionType(result, kinds)
-        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.{name}.{self.suffix}.p0")
+        return internals.declared(self.builder, kind, f"llvm.masked.{name}.{self.suffix}.p0")
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
-
-
-def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
 @intrinsic
@@ -131,15 +118,15 @@ def multiply(
         vector = Vectors(context, builder, a)
         intp = a_at.type
         rows = [
-            pointer(context, builder, a, a_, builder.add(a_at, builder.mul(a_row, ir.Constant(intp, row))))
+            element(context, builder, a, a_, builder.add(a_at, builder.mul(a_row, ir.Constant(intp, row))))
             for row in range(ROWS)
         ]
-        panel = pointer(context, builder, b, b_, b_at)
-        tile = pointer(context, builder, c, c_, c_at)
+        panel = element(context, builder, b, b_, b_at)
+        tile = element(context, builder, c, c_, c_at)
         for columns in range(1, VECTORS + 1):
             with builder.if_then(builder.icmp_signed("==", count, ir.Constant(intp, columns))):
-                _multiply(vector, rows, a_step, panel, depth, tile, c_line, columns, cgutils.is_true(builder, add))
-        return context.get_dummy_value()
+                _multiply(vector, rows, a_step, panel, depth, tile, c_line, columns, internals.is_true(builder, add))
+        return internals.nothing(context)
 
     n = types.intp
     return types.void(a, n, n, n, b, n, n, c, n, n, n, add), generate
@@ -153,7 +140,7 @@ def _multiply(
     def number(value: int) -> Any:
         return ir.Constant(intp, value)
 
-    sums = [[cgutils.alloca_once(builder, vector.type) for _ in range(columns)] for _ in range(ROWS)]
+    sums = [[internals.slot(builder, vector.type) for _ in range(columns)] for _ in range(ROWS)]
     places = [
         [
             builder.gep(tile, [builder.add(builder.mul(number(row), c_line), number(column * vector.length))])
@@ -170,10 +157,10 @@ def _multiply(
             for sum_row in sums:
                 for total in sum_row:
                     builder.store(vector.constant(0), total)
-    with cgutils.for_range(builder, depth) as loop:
-        line = builder.gep(panel, [builder.mul(loop.index, number(VECTORS * vector.length))])
+    with internals.for_range(builder, depth) as step:
+        line = builder.gep(panel, [builder.mul(step, number(VECTORS * vector.length))])
         factors = [vector.load(builder.gep(line, [number(v * vector.length)])) for v in range(columns)]
-        at = builder.mul(loop.index, a_step)
+        at = builder.mul(step, a_step)
         for row, sum_row in zip(rows, sums, strict=True):
             scalar = vector.splat(builder.load(builder.gep(row, [at])))
             for factor, total in zip(factors, sum_row, strict=True):
@@ -193,12 +180,12 @@ def copy_vector(typing: Any, source: Any, source_at: Any, stride: Any, target: A
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = Vectors(context, builder, source)
         step = stride.literal_value
-        value = vectors.load(pointer(context, builder, source, args[0], args[1]), step * vectors.length)
+        value = vectors.load(element(context, builder, source, args[0], args[1]), step * vectors.length)
         if step > 1:
             lanes = list(range(0, step * vectors.length, step))
             value = vectors.shuffle(value, ir.Constant(value.type, ir.Undefined), lanes)
-        vectors.store(value, pointer(context, builder, target, args[3], args[4]))
-        return context.get_dummy_value()
+        vectors.store(value, element(context, builder, target, args[3], args[4]))
+        return internals.nothing(context)
 
     return types.void(source, types.intp, stride, target, types.intp), generate
 
@@ -227,14 +214,14 @@ def copy_line(
         factor, summand, below = vectors.splat(scale_), vectors.splat(shift_), vectors.splat(slope_)
         zero = vectors.constant(0)
         flat = builder.fcmp_ordered("==", slope_, ir.Constant(slope_.type, 0.0))
-        first = pointer(context, builder, source, source_, at)
-        for index, place, mask in vectors.line(pointer(context, builder, target, target_, target_at_), count_):
+        first = element(context, builder, source, source_, at)
+        for index, place, mask in vectors.line(element(context, builder, target, target_, target_at_), count_):
             value = vectors.fma(vectors.load(builder.gep(first, [index])), factor, summand)
             # A comparison that NaN fails, so that NaN stays NaN; and no product of infinity with 0.
             low = builder.select(flat, zero, builder.fmul(value, below))
             value = builder.select(builder.fcmp_ordered("<=", value, zero), low, value)
             vectors.store_masked(value, place, mask)
-        return context.get_dummy_value()
+        return internals.nothing(context)
 
     intp = types.intp
     number = source.dtype
@@ -251,11 +238,11 @@ def add_line(typing: Any, source: Any, source_at: Any, target: Any, target_at: A
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source_, at, target_, target_at_, count_ = args
         vectors = Vectors(context, builder, source)
-        first = pointer(context, builder, source, source_, at)
-        for index, place, mask in vectors.line(pointer(context, builder, target, target_, target_at_), count_):
+        first = element(context, builder, source, source_, at)
+        for index, place, mask in vectors.line(element(context, builder, target, target_, target_at_), count_):
             total = builder.fadd(vectors.load(builder.gep(first, [index])), vectors.load_masked(place, mask))
             vectors.store_masked(total, place, mask)
-        return context.get_dummy_value()
+        return internals.nothing(context)
 
     intp = types.intp
     return types.void(source, intp, target, intp, intp), generate
@@ -271,14 +258,14 @@ def transpose(
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = Vectors(context, builder, source)
         intp = args[1].type
-        first = pointer(context, builder, source, args[0], args[1])
+        first = element(context, builder, source, args[0], args[1])
         rows = [vectors.load(builder.gep(first, [builder.mul(ir.Constant(intp, row), args[2])])) for row in range(ROWS)]
         together = vectors.interleave(rows)
-        target_first = pointer(context, builder, target, args[3], args[4])
+        target_first = element(context, builder, target, args[3], args[4])
         for column in range(vectors.length):
             place = builder.gep(target_first, [builder.mul(ir.Constant(intp, column), args[5])])
             vectors.store(vectors.part(together, column * ROWS, ROWS), place)
-        return context.get_dummy_value()
+        return internals.nothing(context)
 
     intp = types.intp
     return types.void(source, intp, intp, target, intp, intp), generate

@@ -12,13 +12,13 @@ from math import prod
 from typing import Any
 
 from bicerin.errors import BicerinError
-from bicerin.kernels import COMPILED, host_operation
+from bicerin.kernels import WITH_PANELS, host_operation
 from bicerin_convolution import reference
 from bicerin_convolution.device_plan import DevicePlan
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.reference import DataGradient, Forward, WeightGradient
 
-if COMPILED:
+if WITH_PANELS:
     from bicerin_convolution import direct, gemm, winograd
 
 ALGORITHMS = ("gemm", "winograd", "direct", "reference")
@@ -74,7 +74,7 @@ def _choose(product: str, problem: Problem) -> Any:
     asked = os.environ.get("BICERIN_CONVOLUTION", "")
     if asked not in ("", *ALGORITHMS):
         raise BicerinError(f'BICERIN_CONVOLUTION is "{asked}"; it may be {", ".join(ALGORITHMS)}.')
-    if not COMPILED or asked == "reference":
+    if not WITH_PANELS or asked == "reference":
         return reference
     possible = hasattr(winograd, product) and winograd.applies(problem.geometry)
     if asked == "direct" or (not asked and _is_narrow(problem)):

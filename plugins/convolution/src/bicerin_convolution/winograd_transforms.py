@@ -16,10 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
 
-from bicerin.kernels.panel import Vectors, intrinsic, pointer
+from bicerin.kernels.numba_internals import element, intrinsic, ir, nothing, types
+from bicerin.kernels.panel import Vectors
 
 #: Side of an input tile. An output tile's is PATCH + 1 - that of the kernel.
 PATCH = 6
@@ -88,9 +87,9 @@ def transform_input(
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = Vectors(context, builder, source)
         intp = args[1].type
-        begin = pointer(context, builder, starts, args[2], args[3])
+        begin = element(context, builder, starts, args[2], args[3])
         places = [
-            pointer(context, builder, source, args[0], builder.load(builder.gep(begin, [ir.Constant(intp, t)])))
+            element(context, builder, source, args[0], builder.load(builder.gep(begin, [ir.Constant(intp, t)])))
             for t in range(vectors.length)
         ]
         tile = []
@@ -103,8 +102,8 @@ def transform_input(
         for i, row in enumerate(_both_sides(vectors, B_T, tile)):
             for j, value in enumerate(row):
                 at = builder.add(args[5], builder.mul(ir.Constant(intp, i * PATCH + j), args[6]))
-                vectors.store(value, pointer(context, builder, target, args[4], at))
-        return context.get_dummy_value()
+                vectors.store(value, element(context, builder, target, args[4], at))
+        return nothing(context)
 
     intp = types.intp
     return types.void(source, intp, starts, intp, target, intp, intp), generate
@@ -122,15 +121,15 @@ def _transform_output(matrix: np.ndarray) -> Any:
             vectors = Vectors(context, builder, source)
             intp = args[1].type
 
-            def element(f: int) -> Any:
+            def loaded(f: int) -> Any:
                 at = builder.add(args[1], builder.mul(ir.Constant(intp, f), args[2]))
-                return vectors.load(pointer(context, builder, source, args[0], at))
+                return vectors.load(element(context, builder, source, args[0], at))
 
-            tile = [[element(i * PATCH + j) for j in range(PATCH)] for i in range(PATCH)]
+            tile = [[loaded(i * PATCH + j) for j in range(PATCH)] for i in range(PATCH)]
             for i, row in enumerate(_both_sides(vectors, matrix, tile)):
                 at = builder.add(args[4], builder.mul(ir.Constant(intp, i), args[5]))
-                vectors.store(vectors.interleave(row), pointer(context, builder, target, args[3], at))
-            return context.get_dummy_value()
+                vectors.store(vectors.interleave(row), element(context, builder, target, args[3], at))
+            return nothing(context)
 
         intp = types.intp
         return types.void(source, intp, intp, target, intp, intp), generate
@@ -156,16 +155,16 @@ def _transform(matrix: np.ndarray) -> Any:
                     at = builder.add(at, builder.mul(ir.Constant(at.type, index), size))
                 return at
 
-            def element(i: int, j: int) -> Any:
+            def loaded(i: int, j: int) -> Any:
                 at = offset(args[1], (i, args[2]), (j, args[3]))
-                return vectors.load(pointer(context, builder, source, args[0], at))
+                return vectors.load(element(context, builder, source, args[0], at))
 
             side = range(matrix.shape[1])
-            tile = [[element(i, j) for j in side] for i in side]
+            tile = [[loaded(i, j) for j in side] for i in side]
             found = [value for row in _both_sides(vectors, matrix, tile) for value in row]
             for f, value in enumerate(found):
-                vectors.store(value, pointer(context, builder, target, args[4], offset(args[5], (f, args[6]))))
-            return context.get_dummy_value()
+                vectors.store(value, element(context, builder, target, args[4], offset(args[5], (f, args[6]))))
+            return nothing(context)
 
         intp = types.intp
         return types.void(source, intp, intp, intp, target, intp, intp), generate

@@ -6,7 +6,7 @@ of the processors. The threads are those of all kernels: BLAS would have threads
 badly.
 
 In each `large` is the weights or their gradient: its elements say how many threads the work is worth. The array forms
-run on devices, and on the host without Numba.
+run on devices, and on the host without panels.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import COMPILED, num_workers, operation, part, spread
+from bicerin.kernels import WITH_PANELS, num_workers, operation, part, spread
 from bicerin.kernels.finishing import finish_array, finished
 
-if COMPILED:
+if WITH_PANELS:
     from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_vector, multiply
 
 #: Rows of tiles that share a pass over the packed samples, where the samples are many.
@@ -140,7 +140,7 @@ def dot_rows_unit(unit, worker, large, x, packed, edge, scale, shift, slope, y, 
             y[m, n] = finished(sums[(n - first) * line + m], factor, summand, slope)
 
 
-@operation(array=dot_rows_array)
+@operation(array=dot_rows_array, panels=True)
 def dot_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
     """y = x large^T, finished as by `finish_array`: x `(M, K)`, large `(N, K)`, y `(M, N)`."""
     samples, depth = x.shape
@@ -188,7 +188,7 @@ def sum_rows_unit(unit, worker, large, packed, samples, most, scale, shift, slop
             y[m, k] = finished(sums[m * line + k - first], factor, summand, slope)
 
 
-@operation(array=sum_rows_array)
+@operation(array=sum_rows_array, panels=True)
 def sum_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
     """y = x large, finished as by `finish_array`: x `(M, N)`, large `(N, K)`, y `(M, K)`."""
     samples, depth = x.shape
@@ -243,7 +243,7 @@ def add_outer_unit(unit, worker, large, left, packed, step, add):  # type: ignor
                         flat[place] = tile[row * width + k] + (flat[place] if more else left.dtype.type(0))
 
 
-@operation(array=add_outer_array, reference=add_outer_in_blocks)
+@operation(array=add_outer_array, reference=add_outer_in_blocks, panels=True)
 def add_outer(left, right, large, add):  # type: ignore[no-untyped-def]
     """large += left^T right, or = without `add`: left `(M, N)`, right `(M, K)`, large `(N, K)`."""
     samples, rows = left.shape
