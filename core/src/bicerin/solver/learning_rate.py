@@ -7,10 +7,15 @@
     multistep   base_lr * gamma ** step, where `step` goes up by one at each `stepvalue`
     poly        base_lr * (1 - iteration / max_iter) ** power
     sigmoid     base_lr / (1 + exp(-gamma * (iteration - stepsize)))
+    multifixed  stagelr of the first stage whose stageiter is not passed yet; after all of them, the last
 
-Others are brought by plugins: `LearningRatePolicy`.
+Others are brought by plugins: `LearningRatePolicy`. Fields of bicerin-forks change a policy's rate:
 
-Source: Caffe's `SGDSolver::GetLearningRate`.
+    warmup_iter, warmup_start_lr  before warmup_iter, a line from warmup_start_lr to base_lr (Intel)
+    rampup_interval, rampup_lr    before rampup_interval, from rampup_lr to base_lr with the square of the iteration
+    min_lr                        no rate is less; `poly` goes from base_lr down to it (both of NVIDIA's Caffe 0.17)
+
+Source: Caffe's `SGDSolver::GetLearningRate`, and those of Intel's, NVIDIA's and eric612's forks.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from __future__ import annotations
 import difflib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +89,9 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
         param: the SolverParameter.
         current_step: the step before this iteration; a snapshot keeps it.
     """
+    start = starting_rate(param, iteration)
+    if start is not None:
+        return start, current_step
     if param.lr_policy == "step":
         current_step = iteration // param.stepsize
     elif param.lr_policy == "multistep":
@@ -93,7 +101,23 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
             current_step += 1
     with np.errstate(over="ignore", under="ignore"):
         factor = _FACTORS[param.lr_policy](param, iteration, current_step)
-    return param.base_lr * float(factor), current_step
+    if param.lr_policy == "multifixed":
+        return float(factor), current_step
+    least = getattr(param, "min_lr", 0.0)
+    if param.lr_policy == "poly" and least:
+        return (param.base_lr - least) * float(factor) + least, current_step
+    return max(param.base_lr * float(factor), least), current_step
+
+
+def starting_rate(param: Any, iteration: int) -> float | None:
+    """The rate of an iteration that a warm-up is not over with, whatever the policy; None of a later one."""
+    if iteration < getattr(param, "warmup_iter", 0):
+        share = iteration / param.warmup_iter
+        return float(param.warmup_start_lr + (param.base_lr - param.warmup_start_lr) * share)
+    if iteration < getattr(param, "rampup_interval", 0):
+        share = (iteration / param.rampup_interval) ** 2
+        return float(param.rampup_lr + (param.base_lr - param.rampup_lr) * share)
+    return None
 
 
 def check_policy(param: Any) -> None:
@@ -115,6 +139,11 @@ def check_policy(param: Any) -> None:
         if lr_policies.known(policy):
             hint = f" {lr_policies.known(policy)} brings it: pip install {lr_policies.known(policy)}."
         raise SolverError(f"Unknown learning rate policy: {policy}.{hint} The policies: {valid}.")
+    if policy == "multifixed":
+        _check_stages(getattr(param, "stagelr", ()), getattr(param, "stageiter", ()))
+        return
+    if getattr(param, "min_lr", 0.0) > param.base_lr:
+        raise SolverError(f"min_lr is {param.min_lr:g}, more than base_lr, {param.base_lr:g}.")
     needed = _NEEDED[policy]
     if "gamma" in needed and param.gamma < 0:
         raise SolverError(f'lr_policy "{policy}": gamma must be at least 0, not {param.gamma:g}.')
@@ -125,6 +154,22 @@ def check_policy(param: Any) -> None:
     missing = [field for field in read if not param.HasField(field)]
     if missing:
         _log.warning('lr_policy "%s": the solver gives no %s, which counts as 0', policy, " and no ".join(missing))
+
+
+def _check_stages(rates: Sequence[float], ends: Sequence[int]) -> None:
+    if not rates or len(rates) != len(ends):
+        raise SolverError(
+            f'lr_policy "multifixed" needs a stagelr and a stageiter for each stage: there are {len(rates)} and '
+            f"{len(ends)}."
+        )
+    if list(ends) != sorted(ends):
+        raise SolverError(f'lr_policy "multifixed": stageiter must not fall: {", ".join(map(str, ends))}.')
+
+
+def _staged(param: Any, iteration: int, step: int) -> float:
+    return next(
+        (rate for rate, end in zip(param.stagelr, param.stageiter, strict=True) if iteration <= end), param.stagelr[-1]
+    )
 
 
 def _exponential(param: Any, iteration: int, step: int) -> np.float64:
@@ -156,6 +201,7 @@ _FACTORS: dict[str, Callable[[Any, int, int], Any]] = {
     "multistep": _stepped,
     "poly": _polynomial,
     "sigmoid": _sigmoid,
+    "multifixed": _staged,
 }
 
 _NEEDED: dict[str, tuple[str, ...]] = {

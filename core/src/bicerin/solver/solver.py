@@ -40,7 +40,8 @@ from bicerin.net.weights import check_hdf5_names
 from bicerin.schema.installed_schema import read_net, read_solver
 from bicerin.solver import debug_info
 from bicerin.solver.display import Display
-from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy
+from bicerin.solver.layer_rate import adapts, layer_rate
+from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy, starting_rate
 from bicerin.solver.nets import NetSources
 from bicerin.solver.outcome import Outcome
 from bicerin.solver.snapshot import SolverState, read_state, write_state
@@ -188,6 +189,7 @@ class Solver:
         self._claim: SnapshotClaim | None = None
         self._test_states: list[dict[str, Any]] | None = None
         self._display = Display(self.param)
+        self._adapts = adapts(self.param)
 
     def __repr__(self) -> str:
         loss = f", loss {self.loss:.6g}" if self._losses else ""
@@ -216,6 +218,7 @@ class Solver:
         """Raise a `SolverError` for parameters that do not make sense; a rule adds its own checks."""
         param = self.param
         check_policy(param)
+        adapts(param)
         if param.average_loss < 1:
             raise SolverError(f"average_loss should be at least 1, not {param.average_loss}.")
         if param.iter_size < 1:
@@ -348,18 +351,23 @@ class Solver:
         multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
         for index, (blob, (lr_mult, decay_mult)) in enumerate(zip(self._params, multipliers, strict=True)):
             decay = self.param.weight_decay * decay_mult
+            own = rate * lr_mult if not self._adapts else self._own_rate(blob, rate, lr_mult, scale)
             l2, l1 = (0.0, decay) if self.param.regularization_type == "L1" else (decay, 0.0)
             step = Step(
                 self._data(blob),
                 self._diff(blob),
                 tuple(self._data(history) for history in self._history[index::count]),
-                tuple(map(scalar, (scale, l2, l1, rate * lr_mult))),
+                tuple(map(scalar, (scale, l2, l1, own))),
                 scalar,
             )
             # Gradients may be infinite or NaN; the loss says so.
             with self.device.current(), np.errstate(all="ignore"):
                 self.update(step)
         self.iteration += 1
+
+    def _own_rate(self, blob: Blob, rate: float, lr_mult: float, scale: float) -> float:
+        data, diff = (sqrt(self._sum_of_squares([array])) for array in (self._data(blob), self._diff(blob)))
+        return layer_rate(self.param, rate, lr_mult, data, diff * scale)
 
     def _data(self, blob: Blob) -> Any:
         return blob.on(self.device).data.reshape(-1)
@@ -396,7 +404,9 @@ class Solver:
     def _rate(self) -> tuple[float, int]:
         """The rate of the coming update, and the step that is reached with it."""
         if self._policy is not None:
-            return self._policy.rate(self.iteration, self.current_step), self.current_step
+            start = starting_rate(self.param, self.iteration)
+            rate = self._policy.rate(self.iteration, self.current_step) if start is None else start
+            return max(rate, getattr(self.param, "min_lr", 0.0)), self.current_step
         return learning_rate(self.param, self.iteration, self.current_step)
 
     @property
