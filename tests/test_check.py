@@ -150,3 +150,20 @@ def test_a_label_map_is_known_as_such(tmp_path: Path) -> None:
     path.write_text('item { nane: "none_of_the_above" label: 0 }\n')
     report = check(path, status=1)
     assert report["kind"] is None and "has no field named" in report["errors"][0]
+
+
+def test_python_layers_are_not_run_where_that_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("evil.py").write_text("from pathlib import Path\nPath('was_here').touch()\nclass Layer: pass\n")
+    Path("net.prototxt").write_text(
+        'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "p" type: "Python" bottom: "x" top: "y" python_param { module: "evil" layer: "Layer" } }'
+        'layer { name: "a" type: "AbsVal" bottom: "x" top: "a" }'
+        'layer { name: "b" type: "AbsVal" bottom: "y" top: "b" }'
+    )
+    (net,) = check("net.prototxt", "--no-python")["nets"]
+    assert not Path("was_here").exists()
+    assert shapes(net) == {"in": [[2, 3]], "p": [None], "a": [[2, 3]], "b": [None]}
+    assert "a layer of the type Python is not run here" in [row["note"] for row in net["layers"]]
+    check("net.prototxt", status=1)
+    assert Path("was_here").exists()

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 import bicerin_proto
 from bicerin.cli.command_line import command_line
 from bicerin.cli.summary import Summary
+from bicerin.kernels import COMPILED
 
 PROGRAM = [sys.executable, "-c", "from bicerin.cli import main; main()"]
 
@@ -524,3 +525,31 @@ class TestBadInput:
         assert said.splitlines()[-1] == expected
         assert f'File "{folder / "my_layer.py"}", line {len(body.splitlines())}' in said
         assert "bicerin" not in said.partition("File ")[2].replace(str(folder), "")
+
+
+def test_what_is_compiled_ahead_is_not_compiled_again(tmp_path: Path) -> None:
+    """Of a net with one kernel, in a folder of its own."""
+    if not COMPILED:
+        pytest.skip("nothing is compiled here")
+    Path("small.prototxt").write_text(
+        'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } } '
+        'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }'
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    first = run_process("compile", "small.prototxt", env=environment, stdout=subprocess.PIPE)
+    out, err = first.communicate(timeout=300)
+    assert (out, first.returncode) == ("small.prototxt: ready in phase TEST\n", 0)
+    assert "compiling forward" in err
+    code = (
+        "import bicerin, logging; logging.basicConfig(level='INFO'); bicerin.Net('small.prototxt').forward(x=[[-1, 2]])"
+    )
+    then = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "compiling" not in then.stderr
+
+
+def test_a_solver_is_compiled_without_a_trace() -> None:
+    before = set(Path().iterdir())
+    result = run("compile", "solver.prototxt")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "solver.prototxt: ready to train\n"
+    assert set(Path().iterdir()) == before

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 import bicerin
 from bicerin.cli.command_line import command_line
-from bicerin.errors import BicerinError, UserCodeError
+from bicerin.discovery.registry import plugin_index
+from bicerin.errors import BicerinError, UnknownNameError, UserCodeError
 
 
 def run(*arguments: object, **keywords: Any) -> Result:
@@ -239,3 +240,74 @@ def test_info(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["settings"]["BICERIN_NUM_THREADS"] == "3"
     table = run("info").stdout
     assert "configuration" in table and "protobuf" in table
+
+
+class TestCompletion:
+    @staticmethod
+    def completed(*words: str) -> list[tuple[str, str]]:
+        from click.shell_completion import ShellComplete
+
+        *before, incomplete = words
+        complete = ShellComplete(command_line, {}, "bicerin", "_BICERIN_COMPLETE")
+        return [(item.value, item.type) for item in complete.get_completions(list(before), incomplete)]
+
+    @pytest.mark.parametrize(
+        "words", [("train", "le"), ("check", "a.prototxt", "le"), ("test", "net", "-w", "le"), ("compile", "le")]
+    )
+    def test_files(self, words: tuple[str, ...]) -> None:
+        assert self.completed(*words) == [("le", "file")]
+
+    def test_devices_plugins_and_providers(self) -> None:
+        assert ("gpu", "plain") in self.completed("train", "--device", "g")
+        assert self.completed("plugins", "check", "bicerin")[0] == ("bicerin", "plain")
+        assert ("Split=bicerin", "plain") in self.completed("train", "--provider", "Sp")
+
+
+class TestTypingErrors:
+    NET = 'layer { name: "in" type: "Input" top: "x" }'
+
+    @pytest.mark.parametrize(
+        ("choice", "said"),
+        [
+            ({"Inptu": "bicerin"}, '--provider.*unknown layer type "Inptu"; did you mean "Input"'),
+            ({"Input": "bicern"}, "--provider.*was asked of bicern, which does not bring it; installed: bicerin"),
+        ],
+    )
+    def test_a_provider(self, choice: dict[str, str], said: str) -> None:
+        with pytest.raises(UnknownNameError, match=said):
+            bicerin.Net(self.NET, layer_providers=choice)
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ('[layer_provider]\nInput = "bicerin"', "there is no setting 'layer_provider'; there is the table"),
+            ('[layer_providers]\nInptu = "bicerin"', 'unknown layer type "Inptu"'),
+            ('[layer_providers]\nInput = "bicern"', "was asked of bicern"),
+        ],
+    )
+    def test_the_configuration(
+        self, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "c.toml").write_text(text)
+        monkeypatch.setenv("BICERIN_CONFIG", str(tmp_path / "c.toml"))
+        bicerin.Net(self.NET)
+        bicerin.Net(self.NET)
+        (message,) = [record.message for record in caplog.records if record.name == "bicerin.discovery"
+                      or "layer_providers" in record.message]  # fmt: skip
+        assert said in message and "c.toml" in message
+
+    def test_a_hidden_plugin(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        monkeypatch.setenv("BICERIN_DISABLE_PLUGINS", "Bicerin,bicerin-poolng")
+        plugin_index.cache_clear()
+        try:
+            plugin_index()
+        finally:
+            monkeypatch.undo()
+            plugin_index.cache_clear()
+        (message,) = [record.message for record in caplog.records]
+        assert message == 'BICERIN_DISABLE_PLUGINS: no distribution "bicerin-poolng" with plugins is installed'
+
+    @pytest.mark.parametrize(("name", "here"), [("cuda", "gpu"), ("cuda:1", "gpu:1"), ("cupy", "gpu")])
+    def test_a_device(self, name: str, here: str) -> None:
+        with pytest.raises(UnknownNameError, match=f'unknown device "{name}": here it is called "{here}".*cpu.*gpu'):
+            bicerin.get_device(name)

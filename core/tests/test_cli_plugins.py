@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+import bicerin
 from bicerin.cli.command_line import command_line
+from bicerin.errors import ConflictError
 from bicerin.kernels import COMPILED
 from bicerin.testing import CHECKS
 
@@ -264,3 +267,39 @@ class TestCheck:
         result = CliRunner().invoke(command_line, ["plugins", "check", "bicerinn"])
         assert result.exit_code == 1
         assert "no plugin bicerinn is installed; did you mean bicerin?" in result.stderr
+
+
+class TestRivals:
+    """A second plugin of a type that another brings, on purpose."""
+
+    def test_is_asked_for(self, core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        new = ["plugins", "new", "bicerin-quick"]
+        result = CliRunner().invoke(command_line, [*new, "--layer", "Split"])
+        assert result.exit_code == 2
+        assert "is brought by bicerin; choose another, or give --rival" in result.stderr
+        assert "--rival needs the type" in CliRunner().invoke(command_line, [*new, "--rival"]).stderr
+
+    def test_works_beside_the_other(self, core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        result = CliRunner().invoke(command_line, ["plugins", "new", "bicerin-quick", "--layer", "Split", "--rival"])
+        assert result.exit_code == 0, result.output
+        folder = tmp_path / "bicerin-quick"
+        monkeypatch.syspath_prepend(folder / "src")
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        for group, entries in project["entry-points"].items():
+            for name, value in entries.items():
+                if group != "bicerin.layer_api":
+                    core_alone.add(group, name, value, "bicerin-quick")
+        assert list(project["entry-points"]["bicerin.layers"]) == ["Split"]
+        assert 'with choosing({"Split": "bicerin-quick"})' in (folder / "tests" / "conftest.py").read_text()
+        net = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } } '
+        net += 'layer { name: "s" type: "Split" bottom: "x" top: "y" quick_param { threshold: 2 } }'
+        try:
+            made = bicerin.Net(net, layer_providers={"Split": "bicerin-quick"})
+            assert made.forward(x=[[-5, 1]])["y"].tolist() == [[-3, 0]]
+            with pytest.raises(ConflictError, match="--provider Split=bicerin on the command line, "):
+                bicerin.Net(net)
+        finally:
+            for module in [module for module in sys.modules if module.startswith("bicerin_quick")]:
+                del sys.modules[module]

@@ -21,6 +21,22 @@ def _layers(provided) -> None:
     """Every test here uses the layers of conftest."""
 
 
+@pytest.mark.parametrize(
+    ("backward", "said"),
+    [
+        (lambda self, top, propagate_down, bottom: None, "backward wrote nothing to the diff of bottom 0; if bottom 0"),
+        (
+            lambda self, top, propagate_down, bottom: bottom[0].diff.fill(0) if propagate_down[0] else None,
+            r"left the gradient of bottom 0 at 0 everywhere; if .* a label: allow_force_backward\(0\) returns False",
+        ),
+    ],
+)
+def test_a_gradient_that_nobody_computes(backward: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_layer(monkeypatch, backward=backward)
+    with pytest.raises(AssertionError, match=said):
+        check_gradient('type: "Square"', [np.ones((2, 3))])
+
+
 class TestAffine(LayerConformance):
     cases = (
         layer_case("plain", AFFINE, [(4, 3)], parameters=[np.arange(3), np.ones(3)]),

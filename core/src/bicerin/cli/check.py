@@ -14,7 +14,7 @@ import click
 
 from bicerin.cli.json_text import json_text
 from bicerin.cli.net_or_solver import net_sources, other_document, read_net_or_solver
-from bicerin.cli.options import json_option, net_options, phase_option, verbosity_options
+from bicerin.cli.options import FILE, json_option, net_options, phase_option, verbosity_options
 from bicerin.errors import BicerinError, ParseError, SolverError
 from bicerin.net.outline import LayerOutline, NetOutline, Shape, outline
 
@@ -48,9 +48,9 @@ class Report:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @phase_option(None)
-@click.option("--weights", "-w", multiple=True, metavar="FILE", help="Weights that should fit; repeatable.")
+@click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights that should fit; repeatable.")
 @click.option(
     "--input",
     "given",
@@ -60,6 +60,7 @@ class Report:
     help="The shape of a blob, where no file tells it: of a data layer's top or of an input; repeatable. An axis of ? "
     "is what the layer knows, such as its batch size.",
 )
+@click.option("--no-python", is_flag=True, help="Run no code that a file names: shapes of Python layers are unknown.")
 @click.option("--summary", is_flag=True, help="A line for each file, and no tables.")
 @net_options
 @json_option
@@ -69,6 +70,7 @@ def check(
     phase: str | None,
     weights: tuple[str, ...],
     given: dict[str, Shape],
+    no_python: bool,
     summary: bool,
     level: int | None,
     stages: tuple[str, ...],
@@ -79,11 +81,13 @@ def check(
 
     Each FILE is read and brought up to date, its layers are found and their shapes inferred, for each phase. No data is
     needed: where a source is missing, shapes are taken from --input, or assumed from the layer's parameters, or
-    reported as unknown, and the rest goes on. The exit status is 1 where something is wrong.
+    reported as unknown, and the rest goes on. A Python layer's module is run, to ask it for its shapes: give
+    --no-python for the files of strangers. The exit status is 1 where something is wrong.
 
     Memory is that of the blobs between the layers, in float32; training needs as much again for their gradients.
     """
     options: dict[str, Any] = {"level": level, "stages": stages or None, "given": given}
+    options["without"] = ("Python",) if no_python else ()
     reports = []
     for file in files:
         report = examine(file, phase, weights, layer_providers=layer_providers, **options)
@@ -123,7 +127,7 @@ def examine(
         elif phase is not None:
             report.nets.append(outline(document, phase, **options))
         else:
-            report.nets += _in_each_phase(document, options)
+            report.nets += nets_in_their_phases(document, options)
         report.errors += dict.fromkeys(error for net in report.nets for error in net.errors)
         for path in weights if report.nets else ():
             loaded, mismatches = report.nets[0].compare_weights(path)
@@ -134,7 +138,7 @@ def examine(
     return report
 
 
-def _in_each_phase(document: Any, options: Mapping[str, Any]) -> list[NetOutline]:
+def nets_in_their_phases(document: Any, options: Mapping[str, Any]) -> list[NetOutline]:
     """The net in the phases TRAIN and TEST, of which it may be meant for one, or once where its layers are the same."""
     if document.message.state.HasField("phase"):
         return [outline(document, **options)]

@@ -17,6 +17,7 @@ _COMMANDS = {
     "test": Lazy("bicerin.cli.test:test", "Run a net with weights and print the mean of each output."),
     "time": Lazy("bicerin.cli.time:time", "Measure each layer, forward and backward."),
     "check": Lazy("bicerin.cli.check:check", "Check nets and solvers without running them: shapes, cost, errors."),
+    "compile": Lazy("bicerin.cli.compile:compile_kernels", "Compile ahead what nets and solvers need."),
     "plugins": Lazy("bicerin.cli.plugins:plugins", "See what the installed plugins bring, check them, and write one."),
     "upgrade": Lazy("bicerin.cli.upgrade:upgrade", "Bring a net or solver of an older format up to date."),
     "draw": Lazy("bicerin.cli.draw:draw", "Draw a net as SVG, PNG, PDF or Graphviz text."),

@@ -9,15 +9,15 @@ import click
 import bicerin_proto
 from bicerin.cli.drawing import net_graph, rendered
 from bicerin.cli.net_or_solver import read_net_or_solver, train_net
-from bicerin.cli.options import phase_option
+from bicerin.cli.options import FILE, phase_option
 from bicerin.errors import BicerinError
 
 _FORMATS = ("svg", "png", "pdf", "dot")
 
 
 @click.command()
-@click.argument("net")
-@click.argument("output")
+@click.argument("net", type=FILE)
+@click.argument("output", type=FILE)
 @click.option(
     "--rankdir",
     type=click.Choice(["LR", "RL", "TB", "BT"]),

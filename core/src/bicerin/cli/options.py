@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from bicerin.log import logger
 
@@ -16,6 +17,38 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: What a field of a prototxt holds that the command line may set.
 INT32 = click.IntRange(-(2**31), 2**31 - 1)
 COUNT = click.IntRange(0, 2**31 - 1)
+
+
+class FileName(click.ParamType):
+    """A file's name as it is given; the shell completes it. Whoever opens the file says what is wrong with it."""
+
+    name = "file"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+FILE = FileName()
+
+
+def complete_devices(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from bicerin.device.device import devices
+
+    return [name for name in devices.providers() if name.startswith(incomplete)]
+
+
+def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from bicerin.discovery.registry import plugin_index
+
+    found = {provider.distribution for names in plugin_index().values() for all in names.values() for provider in all}
+    return [name for name in sorted(found) if name.startswith(incomplete)]
+
+
+def complete_providers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from bicerin.layer.layer import layers
+
+    pairs = [f"{name}={one.distribution}" for name, found in layers.providers().items() for one in found]
+    return [pair for pair in pairs if pair.startswith(incomplete)]
 
 
 def verbosity_options(command: _Command) -> _Command:
@@ -37,6 +70,7 @@ def log_json_option(command: _Command) -> _Command:
     """`--log-json`, before a command and after it; `write_json_log` does what it asks for."""
     return click.option(
         "--log-json",
+        type=FILE,
         metavar="FILE",
         help="Append a JSON object for each training step, test result and snapshot to FILE.",
     )(command)
@@ -73,6 +107,7 @@ def net_options(command: _Command) -> _Command:
             multiple=True,
             metavar="TYPE=DIST",
             callback=_providers,
+            shell_complete=complete_providers,
             help="Take a layer type from this distribution, where several bring it.",
         ),
         click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage of the net's state."),
@@ -88,6 +123,7 @@ def device_option(default: str | None) -> Callable[[_Command], _Command]:
         default=default,
         show_default=default or "what solver_mode says",
         help="cpu, gpu, gpu:1, ...",
+        shell_complete=complete_devices,
     )
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 import bicerin_proto
+from bicerin.cli.options import FILE
 from bicerin.cli.training_log import Row, TrainingLog, read_log
 
 
 @click.command("parse-log")
-@click.argument("log")
-@click.argument("folder", metavar="[OUTDIR]", default=".")
+@click.argument("log", type=FILE)
+@click.argument("folder", type=FILE, metavar="[OUTDIR]", default=".")
 @click.option("--delimiter", default=",", show_default=True, help="What separates the columns.")
 def parse_log(log: str, folder: str, delimiter: str) -> None:
     """Turn LOG, what `bicerin train` or Caffe said, into <log>.train and <log>.test in OUTDIR.

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import bicerin_proto
+from bicerin.cli.options import FILE
 from bicerin.cli.training_log import Row, TrainingLog, read_log
 from bicerin.errors import BicerinError
 
@@ -16,8 +17,8 @@ _SHORT = {"learning-rate": "LearningRate", "smoothed-loss": "SmoothedLoss"}
 
 
 @click.command("plot-log")
-@click.argument("logs", metavar="LOG...", nargs=-1, required=True)
-@click.argument("output", metavar="OUTPUT")
+@click.argument("logs", type=FILE, metavar="LOG...", nargs=-1, required=True)
+@click.argument("output", type=FILE, metavar="OUTPUT")
 @click.option(
     "--y",
     default="loss",

@@ -15,7 +15,7 @@ import click
 
 from bicerin.cli.json_text import json_text
 from bicerin.cli.messages import is_verbose
-from bicerin.cli.options import json_option
+from bicerin.cli.options import complete_devices, complete_plugins, json_option
 from bicerin.device.device import devices as device_registry
 from bicerin.discovery import configuration, registry
 from bicerin.discovery.registry import LAYER_API, Provider, Registry, normalized
@@ -49,12 +49,13 @@ class Finding:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugins)
 @click.option(
     "--device",
     "devices",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_devices,
     help="Run the layers there; repeatable. By default on the CPU and, where bicerin-emulated is installed, emulated.",
 )
 @json_option

@@ -26,41 +26,77 @@ _NUMBER = 10_000_000
 _FREE_NUMBERS = (10_000_000, 380_000_000)
 
 
+#: What a rival's tests need beside the other.
+_OURS = '''"""The tests are about this package's {type}, whoever else brings one."""
+
+from collections.abc import Iterator
+
+import pytest
+from bicerin.discovery.configuration import choosing
+
+
+@pytest.fixture(autouse=True)
+def _ours() -> Iterator[None]:
+    with choosing({{"{type}": "{distribution}"}}):
+        yield
+'''
+
+
 @click.command()
 @click.argument("name")
 @click.option("--directory", "-d", metavar="D", type=Path, help="Where to write it; by default a folder NAME here.")
 @click.option("--layer", "layer_type", metavar="TYPE", help="The layer's type in a prototxt; by default from NAME.")
-def new(name: str, directory: Path | None, layer_type: str | None) -> None:
+@click.option("--rival", is_flag=True, help="The type is one that another distribution brings too, on purpose.")
+def new(name: str, directory: Path | None, layer_type: str | None, rival: bool) -> None:
     """Write a package that brings a layer of its own.
 
     NAME is the distribution's, what one will `pip install`. The package has the layer with parameters of its own,
     its tests, tox environments and a README, and works as it is.
+
+    With --rival it brings a type that exists already, such as --layer Convolution; its module, class and parameters
+    are named after the distribution, and a net chooses between the two.
     """
     distribution = _distribution(name)
-    layer_type = _layer_type(layer_type or _camel(distribution.removeprefix("bicerin-")), distribution)
+    own = _camel(distribution.removeprefix("bicerin-"))
+    if rival and layer_type is None:
+        raise click.UsageError("--rival needs the type that it is a rival of: --layer TYPE.")
+    chosen = layer_type is not None
+    if rival:
+        layer_type, own = layer_type or own, _layer_type(own, distribution, "choose another NAME")
+    else:
+        own = layer_type = _layer_type(
+            layer_type or own,
+            distribution,
+            "choose another, or give --rival if it is to be a rival" if chosen else "choose one with --layer",
+        )
     target = directory if directory is not None else Path(distribution)
     try:
-        render(distribution, layer_type, target)
+        render(distribution, layer_type, target, own)
     except OSError as error:
         raise PluginError(f"{target}: cannot be written: {error.strerror or error}") from error
     click.echo(f'{target}: the distribution {distribution} with the layer type "{layer_type}"')
     click.echo(f'Next: cd {target}; pip install -e ".[test]"; pytest')
 
 
-def render(distribution: str, layer_type: str, target: Path) -> None:
+def render(distribution: str, layer_type: str, target: Path, own: str | None = None) -> None:
     """Write the template with these names into `target`, a folder that is new or empty.
+
+    Args:
+        own: what module, class, message and field are named after; by default the layer's type.
 
     Raises:
         PluginError: there is something in the folder.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise PluginError(f"{target} exists already, and nothing is overwritten; choose another with --directory.")
-    module = _snake(layer_type)
+    own = own or layer_type
+    module = _snake(own)
     number = _FREE_NUMBERS[0] + zlib.crc32(f"{distribution} {layer_type}".encode()) % _FREE_NUMBERS[1]
     names = {
+        **{text.replace("?", _TYPE): text.replace("?", layer_type) for text in ('"?"', "`?`", "? = ", "layer type ?")},
         _DISTRIBUTION: distribution,
         _PACKAGE: _package(distribution),
-        _TYPE: layer_type,
+        _TYPE: own,
         _MODULE: module,
         str(_NUMBER): str(number),
     }
@@ -76,6 +112,8 @@ def render(distribution: str, layer_type: str, target: Path) -> None:
             path.write_bytes(_renamed_descriptor(source.read_bytes(), renamed, number))
         else:
             path.write_text(renamed(source.read_text("utf-8")), "utf-8")
+    if own != layer_type:
+        (target / "tests" / "conftest.py").write_text(_OURS.format(type=layer_type, distribution=distribution), "utf-8")
 
 
 class _File:
@@ -122,7 +160,7 @@ def _rename(message: Any, renamed: Callable[[str], str], number: int) -> None:
 def _distribution(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         raise click.BadParameter(
-            f'"{name}" is no name of a distribution: letters, digits, and between them ".", "-" and "_".',
+            f'"{name}" cannot name a distribution: letters, digits, and between them ".", "-" and "_".',
             param_hint="NAME",
         )
     distribution = normalized(name)
@@ -136,9 +174,9 @@ def _distribution(name: str) -> str:
     return distribution
 
 
-def _layer_type(name: str, distribution: str) -> str:
+def _layer_type(name: str, distribution: str, otherwise: str) -> str:
     def refused(reason: str) -> click.BadParameter:
-        return click.BadParameter(f'the layer type "{name}" {reason}; choose one with --layer.', param_hint="--layer")
+        return click.BadParameter(f'the layer type "{name}" {reason}; {otherwise}.', param_hint="--layer")
 
     if not name.isascii() or not name.isidentifier() or not name[0].isalpha():
         raise refused("must be a word of letters and digits that begins with a letter, such as FocalLoss")

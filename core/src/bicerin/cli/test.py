@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from bicerin.cli.json_text import json_text
-from bicerin.cli.options import device_option, json_option, net_options, verbosity_options
+from bicerin.cli.options import FILE, device_option, json_option, net_options, verbosity_options
 from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
@@ -21,8 +21,8 @@ _log = logging.getLogger("bicerin.cli")
 
 
 @click.command()
-@click.argument("net")
-@click.option("--weights", "-w", multiple=True, metavar="FILE", help="Weights to load; may be given several times.")
+@click.argument("net", type=FILE)
+@click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights to load; repeatable.")
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="How many passes.")
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @device_option("cpu")

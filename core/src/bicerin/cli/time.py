@@ -11,7 +11,7 @@ import click
 
 from bicerin.cli.json_text import json_text
 from bicerin.cli.net_or_solver import read_net_or_solver, train_net
-from bicerin.cli.options import device_option, json_option, net_options, phase_option, verbosity_options
+from bicerin.cli.options import FILE, device_option, json_option, net_options, phase_option, verbosity_options
 from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
@@ -22,7 +22,7 @@ _WARM_UP = 2
 
 
 @click.command()
-@click.argument("net")
+@click.argument("net", type=FILE)
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="How many passes.")
 @phase_option("TRAIN")
 @device_option("cpu")

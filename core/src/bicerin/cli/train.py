@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from bicerin.cli.options import COUNT, device_option, log_json_option, net_options, verbosity_options, write_json_log
+from bicerin.cli.options import (
+    COUNT,
+    FILE,
+    device_option,
+    log_json_option,
+    net_options,
+    verbosity_options,
+    write_json_log,
+)
 from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import EFFECTS, signals_obeyed
 from bicerin.cli.summary import summary
@@ -17,9 +25,9 @@ from bicerin.solver import Solver
 
 
 @click.command()
-@click.argument("solver")
-@click.option("--weights", "-w", multiple=True, metavar="FILE", help="Start from these weights (finetuning).")
-@click.option("--resume", "--snapshot", metavar="FILE", help="Go on from this .solverstate.")
+@click.argument("solver", type=FILE)
+@click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Start from these weights; repeatable.")
+@click.option("--resume", "--snapshot", metavar="FILE", type=FILE, help="Go on from this .solverstate.")
 @click.option("--iterations", type=COUNT, help="Train up to this iteration, in place of max_iter.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The seed of all randomness, in place of random_seed.")
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 import bicerin_proto
+from bicerin.cli.options import FILE
 from bicerin.schema.installed_schema import schema
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["net", "solver"]))
-@click.argument("source", metavar="INPUT")
-@click.argument("target", metavar="OUTPUT")
+@click.argument("source", type=FILE, metavar="INPUT")
+@click.argument("target", type=FILE, metavar="OUTPUT")
 @click.option("--binary/--text", default=None, help="The form of OUTPUT; by default, that of INPUT.")
 def upgrade(kind: str, source: str, target: str, binary: bool | None) -> None:
     """Bring a net or solver of an older format up to date.

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bicerin.discovery.registry import Registry
-from bicerin.errors import DeviceError
+from bicerin.errors import DeviceError, UnknownNameError
 
 devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get)
 
@@ -119,6 +119,9 @@ class CpuDevice(Device):
 
 CPU = CpuDevice()
 
+#: What other frameworks call it.
+_CALLED_GPU = ("cuda", "cupy", "nvidia")
+
 
 def get_device(spec: str | Device = "cpu") -> Device:
     """The device that `spec` names: "cpu", "gpu", "gpu:1", or a `Device` as it is.
@@ -134,5 +137,10 @@ def get_device(spec: str | Device = "cpu") -> Device:
         return CPU
     if index and not index.isdecimal():
         raise DeviceError(f'device "{spec}": the index after the colon must be a number, as in "gpu:1".')
+    if name in _CALLED_GPU and name not in devices:
+        hint = "gpu" if not index else f"gpu:{index}"
+        raise UnknownNameError(
+            f'unknown device "{spec}": here it is called "{hint}". Installed: {", ".join(devices.providers())}.'
+        )
     device: Device = devices.load(name)(int(index or 0))
     return device

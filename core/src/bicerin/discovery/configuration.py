@@ -9,6 +9,7 @@ ROIPooling = "bicerin-rcnn"
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from typing import Any
 
 from bicerin.errors import BicerinError
 
+_log = logging.getLogger("bicerin.discovery")
+_TABLE = "layer_providers"
 _over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers")
 _ignores: ContextVar[bool] = ContextVar("ignore_unknown_options")
 
@@ -70,9 +73,12 @@ def _contents(file: Path, modified: float | None) -> Mapping[str, Any]:
     if modified is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        found = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BicerinError(f"{file}: not a TOML file: {error}") from error
+    for name in sorted({*found} - {_TABLE}):
+        _log.warning("%s: there is no setting %r; there is the table [%s]", file, name, _TABLE)
+    return found
 
 
 def layer_providers() -> Mapping[str, str]:
@@ -83,7 +89,7 @@ def layer_providers() -> Mapping[str, str]:
     """
     file = path()
     modified = file.stat().st_mtime if file.is_file() else None
-    chosen = _contents(file, modified).get("layer_providers", {})
+    chosen = _contents(file, modified).get(_TABLE, {})
     if not isinstance(chosen, dict) or not all(isinstance(name, str) for name in chosen.values()):
         raise BicerinError(f'{file}: [layer_providers] maps layer types to distributions: ROIPooling = "bicerin-rcnn".')
     return {**chosen, **_over.get({})}

@@ -8,6 +8,7 @@ cannot be imported and one that was written for another layer API are errors whe
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from bicerin.errors import BrokenPluginError, ConflictError, IncompatiblePluginE
 LAYER_API = 1
 
 _GROUP_PREFIX = "bicerin."
+_log = logging.getLogger("bicerin.discovery")
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,13 @@ def plugin_index() -> Index:
     hidden = disabled_distributions()
     index: dict[str, dict[str, list[Provider]]] = {}
     seen: set[str] = set()
+    installed: set[str] = set()
     for distribution in distributions():
         text = distribution.read_text("entry_points.txt")
         if not text or _GROUP_PREFIX not in text:
             continue
         name, version = _name_and_version(distribution)
+        installed.add(normalized(name))
         if not name or normalized(name) in seen or normalized(name) in hidden:
             continue
         seen.add(normalized(name))
@@ -112,6 +116,8 @@ def plugin_index() -> Index:
             for entry, value in entries.items():
                 provider = Provider(group, entry, value, name, version, layer_api)
                 index.setdefault(group, {}).setdefault(entry, []).append(provider)
+    for name in sorted(hidden - installed):
+        _log.warning('BICERIN_DISABLE_PLUGINS: no distribution "%s" with plugins is installed', name)
     return {group: {name: tuple(found) for name, found in names.items()} for group, names in index.items()}
 
 
@@ -197,7 +203,7 @@ class Registry:
         if not found:
             raise UnknownNameError(self._unknown(name))
         choice = (choices or {}).get(name)
-        if choice is None and len(found) > 1:
+        if choice is None and len(found) > 1 and self.kind == "layer type":
             from bicerin.discovery.configuration import layer_providers
 
             choice = layer_providers().get(name)
@@ -213,8 +219,7 @@ class Registry:
             raise ConflictError(
                 f'{self.kind} "{name}" is provided by {len(found)} installed distributions: '
                 + " and ".join(map(str, found))
-                + f'. Choose one with layer_providers = {{"{name}": "{found[0].distribution}"}} for a net or in '
-                "the configuration file, or uninstall the other."
+                + f". {self._how_to_choose(name, found[0].distribution)}"
             )
         return found[0]
 
@@ -229,6 +234,17 @@ class Registry:
             self.check(provider, target)
             self._loaded[provider] = target
         return self._loaded[provider]
+
+    def _how_to_choose(self, name: str, distribution: str) -> str:
+        if self.kind != "layer type":
+            return "Uninstall the other."
+        from bicerin.discovery.configuration import path
+
+        return (
+            f"Choose one: --provider {name}={distribution} on the command line, "
+            f'layer_providers={{"{name}": "{distribution}"}} in Python, or for good in {path()}, under '
+            f'[layer_providers]: {name} = "{distribution}". Or uninstall the other.'
+        )
 
     def _unknown(self, name: str) -> str:
         names = list(plugin_index().get(self.group, {}))

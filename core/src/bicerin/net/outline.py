@@ -7,7 +7,7 @@ those above it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +107,7 @@ def outline(
     stages: Sequence[str] | None = None,
     given: Mapping[str, Shape] | None = None,
     layer_providers: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
 ) -> NetOutline:
     """The outline of a net.
 
@@ -116,13 +117,21 @@ def outline(
         given: shapes of blobs, for inputs and for what data layers and layers that nobody has would make. An axis of
             -1 is what the layer itself knows of it, such as a data layer's batch size.
         layer_providers: layer type -> distribution.
+        without: types of layers that are not made, such as Python, which would run what a file names.
     """
-    return _Outliner(document, given or {}, layer_providers).run(phase, level, stages)
+    return _Outliner(document, given or {}, layer_providers, without).run(phase, level, stages)
 
 
 class _Outliner:
-    def __init__(self, document: Any, given: Mapping[str, Shape], layer_providers: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        document: Any,
+        given: Mapping[str, Shape],
+        layer_providers: Mapping[str, str] | None,
+        without: Collection[str],
+    ) -> None:
         self.document = document
+        self.without = without
         self.given = given
         self.layer_providers = layer_providers
         #: What layers told of their tops without data, axes that they do not know as None.
@@ -199,6 +208,9 @@ class _Outliner:
         nothing: list[Blob | None] = [None] * len(row.top)
         try:
             self.builder.check_names(definition, row.location)
+            if row.type in self.without:
+                row.note = f"a layer of the type {row.type} is not run here"
+                return nothing
             cls = self.builder.layer_class(definition, row.location)
             least = cls.counts.top.least if cls.counts.auto_top else 0
             cls.counts.check(cls.type, len(row.bottom), max(len(row.top), least))

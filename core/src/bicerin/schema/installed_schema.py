@@ -20,7 +20,7 @@ from typing import Any
 import bicerin_proto
 from bicerin.discovery import configuration
 from bicerin.discovery.registry import Provider, Registry, normalized
-from bicerin.errors import BrokenPluginError, IgnoredOptionError, ProtoError
+from bicerin.errors import BrokenPluginError, IgnoredOptionError, ProtoError, UnknownNameError
 from bicerin.layer.layer import layers
 from bicerin.schema.ignored_fields import ignored_fields
 
@@ -87,7 +87,32 @@ def layer_owners(layer_providers: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def _chosen(layer_providers: Mapping[str, str] | None) -> dict[str, str]:
-    return {**configuration.layer_providers(), **(layer_providers or {})}
+    """The choices of the configuration, of which those that mean nothing are warned of, and the caller's own.
+
+    Raises:
+        UnknownNameError: the caller's own name a type or a distribution that is not there.
+    """
+    configured = configuration.layer_providers()
+    _warn_of(tuple(sorted(configured.items())))
+    for name, distribution in (layer_providers or {}).items():
+        if failure := _failure(name, distribution):
+            raise UnknownNameError(f"layer_providers (--provider): {failure}")
+    return {**configured, **(layer_providers or {})}
+
+
+@lru_cache(maxsize=8)
+def _warn_of(configured: tuple[tuple[str, str], ...]) -> None:
+    for name, distribution in configured:
+        if failure := _failure(name, distribution):
+            _log.warning("%s: [layer_providers]: %s", configuration.path(), failure)
+
+
+def _failure(name: str, distribution: str) -> str:
+    try:
+        layers.provider(name, {name: distribution})
+    except UnknownNameError as error:
+        return str(error)
+    return ""
 
 
 def read_fragment(provider: Provider) -> Any:

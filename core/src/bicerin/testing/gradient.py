@@ -107,6 +107,7 @@ def check_gradient(
     _check_accumulation(run, propagate_down, seed_tops)
     _check_propagate_down(run, check_bottom, seed_tops)
     for name, blob, analytic in checked:
+        hint = _hint(name, analytic)
         far = np.full(blob.shape, True) if kink is None else kink(blob.data) > 2 * step
         for position in np.ndindex(blob.shape):
             if not far[position]:
@@ -121,8 +122,24 @@ def check_gradient(
             scale = max(1.0, abs(float(numeric)), abs(float(analytic[position])))
             assert abs(numeric - analytic[position]) <= tolerance * scale, (
                 f"{run.layer.type}: gradient of {name} at {position}: {analytic[position]!r} by backward, "
-                f"{numeric!r} by differences"
+                f"{numeric!r} by differences{hint}"
             )
+
+
+def _hint(name: str, analytic: np.ndarray) -> str:
+    """What may be the matter with a gradient of which nothing was computed."""
+    if np.isnan(analytic).all():
+        what = f"backward wrote nothing to the diff of {name}"
+    elif not analytic.any():
+        what = f"backward left the gradient of {name} at 0 everywhere"
+    else:
+        return ""
+    index = name.removeprefix("bottom ")
+    no_gradient = (
+        f"if {name} has no gradient, such as a label: allow_force_backward({index}) returns False for it, or "
+        "check_bottom leaves it out"
+    )
+    return f"\n  {what}" + ("" if index == name else f"; {no_gradient}")
 
 
 def _check_accumulation(run: LayerRun, propagate_down: Sequence[bool], seed_tops: Callable[[], None]) -> None:

@@ -1,0 +1,59 @@
+"""What the pages say and no other test runs: the loss of the plugin page, and the command that installs a clone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bicerin
+from bicerin.discovery import registry
+from bicerin.discovery.registry import Provider
+from bicerin.layer.layer import layers
+from bicerin.testing import CHECKS, layer_case
+
+ROOT = Path(__file__).parents[1]
+PLUGIN_PAGE = (ROOT / "docs" / "write-a-layer-plugin.md").read_text("utf-8")
+
+
+@pytest.fixture
+def half_square_loss(monkeypatch: pytest.MonkeyPatch) -> type:
+    (source,) = (text for text in re.findall(r"```python\n(.*?)```", PLUGIN_PAGE, re.S) if "HalfSquareLoss" in text)
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(source, names)
+    provider = Provider("bicerin.layers", "HalfSquareLoss", "a:page", "a-page", "1.0")
+    index = {group: dict(found) for group, found in registry.plugin_index().items()}
+    index["bicerin.layers"]["HalfSquareLoss"] = (provider,)
+    monkeypatch.setattr(registry, "plugin_index", lambda: index)
+    monkeypatch.setitem(layers._loaded, provider, names["HalfSquareLossLayer"])
+    return names["HalfSquareLossLayer"]
+
+
+def test_the_loss_of_the_plugin_page(half_square_loss: type) -> None:
+    case = layer_case(
+        "page", 'type: "HalfSquareLoss"', [(4, 1), lambda random: random.integers(0, 10, (4, 1))], batched=(0, 1)
+    )
+    for name, check in CHECKS.items():
+        if name != "batch_sizes":  # a mean over no rows is not defined
+            check(case, "cpu")
+    net = bicerin.Net(
+        "force_backward: true "
+        'layer { name: "in" type: "Input" top: "x" top: "t" input_param { shape { dim: 2 } shape { dim: 2 } } } '
+        'layer { name: "l" type: "HalfSquareLoss" bottom: "x" bottom: "t" top: "l" }',
+        "TRAIN",
+    )
+    net.blobs["x"].data[...] = [3, 5]
+    net.blobs["t"].data[...] = [1, 5]
+    assert net.forward_backward() == 1
+    assert np.array_equal(net.blobs["x"].diff, [1, 0])
+
+
+def test_the_command_that_installs_a_clone_names_every_package() -> None:
+    command = "pip install ./proto ./core ./plugins/*"
+    assert f"\n    {command}\n" in (ROOT / "README.md").read_text("utf-8")
+    assert "{proto,core,plugins/*}" in PLUGIN_PAGE
+    named = {folder for pattern in re.findall(r"\./(\S+)", command) for folder in ROOT.glob(pattern) if folder.is_dir()}
+    assert named == {path.parent for at in ("*", "plugins/*") for path in ROOT.glob(f"{at}/pyproject.toml")}
