@@ -63,6 +63,9 @@ def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> 
     ignored = ignored_fields(document.message, merged, owners)
     other, similar = ignored["OTHER"], ignored["SIMILAR"]
     if other and not configuration.ignores_unknown_options():
+        for layer in getattr(document.message, "layer", ()):
+            if layer.type in layers:
+                layers.provider(layer.type, layer_providers)  # where two bring it, that is the reason
         raise IgnoredOptionError(
             f"{document.name}: no installed layer or solver knows {'; '.join(other)}: the results would be other than "
             "those of the program that it is from. Take it out, or compute without it: --ignore-unknown-options, "
