@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from bicerin.errors import ShapeError
+import bicerin.testing
+from bicerin.errors import LayerError, ShapeError
 from bicerin.net.node import Node
 from bicerin.schema import create_layer
 from bicerin_ssd.cases import FILLED, PIXEL, normalize
@@ -70,3 +73,42 @@ def test_wrong_shapes(run_layer):
     run.bottom[0].reshape(1, 4, 2, 2)
     with pytest.raises(ShapeError, match="3 factors for 4 channels"):
         run.forward()
+
+
+@pytest.mark.parametrize(
+    ("options", "tops", "blobs"),
+    [
+        ("norm_param { }", 1, 1),
+        ("blobs { shape { } data: 3 }", 1, 1),
+        ("normalize_param { }", 1, 0),
+        ("", 2, 0),
+        ("", 1, 0),
+    ],
+)
+def test_the_two_layers_of_this_name_are_told_apart(
+    options: str, tops: int, blobs: int, caplog: Any, device: str
+) -> None:
+    x = np.arange(1.0, 9).reshape(1, 2, 2, 2)
+    run = bicerin.testing.run_layer(f'name: "n" type: "Normalize" {options}', [x], tops=tops, device=device)
+    run.forward()
+    axes = (1, 2, 3) if blobs else (1,)
+    scale = 3 if "data" in options else 1
+    norm = np.sqrt((x**2).sum(axis=axes, keepdims=True))
+    np.testing.assert_allclose(run.top[0].data, scale * x / norm, rtol=1e-5)
+    if tops == 2:
+        np.testing.assert_allclose(run.top[1].data, norm, rtol=1e-5)
+    assert len(run.blobs) == blobs
+    assert ("is taken for happynear's" in caplog.text) == (not options and tops == 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "tops", "words"),
+    [
+        ("norm_param { } normalize_param { }", 1, "another layer"),
+        ("norm_param { }", 2, "another layer"),
+        ('normalize_param { normalize_type: "L3" }', 1, "L3 is not known"),
+    ],
+)
+def test_mixtures_of_both_are_refused(options: str, tops: int, words: str) -> None:
+    with pytest.raises(LayerError, match=words):
+        bicerin.testing.run_layer(f'type: "Normalize" {options}', [np.ones((1, 2, 2, 2))], tops=tops)

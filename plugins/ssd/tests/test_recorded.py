@@ -1,4 +1,4 @@
-"""Results that SSD's Caffe computed on the CPU."""
+"""Results that SSD's Caffe computed on the CPU; of Normalize with the name of a norm, happynear's."""
 
 from __future__ import annotations
 

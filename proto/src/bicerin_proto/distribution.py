@@ -35,7 +35,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-ssd": {
         "LayerParameter": "annotated_data_param multibox_loss_param permute_param prior_box_param"
-        " detection_output_param detection_evaluate_param norm_param video_data_param",
+        " detection_output_param detection_evaluate_param norm_param video_data_param normalize_param",
         "SolverParameter": "eval_type ap_version plateau_winsize show_per_class_result",
         "SolverState": "minimum_loss iter_last_event",
         "TransformationParameter": "resize_param noise_param emit_constraint crop_h crop_w distort_param expand_param",
@@ -67,7 +67,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " spatial_dropout_param mn_grad_compress_param quantization_param reorg_param batch_reduction_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param sub_region_param"
         " split_param region_loss_param fcn_data_param center_loss_param flip_param inner_distance_param"
-        " normalize_param general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param"
+        " general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param"
         " soft_truncation_param pairwise_param smoothl1_param batch_contrastive_loss_param truncation_param nca_param"
         " largemargin_inner_product_param label_specific_rescale_param infimum_loss_param"
         " ordinal_regression_loss_param resize_param margin_inner_product_param feature_decay_loss_param"

@@ -50,6 +50,11 @@ NORMALIZE = [
     layer_case("image_channels", normalize(f"channel_shared: false {FILLED}"), [(2, 3, 2, 2)]),
     layer_case("filled", normalize(f"{PIXEL} {FILLED} eps: 0.5"), [(2, 3, 2, 2)]),
     layer_case("vectors", normalize(PIXEL), [(4, 3)]),
+    layer_case("unit_channels", 'type: "Normalize" normalize_param { }', [(2, 3, 2, 2)]),
+    layer_case(
+        "unit_channels_l1", 'type: "Normalize" normalize_param { normalize_type: "L1" }', [(2, 3, 2, 2)], gradient=False
+    ),
+    layer_case("unit_channels_norms", 'type: "Normalize" normalize_param { bp_norm: true }', [(2, 3, 2, 2)], tops=2),
     layer_case(
         "channels_that_differ",
         normalize(f'{PIXEL} channel_shared: false scale_filler {{ type: "uniform" min: 1 max: 5 }}'),

@@ -1,12 +1,21 @@
-"""Normalize: pixels or images scaled to length 1, then by learnt factors. Liu et al., ParseNet, 2015."""
+"""Normalize: pixels or images scaled to length 1, then by learnt factors. Liu et al., ParseNet, 2015.
+
+Another fork, happynear/caffe-windows, has another layer of this name, which learns nothing: `UnitChannels`. With
+`norm_param`, or with a blob, a layer is SSD's; with `normalize_param` or a second top it is happynear's. With none of
+these it is taken for happynear's, whose nets give no parameters, and a warning says so.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import Blob, BlobCounts, Layer, between
+from bicerin_ssd.unit_channels import UnitChannels
+
+_log = logging.getLogger("bicerin.ssd")
 
 
 class NormalizeLayer(Layer):
@@ -21,9 +30,14 @@ class NormalizeLayer(Layer):
     """
 
     type = "Normalize"
-    counts = BlobCounts(bottom=1, top=1)
+    counts = BlobCounts(bottom=1, top=between(1, 2))
+    _happynears: UnitChannels | None = None
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._is_happynears(top):
+            self._require_axes(bottom[0])
+            self._happynears = UnitChannels(self, self.param.normalize_param)
+            return
         param = self.param.norm_param
         self._require_axes(bottom[0])
         self.eps: float = param.eps
@@ -38,7 +52,27 @@ class NormalizeLayer(Layer):
         #: x itself where the top replaces it, and products of x's shape.
         self.kept, self.product = self.new_blob(), self.new_blob()
 
+    def _is_happynears(self, top: Sequence[Blob]) -> bool:
+        given = {name for name in ("norm_param", "normalize_param") if self.param.HasField(name)}
+        ssds, other = "norm_param" in given or bool(self.blobs), "normalize_param" in given or len(top) > 1
+        if ssds and other:
+            raise LayerError(
+                "norm_param and blobs are of SSD's Normalize; normalize_param and a second top of happynear's, another "
+                "layer.",
+                "Take out what is not of the one that you mean.",
+            )
+        if not (ssds or other):
+            _log.warning(
+                'layer "%s": Normalize without norm_param is taken for happynear\'s, which divides by the norm of each '
+                "pixel's channels; write norm_param { } for SSD's, or normalize_param { } to say so",
+                self.name,
+            )
+        return not ssds
+
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._happynears is not None:
+            self._happynears.reshape(bottom, top)
+            return
         blob, scale = bottom[0], self.blobs[0]
         self._require_axes(blob)
         if scale.num_axes and scale.count != blob.channels:
@@ -54,6 +88,9 @@ class NormalizeLayer(Layer):
         top[0].reshape_like(blob)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._happynears is not None:
+            self._happynears.forward(bottom, top)
+            return
         xp = self.xp
         x, y = bottom[0].data.reshape(self.planes), top[0].data.reshape(self.planes)
         if self.in_place:
@@ -64,6 +101,10 @@ class NormalizeLayer(Layer):
         y *= self._scale(xp)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if self._happynears is not None:
+            if propagate_down[0]:
+                self._happynears.backward(top, bottom)
+            return
         xp = self.xp
         x = self.kept.data if self.in_place else bottom[0].data.reshape(self.planes)
         y_diff = top[0].diff.reshape(self.planes)
