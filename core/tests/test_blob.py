@@ -25,10 +25,22 @@ def test_any_number_of_axes(shape: tuple[int, ...]) -> None:
     assert blob.count == int(np.prod(shape))
 
 
-@pytest.mark.parametrize("shape", [(-1,), (2,) * 33, (2**16, 2**15)])
+@pytest.mark.parametrize("shape", [(-1,), (2,) * 33, (2**16, 2**15), (0, 2**31, 2**32)])
 def test_impossible_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="cannot have the shape"):
         Blob(shape)
+
+
+def test_what_needs_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bicerin_proto, "machine_memory", lambda: 1000, raising=False)
+    assert Blob((250,)).data.size == 250
+    blob = Blob((2,))
+    blob.data[...] = 7
+    with pytest.raises(ShapeError, match=r"shape \(1, 251\) needs 1004 bytes .* this machine has 1000"):
+        blob.reshape(1, 251)
+    assert blob.shape == (2,) and blob.data.tolist() == [7, 7]
+    with pytest.raises(ShapeError, match="needs 1008 bytes"):
+        Blob((126,), np.float64)
 
 
 def test_reshape_keeps_memory_where_it_suffices() -> None:

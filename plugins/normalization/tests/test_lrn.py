@@ -32,7 +32,7 @@ def neighbours(x: np.ndarray, place: tuple[int, ...], half: int, axes: tuple[int
 @settings(max_examples=25, deadline=None)
 @given(
     shape=st.tuples(st.integers(0, 2), st.integers(1, 7), st.integers(1, 6), st.integers(1, 6)),
-    size=st.sampled_from([1, 3, 5, 9]),
+    size=st.sampled_from([1, 3, 5, 9, 101]),
     beta=st.sampled_from([0.75, 0.5]),
 )
 def test_definition(region: str, axes: tuple[int, ...], phase: str, shape, size: int, beta: float, device: str) -> None:
@@ -96,3 +96,20 @@ def test_errors(device: str) -> None:
         run_layer(lrn(""), [values(2, 3, 3)], device=device)
     with pytest.raises(LayerError, match="LRN Layer does not allow in-place computation"):
         run_layer(lrn(""), [values(1, 2, 3, 3)], in_place=True, device=device)
+
+
+@pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])
+def test_more_neighbours_than_there_are_cost_nothing(region: str, device: str) -> None:
+    """All sums are those of everything; a size of 2^32 - 1 takes as long as one that just covers it."""
+    power, size = (1, 2**32 - 1) if region == "ACROSS_CHANNELS" else (2, 2**32 - 1)
+    x = values(2, 3, 4, 5)
+    run = run_layer(
+        lrn(f"local_size: {size} alpha: {float(size) ** power} beta: 0.75 norm_region: {region}"),
+        [x], dtype=np.float64, device=device,
+    )  # fmt: skip
+    run.forward()
+    run.top[0].diff[...] = 1
+    run.backward()
+    sums = (x**2).sum(axis=1 if region == "ACROSS_CHANNELS" else (2, 3), keepdims=True)
+    np.testing.assert_allclose(run.top[0].data, x * (1 + sums) ** -0.75, rtol=1e-5)
+    assert np.isfinite(run.bottom[0].diff).all()

@@ -162,3 +162,19 @@ def test_only_max_has_a_mask(device: str) -> None:
 def test_not_in_place(definition: str, device: str) -> None:
     with pytest.raises(LayerError, match="Layer does not allow in-place computation"):
         run_layer(definition, [np.zeros((1, 2, 1, 1))], in_place=True, device=device)
+
+
+@pytest.mark.parametrize("stride", [100, 2**31 - 1, 2**32 - 1])
+@pytest.mark.parametrize(("pool", "beyond"), [("MAX", -np.finfo(np.float32).max), ("AVE", 0)])
+def test_a_stride_that_leaves_the_plane(pool: str, beyond: float, stride: int, device: str) -> None:
+    """Without padding, Caffe counts a second window, in which there is nothing; it takes no memory to be there."""
+    x = np.arange(24, dtype=np.float32).reshape(1, 1, 4, 6)
+    run = run_layer(
+        f'type: "Pooling" pooling_param {{ pool: {pool} kernel_size: 2 stride: {stride} }}', [x], device=device
+    )
+    run.forward()
+    first = 7 if pool == "MAX" else 3.5
+    assert np.float32(run.top[0].data).tolist() == [[[[first, np.float32(beyond)], [np.float32(beyond)] * 2]]]
+    run.top[0].diff[...] = 1
+    run.backward()
+    assert run.bottom[0].diff.sum() == 1

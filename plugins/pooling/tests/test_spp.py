@@ -63,6 +63,7 @@ def test_one_level_stays_a_plane(device: str) -> None:
     ("pyramid_height: 2", (1, 4, 4), "Input must have 4 axes"),
     ("pyramid_height: 2", (1, 1, 0, 4), "Input dimensions cannot be zero"),
     ("pyramid_height: 3", (1, 1, 5, 8), "5 x 8 does not divide into 4 x 4 bins"),
+    ("pyramid_height: 4294967295", (1, 1, 16, 16), "16 x 16 does not divide into 32 x 32 bins"),
     ("pyramid_height: 2 pool: STOCHASTIC", (1, 1, 5, 8), "Padding implemented only for average and max pooling"),
 ])  # fmt: skip
 def test_errors(options: str, shape: tuple[int, ...], message: str, device: str) -> None:

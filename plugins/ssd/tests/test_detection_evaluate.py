@@ -88,6 +88,11 @@ def test_in_pixels(run_layer, tmp_path, height, right):
     ("text", "error", "message"),
     [
         ('type: "DetectionEvaluate"', LayerError, "Must provide num_classes"),
+        (
+            'type: "DetectionEvaluate" detection_evaluate_param { num_classes: 4294967295 }',
+            ShapeError,
+            "exact up to 16777216",
+        ),
         (detection_evaluate("overlap_threshold: 0"), LayerError, "overlap_threshold must be non negative"),
         (detection_evaluate('name_size_file: "/none"'), DataError, "Failed to open name size file"),
     ],

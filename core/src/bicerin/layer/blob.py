@@ -72,7 +72,8 @@ class Blob:
             shape: the axes, as separate integers or as one sequence.
 
         Raises:
-            ShapeError: an axis is negative, there are more than 32, or the count passes 2**31 - 1.
+            ShapeError: an axis is negative, there are more than 32, the count passes 2**31 - 1, or the values need more
+                memory than there is.
         """
         if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
             shape = tuple(shape[0])
@@ -80,18 +81,28 @@ class Blob:
             return
         shape = tuple(int(axis) for axis in shape)
         count = prod(shape)
-        if len(shape) > MAX_AXES or count > MAX_COUNT or any(axis < 0 for axis in shape):
+        if len(shape) > MAX_AXES or count > MAX_COUNT or any(not 0 <= axis <= MAX_COUNT for axis in shape):
             raise ShapeError(
                 f"a blob cannot have the shape {shape}.",
                 f"A blob has at most {MAX_AXES} axes, none negative, and at most {MAX_COUNT} elements.",
             )
         if count > self._data.size:
+            self._check_memory(shape, count)
             self._data = Memory(count, self.dtype, self.device)
         if count > self._diff.size:
             self._diff = Memory(count, self.dtype, self.device)
         self.shape = shape
         self.count = count
         self._arrays.clear()
+
+    def _check_memory(self, shape: tuple[int, ...], count: int) -> None:
+        """Memory is taken when it is first touched, and then it is too late to refuse: the system ends the process."""
+        needed = count * self.dtype.itemsize
+        if self.device.is_host and needed > bicerin_proto.machine_memory():
+            raise ShapeError(
+                f"a blob of the shape {shape} needs {needed} bytes for its values, and as many for its gradient; this "
+                f"machine has {bicerin_proto.machine_memory()}."
+            )
 
     def reshape_like(self, other: Blob) -> None:
         self.reshape(*other.shape)

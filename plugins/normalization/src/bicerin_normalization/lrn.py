@@ -48,6 +48,8 @@ class LRNLayer(Layer):
         self.aligned = (num, channels, height * width) if self.across else (num * channels, height, width)
         top[0].reshape(*shape)
         self.scale.reshape(*self.aligned)
+        #: A neighbourhood that is wider than everything there is sums up the same as one that just covers it.
+        self.reach = min(self.size, 2 * max(channels if self.across else max(height, width), 1) - 1)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._run(bottom, top[0].data, self.scale.data if self.keeps_scale else self.nothing)
@@ -55,7 +57,7 @@ class LRNLayer(Layer):
     def _run(self, bottom: Sequence[Blob], y: Any, scale: Any) -> None:
         run = self.ops.across if self.across else self.ops.within
         x = bottom[0].data.reshape(self.aligned)
-        run(x, y.reshape(self.aligned), scale, self.size, self.rate, self.beta, self.shift)
+        run(x, y.reshape(self.aligned), scale, self.reach, self.rate, self.beta, self.shift)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:
@@ -66,4 +68,4 @@ class LRNLayer(Layer):
             self._run(bottom, x_diff, scale)
         run = self.ops.across_backward if self.across else self.ops.within_backward
         x, y_diff = bottom[0].data.reshape(self.aligned), top[0].diff.reshape(self.aligned)
-        run(x, scale, y_diff, self.scale.diff, x_diff, self.size, self.rate, self.beta)
+        run(x, scale, y_diff, self.scale.diff, x_diff, self.reach, self.rate, self.beta)

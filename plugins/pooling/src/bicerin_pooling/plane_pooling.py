@@ -37,8 +37,8 @@ class PlanePooling(ABC):
     def __init__(self, layer: Layer, window: Window, shape: tuple[int, ...], ceil: bool = True) -> None:
         self.ops = layer.ops
         self.xp = layer.xp
-        self.window = window
         self.shape = (*shape[:2], *window.pooled_shape(shape[2], shape[3], ceil))
+        self.window = window.within(shape[2], shape[3])
         self.planes = (shape[0] * shape[1], *shape[2:])
         self.pooled = (shape[0] * shape[1], *self.shape[2:])
 

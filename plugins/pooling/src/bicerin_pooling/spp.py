@@ -34,7 +34,7 @@ class SPPLayer(Layer):
             raise ShapeError("pyramid_height must be at least 1, not 0.")
         self.levels: list[PlanePooling] = []
         #: What each level pools to, and its gradient.
-        self.pooled = [self.new_blob() for _ in range(self.pyramid_height)]
+        self.pooled: list[Blob] = []
         self.level_diff = self.new_blob()
         self.pooled_from: tuple[int, ...] | None = None
 
@@ -47,7 +47,9 @@ class SPPLayer(Layer):
                 )
             if min(shape[2:]) == 0:
                 raise ShapeError(f"Input dimensions cannot be zero: {shape[2]} x {shape[3]}.")
+            # The first level that the plane is too small for ends this, however high the pyramid is to be.
             self.levels = [self._level(2**level, shape) for level in range(self.pyramid_height)]
+            self.pooled = self.pooled or [self.new_blob() for _ in self.levels]
             for blob, level in zip(self.pooled, self.levels, strict=True):
                 blob.reshape(*level.shape)
             self.level_diff.reshape(*shape)

@@ -17,6 +17,13 @@ class Window(NamedTuple):
     pad_h: int
     pad_w: int
 
+    def within(self, height: int, width: int) -> Window:
+        """The same windows of a plane, whose second is beyond it where the stride is larger than all that there is."""
+        return self._replace(
+            stride_h=min(self.stride_h, height + 2 * self.pad_h + self.kernel_h),
+            stride_w=min(self.stride_w, width + 2 * self.pad_w + self.kernel_w),
+        )
+
     def pooled_shape(self, height: int, width: int, ceil: bool = True) -> tuple[int, int]:
         """How many windows there are down and across, as Caffe's PoolingLayer counts them.
 

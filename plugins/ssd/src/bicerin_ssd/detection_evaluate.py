@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.errors import LayerError
+from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_ssd.boxes import in_pixels, overlaps
 from bicerin_ssd.ground_truth import COLUMNS, GroundTruth, read_ground_truth, require_rows
 from bicerin_ssd.label_map import read_name_sizes
 
 _DETECTION = 7
+#: Labels stand in blobs as float32.
+_MOST_CLASSES = 2**24
 
 
 class DetectionEvaluateLayer(Layer):
@@ -43,7 +45,13 @@ class DetectionEvaluateLayer(Layer):
         if param.overlap_threshold <= 0:
             raise LayerError(f"overlap_threshold must be non negative, not {param.overlap_threshold:g}.")
         self.background: int = param.background_label_id
-        self.labels = [label for label in range(param.num_classes) if label != self.background]
+        if param.num_classes > _MOST_CLASSES:
+            raise ShapeError(
+                f"num_classes is {param.num_classes}, but the labels in a blob are exact up to {_MOST_CLASSES}."
+            )
+        self.num_classes: int = param.num_classes
+        labels = np.arange(self.num_classes)
+        self.labels = labels[labels != self.background]
         self.overlap_threshold: float = param.overlap_threshold
         self.use_difficult: bool = param.evaluate_difficult_gt
         self.resize = param.resize_param if param.HasField("resize_param") else None
@@ -78,7 +86,8 @@ class DetectionEvaluateLayer(Layer):
         rows.fill(0)
         rows[: len(self.labels)] = -1
         rows[: len(self.labels), 1] = self.labels
-        rows[: len(self.labels), 2] = [(counted == label).sum() for label in self.labels]
+        counted = counted[(counted >= 0) & (counted < self.num_classes)]
+        rows[: len(self.labels), 2] = np.bincount(counted, minlength=self.num_classes)[self.labels]
         done = len(self.labels)
         for image in np.unique(images).tolist():
             size = self._size()
