@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import bicerin
 import bicerin_proto
 from bicerin.errors import DecodeError, LayerError, NetError, ParseError, ProtoError, UnknownNameError, WeightsError
+from bicerin.layer.layer import layers
 from bicerin.net.weights import check_hdf5_names
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -377,6 +379,54 @@ class TestReading:
         built = bicerin.Net(old)
         assert built.inputs == ["data"]
         assert built.blobs["s"].shape == (4, 3, 1, 1)
+
+
+class TestWhatALayersCodeRaises:
+    """Whatever it is, and wherever: an error that says where, with the original as its cause."""
+
+    @pytest.mark.parametrize("method", ["__init__", "layer_set_up", "reshape", "forward", "backward"])
+    @pytest.mark.parametrize(
+        ("raised", "said"),
+        [
+            (MemoryError("12 GiB"), "12 GiB"),
+            (RecursionError("too deep"), "its code raised RecursionError: too deep"),
+            (ZeroDivisionError("x"), "its code raised ZeroDivisionError: x"),
+            (StopIteration(), "its code raised StopIteration"),
+        ],
+    )
+    def test_it_is_located(
+        self, method: str, raised: Exception, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        layer: Any = layers.load("Square")
+        original = getattr(layer, method)
+        armed: list[bool] = []
+
+        def fails(self: Any, *arguments: Any, **keywords: Any) -> Any:
+            if armed:
+                raise raised
+            return original(self, *arguments, **keywords)
+
+        monkeypatch.setattr(layer, method, fails)
+        path = tmp_path / "net.prototxt"
+        path.write_text("force_backward: true\n" + INPUT + square("s", "data"))
+        if method in ("forward", "backward"):
+            built = bicerin.Net(path)
+            built.run_forward()
+        armed.append(True)
+
+        def act() -> None:
+            if method == "forward":
+                built.run_forward()
+            elif method == "backward":
+                built.run_backward()
+            else:
+                bicerin.Net(path)
+
+        with pytest.raises(LayerError) as error:
+            act()
+        assert re.search(r'net\.prototxt:\d+: layer "s" \(Square\): ', str(error.value))
+        assert said in str(error.value)
+        assert error.value.__cause__ is raised
 
 
 @pytest.mark.parametrize(

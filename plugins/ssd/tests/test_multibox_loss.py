@@ -418,6 +418,13 @@ def test_num_classes_is_needed(run_layer):
         run_layer('type: "MultiBoxLoss"', inputs())
 
 
+@pytest.mark.parametrize("ratio", ["nan", "inf"])
+def test_a_ratio_that_is_no_number(run_layer, ratio):
+    text = f'type: "MultiBoxLoss" multibox_loss_param {{ num_classes: 4 neg_pos_ratio: {ratio} }}'
+    with pytest.raises(LayerError, match=f"neg_pos_ratio must be a finite number, not {ratio}"):
+        run_layer(text, inputs())
+
+
 @pytest.mark.parametrize(
     ("index", "shape", "message"),
     [

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import BicerinError, NetError, PluginError
+from bicerin.errors import BicerinError, LayerError, NetError, PluginError
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.layer import Layer
@@ -20,6 +20,7 @@ from bicerin.layer.phase import Phase
 from bicerin.net.node import Node, shared_node
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import check_propagate_down
+from bicerin_proto.quotation import printable
 
 
 class Builder:
@@ -138,6 +139,11 @@ class Builder:
             return cls(definition, context)
         except BicerinError as error:
             raise type(error)(f'{location}: layer "{definition.name}" ({definition.type}): {error}') from error
+        except Exception as error:
+            raised = f"{type(error).__name__}: {printable(error)}"
+            raise LayerError(
+                f'{location}: layer "{definition.name}" ({definition.type}): its code raised {raised}'
+            ) from error
 
     def _blob(self, name: str) -> Blob:
         return Blob((), self.context.dtype, self.context.device, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,8 @@ class MultiBoxLossLayer(ChecksInputs, LossLayer):
         self.options = param
         if not param.num_classes:
             raise LayerError("Must provide num_classes, at least 1.")
+        if not isfinite(param.neg_pos_ratio):
+            raise LayerError(f"neg_pos_ratio must be a finite number, not {param.neg_pos_ratio}.")
         self.num_classes: int = param.num_classes
         self.loc_classes = 1 if param.share_location else self.num_classes
         self.background: int = param.background_label_id

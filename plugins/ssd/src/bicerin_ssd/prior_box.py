@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,10 @@ def box_sizes(param: Any) -> np.ndarray:
         raise LayerError(f"min_size must be positive, not {min(param.min_size):g}.")
     if param.max_size and len(param.max_size) != len(param.min_size):
         raise LayerError(f"there are {len(param.max_size)} max_size for {len(param.min_size)} min_size.")
+    for name in ("min_size", "max_size", "aspect_ratio"):
+        for value in getattr(param, name):
+            if not isfinite(value):
+                raise LayerError(f"{name} must be a finite number, not {value}.")
     ratios = _aspect_ratios(param)
     sizes: list[tuple[float, float]] = []
     for index, least in enumerate(param.min_size):
