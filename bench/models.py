@@ -1,12 +1,16 @@
-"""The nets that are measured, as prototxt: LeNet, CaffeNet (Jia et al., 2014) and GoogLeNet (Szegedy et al., 2015).
+"""The nets that are measured, as prototxt, written from their papers.
+
+LeNet; CaffeNet (Jia et al., 2014); GoogLeNet (Szegedy et al., 2015); VGG-16 (Simonyan and Zisserman, 2015); ResNet-50
+(He et al., 2016); SqueezeNet 1.1 (Iandola et al., 2016); DenseNet-121 (Huang et al., 2017); MobileNet v1 (Howard et
+al., 2017) and v2 (Sandler et al., 2018).
 
 `TRAIN` has the losses (GoogLeNet's three) and dropout; `TEST` ends in the probabilities.
 """
 
 from __future__ import annotations
 
-SHAPES = {"lenet": (1, 28, 28), "caffenet": (3, 227, 227), "googlenet": (3, 224, 224)}
-CLASSES = {"lenet": 10, "caffenet": 1000, "googlenet": 1000}
+SHAPES: dict[str, tuple[int, int, int]] = {"lenet": (1, 28, 28), "caffenet": (3, 227, 227), "squeezenet": (3, 227, 227)}
+CLASSES = {"lenet": 10}
 
 
 class Text:
@@ -14,7 +18,7 @@ class Text:
 
     def __init__(self, name: str, batch: int, train: bool) -> None:
         self.train = train
-        channels, height, width = SHAPES[name]
+        channels, height, width = SHAPES.get(name, (3, 224, 224))
         self.lines = [f'name: "{name}"']
         shapes = [("data", f"dim: {batch} dim: {channels} dim: {height} dim: {width}")]
         shapes += [("label", f"dim: {batch}")] if train else []
@@ -59,6 +63,26 @@ class Text:
             f"param {{ lr_mult: 1 }} param {{ lr_mult: 2 decay_mult: 0 }} inner_product_param {{ "
             f'num_output: {outputs} weight_filler {{ type: "xavier" }} }}',
         )
+
+    def norm(self, bottom: str, relu: bool = True, top: str | None = None, kind: str = "ReLU") -> str:
+        """BatchNorm, Scale and perhaps an activation: in place, or from `bottom` to `top`."""
+        top = bottom if top is None else top
+        self.layer("BatchNorm", f"bn_{top}", bottom, top=top)
+        self.layer("Scale", f"scale_{top}", top, "scale_param { bias_term: true }", top=top)
+        return self.layer(kind, f"relu_{top}", top, top=top) if relu else top
+
+    def conv_norm(self, name: str, bottom: str, outputs: int, size: int, relu: str | None = "ReLU", **options: int) -> str:
+        """A convolution without bias, normalized; `relu` names the activation's type."""
+        more = " ".join(f"{key}: {value}" for key, value in options.items())
+        param = f"num_output: {outputs} kernel_size: {size} bias_term: false {more} weight_filler {{ type: \"msra\" }}"
+        self.layer("Convolution", name, bottom, f"convolution_param {{ {param} }}")
+        return self.norm(name, relu is not None, kind=relu or "")
+
+    def add(self, name: str, *bottoms: str) -> str:
+        return self.layer("Eltwise", name, list(bottoms))
+
+    def average(self, name: str, bottom: str) -> str:
+        return self.layer("Pooling", name, bottom, "pooling_param { pool: AVE global_pooling: true }")
 
     def dropout(self, bottom: str, ratio: float) -> str:
         return self.layer(
@@ -136,7 +160,112 @@ def googlenet(net: Text) -> None:
     net.end(net.fc("classifier", top, 1000))
 
 
-NETS = {"lenet": lenet, "caffenet": caffenet, "googlenet": googlenet}
+def vgg16(net: Text) -> None:
+    top = "data"
+    for stage, (depth, outputs) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
+        for number in range(1, depth + 1):
+            top = net.conv(f"conv{stage}_{number}", top, outputs, 3, pad=1)
+        top = net.pool(f"pool{stage}", top, 2, 2)
+    for name in ("fc6", "fc7"):
+        top = net.dropout(net.relu(net.fc(name, top, 4096)), 0.5)
+    net.end(net.fc("fc8", top, 1000))
+
+
+def resnet50(net: Text) -> None:
+    top = net.pool("pool1", net.conv_norm("conv1", "data", 64, 7, stride=2, pad=3), 3, 2)
+    for stage, (depth, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), 2):
+        for number in range(depth):
+            name, stride = f"res{stage}{'abcdef'[number]}", 2 if stage > 2 and number == 0 else 1
+            short = top
+            if number == 0:
+                short = net.conv_norm(f"{name}_1", top, 4 * width, 1, None, stride=stride)
+            top = net.conv_norm(f"{name}_2a", top, width, 1, stride=stride)
+            top = net.conv_norm(f"{name}_2b", top, width, 3, pad=1)
+            top = net.relu(net.add(name, short, net.conv_norm(f"{name}_2c", top, 4 * width, 1, None)))
+    net.end(net.fc("fc1000", net.average("pool5", top), 1000))
+
+
+def squeezenet(net: Text) -> None:
+    top = net.pool("pool1", net.conv("conv1", "data", 64, 3, stride=2), 3, 2)
+    for number, width in enumerate((16, 16, 32, 32, 48, 48, 64, 64), 2):
+        squeezed = net.conv(f"fire{number}_squeeze", top, width, 1)
+        wide = [
+            net.conv(f"fire{number}_expand1", squeezed, 4 * width, 1),
+            net.conv(f"fire{number}_expand3", squeezed, 4 * width, 3, pad=1),
+        ]
+        top = net.layer("Concat", f"fire{number}", wide)
+        if number in (3, 5):
+            top = net.pool(f"pool{number}", top, 3, 2)
+    net.end(net.average("pool10", net.conv("conv10", net.dropout(top, 0.5), 1000, 1)))
+
+
+def densenet121(net: Text) -> None:
+    top, channels = net.pool("pool1", net.conv_norm("conv1", "data", 64, 7, stride=2, pad=3), 3, 2, pad=1), 64
+    for stage, depth in enumerate((6, 12, 24, 16), 2):
+        for number in range(1, depth + 1):
+            name = f"conv{stage}_{number}"
+            wide = net.conv_norm(f"{name}_x1", net.norm(top, top=f"{name}_in"), 128, 1)
+            new = net.layer(
+                "Convolution",
+                f"{name}_x2",
+                wide,
+                "convolution_param { num_output: 32 kernel_size: 3 pad: 1 bias_term: false weight_filler { type: \"msra\" } }",
+            )
+            top = net.layer("Concat", f"concat{stage}_{number}", [top, new])
+            channels += 32
+        top = net.norm(top, top=f"conv{stage}_out")
+        if stage < 5:
+            channels //= 2
+            top = net.layer(
+                "Convolution",
+                f"conv{stage}_half",
+                top,
+                f"convolution_param {{ num_output: {channels} kernel_size: 1 bias_term: false "
+                'weight_filler { type: "msra" } }',
+            )
+            top = net.pool(f"pool{stage}", top, 2, 2, "AVE")
+    net.end(net.fc("fc6", net.average("pool5", top), 1000))
+
+
+def mobilenet_v1(net: Text) -> None:
+    top, channels = net.conv_norm("conv1", "data", 32, 3, stride=2, pad=1), 32
+    outputs = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+    for number, width in enumerate(outputs, 2):
+        stride = 2 if number in (3, 5, 7, 13) else 1
+        top = net.conv_norm(f"conv{number}_dw", top, channels, 3, pad=1, stride=stride, group=channels)
+        top, channels = net.conv_norm(f"conv{number}_sep", top, width, 1), width
+    net.end(net.fc("fc7", net.average("pool6", top), 1000))
+
+
+def mobilenet_v2(net: Text) -> None:
+    top, channels = net.conv_norm("conv1", "data", 32, 3, stride=2, pad=1), 32
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for stage, (expand, width, depth, first) in enumerate(stages, 2):
+        for number in range(1, depth + 1):
+            name, bottom = f"conv{stage}_{number}", top
+            stride, hidden = first if number == 1 else 1, channels * expand
+            if expand > 1:
+                top = net.conv_norm(f"{name}_expand", top, hidden, 1)
+            top = net.conv_norm(f"{name}_dw", top, hidden, 3, pad=1, stride=stride, group=hidden)
+            top = net.conv_norm(f"{name}_linear", top, width, 1, None)
+            if number > 1:
+                top = net.add(f"block{stage}_{number}", bottom, top)
+            channels = width
+    top = net.conv_norm("conv9", top, 1280, 1)
+    net.end(net.fc("fc7", net.average("pool6", top), 1000))
+
+
+NETS = {
+    "lenet": lenet,
+    "caffenet": caffenet,
+    "googlenet": googlenet,
+    "vgg16": vgg16,
+    "resnet50": resnet50,
+    "squeezenet": squeezenet,
+    "densenet121": densenet121,
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v2": mobilenet_v2,
+}
 
 
 def prototxt(name: str, batch: int, train: bool) -> str:
