@@ -71,10 +71,12 @@ class Text:
         self.layer("Scale", f"scale_{top}", top, "scale_param { bias_term: true }", top=top)
         return self.layer(kind, f"relu_{top}", top, top=top) if relu else top
 
-    def conv_norm(self, name: str, bottom: str, outputs: int, size: int, relu: str | None = "ReLU", **options: int) -> str:
+    def conv_norm(
+        self, name: str, bottom: str, outputs: int, size: int, relu: str | None = "ReLU", **options: int
+    ) -> str:
         """A convolution without bias, normalized; `relu` names the activation's type."""
         more = " ".join(f"{key}: {value}" for key, value in options.items())
-        param = f"num_output: {outputs} kernel_size: {size} bias_term: false {more} weight_filler {{ type: \"msra\" }}"
+        param = f'num_output: {outputs} kernel_size: {size} bias_term: false {more} weight_filler {{ type: "msra" }}'
         self.layer("Convolution", name, bottom, f"convolution_param {{ {param} }}")
         return self.norm(name, relu is not None, kind=relu or "")
 
@@ -209,7 +211,8 @@ def densenet121(net: Text) -> None:
                 "Convolution",
                 f"{name}_x2",
                 wide,
-                "convolution_param { num_output: 32 kernel_size: 3 pad: 1 bias_term: false weight_filler { type: \"msra\" } }",
+                "convolution_param { num_output: 32 kernel_size: 3 pad: 1 bias_term: false "
+                'weight_filler { type: "msra" } }',
             )
             top = net.layer("Concat", f"concat{stage}_{number}", [top, new])
             channels += 32

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from enum import Enum
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from bicerin.device.device import Device
+
+
+#: Where the versions of each memory start, so that no two memories ever have one.
+_versions = count(0, 1 << 48)
 
 
 class State(Enum):
@@ -33,7 +39,7 @@ class Memory:
         device: the device that `device_array` allocates on.
     """
 
-    __slots__ = ("_device_array", "_host_array", "device", "dtype", "size", "state")
+    __slots__ = ("_adopted", "_device_array", "_host_array", "_lent", "_version", "device", "dtype", "size", "state")
 
     def __init__(self, size: int, dtype: np.dtype, device: Device) -> None:
         self.size = size
@@ -43,9 +49,33 @@ class Memory:
         #: Each of the two is None until it is first needed.
         self._host_array: Any = None
         self._device_array: Any = None
+        self._version = next(_versions)
+        self._lent: weakref.ref[np.ndarray] | None = None
+        self._adopted = False
+
+    @property
+    def version(self) -> int | None:
+        """A number that is another one once the values may have been written; None while that cannot be known, since
+        an array that was lent, or a view of it, is still in someone's hands.
+        """
+        if self._adopted or (self._lent is not None and self._lent() is not None):
+            return None
+        return self._version
+
+    def lent_array(self) -> np.ndarray:
+        """The host copy to write, shape `(size,)`, for someone who may keep it."""
+        host = self.host_array()
+        array = self._lent() if self._lent is not None else None
+        if array is None:
+            # Views refer to the first array below them that is not a view of an array: to this one, not to `host`.
+            array = np.asarray(memoryview(host))
+            self._lent = weakref.ref(array)
+        return array
 
     def host_array(self, write: bool = True) -> np.ndarray:
         """The host copy, shape `(size,)`. With `write`, the device's copy is out of date from now on."""
+        if write:
+            self._version += 1
         state = self.state
         if state is State.HOST:
             return self._host_array
@@ -68,6 +98,8 @@ class Memory:
 
     def device_array(self, write: bool = True) -> Any:
         """The device's copy, shape `(size,)`. With `write`, the host copy is out of date from now on."""
+        if write:
+            self._version += 1
         state = self.state
         if state is State.DEVICE:
             return self._device_array
@@ -102,6 +134,7 @@ class Memory:
     def use_host_array(self, array: np.ndarray) -> None:
         """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""
         self._host_array = array
+        self._lent, self._adopted = None, True
         self.state = State.HOST
 
     @property

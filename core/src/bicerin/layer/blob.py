@@ -190,6 +190,11 @@ class Blob:
             self._handed_out = weakref.ref(found)  # weak, so that a net's memory goes with its last name
         return found
 
+    @property
+    def data_version(self) -> int | None:
+        """A number that is another one once the values may have been written; see `Memory.version`."""
+        return self._data.version
+
     def on(self, device: Device, *, writes_data: bool = True, writes_diff: bool = True) -> Any:
         """The blob as a device sees it: `data` and `diff` are its arrays. On a host that is all there is, the blob.
 
@@ -346,12 +351,15 @@ class HandedOutBlob(Blob):
     @property
     def data(self) -> np.ndarray:
         """The values on the host, to read and write."""
-        return self._blob.data.view()
+        return self._lent(self._data)
 
     @property
     def diff(self) -> np.ndarray:
         """The gradient on the host, to read and write."""
-        return self._blob.diff.view()
+        return self._lent(self._diff)
+
+    def _lent(self, memory: Memory) -> np.ndarray:
+        return memory.lent_array()[: self.count].reshape(self.shape)
 
     @property
     def blob(self) -> Blob:
@@ -389,6 +397,13 @@ class BlobView:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.blob, name)
+
+    @property
+    def read_only(self) -> BlobView:
+        """The blob with this side's arrays to read only, so that the other side's copy stays valid."""
+        if not self._writes_data and not self._writes_diff:
+            return self
+        return BlobView(self.blob, self._side, writes_data=False, writes_diff=False)
 
     @property
     def data(self) -> Any:

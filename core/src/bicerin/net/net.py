@@ -171,7 +171,7 @@ class Net:
             builder.add(definition, location, np.random.Generator(np.random.PCG64(layer_seed)))
         self.nodes: list[Node] = builder.nodes
         self.blobs: dict[str, Blob] = {name: blob.handed_out for name, blob in builder.blobs.items()}
-        self.params = {node.name: node.blobs for node in self.nodes if node.blobs}
+        self.params = {node.name: [blob.handed_out for blob in node.blobs] for node in self.nodes if node.blobs}
         for name, number in Counter(node.name for node in self.nodes if node.blobs).items():
             if number > 1:
                 _log.warning(
@@ -434,7 +434,7 @@ class Net:
     @property
     def learnable_params(self) -> list[Blob]:
         """The learnable blobs, each once: of blobs that share memory, the first."""
-        return [parameter.blob for parameter in self._parameters.learnable]
+        return [parameter.blob.handed_out for parameter in self._parameters.learnable]
 
     @property
     def params_lr(self) -> list[float]:
@@ -448,7 +448,7 @@ class Net:
 
     def owns(self, blob: Blob) -> bool:
         """Whether a layer's blob is the first that uses its memory."""
-        return self._parameters.of_blob[id(blob)].blob is blob
+        return self._parameters.of_blob[id(blob.blob)].blob is blob.blob
 
     def clear_param_diffs(self, *, later: bool = False) -> None:
         """Set the gradients of all learnable blobs to zero, or with `later`, as they are next asked for."""
@@ -481,12 +481,12 @@ class Net:
                     f"{[blob.shape for blob in blobs]} here."
                 )
             for mine, source in zip(blobs, theirs, strict=True):
-                sources.setdefault(id(self._parameters.of_blob[id(mine)]), source)
+                sources.setdefault(id(self._parameters.of_blob[id(mine.blob)]), source)
         named = {parameter.name: parameter.blob for parameter in other._parameters.learnable if parameter.name}
         for blobs in self.params.values():
             for mine in blobs:
                 # A blob that shares its memory by a param's name goes with the others of that name.
-                parameter = self._parameters.of_blob[id(mine)]
+                parameter = self._parameters.of_blob[id(mine.blob)]
                 found = sources.get(id(parameter)) or named.get(parameter.name)
                 if found is not None and found.count == mine.count:
                     mine.share_data(found)

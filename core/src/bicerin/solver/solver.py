@@ -173,7 +173,7 @@ class Solver:
         self.current_step = 0
         self._policy = plugin_policy(self.param)
         self.stopped = False
-        self._params = self.net.learnable_params
+        self._params = [blob.blob for blob in self.net.learnable_params]
         self._history = [
             Blob(blob.shape, self.net.dtype, self.device, f"history {number} of {blob.name}")
             for number in range(self.histories)

@@ -75,12 +75,12 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
         """The convolution, given `(N, C, spatial...)` of both ends."""
 
     @abstractmethod
-    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any) -> None:
-        """The forward pass of one pair, of shapes `bottom_shape` and `top_shape`."""
+    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any, version: int | None) -> None:
+        """The forward pass of one pair, of shapes `bottom_shape` and `top_shape`; `version` is that of the weights."""
 
     @abstractmethod
-    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any) -> None:
-        """The gradient of one bottom."""
+    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any, version: int | None) -> None:
+        """The gradient of one bottom; `version` is that of the weights."""
 
     @abstractmethod
     def add_weight_gradient(self, x: Any, y_diff: Any, weight_diff: Any) -> None:
@@ -120,13 +120,15 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         blobs = self.blobs
-        weights = blobs[0].data
-        finish = self.finish(blobs[1].data if len(blobs) > 1 else None)
+        version = blobs[0].data_version
+        weights = blobs[0].read_only.data
+        finish = self.finish(blobs[1].read_only.data if len(blobs) > 1 else None)
         for x, y in zip(bottom, top, strict=True):
-            self.write_top(x.data.reshape(self.bottom_shape), weights, finish, y.data.reshape(self.top_shape))
+            self.write_top(x.data.reshape(self.bottom_shape), weights, finish, y.data.reshape(self.top_shape), version)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         weights, *bias = self.blobs
+        version = weights.data_version
         for y, down, x in zip(top, propagate_down, bottom, strict=True):
             y_diff = y.diff.reshape(self.top_shape)
             if bias and self.param_propagate_down(1):
@@ -134,4 +136,4 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
             if self.param_propagate_down(0):
                 self.add_weight_gradient(x.data.reshape(self.bottom_shape), y_diff, weights.diff)
             if down:
-                self.write_bottom_diff(y_diff, weights.data, x.diff.reshape(self.bottom_shape))
+                self.write_bottom_diff(y_diff, weights.read_only.data, x.diff.reshape(self.bottom_shape), version)

@@ -34,11 +34,11 @@ class DeconvolutionLayer(BaseConvolution):
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
         return sum(blob.count for blob in bottom) * prod(self.weight_shape()[1:])
 
-    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any) -> None:
-        self.plan.data_gradient(x, weights, finish, y)
+    def write_top(self, x: Any, weights: Any, finish: Finish, y: Any, version: int | None) -> None:
+        self.plan.data_gradient(x, weights, finish, y, version)
 
-    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any) -> None:
-        self.plan.forward(y_diff, weights, self._unfinished, x_diff)
+    def write_bottom_diff(self, y_diff: Any, weights: Any, x_diff: Any, version: int | None) -> None:
+        self.plan.forward(y_diff, weights, self._unfinished, x_diff, version)
 
     def add_weight_gradient(self, x: Any, y_diff: Any, weight_diff: Any) -> None:
         self.plan.weight_gradient(y_diff, x, weight_diff)

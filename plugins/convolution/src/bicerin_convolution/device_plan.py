@@ -40,7 +40,7 @@ class DevicePlan:
     def __str__(self) -> str:
         return "cublas"
 
-    def forward(self, x: Any, w: Any, finish: Finish, y: Any) -> None:
+    def forward(self, x: Any, w: Any, finish: Finish, y: Any, version: int | None = None) -> None:
         """Write y = w * x, finished."""
         matrix = self._matrix(w)
         for images in self._blocks(len(x), self._column_bytes):
@@ -54,7 +54,7 @@ class DevicePlan:
             columns = self._columns(x[images]).swapaxes(2, 3)
             total += self._xp.matmul(self._matrices(dy[images]), columns).sum(axis=0)
 
-    def data_gradient(self, dy: Any, w: Any, finish: Finish, dx: Any) -> None:
+    def data_gradient(self, dy: Any, w: Any, finish: Finish, dx: Any, version: int | None = None) -> None:
         """Write dx, finished as a deconvolution's top is."""
         matrix = self._matrix(w).swapaxes(1, 2)
         for images in self._blocks(len(dx), self._column_bytes):

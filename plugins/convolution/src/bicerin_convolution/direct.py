@@ -31,7 +31,7 @@ class Correlation:
         self._finish = FinishTable(y_shape[1], problem.dtype)
         self._workers = workers_for(x_shape[1] // problem.group * taps.taps.size * prod(y_shape))
 
-    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray, version: int | None = None) -> None:
         taps, matrix = self._taps, w.reshape(self._w_shape)
         correlate_rows(
             x.reshape(self._x_shape),

@@ -16,6 +16,7 @@ from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin_convolution.folding_kernels import fold_products, fold_scratch_size
 from bicerin_convolution.gemm_kernels import correlate, scratch_size
 from bicerin_convolution.packing_kernels import DEPTH, pack_weights
+from bicerin_convolution.prepared_weights import PreparedWeights
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.taps import Taps, forward_taps, row_shape
 from bicerin_convolution.walks import Walks
@@ -54,19 +55,21 @@ class Correlation:
         positions = x_shape[0] * taps.out_rows.size * taps.out_columns[2]
         columns = -(-positions // (LINE_BYTES // dtype.itemsize))
         self._workers = workers_for(groups * outputs * depth * positions)
-        self._packed_shape = (groups, depth, panels * ROWS)
+        self._weights = PreparedWeights(self._pack, (groups, depth, panels * ROWS), dtype)
         self._block = _block(columns, groups, self._workers, LINE_BYTES * (min(depth, DEPTH) + outputs))
         units = -(-columns // self._block) * groups
         self._parts = 1 if units >= self._workers else min(panels, -(-self._workers // units))
         size = scratch_size(self._block, self._parts, panels, depth, dtype.itemsize)
         self._scratch_shape = (self._workers, size)
 
-    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
+    def _pack(self, w: np.ndarray, packed: np.ndarray) -> None:
+        pack_weights(w.reshape(self._w_shape), self._turned, self._taps.taps, packed, self._workers)
+
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray, version: int | None = None) -> None:
         if self._empty:
             return
         taps = self._taps
-        packed = workspace("weights", self._packed_shape, self._dtype)
-        pack_weights(w.reshape(self._w_shape), self._turned, taps.taps, packed, self._workers)
+        packed = self._weights.of(w, version)
         correlate(
             x.reshape(self._x_shape),
             taps.rows,
@@ -96,23 +99,26 @@ class Folding:
         self._lines = channels * taps
         self._dy_shape, self._x_shape = (images, outputs, plane), row_shape(problem.x_shape, problem.geometry)
         self._w_shape = (group, depth, self._lines, 1)
-        self._packed_shape = (group, depth, _up(self._lines, ROWS))
         self._workers = workers_for(outputs * self._lines * images * plane)
+        self._weights = PreparedWeights(self._pack, (group, depth, _up(self._lines, ROWS)), self._dtype)
         fits = CACHE // (ROWS * taps * plane * self._dtype.itemsize)
         self._bundle = ROWS * max(1, min(fits, -(-channels // ROWS)))
         size = fold_scratch_size(self._bundle, taps, depth, plane, self._dtype.itemsize)
         self._scratch_shape = (self._workers, size)
         self._no_bias = np.zeros(problem.x_shape[1], self._dtype)
 
-    def __call__(self, dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray) -> None:
+    def _pack(self, w: np.ndarray, packed: np.ndarray) -> None:
+        pack_weights(w.reshape(self._w_shape), True, _ONE_TAP, packed, self._workers)
+
+    def __call__(
+        self, dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray, version: int | None = None
+    ) -> None:
         if self._empty:
             return
         bias_only = not finish.scale.size and finish.slope == 1
-        packed = workspace("weights", self._packed_shape, self._dtype)
-        pack_weights(w.reshape(self._w_shape), True, _ONE_TAP, packed, self._workers)
         fold_products(
             dy.reshape(self._dy_shape),
-            packed,
+            self._weights.of(w, version),
             self._lines,
             finish.shift if bias_only and finish.shift.size else self._no_bias,
             dx.reshape(self._x_shape),

@@ -44,7 +44,7 @@ class Plan:
 
     @cached_property
     def forward(self) -> Forward:
-        """Writes y = w * x, finished: `(x, w, finish, y)`."""
+        """Writes y = w * x, finished: `(x, w, finish, y, version)`; see `PreparedWeights.of` for the version."""
         return self._algorithms["forward"].forward(self.problem)
 
     @cached_property
@@ -54,7 +54,7 @@ class Plan:
 
     @cached_property
     def data_gradient(self) -> DataGradient:
-        """Writes dx, finished as a deconvolution's top is: `(dy, w, finish, dx)`."""
+        """Writes dx, finished as a deconvolution's top is: `(dy, w, finish, dx, version)`."""
         return self._algorithms["data_gradient"].data_gradient(self.problem)
 
 

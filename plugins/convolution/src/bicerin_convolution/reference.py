@@ -27,9 +27,9 @@ from bicerin.kernels.finishing import finish_array
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.problem import Problem
 
-Forward = Callable[[np.ndarray, np.ndarray, Finish, np.ndarray], None]
+Forward = Callable[..., None]
 WeightGradient = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-DataGradient = Callable[[np.ndarray, np.ndarray, Finish, np.ndarray], None]
+DataGradient = Callable[..., None]
 
 #: Bytes of im2col matrix to unfold at a time.
 WORKSPACE = 8 << 20
@@ -38,7 +38,7 @@ WORKSPACE = 8 << 20
 def forward(problem: Problem) -> Forward:
     """y from `(x, w, finish, y)`; the finish is of K channels."""
 
-    def run(x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
+    def run(x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray, version: int | None = None) -> None:
         matrix = w.reshape(group, w.shape[0] // group, -1)
         for images in _blocks(problem):
             columns = unfold(x[images], geometry)
@@ -73,7 +73,7 @@ def weight_gradient(problem: Problem) -> WeightGradient:
 def data_gradient(problem: Problem) -> DataGradient:
     """dx from `(dy, w, finish, dx)`; the finish, of C channels, is that of a deconvolution."""
 
-    def run(dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray) -> None:
+    def run(dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray, version: int | None = None) -> None:
         matrix = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
         for images in _blocks(problem):
             part = dy[images]

@@ -22,6 +22,8 @@ class Walks:
     def __init__(self, problem: Problem, correlation: Callable[[Problem, Taps, bool], Forward]) -> None:
         self._walks = [correlation(problem, taps, True) for taps in data_gradient_taps(problem)]
 
-    def __call__(self, dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray) -> None:
+    def __call__(
+        self, dy: np.ndarray, w: np.ndarray, finish: Finish, dx: np.ndarray, version: int | None = None
+    ) -> None:
         for walk in self._walks:
-            walk(dy, w, finish, dx)
+            walk(dy, w, finish, dx, version)

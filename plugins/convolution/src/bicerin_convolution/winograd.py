@@ -17,6 +17,7 @@ from bicerin.kernels import Finish, workers_for
 from bicerin.kernels.finishing import FinishTable
 from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES
 from bicerin_convolution.geometry import Geometry
+from bicerin_convolution.prepared_weights import PreparedWeights
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.winograd_gradient_kernels import add_tile_products, gradient_scratch_size, row_places
 from bicerin_convolution.winograd_kernels import (
@@ -71,7 +72,8 @@ class TileProducts:
         tiles = x_shape[0] * self._rows.shape[1] * -(-y_shape[3] // self._tile)
         columns = -(-tiles // (LINE_BYTES // dtype.itemsize))
         workers = workers_for(groups * outputs * channels * POINTS * tiles)
-        self._packed_shape = (groups, bundles, POINTS, weight_point(channels, dtype.itemsize))
+        shape = (groups, bundles, POINTS, weight_point(channels, dtype.itemsize))
+        self._weights = PreparedWeights(self._transform, shape, dtype)
         self._kernel_shape = (workers, kernel_scratch_size(dtype.itemsize))
         fits = max(1, CACHE // (POINTS * channels * LINE_BYTES))
         self._block = max(1, min(fits, columns * groups // (2 * workers)))
@@ -79,12 +81,14 @@ class TileProducts:
         self._parts = 1 if units >= workers else min(bundles, -(-workers // units))
         self._scratch_shape = (workers, tile_scratch_size(self._block, channels, dtype.itemsize))
 
-    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray) -> None:
-        if self._empty:
-            return
-        packed = workspace("weights", self._packed_shape, self._dtype)
+    def _transform(self, w: np.ndarray, packed: np.ndarray) -> None:
         kernels = workspace("scratch", self._kernel_shape, self._dtype)
         transform_weights(w.reshape(self._w_shape), self._turned, packed, kernels)
+
+    def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray, version: int | None = None) -> None:
+        if self._empty:
+            return
+        packed = self._weights.of(w, version)
         convolve_tiles(
             x,
             self._rows,

@@ -26,8 +26,17 @@ def _array(arrays: dict[Any, np.ndarray], size: int) -> np.ndarray:
     memory = arrays.get(None)
     if memory is None or memory.size < size:
         arrays.clear()
-        # Zeros, not empty: what a kernel computes past the end of its data must not be slow, as denormals are.
-        whole = np.zeros(size + _ALIGNMENT, np.uint8)
-        start = -whole.ctypes.data % _ALIGNMENT
-        memory = arrays[None] = whole[start : start + size]
+        memory = arrays[None] = _aligned(size)
     return memory[:size]
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array of the caller's own that starts with a line of the cache."""
+    return _aligned(prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+
+
+def _aligned(size: int) -> np.ndarray:
+    # Zeros, not empty: what a kernel computes past the end of its data must not be slow, as denormals are.
+    whole = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % _ALIGNMENT
+    return whole[start : start + size]
