@@ -68,7 +68,7 @@ class Memory:
         array = self._lent() if self._lent is not None else None
         if array is None:
             # Views refer to the first array below them that is not a view of an array: to this one, not to `host`.
-            array = np.asarray(memoryview(host))
+            array = np.asarray(host.data)
             self._lent = weakref.ref(array)
         return array
 
