@@ -377,7 +377,9 @@ def test_gradients_that_no_layer_computes_are_said_once(write: Any, caplog: Any)
     quiet.backward()
     assert "no layer computes" not in caplog.text
     ends_open = text.replace("SoftmaxWithLoss", "Softmax").replace(' bottom: "t" top: "loss"', ' top: "prob"')
-    net = caffe.Net(write("net.prototxt", ends_open.replace(' top: "t"', "")), caffe.TEST)
+    net = caffe.Net(
+        write("net.prototxt", ends_open.replace(' top: "t"', "").replace(" shape { dim: 1 }", "")), caffe.TEST
+    )
     net.forward()
     for _ in range(2):
         assert (net.backward(prob=np.ones((1, 2)))["x"] == 0).all()
