@@ -16,7 +16,7 @@ from bicerin.schema.installed_schema import schema
     'default_forward_type: FLOAT16 global_grad_scale: 1000 eltwise_mem_sharing: false',
     'layer { type: "Data" data_param { cache: true shuffle: true parser_threads: 3 } forward_type: FLOAT16 }',
     'layer { transform_param { img_rand_resize_lower: 256 interpolation_algo_up: INTER_LINEAR } }',
-    'layer { batch_norm_param { scale_filler { value: 1 } bias_filler { value: 0 } scale_bias: true engine: CUDNN } }',
+    'layer { batch_norm_param { filler { value: 1 } engine: CUDNN } }',
     'layer { detectnet_groundtruth_param { stride: 16 gridbox_type: GRIDBOX_MIN object_class { src: 1 dst: 0 } } }',
     'layer { convolution_param { conv_algos_override: "1,1,3" cudnn_convolution_algo_seeker: GET } }',
     # intel

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import bicerin
 from bicerin.errors import LayerError, ShapeError
 from bicerin.testing import run_layer
 from bicerin_normalization import batch_norm_kernels as kernels
@@ -142,3 +144,71 @@ def test_kernels_equal_their_array_forms(shape: tuple[int, ...], dtype: type) ->
         results.append((y, x_diff, z))
     for compiled, array in zip(*results, strict=True):
         np.testing.assert_allclose(compiled, array, rtol=1e-4, atol=1e-5)
+
+
+SCALED = "batch_norm_param { scale_bias: true eps: 0.1 }"
+NET = """
+force_backward: true
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 dim: 2 dim: 2 } } }
+layer { name: "c" type: "Power" bottom: "x" top: "y" }
+%s
+layer { name: "l" type: "Reduction" bottom: "%s" top: "l" loss_weight: 1 reduction_param { operation: SUMSQ } }
+"""
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+@pytest.mark.parametrize("top", ["y", "z"])
+def test_scale_bias_is_a_scale_layer_after_it(phase: str, top: str, device: str) -> None:
+    pytest.importorskip("bicerin_structure")
+    pytest.importorskip("bicerin_activation")
+    one = bicerin.Net(
+        NET % (f'layer {{ name: "b" type: "BatchNorm" bottom: "y" top: "{top}" {SCALED} }}', top), phase, device=device
+    )
+    two = bicerin.Net(
+        NET
+        % (
+            'layer { name: "b" type: "BatchNorm" bottom: "y" top: "z" batch_norm_param { eps: 0.1 } }'
+            'layer { name: "s" type: "Scale" bottom: "z" top: "w" scale_param { bias_term: true } }',
+            "w",
+        ),
+        phase,
+        device=device,
+    )
+    assert [(blob.data == value).all() for blob, value in zip(one.params["b"][3:], (1, 0), strict=True)] == [True, True]
+    x = values(4, 3, 2, 2)
+    for blob, array in zip([*one.params["b"]], [*STATISTICS, [1.5, -2, 0.5], [1, 2, 3]], strict=True):
+        blob.data[...] = array
+    for blob, other in zip([*two.params["b"], *two.params["s"]], one.params["b"], strict=True):
+        blob.data[...] = other.data
+    for net in (one, two):
+        net.blobs["x"].data[...] = x
+        net.clear_param_diffs()
+        net.run_forward()
+        net.run_backward()
+    np.testing.assert_allclose(one.blobs[top].data, two.blobs["w"].data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one.blobs["x"].diff, two.blobs["x"].diff, rtol=1e-4, atol=1e-4)
+    for blob, other in zip(one.params["b"], [*two.params["b"], *two.params["s"]], strict=True):
+        np.testing.assert_allclose(blob.data, other.data, rtol=1e-5)
+    for blob, other in zip(one.params["b"][3:], two.params["s"], strict=True):
+        np.testing.assert_allclose(blob.diff, other.diff, rtol=1e-4, atol=1e-4)
+    assert one.params_lr == [0, 0, 0, 1, 1]
+
+
+def test_weights_of_five_blobs_are_loaded(tmp_path: Path) -> None:
+    text = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } } layer { name: "b" '
+    text += 'type: "BatchNorm" bottom: "x" top: "y" batch_norm_param { scale_bias: %s } }'
+    trained = bicerin.Net(text % "true")
+    trained.params["b"][3].data[...] = [1, 2, 3]
+    path = trained.save(tmp_path / "net.caffemodel")
+    assert (bicerin.Net(text % "true", weights=path).params["b"][3].data == [1, 2, 3]).all()
+
+
+def test_what_scale_bias_says() -> None:
+    with pytest.raises(LayerError, match="are for scale_bias: true"):
+        run_layer(batch_norm("bias_filler { value: 1 }"), [values(4, 3)])
+    blobs = "".join(f"blobs {{ shape {{ dim: {size} }} }} " for size in (3, 3, 1, 3, 3))
+    blobs = blobs.replace("dim: 3 } }", "dim: 3 } data: [1, 1, 1] }").replace("dim: 1 } }", "dim: 1 } data: 1 }")
+    with pytest.raises(ShapeError, match=r"scale_bias: true \} computes with them"):
+        run_layer(batch_norm("", blobs), [values(4, 3)])
+    with pytest.raises(LayerError, match="param 0 has lr_mult 1"):
+        run_layer(batch_norm("scale_bias: true", "param { lr_mult: 1 }"), [values(4, 3)])

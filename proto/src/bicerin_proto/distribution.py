@@ -27,6 +27,7 @@ _LAYERS = {
 
 _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-pooling": {"PoolingParameter": "ceil_mode"},
+    "bicerin-normalization": {"BatchNormParameter": "scale_bias scale_filler bias_filler"},
     "bicerin-activation": {"DropoutParameter": "scale_train"},
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
@@ -45,8 +46,8 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-forks": {
         "AccuracyParameter": "min_is_better",
-        "BatchNormParameter": "engine use_weight_bias bias_term filler bias_filler stats_batch_size relu scale_filler"
-        " scale_bias disable_mean disable_variance update_global_stats",
+        "BatchNormParameter": "engine use_weight_bias bias_term filler stats_batch_size relu disable_mean"
+        " disable_variance update_global_stats",
         "ConcatParameter": "engine per_fla_fuse",
         "ConvolutionParameter": "relu negative_slope conv_algorithm cudnn_convolution_algo_seeker conv_algos_override"
         " cudnn_math_override dilation_h dilation_w shape_offset",

@@ -9,6 +9,9 @@ from bicerin.errors import LayerError, ShapeError
 from bicerin.kernels import Affine
 from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, Operations, Phase
 
+#: How many blobs hold statistics: the first ones.
+_STATISTICS = 3
+
 
 class BatchNormLayer(ActsAffinely, Layer):
     """top = (x - mean) / sqrt(variance + eps), per channel (axis 1).
@@ -17,6 +20,8 @@ class BatchNormLayer(ActsAffinely, Layer):
     sums of the means (0) and unbiased variances (1) of all batches, each older one `moving_average_fraction` times as
     heavy as the next, and the sum of these weights (2), which both are divided by. The solver must leave the blobs
     alone: their `lr_mult` is 0, and any other in the prototxt is an error.
+
+    With `scale_bias`, of NVIDIA's fork, top is that times a scale (3) plus a shift (4) of each channel, both learned.
 
     Bottom and top: `(N, C, ...)`, or `(N,)` as one channel. In place is allowed, at the price of a copy of top for the
     gradient. Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer.
@@ -34,9 +39,21 @@ class BatchNormLayer(ActsAffinely, Layer):
         )
         self.eps: float = param.eps
         self.channels = self._channels(bottom[0])
-        shapes = ((self.channels,), (self.channels,), (1,))
-        self.declare_blobs(*((shape, None) for shape in shapes), learned=False)
-        for index in range(len(self.blobs)):
+        #: Whether the layer scales and shifts, too.
+        self.scales: bool = param.scale_bias
+        channels = (self.channels,)
+        declared: list[tuple[tuple[int, ...], Any]] = [(channels, None), (channels, None), ((1,), None)]
+        if self.scales:
+            one = type(param.scale_filler)(value=1)
+            scale_filler = param.scale_filler if param.HasField("scale_filler") else one
+            declared += [(channels, scale_filler), (channels, param.bias_filler)]
+        elif param.HasField("scale_filler") or param.HasField("bias_filler"):
+            raise LayerError("scale_filler and bias_filler are for scale_bias: true, which is not given.")
+        self._check_given_blobs()
+        self.declare_blobs(*declared, learned=False)
+        for index in range(_STATISTICS, len(declared)):
+            self.set_param_propagate_down(index, True)
+        for index in range(_STATISTICS):
             if index == len(self.param.param):
                 self.param.param.add(lr_mult=0)
             elif self.param.param[index].lr_mult != 0:
@@ -51,6 +68,8 @@ class BatchNormLayer(ActsAffinely, Layer):
         self.gradient_means = self.new_blob((2, self.channels), "gradient_means")
         #: In place, the top before a later layer overwrote it.
         self.normalized = self.new_blob(name="normalized")
+        #: With a scale, the gradient of what it scales.
+        self.inner_diff = self.new_blob(name="inner_diff")
 
     @staticmethod
     def _channels(blob: Blob) -> int:
@@ -64,8 +83,10 @@ class BatchNormLayer(ActsAffinely, Layer):
             raise ShapeError(f"it was set up for {self.channels} channels, but the bottom has {self._channels(blob)}.")
         self.aligned = (blob.shape[0], self.channels, blob.count_between(2))
         top[0].reshape(*blob.shape)
-        if blob is top[0] and not self.use_global_stats:
+        if self.scales or (blob is top[0] and not self.use_global_stats):
             self.normalized.reshape(*self.aligned)
+        if self.scales:
+            self.inner_diff.reshape(*self.aligned)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not bottom[0].count:
@@ -73,37 +94,76 @@ class BatchNormLayer(ActsAffinely, Layer):
         x, y = bottom[0].data.reshape(self.aligned), top[0].data.reshape(self.aligned)
         if self.use_global_stats:
             self.ops.normalize(x, *self._global_statistics(), y)
+            self._scale(y)
             return
         mean, variance, inverse = self.statistics.data
         self.ops.batch_norm(x, y, mean, variance, inverse, self.eps)
-        if bottom[0] is top[0]:
+        if bottom[0] is top[0] and not self.scales:
             # What follows may work in place too, so that neither x nor y will be there for the gradient.
             self.normalized.data[...] = y
         count = bottom[0].count // self.channels
         unbiased = count / (count - 1) if count > 1 else 1.0
-        self.ops.accumulate(mean, variance, self.moving_average_fraction, unbiased, *(b.data for b in self.blobs))
+        averages = (blob.data for blob in self.blobs[:_STATISTICS])
+        self.ops.accumulate(mean, variance, self.moving_average_fraction, unbiased, *averages)
+        self._scale(y)
+
+    def _scale(self, y: Any) -> None:
+        """Scale and shift the normalized values, which are kept for the gradient."""
+        if self.scales:
+            scale, shift = (blob.data.reshape(1, -1, 1) for blob in self.blobs[_STATISTICS:])
+            self.normalized.data[...] = y
+            y *= scale
+            y += shift
+
+    def _check_given_blobs(self) -> None:
+        """Say what five blobs are, where three are expected."""
+        if len(self.blobs) == _STATISTICS + 2 and not self.scales:
+            raise ShapeError(
+                f"it has {_STATISTICS} parameter blobs, but was given {len(self.blobs)}.",
+                "The last two are a scale and a shift, of NVIDIA's or Intel's BatchNorm: batch_norm_param "
+                "{ scale_bias: true } computes with them.",
+            )
 
     def affine(self) -> Affine | None:
         if not self.use_global_stats:
             return None
         mean, inverse = self._global_statistics()
-        return Affine(1, inverse, -mean * inverse)
+        if not self.scales:
+            return Affine(1, inverse, -mean * inverse)
+        scale, shift = (blob.data for blob in self.blobs[_STATISTICS:])
+        return Affine(1, inverse * scale, shift - mean * inverse * scale)
 
     def _global_statistics(self) -> tuple[Any, Any]:
         """The mean of each channel, and 1 / sqrt(variance + eps), of all batches of training."""
         mean, _, inverse = self.statistics.data
-        means, variances, weight = self.blobs
+        means, variances, weight = self.blobs[:_STATISTICS]
         self.ops.global_statistics(means.data, variances.data, weight.data, mean, inverse, self.eps)
         return mean, inverse
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if not propagate_down[0] or not bottom[0].count:
+        if not bottom[0].count:
             return
         y_diff, x_diff = top[0].diff.reshape(self.aligned), bottom[0].diff.reshape(self.aligned)
+        if self.scales:
+            y_diff = self._scale_backward(y_diff)
+        if not propagate_down[0]:
+            return
         mean, _, inverse = self.statistics.data
         if self.use_global_stats:
             self.ops.multiply(y_diff, inverse, x_diff)
             return
-        in_place = bottom[0] is top[0]
+        in_place = self.scales or bottom[0] is top[0]
         x = self.normalized.data if in_place else bottom[0].data.reshape(self.aligned)
         self.ops.batch_norm_backward(x, y_diff, mean, inverse, in_place, self.gradient_means.data, x_diff)
+
+    def _scale_backward(self, y_diff: Any) -> Any:
+        """Add the gradients of scale and shift; the gradient of the normalized values."""
+        scale, shift = self.blobs[_STATISTICS:]
+        inner_diff, axes = self.inner_diff.data, (0, 2)
+        if self.param_propagate_down(_STATISTICS):
+            self.xp.multiply(y_diff, self.normalized.data, out=inner_diff)
+            scale.diff[...] += inner_diff.sum(axis=axes)
+        if self.param_propagate_down(_STATISTICS + 1):
+            shift.diff[...] += y_diff.sum(axis=axes)
+        self.xp.multiply(y_diff, scale.data.reshape(1, -1, 1), out=inner_diff)
+        return inner_diff

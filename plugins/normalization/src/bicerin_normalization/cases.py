@@ -43,6 +43,17 @@ STATISTICS = [np.array([0.3, -0.6, 0.9]), np.array([1.5, 3.0, 0.6]), np.array([1
 BATCH_NORM = [
     *[
         layer_case(
+            f"scale_bias_{phase.lower()}_{'x'.join(map(str, shape))}",
+            'type: "BatchNorm" batch_norm_param { eps: 0.1 scale_bias: true '
+            'scale_filler { type: "uniform" min: 1 max: 2 } bias_filler { type: "gaussian" std: 1 } }',
+            [uniform(*shape)],
+            phase=phase,
+        )
+        for phase in ("TRAIN", "TEST")
+        for shape in [(4, 3, 2, 2), (5, 3)]
+    ],
+    *[
+        layer_case(
             f"batch_{name}_{'x'.join(map(str, shape))}",
             f'type: "BatchNorm" batch_norm_param {{ {options} }}',
             [uniform(*shape)],
