@@ -189,6 +189,34 @@ def test_every_numba_that_is_allowed_has_a_test_environment() -> None:
     tried = re.findall(r"^ +numba0(\d+): numba==0\.\1\.\*$", (ROOT / "tox.ini").read_text("utf-8"), re.MULTILINE)
     assert allowed == set(map(int, tried))
     assert not numba.specifier.contains("1.0")
+    internals = (ROOT / "core/src/bicerin/kernels/numba_internals.py").read_text("utf-8")
+    (first, last) = re.findall(r"\(0, (\d+)\)", re.search(r"^TRIED = .*$", internals, re.MULTILINE)[0])  # type: ignore[index]
+    assert (int(first), int(last)) == (min(allowed), max(allowed))
+
+
+#: What Numba and llvmlite do not promise to keep: modules, and attributes of dispatchers, contexts and types.
+PUBLIC_MODULES = {"numba", "numba.extending", "llvmlite"}
+INNER_NAMES = {
+    *("_cache", "_cache_file", "call_conv", "declare_function", "fndesc", "get_call_type", "get_dummy_value"),
+    *("get_value_type", "make_array", "make_tuple", "overloads", "reload_config", "targetoptions"),
+}
+
+
+def test_the_inner_parts_of_numba_are_used_in_one_file() -> None:
+    users = {}
+    for path in sorted(ROOT.glob("*/src/**/*.py")) + sorted(ROOT.glob("plugins/*/src/**/*.py")):
+        used = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                used |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Attribute) and node.attr in INNER_NAMES:
+                used.add(node.attr)
+        modules = {name for name in used if re.match(r"(numba|llvmlite)(\.(core|np|binding|ir|misc|typed)|$)", name)}
+        if found := (modules - PUBLIC_MODULES) | (used & INNER_NAMES):
+            users[path.name] = found
+    assert set(users) == {"numba_internals.py"}, users
 
 
 def test_every_package_has_a_test_environment() -> None:
