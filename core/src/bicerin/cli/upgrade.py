@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,12 @@ from bicerin.schema.installed_schema import schema
 @click.argument("source", type=FILE, metavar="INPUT")
 @click.argument("target", type=FILE, metavar="OUTPUT")
 @click.option("--binary/--text", default=None, help="The form of OUTPUT; by default, that of INPUT.")
-def upgrade(kind: str, source: str, target: str, binary: bool | None) -> None:
+@click.option(
+    "--align-crops",
+    is_flag=True,
+    help="Give Crop layers without parameters the offsets that the forks of FCN's time aligned them with.",
+)
+def upgrade(kind: str, source: str, target: str, binary: bool | None, align_crops: bool) -> None:
     """Bring a net or solver of an older format up to date.
 
     Reads INPUT, a prototxt or a binary file such as a .caffemodel, and writes OUTPUT in today's format. OUTPUT may be
@@ -25,6 +31,7 @@ def upgrade(kind: str, source: str, target: str, binary: bool | None) -> None:
     if kind == "net":
         document = bicerin_proto.read_net(Path(source), schema(), upgrade=False)
         done = bicerin_proto.upgrade_net(document.message)
+        done += _align_crops(document.message) if align_crops else []
     else:
         document = bicerin_proto.read_solver(Path(source), schema(), upgrade=False)
         done = bicerin_proto.upgrade_solver(document.message)
@@ -35,3 +42,14 @@ def upgrade(kind: str, source: str, target: str, binary: bool | None) -> None:
     for line in done:
         click.echo(f"upgraded {line}")
     click.echo(f"{target}: written" if done else f"{target}: written; {source} was up to date")
+
+
+def _align_crops(net: Any) -> list[str]:
+    """Write the offsets of `aligned_offsets`; returns what was done."""
+    from bicerin.spec.crop_alignment import aligned_offsets
+
+    done = []
+    for index, offset in aligned_offsets(net.layer).items():
+        net.layer[index].crop_param.offset.extend(offset)
+        done.append(f'layer "{net.layer[index].name}": crop_param {{ offset: {", ".join(map(str, offset))} }}')
+    return done
