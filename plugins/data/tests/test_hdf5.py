@@ -292,6 +292,19 @@ def test_the_file_is_complete_when_the_net_is_gone(tmp_path, make_layer):
         assert file["data"].shape == (2, 1, 1, 1)
 
 
+def test_a_net_that_is_closed_has_written_its_file(tmp_path, caplog):
+    layer = f"layer {{ {output(tmp_path / 'o.h5')} }}"
+    inputs = 'layer { name: "i" type: "Input" top: "data" top: "label" input_param { shape { dim: 2 } } }'
+    with caplog.at_level("INFO", "bicerin.data"):
+        net = bicerin.Net(inputs + layer)
+    assert "o.h5 gets its name when it is complete: with net.close()" in caplog.text
+    net.run_forward()
+    assert not (tmp_path / "o.h5").exists()
+    net.close()
+    with h5py.File(tmp_path / "o.h5") as file:
+        assert file["data"].shape[0] == 2
+
+
 def test_an_older_file_stays_until_the_new_one_is_complete(tmp_path, make_layer):
     (tmp_path / "o.h5").write_text("old")
     run = make_layer(output(tmp_path / "o.h5"), bottoms=blobs(np.zeros((2, 3)), np.zeros(2)))

@@ -101,7 +101,7 @@ class Hdf5Reader:
 
     def names(self, group: str = "/") -> list[str]:
         """Return the names in a group, in their order; none where there is no such group."""
-        with self.faults(group):
+        with self.faults(group.strip("/")):
             found = self.file.get(group)
             return sorted(found) if isinstance(found, self._library.Group) else []
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import DataError, LayerError, MissingDataError
+from bicerin.errors import DataError, LayerError
 from bicerin.layer import Blob, BlobCounts, Layer, Phase, at_least
-from bicerin.layer.data_file import read_data_text
+from bicerin.layer.data_file import read_data
 from bicerin_data.bad_records import BadRecords
 from bicerin_data.hdf5_file import Hdf5File
+from bicerin_proto import printable
 
 #: What the generators are for.
 _FILE_ORDER, _ROW_ORDER = 1, 2
@@ -64,12 +65,14 @@ class HDF5DataLayer(Layer):
 
     def _listed_files(self, source: str) -> list[Path]:
         path = self.context.resolve(source)
+        failure = "Failed to open source file"
         try:
-            text = read_data_text(path, "Failed to open source file")
-        except MissingDataError:
-            raise
-        except DataError as error:
-            raise DataError(error.reason, "It lists HDF5 files, one a line; it is not an HDF5 file itself.") from None
+            text = read_data(path, failure).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{failure} {printable(path)}: is not text.",
+                "It lists HDF5 files, one a line; it is not an HDF5 file itself.",
+            ) from None
         paths: list[Path] = []
         for line in text.splitlines():
             # Caffe separates names by any blank; a name with one in it works here if the file exists.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from bicerin.errors import DataError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin_data.hdf5_writer import Hdf5Writer
+from bicerin_proto import printable
+
+_log = logging.getLogger("bicerin.data")
 
 
 class HDF5OutputLayer(Layer):
@@ -28,6 +32,10 @@ class HDF5OutputLayer(Layer):
             raise DataError("hdf5_output_param gives no file_name.")
         self._output = Hdf5Writer(Path(name))
         self._finalizer = weakref.finalize(self, self._output.finish)
+        _log.info(
+            'layer "%s": %s gets its name when it is complete: with net.close(), or at the end of the process.',
+            self.name, printable(name),
+        )  # fmt: skip
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if bottom[0].num != bottom[1].num:
