@@ -38,7 +38,7 @@ from bicerin.schema.installed_schema import schema
     # others
     'layer { type: "Yolov3" yolov3_param { anchors_scale: 32 mask: [6, 7, 8] biases: 10 iou_loss: GIOU } }',
     'layer { margin_inner_product_param { type: QUADRUPLE base: 1000 gamma: 0.12 lambda_min: 5 } }',
-    'layer { dense_image_data_param { label_divide_factor: 8 } loss_param { class_weighting: [1, 2] } }',
+    'layer { dense_image_data_param { label_divide_factor: 8 } loss_param { label_smoothing: .1 } }',
     'layer { roi_warping_param { } mask_resize_param { output_width: 14 } dropout_param { sqrt_scale: true } }',
     'layer { compact_bilinear_param { num_output: 16000 sum_pool: false } noise_param { mu: 1 uniform_range: 2 } }',
     'layer { dropout_param { sample_weights_test: true } transform_param { scale_factors: [.5, 1] crop_width: 9 } }',

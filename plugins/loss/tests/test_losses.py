@@ -400,3 +400,19 @@ class TestKernels:
             theirs = label_kernels.read_labels_array(np, values, shape[1], ignores, ignored, read[1])
             assert tuple(map(int, ours)) == tuple(map(int, theirs))
             assert np.array_equal(*read)
+
+
+@pytest.mark.parametrize("weights", ["", "class_weighting: 1", "class_weighting: [1, 2, 3, 4]"])
+def test_a_class_weight_is_needed_for_each_class(weights: str) -> None:
+    with pytest.raises(ShapeError, match=r"a class_weighting for each of the 3 classes; there are [014]"):
+        loss(f'type: "SoftmaxWithLoss" loss_param {{ weight_by_label_freqs: true {weights} }}', np.ones((2, 3)), [0, 1])
+
+
+def test_class_weights_multiply_the_terms_and_not_their_number(device: str) -> None:
+    scores, label = np.array([[1.0, 2, 0.5], [0, 1, 3]]), [2, 1]
+    terms = np.log(np.exp(scores).sum(axis=1)) - scores[[0, 1], label]
+    weighted = 'type: "SoftmaxWithLoss" loss_param { weight_by_label_freqs: true class_weighting: [9, 0.25, 4] }'
+    assert loss(weighted, scores, label, device=device) == pytest.approx((4 * terms[0] + 0.25 * terms[1]) / 2)
+    # SegNet's fork reads them only where weight_by_label_freqs says so.
+    unweighted = weighted.replace("true", "false")
+    assert loss(unweighted, scores, label, device=device) == pytest.approx(terms.mean())

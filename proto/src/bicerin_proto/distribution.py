@@ -28,6 +28,7 @@ _LAYERS = {
 _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-pooling": {"PoolingParameter": "ceil_mode"},
     "bicerin-normalization": {"BatchNormParameter": "scale_bias scale_filler bias_filler"},
+    "bicerin-loss": {"LossParameter": "weight_by_label_freqs class_weighting"},
     "bicerin-activation": {"DropoutParameter": "scale_train"},
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
@@ -87,7 +88,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " box_output_param detection_loss_param multi_stage_meanfield_param inner_product_blob_param"
         " convolution3d_param pooling3d_param dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
-        "LossParameter": "label_smoothing weight_by_label_freqs class_weighting",
+        "LossParameter": "label_smoothing",
         "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"

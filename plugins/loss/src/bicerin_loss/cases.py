@@ -74,6 +74,11 @@ SOFTMAX_WITH_LOSS = [
         'type: "SoftmaxWithLoss" loss_param { normalize: false }',
         [scores(2, 3, 2), labels(3, 2, 2)],
     ),
+    layer_case(
+        "class_weights",
+        'type: "SoftmaxWithLoss" loss_param { weight_by_label_freqs: true class_weighting: [0.5, 2, 1] ignore_label: 1 }',
+        [scores(4, 3, 2), labels(3, 4, 2)],
+    ),
 ]
 
 INFOGAIN_LOSS = [

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, between
 from bicerin_loss.probability_loss_layer import ProbabilityLossLayer
 
@@ -20,7 +21,11 @@ FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
 class SoftmaxWithLossLayer(ProbabilityLossLayer):
-    """The gradient with respect to the scores is the softmax, less 1 at the label's class."""
+    """The gradient with respect to the scores is the softmax, less 1 at the label's class.
+
+    With `weight_by_label_freqs` both are multiplied by the `class_weighting` of the label, one number a class; what
+    they are divided by does not know the weights, as in SegNet's fork.
+    """
 
     type = "SoftmaxWithLoss"
     counts = BlobCounts(bottom=2, top=between(1, 2), auto_top=True)
@@ -31,8 +36,32 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
         axis: int = self.param.softmax_param.axis
         return axis
 
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
+        param = self.param.loss_param
+        #: Of each class; None for 1.
+        self.weights: Any = None
+        if param.weight_by_label_freqs:
+            self.weights = self.xp.asarray(np.array(param.class_weighting, self.dtype))
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        if self.weights is not None and len(self.weights) != self.columns[1]:
+            raise ShapeError(
+                f"weight_by_label_freqs needs a class_weighting for each of the {self.columns[1]} classes; there are "
+                f"{len(self.weights)}."
+            )
+
     def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
+        if self.weights is not None:
+            xp = self.xp
+            logarithms = xp.log(xp.maximum(probability, FLT_MIN))
+            matrix = xp.diag(self.weights)
+            rows = xp.where(self.labels[:, :, None] >= 0, matrix[self.labels], 0)
+            return -(xp.moveaxis(rows, 2, 1) * logarithms).sum(dtype=np.float64)
         return self.ops.logarithm_loss(probability, self.labels, FLT_MIN)
 
     def gradient(self, bottom: Sequence[Blob], probability: Any, scale: Any, diff: Any) -> None:
         self.ops.logarithm_loss_backward(probability, self.labels, scale, diff)
+        if self.weights is not None:
+            diff *= self.weights[self.labels][:, None, :]  # where a label is ignored, diff is 0
