@@ -244,7 +244,7 @@ def test_several_files_and_what_is_neither_net_nor_solver(folder: Path) -> None:
     result = check("good.prototxt", "bad.prototxt", "absent.prototxt", "--summary", status=1)
     assert "good.prototxt: net, no errors" in result.stdout
     assert "bad.prototxt: 1 error(s)" in result.stdout
-    assert "3 files: 1 parse, 1 are known as a whole, 2 have errors" in result.stdout
+    assert "3 files: 1 parse, 1 are fully known, 2 have errors" in result.stdout
     assert "bad.prototxt:2:3: " in result.stderr
     assert "absent.prototxt: no such file" in result.stderr
 

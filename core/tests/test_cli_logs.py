@@ -246,7 +246,7 @@ class TestParsingLogs:
     def test_what_is_no_log(self, tmp_path: Path) -> None:
         path = tmp_path / "poem.txt"
         path.write_text("Roses are red\n")
-        with pytest.raises(BicerinError, match="no training log"):
+        with pytest.raises(BicerinError, match="not a training log"):
             read_log(path)
 
     def test_the_delimiter(self, log: Path) -> None:

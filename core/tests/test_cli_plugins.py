@@ -244,7 +244,7 @@ class TestCheck:
 
     def test_cases_of_other_layers_and_cases_that_are_not_there(self, doubling: Any) -> None:
         doubling.add("bicerin.cases", "others", "doubling_layers:OTHERS", "bicerin-doubling")
-        assert '"Split" is no layer of this plugin' in self.check(status=1).stdout
+        assert '"Split" is not a layer of this plugin' in self.check(status=1).stdout
         doubling.add("bicerin.cases", "lost", "doubling_layers:LOST", "bicerin-doubling")
         assert "has no attribute 'LOST'" in self.check(status=1).stdout
 

@@ -78,7 +78,7 @@ def test_checks(text: str, message: str) -> None:
 def test_what_is_missing_and_counts_as_zero_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         check_policy(param('lr_policy: "inv" gamma: 1'))
-    assert 'lr_policy "inv": the solver gives no base_lr and no power, which counts as 0' in caplog.text
+    assert 'lr_policy "inv": the solver gives no base_lr and no power, which is taken as 0' in caplog.text
     caplog.clear()
     check_policy(param('base_lr: 1 lr_policy: "inv" gamma: 1 power: 1'))
     assert not caplog.records

@@ -543,9 +543,9 @@ class TestWeights:
     @pytest.mark.parametrize(
         ("value", "reason"),
         [
-            (np.zeros(3, np.complex64), 'dataset "data/b/c/0" holds complex64, which are no real numbers'),
-            (np.full(3, b"1"), r'dataset "data/b/c/0" holds \|S1, which are no real numbers'),
-            (np.zeros(3, [("a", "i4")]), 'dataset "data/b/c/0" holds .*, which are no real numbers'),
+            (np.zeros(3, np.complex64), 'dataset "data/b/c/0" holds complex64, which are not real numbers'),
+            (np.full(3, b"1"), r'dataset "data/b/c/0" holds \|S1, which are not real numbers'),
+            (np.zeros(3, [("a", "i4")]), 'dataset "data/b/c/0" holds .*, which are not real numbers'),
             (None, "Incompatible number of blobs for layer b/c: blob 0 is missing"),
             (np.zeros((3, 2)), r"shape mismatch. Source param shape is \(3, 2\)"),
         ],

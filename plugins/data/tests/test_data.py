@@ -176,7 +176,7 @@ def test_records_that_went_bad(records, random, make_layer):
     records.store(images(random))
     run = make_layer(data("batch_size: 3"), skip_bad_records=True)
     run.layer._reader.transformer.crop_size = 50
-    with pytest.raises(DataError, match="none of 7 records is good"):
+    with pytest.raises(DataError, match="none of 7 records can be read"):
         run.forward()
 
 

@@ -120,7 +120,7 @@ def test_blanks_in_names_and_several_names_a_line(files, make_layer, batches):
         ("0.h5 wide.h5", r'wide.h5: a row of dataset "data" has the shape \(7,\), but \(2,\) in'),
         ("empty.h5", "empty.h5: its datasets have no rows"),
         ("scalar.h5", "Input must have at least 1 axis"),
-        ("text.h5", "which are no real numbers"),
+        ("text.h5", "which are not real numbers"),
         ("truncated.h5", "HDF5 file .*truncated.h5 cannot be read, .*damaged"),
     ],
 )
@@ -218,7 +218,7 @@ def test_bad_rows_in_random_order(held, files, make_layer, batches, monkeypatch)
 
 def test_only_bad_rows(files, make_layer):
     spoil(files(3, **CHECKED) / "0.h5", 0, 1, 2)
-    with pytest.raises(DataError, match="none of 3 records is good"):
+    with pytest.raises(DataError, match="none of 3 records can be read"):
         make_layer(hdf5("batch_size: 3"), skip_bad_records=True).forward()
 
 

@@ -162,7 +162,7 @@ def test_images_that_all_vanish(pictures, tmp_path, make_layer):
     run = make_layer(image_data("batch_size: 1"), skip_bad_records=True)
     for index in range(2):
         (tmp_path / f"{index}.png").unlink()
-    with pytest.raises(DataError, match="none of 2 records is good"):
+    with pytest.raises(DataError, match="none of 2 records can be read"):
         run.forward()
 
 

@@ -199,7 +199,7 @@ def test_bad_windows_are_replaced_if_asked_for(picture, tmp_path, make_layer, ba
     run = make_layer(window_data("fg_fraction: 1"), skip_bad_records=True)
     assert np.isin([label for _, label in batches(run, 5)], [3, 5]).all()
     assert run.layer.bad_records > 0
-    with pytest.raises(DataError, match=r"the window \(50, 50, 60, 60\) is not inside of the image of 12 x 14"):
+    with pytest.raises(DataError, match=r"the window \(50, 50, 60, 60\) is not inside the image of 12 x 14"):
         batches(make_layer(window_data("fg_fraction: 1")), 10)
 
 

@@ -62,7 +62,7 @@ class Hdf5Reader:
 
     Raises:
         MissingFileError: there is no such file.
-        ProtoError: it is no file or no HDF5, truncated or damaged, or h5py is not installed.
+        ProtoError: it is not a file or not HDF5, truncated or damaged, or h5py is not installed.
     """
 
     def __init__(self, path: str | PathLike[str], **options: Any) -> None:
@@ -126,7 +126,7 @@ class Hdf5Reader:
             if dataset.shape is None:
                 raise ProtoError(f"{self._named(name)} is empty, without a shape; expected an array of numbers")
             if dataset.dtype.kind not in _NUMBERS:
-                raise ProtoError(f"{self._named(name)} holds {printable(dataset.dtype)}, which are no real numbers")
+                raise ProtoError(f"{self._named(name)} holds {printable(dataset.dtype)}, which are not real numbers")
             return dataset
 
     def read(self, name: str) -> np.ndarray:

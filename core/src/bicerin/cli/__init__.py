@@ -1,4 +1,4 @@
-"""The command line: `bicerin`. One file a command; a command's module is imported when it is invoked.
+"""The command line: `bicerin`. One file per command, whose module is imported when it is invoked.
 
 A plugin adds a command through the entry-point group `bicerin.commands`:
 

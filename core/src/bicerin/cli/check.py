@@ -50,18 +50,18 @@ class Report:
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @phase_option(None)
-@click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights that should fit; repeatable.")
+@click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights to compare; repeatable.")
 @click.option(
     "--input",
     "given",
     multiple=True,
     metavar="BLOB=N,C,H,W",
     callback=lambda ctx, param, values: _shapes(values),
-    help="The shape of a blob, where no file tells it: of a data layer's top or of an input; repeatable. An axis of ? "
+    help="The shape of a blob, where no file gives it: of a data layer's top or of an input; repeatable. An axis of ? "
     "is what the layer knows, such as its batch size.",
 )
 @click.option("--no-python", is_flag=True, help="Run no code that a file names: shapes of Python layers are unknown.")
-@click.option("--summary", is_flag=True, help="A line for each file, and no tables.")
+@click.option("--summary", is_flag=True, help="One line per file instead of tables.")
 @net_options
 @json_option
 @verbosity_options
@@ -251,7 +251,7 @@ def _print_totals(reports: Sequence[Report]) -> None:
     parsed = sum(bool(report.kind) for report in reports)
     known = sum(report.is_known for report in reports)
     wrong = sum(bool(report.errors) for report in reports)
-    click.echo(f"{len(reports)} files: {parsed} parse, {known} are known as a whole, {wrong} have errors")
+    click.echo(f"{len(reports)} files: {parsed} parse, {known} are fully known, {wrong} have errors")
 
 
 def _table(report: Report, net: NetOutline) -> Any:

@@ -1,4 +1,4 @@
-"""The JSON log of a training run: an object a line for each step, test result and snapshot."""
+"""The JSON log of a training run: one object per line, for each step, test result and snapshot."""
 
 from __future__ import annotations
 
@@ -92,6 +92,6 @@ class JsonLog:
         except OSError as error:
             self._failed = True
             _log.warning(
-                "%s: cannot be written any more: %s. The training goes on without this log.",
+                "%s: can no longer be written: %s. Training goes on without this log.",
                 self._name, error.strerror or error,
             )  # fmt: skip

@@ -99,7 +99,7 @@ def net_options(command: _Command) -> _Command:
             is_flag=True,
             expose_value=False,
             callback=ignore,
-            help="Compute without options that no layer knows, although the results are then others.",
+            help="Compute without the options that no layer knows, although that changes the results.",
         ),
         click.option(
             "--provider",
@@ -108,7 +108,7 @@ def net_options(command: _Command) -> _Command:
             metavar="TYPE=DIST",
             callback=_providers,
             shell_complete=complete_providers,
-            help="Take a layer type from this distribution, where several bring it.",
+            help="Take a layer type from this distribution, if several bring it.",
         ),
         click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage of the net's state."),
         click.option("--level", type=INT32, help="The level of the net's state."),

@@ -28,7 +28,7 @@ def parse_log(log: str, folder: str, delimiter: str) -> None:
     or with --log-json, which says every step: its Seconds are those that the steps took.
     """
     if len(delimiter) != 1:
-        raise click.BadParameter("one character is expected.", param_hint="--delimiter")
+        raise click.BadParameter("it must be one character.", param_hint="--delimiter")
     found = read_log(Path(log))
     for kind, rows in (("train", found.train), ("test", found.test)):
         path = Path(folder) / f"{Path(log).name}.{kind}"

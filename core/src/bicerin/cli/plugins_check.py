@@ -36,7 +36,7 @@ class Finding:
         subject: what it is about, such as `layer ROIPooling`.
         check: what was checked.
         case: with which case, for what a layer does.
-        outcome: a note is something to know that is no fault.
+        outcome: a note is worth knowing, but not a fault.
         detail: why it failed, or what there is to know.
     """
 
@@ -208,7 +208,7 @@ def _behaviour(found: Iterable[Provider], loaded: dict[str, Any], devices: Seque
             continue
         for case, layer_type in zip(cases, types, strict=True):
             if layer_type not in loaded:
-                reason = f'"{layer_type}" is no layer of this plugin, or does not import'
+                reason = f'"{layer_type}" is not a layer of this plugin, or cannot be imported'
                 yield Finding(f"cases {provider.value}", "type", "failed", reason, case=case.name)
                 continue
             tested.add(layer_type)

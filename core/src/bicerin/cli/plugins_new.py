@@ -46,7 +46,7 @@ def _ours() -> Iterator[None]:
 @click.argument("name")
 @click.option("--directory", "-d", metavar="D", type=Path, help="Where to write it; by default a folder NAME here.")
 @click.option("--layer", "layer_type", metavar="TYPE", help="The layer's type in a prototxt; by default from NAME.")
-@click.option("--rival", is_flag=True, help="The type is one that another distribution brings too, on purpose.")
+@click.option("--rival", is_flag=True, help="Allow a type that another distribution brings: nets choose.")
 def new(name: str, directory: Path | None, layer_type: str | None, rival: bool) -> None:
     """Write a package that brings a layer of its own.
 
@@ -59,7 +59,7 @@ def new(name: str, directory: Path | None, layer_type: str | None, rival: bool) 
     distribution = _distribution(name)
     own = _camel(distribution.removeprefix("bicerin-"))
     if rival and layer_type is None:
-        raise click.UsageError("--rival needs the type that it is a rival of: --layer TYPE.")
+        raise click.UsageError("--rival needs --layer TYPE, the type that another distribution brings.")
     chosen = layer_type is not None
     if rival:
         layer_type, own = layer_type or own, _layer_type(own, distribution, "choose another NAME")

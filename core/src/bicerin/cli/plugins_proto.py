@@ -12,7 +12,7 @@ from bicerin.errors import PluginError
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=Path)
-@click.option("--check", is_flag=True, help="Write nothing; fail where a compiled file is not current.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a compiled file is out of date.")
 def proto(files: tuple[Path, ...], check: bool) -> None:
     """Compile the .proto of a plugin.
 

@@ -56,9 +56,9 @@ def test(
     for path in weights:
         built.load_weights(path)
     if not weights and built.params:
-        _log.warning("no --weights: the net runs with the weights that its fillers draw")
+        _log.warning("no --weights: the net runs with random weights, from its fillers")
     if built.inputs:
-        _log.warning("nobody fills %s: Input layers hold zeros here", ", ".join(built.inputs))
+        _log.warning("nothing sets the inputs %s: Input layers hold zeros here", ", ".join(built.inputs))
     loss, means = _run(built, iterations)
     if as_json:
         outputs = {name: mean.item() if mean.size == 1 else mean for name, mean in means.items()}

@@ -179,6 +179,6 @@ def _print(measured: dict[str, Any]) -> None:
         output.print("no layer runs backward: nothing in the net leads to a loss")
     pace = f", {measured['images_per_second']:.0f} images/s" if measured["batch_size"] else ""
     output.print(
-        f"{measured['total_ms']:.3f} ms an iteration of {measured['batch_size']} image(s){pace} "
+        f"{measured['total_ms']:.3f} ms per iteration of {measured['batch_size']} image(s){pace} "
         f"({measured['phase']}, {measured['device']}, {measured['dtype']}; medians of {measured['iterations']})"
     )

@@ -27,12 +27,12 @@ from bicerin.solver import Solver
 @click.command()
 @click.argument("solver", type=FILE)
 @click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Start from these weights; repeatable.")
-@click.option("--resume", "--snapshot", metavar="FILE", type=FILE, help="Go on from this .solverstate.")
-@click.option("--iterations", type=COUNT, help="Train up to this iteration, in place of max_iter.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The seed of all randomness, in place of random_seed.")
+@click.option("--resume", "--snapshot", metavar="FILE", type=FILE, help="Continue from this .solverstate.")
+@click.option("--iterations", type=COUNT, help="Train up to this iteration, instead of max_iter.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The seed of all randomness, instead of random_seed.")
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @click.option(
-    "--stop-on-nan", is_flag=True, help="Snapshot and fail as soon as a loss is not finite, in place of a warning."
+    "--stop-on-nan", is_flag=True, help="Snapshot and fail as soon as a loss is not finite, instead of warning."
 )
 @device_option(None)
 @net_options
@@ -41,7 +41,7 @@ from bicerin.solver import Solver
     type=click.Choice(list(EFFECTS)),
     default="snapshot-and-stop",
     show_default=True,
-    help="What Ctrl-C does. A second one ends the program at once.",
+    help="What Ctrl-C does. A second Ctrl-C ends the program at once.",
 )
 @click.option(
     "--sighup-effect",
@@ -74,7 +74,7 @@ def train(
     run that was not interrupted.
     """
     if weights and resume:
-        raise click.UsageError("Give --resume to go on with a training, or --weights to start from, but not both.")
+        raise click.UsageError("Give --resume to continue a training, or --weights to start one, but not both.")
     write_json_log(log_json)
     document = read_solver(Path(solver), layer_providers)
     _change(document.message, iterations, seed, level, stages)

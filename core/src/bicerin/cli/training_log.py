@@ -70,7 +70,7 @@ def read_log(path: Path) -> TrainingLog:
         raise DataError(str(error)) from None
     log = _parse_json(text, path) if text.lstrip().startswith("{") else _parse(text.splitlines())
     if not log.train and not log.test:
-        raise DataError(f'{path}: no training log: no line says "Iteration N, ... loss = ..." or "Test net output".')
+        raise DataError(f'{path}: not a training log: no line says "Iteration N, ... loss = ..." or "Test net output".')
     return log
 
 
@@ -128,7 +128,7 @@ def _parse_json(text: str, path: Path) -> TrainingLog:
                         row[_free_name(row, name)] = _number(value)
                 log.test.append(row)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise DataError(f"{printable(path)}:{number}: no line that --log-json writes.") from None
+            raise DataError(f"{printable(path)}:{number}: not a line that --log-json writes.") from None
     _fill_first_rate(log)
     return log
 

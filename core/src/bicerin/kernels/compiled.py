@@ -81,13 +81,13 @@ if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
         import llvmlite
         import numba
     except ImportError as error:
-        _log.info("Numba cannot be imported (%s): NumPy runs in place of the compiled kernels, slower.", error)
+        _log.info("Numba cannot be imported (%s): NumPy replaces the compiled kernels, which is slower.", error)
     else:
         try:
             from bicerin.kernels import numba_internals as internals
         except (ImportError, AttributeError) as error:
             _log.warning(
-                "The inner parts of Numba cannot be used (%s): kernels run on one thread, NumPy multiplies matrices.",
+                "Numba's internals cannot be used (%s): kernels run on one thread, and NumPy multiplies matrices.",
                 error,
             )
 
@@ -99,7 +99,7 @@ WITH_PANELS: bool = internals is not None
 if WITH_PANELS:
     if not internals.read_settings():
         _log.warning(
-            "Numba runs %d threads in this process already, not %s: import bicerin before they are started.",
+            "Numba already runs %d threads in this process, not %s: import bicerin before they start.",
             numba.config.NUMBA_NUM_THREADS,
             _wanted,
         )
@@ -143,8 +143,8 @@ def part(function: Any = None, *, fastmath: Any = False, text: str = "", inline:
 def _cannot_keep(place: str) -> None:
     """Say so once for all kernels of a package."""
     _log.warning(
-        "The kernels of %s are compiled in each process: no folder can be written to keep them in. NUMBA_CACHE_DIR may"
-        " name one.",
+        "The kernels of %s are compiled in each process: there is no writable folder to keep them in. Set "
+        "NUMBA_CACHE_DIR to one.",
         place,
     )
 

@@ -104,7 +104,7 @@ class _Formula:
         self.each = [name for name in self.arguments if name in reads or name in writes]
         self.body = [_Inlined(function).visit(one) for one in tree.body if not isinstance(one, ast.Expr)]
         if not isinstance(self.body[-1], ast.Return):
-            raise SyntaxError(f"{self.name}: a formula ends with a return.")
+            raise SyntaxError(f"{self.name}: a formula must end with a return.")
         self.loaded = [name for name in parameters if name in self.each or name in self.channel]
 
     def host(self, fastmath: Any) -> tuple[Any, str]:
@@ -199,10 +199,10 @@ class _Printer:
         lines = []
         for node in nodes:
             if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-                raise SyntaxError(f"a formula assigns names and returns, and cannot have `{ast.unparse(node)}`.")
+                raise SyntaxError(f"a formula may only assign names and return, and cannot have `{ast.unparse(node)}`.")
             name, value = node.targets[0].id, self.text(node.value)
             if name in self.assigned:
-                raise SyntaxError(f"a formula assigns a name once, and cannot have `{ast.unparse(node)}`.")
+                raise SyntaxError(f"a formula may assign a name only once, and cannot have `{ast.unparse(node)}`.")
             self.assigned.add(name)
             lines.append(form.format(f"{name}_v", value))
         return lines

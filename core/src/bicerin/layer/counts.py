@@ -103,5 +103,5 @@ def _range(name: str, value: object) -> Range:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Range(value, value)
     if not isinstance(value, Range):
-        raise TypeError(f"{name}={value!r}: a number of blobs is an int of at least 0, or a Range.")
+        raise TypeError(f"{name}={value!r}: a number of blobs must be an int of at least 0, or a Range.")
     return value

@@ -77,7 +77,7 @@ class Layer(ABC):
             if pair and direction in cls.__dict__:
                 raise TypeError(
                     f"{cls.__qualname__} defines both {direction} and {pair[0]}: {direction} is for every device; a "
-                    "layer whose code for the host differs has the pair in its place."
+                    "layer whose code for the host differs defines the pair instead."
                 )
 
     def __init__(self, param: Any, context: Context | None = None) -> None:

@@ -59,7 +59,7 @@ def normalization_mode(loss_param: Any, default: str = "VALID") -> str:
 
 
 def normalizer(mode: str, outer: int, inner: int, valid: int) -> float:
-    """What a summed loss is divided by; never less than 1, so that a batch without valid labels is no division by 0.
+    """What a summed loss is divided by; never less than 1, so that a batch without valid labels does not divide by 0.
 
     Args:
         mode: FULL (all `outer * inner` labels), VALID (`valid` of them), BATCH_SIZE (`outer`) or NONE (1).

@@ -67,8 +67,8 @@ class Builder:
             if name in self.blobs and name not in definition.bottom[index : index + 1]:
                 raise NetError(
                     f"{location}: Top blob '{name}' produced by multiple sources: layer \"{definition.name}\" and "
-                    f'layer "{self._producer(name)}". Only a layer whose bottom and top stand at the same place may '
-                    "work in place."
+                    f'layer "{self._producer(name)}". A layer may work in place '
+                    "only where the bottom and the top of that name have the same position."
                 )
         check_propagate_down(definition, location)
 

@@ -175,8 +175,8 @@ class Net:
         for name, number in Counter(node.name for node in self.nodes if node.blobs).items():
             if number > 1:
                 _log.warning(
-                    'the layer name "%s" is used by %d layers with weights: files of weights, which go by names, keep '
-                    "those of one; give each a name of its own",
+                    'the layer name "%s" is used by %d layers with weights: weight files go by name and keep '
+                    "those of only one; give each layer its own name",
                     name,
                     number,
                 )
@@ -243,7 +243,7 @@ class Net:
         elif isinstance(blobs, str):
             blobs = (blobs,)
         elif not isinstance(blobs, Iterable) or isinstance(blobs, np.ndarray):
-            raise NetError(f"an array is given by its input's name, such as {self._example()}.")
+            raise NetError(f"give arrays by the names of the inputs, as in {self._example()}.")
         with self.lock:
             first = self.layer_index(start) if start is not None else 0
             for name, array in inputs.items():
@@ -531,7 +531,7 @@ class Net:
             node.layer.close()
 
     def __reduce__(self) -> Any:
-        raise TypeError("a net cannot be pickled: make it in the process that runs it.")
+        raise TypeError("a net cannot be pickled: build it in the process that runs it.")
 
     def __enter__(self) -> Net:
         return self
@@ -571,5 +571,5 @@ def _seeded(seed: int | None) -> np.random.SeedSequence:
         return np.random.SeedSequence(seed)
     except (ValueError, TypeError):
         raise NetError(
-            f"seed={seed!r}: a seed is a whole number from 0 on, or None for another one each time."
+            f"seed={seed!r}: a seed is a whole number from 0 on, or None for a different one each time."
         ) from None

@@ -67,8 +67,8 @@ def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> 
             if layer.type in layers:
                 layers.provider(layer.type, layer_providers)  # where two bring it, that is the reason
         raise IgnoredOptionError(
-            f"{document.name}: no installed layer or solver knows {'; '.join(other)}: the results would be other than "
-            "those of the program that it is from. Take it out, or compute without it: --ignore-unknown-options, "
+            f"{document.name}: no installed layer or solver knows {'; '.join(other)}: the results would differ from "
+            "those of the program that it was written for. Remove it, or compute without it: --ignore-unknown-options, "
             "ignore_unknown_options=True, or BICERIN_IGNORE_UNKNOWN_OPTIONS=1 in the environment."
         )
     if other or similar:
@@ -203,5 +203,5 @@ def read_layer(definition: Any, layer_providers: Mapping[str, str] | None = None
         text = f"layer {{ {definition} }}"
     net = bicerin_proto.read_net(text + "\n", schema(layer_providers)).message
     if len(net.layer) != 1:
-        raise ProtoError(f"one layer was expected, and {len(net.layer)} were given.")
+        raise ProtoError(f"expected one layer, but got {len(net.layer)} were given.")
     return net.layer[0]

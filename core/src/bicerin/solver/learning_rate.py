@@ -153,7 +153,7 @@ def check_policy(param: Any) -> None:
     read = ("base_lr", *(field for field in ("gamma", "power") if field in needed))
     missing = [field for field in read if not param.HasField(field)]
     if missing:
-        _log.warning('lr_policy "%s": the solver gives no %s, which counts as 0', policy, " and no ".join(missing))
+        _log.warning('lr_policy "%s": the solver gives no %s, which is taken as 0', policy, " and no ".join(missing))
 
 
 def _check_stages(rates: Sequence[float], ends: Sequence[int]) -> None:
@@ -163,7 +163,7 @@ def _check_stages(rates: Sequence[float], ends: Sequence[int]) -> None:
             f"{len(ends)}."
         )
     if list(ends) != sorted(ends):
-        raise SolverError(f'lr_policy "multifixed": stageiter must not fall: {", ".join(map(str, ends))}.')
+        raise SolverError(f'lr_policy "multifixed": stageiter must not decrease: {", ".join(map(str, ends))}.')
 
 
 def _staged(param: Any, iteration: int, step: int) -> float:

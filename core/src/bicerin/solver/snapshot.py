@@ -89,7 +89,7 @@ def read_state(path: Path) -> SolverState:
     message = bicerin_proto.SolverState()
     decode(data, message, str(path), "SolverState")
     if not message.HasField("iter"):
-        raise SnapshotError(f"{path}: not a solver state. To resume takes a .solverstate file, not the weights.")
+        raise SnapshotError(f"{path}: not a solver state. Resuming takes a .solverstate file, not the weights.")
     return SolverState(
         message.iter,
         message.learned_net if message.HasField("learned_net") else None,

@@ -28,7 +28,7 @@ class SnapshotClaim:
 
     def __init__(self, prefix: Path) -> None:
         for path in remove_leftovers(prefix.parent, f"{prefix.name}_iter_"):
-            _log.info("%s: removed, the rest of a snapshot whose writer was killed", printable(path))
+            _log.info("%s: removed; it was left by a run that was killed while it wrote a snapshot", printable(path))
         path = prefix.with_name(f".{prefix.name}.running")
         try:
             file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
@@ -50,8 +50,8 @@ class SnapshotClaim:
         if holder.startswith(f"process {os.getpid()} on {platform.node()},"):
             return  # a solver that this program has made before
         _log.warning(
-            "another run writes the snapshots of %s too: %s. Each overwrites the other's; give one another "
-            "snapshot_prefix.",
+            "another run also writes the snapshots of %s: %s. Each overwrites the other's; give one of them "
+            "a different snapshot_prefix.",
             printable(prefix), printable(holder) or "its process is not known",
         )  # fmt: skip
 

@@ -638,7 +638,7 @@ class Solver:
         learned = self.iteration > max(self._snapshot_iteration, self._first_iteration)
         if not learned or not self.is_root or not self.param.snapshot_prefix:
             return
-        _log.warning("the data cannot be read any further; what was learned before is saved")
+        _log.warning("no more data can be read; saving what has been learned so far")
         try:
             self.snapshot()
         except BicerinError as other:

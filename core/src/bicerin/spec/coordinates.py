@@ -5,7 +5,7 @@ axis. A chain of layers composes these maps. Source: J. Long et al., "Fully conv
 segmentation", 2015; pycaffe's `coord_map`, whose names are kept.
 
 A map is (axis, a, b): the axis before the first that it is about, or None for any; scale and offset, numbers or arrays
-with one entry a spatial axis.
+with one entry per spatial axis.
 """
 
 from __future__ import annotations

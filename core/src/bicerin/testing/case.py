@@ -82,7 +82,7 @@ def layer_case(
     Args:
         name: what the test is called.
         definition: the text of the layer: `type: "ReLU" relu_param { negative_slope: 0.1 }`.
-        inputs: one a bottom: an array, a shape, or a function of a NumPy `Generator` that makes an array.
+        inputs: one per bottom: an array, a shape, or a function of a NumPy `Generator` that makes an array.
         expected: the tops' values, where they are known.
         tops: how many tops; by default as many as the definition names, else one or the least that is declared.
         parameters: values of the learnable blobs; by default what the fillers give.

@@ -31,7 +31,7 @@ class LayerConformance:
         super().__init_subclass__(**keywords)
         unknown = {*cls.deviations, *(name for case in cls.cases for name in case.without)} - set(CHECKS)
         if unknown:
-            raise TypeError(f"{cls.__name__}: there is no check {sorted(unknown)}; there are: {', '.join(CHECKS)}")
+            raise TypeError(f"{cls.__name__}: unknown checks {sorted(unknown)}; there are: {', '.join(CHECKS)}")
         if not cls.cases:
             raise TypeError(f"{cls.__name__} lists no cases, so it would prove nothing")
 

@@ -157,7 +157,7 @@ class Net:
 
     @cached_property
     def blob_loss_weights(self) -> OrderedDict[str, float]:
-        """The weight of each blob in the loss, by name; 0 for one that is no loss."""
+        """The weight of each blob in the loss, by name; 0 for one that is not a loss."""
         return OrderedDict(zip(self._blob_names, self._blob_loss_weights, strict=True))
 
     @cached_property
@@ -270,8 +270,8 @@ class Net:
             if readers and not any(node.wants_backward and node.propagate_down[position] for node, position in readers):
                 self._said.add(name)
                 _log.warning(
-                    'backward: no layer computes the gradient of "%s", so that it stays as it is; with '
-                    "force_backward: true in the net one does",
+                    'backward: no layer computes the gradient of "%s", so it stays as it is; '
+                    "force_backward: true in the net computes it",
                     name,
                 )
 

@@ -69,7 +69,7 @@ def gpu_or_cpu(device_id: int) -> str:
 @lru_cache(maxsize=1)
 def _warn_of_missing_gpu(reason: str) -> None:
     """Say so once."""
-    _log.warning("a GPU is asked for, and there is none: nets run on the CPU. %s", reason)
+    _log.warning("a GPU was asked for, but there is none: nets run on the CPU. %s", reason)
 
 
 def set_random_seed(seed: int) -> None:

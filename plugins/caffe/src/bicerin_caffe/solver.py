@@ -62,7 +62,7 @@ class Solver:
 
     @user_exceptions
     def step(self, iterations: int) -> None:
-        """Do so many iterations."""
+        """Run this many iterations."""
         self._core.step(iterations)
 
     @user_exceptions

@@ -154,7 +154,7 @@ class Transformer:
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """What is subtracted: a number a channel, shape (K,), or an image (K, H, W) or (H, W).
+        """What is subtracted: one number per channel, shape (K,), or an image (K, H, W) or (H, W).
 
         An image of another size than the input's is resized to it.
 

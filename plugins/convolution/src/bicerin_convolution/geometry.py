@@ -98,7 +98,7 @@ def _sizes(param: Any, name: str, short: str | None, axes: int, default: int | N
     if short is not None and (param.HasField(f"{short}_h") or param.HasField(f"{short}_w")):
         if axes != 2:
             raise ShapeError(
-                f"{short}_h & {short}_w can only be used for 2D convolution.", f"Here are {axes} spatial axes."
+                f"{short}_h & {short}_w can only be used for 2D convolution.", f"Here there are {axes} spatial axes."
             )
         if given:
             raise ShapeError(f"Either {name} or {short}_h/w should be specified; not both.")

@@ -33,7 +33,7 @@ class BadRecords:
         self.count += 1
         self.in_a_row += 1
         if self.records is not None and self.in_a_row >= self.records:
-            raise DataError(f"none of {self.records} records is good; the last: {name}: {error.reason}", error.hint)
+            raise DataError(f"none of {self.records} records can be read; the last: {name}: {error.reason}", error.hint)
         if self.count <= _SHOWN:
             _log.warning('layer "%s": skipped a bad record: %s: %s', self._layer_name, name, error.reason)
         elif self.count % 100 == 0:

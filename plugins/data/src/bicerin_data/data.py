@@ -80,7 +80,7 @@ class StoreReader(RecordReader):
                 self.bad.refuse(name, error)
         # The records never end, unless reading them failed before.
         self._records = None
-        raise DataError(f"source {self._store.path}: it could not be read on before.")
+        raise DataError(f"source {self._store.path}: reading it failed before.")
 
     def parse(self, value: bytes) -> tuple[np.ndarray, Any]:
         """The image of a record, (C, H, W), and its label.

@@ -17,7 +17,7 @@ def parse_datum(value: bytes) -> Any:
     """The `Datum` in the bytes of a record.
 
     Raises:
-        DataError: the bytes are no Datum.
+        DataError: the bytes are not a Datum.
     """
     try:
         return bicerin_proto.Datum.FromString(value)
@@ -32,7 +32,7 @@ def datum_array(datum: Any, color: bool | None = None) -> np.ndarray:
         color: whether an encoded image is converted to color (True), to gray (False) or to neither (None).
 
     Raises:
-        DataError: it holds as many values as its shape needs neither as bytes nor as floats; or is no image.
+        DataError: neither its bytes nor its floats are as many as its shape needs; or it is not an image.
     """
     if datum.encoded:
         return decode_image(datum.data, color)

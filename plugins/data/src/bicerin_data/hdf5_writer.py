@@ -40,7 +40,7 @@ class Hdf5Writer:
             DataError: the file is finished, or cannot be written.
         """
         if not self._file:
-            raise DataError(f"{self.path} is complete and closed.", "Build the net anew to write another file.")
+            raise DataError(f"{self.path} is complete and closed.", "Build the net again to write another file.")
         for name, array in rows.items():
             if name in self._file and self._file[name].shape[1:] != array.shape[1:]:
                 raise ShapeError(

@@ -39,7 +39,7 @@ def decode_image(data: bytes, color: bool | None = None) -> np.ndarray:
         color: True converts to 3 channels, False to 1; None keeps what the file has.
 
     Raises:
-        DataError: the bytes are no image, or its samples are wider than 8 bits.
+        DataError: the bytes are not an image, or its samples are wider than 8 bits.
     """
     cv2 = opencv()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE

@@ -160,8 +160,8 @@ def _after_fork() -> None:
         queue.changed = threading.Condition()
         queue.full.clear()
         queue.error = DataError(
-            "the thread that reads ahead does not live in a forked process.",
-            "Make the net in the process that runs it.",
+            "the thread that reads ahead does not survive a fork.",
+            "Build the net in the process that runs it.",
         )
     _living.clear()
 

@@ -52,7 +52,7 @@ def warp_window(
         left = _round(dtype.type(beyond_right if mirror else beyond_left) * scale_x)
         width, height = min(width, crop_size - left), min(height, crop_size - top)
     if not (0 <= x1 <= x2 < columns and 0 <= y1 <= y2 < rows and width > 0 and height > 0):
-        raise DataError(f"the window {window} is not inside of the image of {columns} x {rows}.")
+        raise DataError(f"the window {window} is not inside the image of {columns} x {rows}.")
     cv2 = opencv()
     part = pixels(image[:, y1 : y2 + 1, x1 : x2 + 1])
     warped = planes(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR))

@@ -72,7 +72,7 @@ def read_window_file(path: Path, fg_threshold: float, bg_threshold: float) -> Wi
     foreground = table[overlap >= np.float32(fg_threshold)]
     background = table[(overlap < np.float32(fg_threshold)) & (overlap < np.float32(bg_threshold))]
     if (foreground[:, LABEL] <= 0).any():
-        raise DataError(f"window file {path}: a window over fg_threshold has a class of 0 or less.")
+        raise DataError(f"window file {path}: a window above fg_threshold has a class of 0 or less.")
     background[:, LABEL] = 0
     return WindowFile(images, channels, foreground, background)
 

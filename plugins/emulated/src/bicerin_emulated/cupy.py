@@ -177,7 +177,7 @@ def _has_mask(index: Any) -> bool:
 
 
 def _wrapped(value: Any) -> Any:
-    """A result as the device gives it: arrays, and numbers, which are arrays of no axis."""
+    """A result as the device gives it: arrays, and numbers, which are arrays of shape ()."""
     if isinstance(value, np.ndarray | np.generic):
         array: ndarray = object.__new__(ndarray)
         array._host = np.asarray(value)

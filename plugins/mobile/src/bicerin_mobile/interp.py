@@ -5,7 +5,7 @@ Row i of the top lies at row i (H - 1) / (H' - 1) of the bottom, between two of 
 - bottom: shape (N, C, H, W). `pad_beg` and `pad_end`, not positive, first cut rows and columns off at the top and left,
   and at the bottom and right.
 - top: shape (N, C, H', W'). H' is one of:
-  - (H - 1) / `shrink_factor` + 1, the fraction cut off;
+  - (H - 1) / `shrink_factor` + 1, truncated;
   - (H - 1) · `zoom_factor` + 1; with both factors, first shrunk, then zoomed;
   - `height`, and W' is `width`, where no factor is given, or both are; one factor alone counts more.
 

@@ -31,7 +31,7 @@ class Window(NamedTuple):
         it, beyond the plane, is omitted.
 
         Raises:
-            ShapeError: the padding is no smaller than the window, or no window fits.
+            ShapeError: the padding is not smaller than the window, or no window fits.
         """
         if (self.pad_h or self.pad_w) and (self.pad_h >= self.kernel_h or self.pad_w >= self.kernel_w):
             raise ShapeError(

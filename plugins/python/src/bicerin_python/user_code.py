@@ -44,7 +44,7 @@ def find_class(module: str, name: str, directory: Path | None) -> type:
         directory: the folder of the prototxt.
 
     Raises:
-        LayerError: there is no such module or class, or it is no class; says where it was looked for.
+        LayerError: there is no such module or class, or it is not a class; says where it was looked for.
         UserCodeError: the module raised while it was imported.
     """
     if not module or not name:

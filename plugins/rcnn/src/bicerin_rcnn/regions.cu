@@ -1,5 +1,5 @@
 // Pooling over the bins of regions `(image, x1, y1, x2, y2)`. A thread has one bin of one map; regions of an image
-// overlap, so that gradients are added atomically. A region that is none, which the CPU refuses, gives NaN.
+// overlap, so that gradients are added atomically. An invalid region, which the CPU refuses, gives NaN.
 
 #define LOWEST ((real)-3.402823466e+38f)
 

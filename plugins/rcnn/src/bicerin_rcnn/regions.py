@@ -13,7 +13,7 @@ import numpy as np
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob
 
-#: Coordinates are cut off here, far outside of any map, so that they are whole numbers that fit.
+#: Coordinates are clipped here, far outside of any map, so that they are whole numbers that fit.
 FAR = 2**30
 
 
@@ -72,7 +72,7 @@ def whole_bins(start: np.ndarray, stop: np.ndarray, scale: float, pooled: int, s
     """Bins along one axis of regions whose corners are pixels of the map, `(R, pooled, 2)`.
 
     A corner is round(scale * coordinate), included. Bin p of a region of s pixels, at least 1, from pixel b on is
-    b + floor(p s / pooled) to b + ceil((p + 1) s / pooled), cut off at the map's `size`.
+    b + floor(p s / pooled) to b + ceil((p + 1) s / pooled), clipped to the map's `size`.
     """
     dtype = start.dtype
     first = rounded(start * dtype.type(scale))
@@ -84,7 +84,7 @@ def scaled_bins(start: np.ndarray, stop: np.ndarray, scale: float, pooled: int, 
     """Bins along one axis of regions whose corners lie between pixels of the map, `(R, pooled, 2)`.
 
     A region goes from b = scale * round(start) to scale * (round(stop) + 1), at least 0.1 further on. Bin p of its
-    length s is floor(b + p s / pooled) to ceil(b + (p + 1) s / pooled), cut off at the map's `size`.
+    length s is floor(b + p s / pooled) to ceil(b + (p + 1) s / pooled), clipped to the map's `size`.
     """
     dtype = start.dtype
     first = rounded(start) * dtype.type(scale)

@@ -113,7 +113,7 @@ class RecurrentLayer(CountsProducts, Layer):
                 f"bottom[0] must have at least 3 axes -- (#timesteps, #streams, ...); its shape is {x.shape}."
             )
         if x.shape[0] == 0:
-            raise ShapeError("there is no time step.")
+            raise ShapeError("there are no time steps.")
         if x.shape[0] != self.steps:
             raise ShapeError(f"input number of timesteps changed from {self.steps} to {x.shape[0]}.")
         if cont.num_axes != 2:

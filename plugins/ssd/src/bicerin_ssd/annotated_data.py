@@ -80,7 +80,7 @@ def _refuse_others_fields(param: Any) -> None:
             raise LayerError(
                 f"annotated_data_param: {name} is {str(value).lower()}, which MobileNet-YOLO's AnnotatedData knows; "
                 "this one, of SSD, does not.",
-                f"Leave {name} away, if what it is for is not needed.",
+                f"Remove {name}, if what it does is not needed.",
             )
     if param.anno_type:
         kind = param.DESCRIPTOR.fields_by_name["anno_type"].enum_type.values_by_number[param.anno_type].name

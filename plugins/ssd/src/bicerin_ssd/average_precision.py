@@ -114,7 +114,7 @@ class MeanAveragePrecision:
         for label in np.unique(labels[heads]).tolist():
             own = rows[judged & (labels == label)]
             if not len(own):
-                _log.warning("nothing was detected of class %d", label)
+                _log.warning("no detections of class %d", label)
             own = own[np.argsort(-own[:, 2], kind="stable")]
             objects = int(rows[heads & (labels == label), 2].sum())
             precisions[label] = average_precision(self.version, own[:, 3] == 1, objects)

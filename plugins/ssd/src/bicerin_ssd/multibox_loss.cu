@@ -2,7 +2,7 @@
 // the row of the ground truth that a box matches, or less than 0; locations are (images, places, classes, 4), scores
 // (images, places, classes). What the CPU refuses is counted in `faults`.
 
-// A number as an int, its fraction cut off, or -1 for what is none.
+// A number as an int, truncated, or -1 for an invalid one.
 __device__ inline int whole(real value) { return fabs(value) < (real)1e9 ? (int)value : -1; }
 
 // Of each row of 8 numbers, see ground_truth.py: its image, or `number` where it does not count; its label; and the

@@ -1,8 +1,8 @@
 """BatchReindex: the items of a batch in another order, some several times, some not at all: y[i] = x[index[i]].
 
-Bottoms: x `(N, ...)` and the indices `(M,)`, of 0 up to N - 1; a fraction is cut off. The top is `(M, ...)`. An item's
-gradient is the sum over its places; the indices take none. float32 or float64. On a device, which cannot raise errors,
-the place of a wrong index is filled with NaN.
+Bottoms: x `(N, ...)` and the indices `(M,)`, of 0 up to N - 1; fractions are truncated. The top is `(M, ...)`. The
+gradient of an item is the sum over its places; the indices take none. float32 or float64. On a device, which
+cannot raise errors, the place of a wrong index is filled with NaN.
 
 Source: Caffe's `BatchReindexLayer`.
 """

@@ -14,7 +14,7 @@ from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class FlattenLayer(Layer):
-    """Takes no time: only the shape is another."""
+    """Free: only the shape changes."""
 
     type = "Flatten"
     counts = BlobCounts(bottom=1, top=1)

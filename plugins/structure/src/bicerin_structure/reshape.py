@@ -16,7 +16,7 @@ from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class ReshapeLayer(Layer):
-    """Takes no time: only the shape is another."""
+    """Free: only the shape changes."""
 
     type = "Reshape"
     counts = BlobCounts(bottom=1, top=1)

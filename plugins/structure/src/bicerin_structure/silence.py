@@ -1,4 +1,4 @@
-"""Silence: takes bottoms that nobody else reads, so that they are no outputs of the net. Their gradient is zero.
+"""Silence: takes bottoms that nobody else reads, so that they are not outputs of the net. Their gradient is zero.
 
 Source: Caffe's `SilenceLayer`.
 """

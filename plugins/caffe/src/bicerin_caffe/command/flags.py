@@ -33,7 +33,7 @@ class FlagError(BicerinError):
 
 
 def parse(arguments: Sequence[str], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The value of every flag, and the arguments that are no flags.
+    """The value of every flag, and the arguments that are not flags.
 
     Args:
         defaults: the program's flags with their default values, whose types are the flags'.

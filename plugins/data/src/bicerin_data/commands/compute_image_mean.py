@@ -16,7 +16,7 @@ from bicerin.cli.options import verbosity_options
 @click.command("compute-image-mean")
 @click.argument("store", metavar="DB", type=Path)
 @click.argument("output", metavar="[OUTPUT]", required=False, type=Path)
-@click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), help="The kind of DB; by default, what it is.")
+@click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), help="The kind of DB; by default, detected.")
 @click.option("--skip-bad-records", is_flag=True, help="Leave out records that cannot be read, and count them.")
 @verbosity_options
 def compute_image_mean(store: Path, output: Path | None, backend: str | None, skip_bad_records: bool) -> None:

@@ -28,16 +28,19 @@ _TOGETHER = 64
 @click.argument("root_folder", metavar="ROOTFOLDER")
 @click.argument("list_file", metavar="LISTFILE", type=Path)
 @click.argument("store", metavar="DB", type=Path)
-@click.option("--gray", is_flag=True, help="Read the images in gray.")
+@click.option("--gray", is_flag=True, help="Read the images as grayscale.")
 @click.option("--shuffle", is_flag=True, help="Store them in random order.")
-@click.option("--seed", type=int, help="Of that order; by default it is another one each time.")
+@click.option("--seed", type=int, help="The seed of that order; by default, a different one each time.")
 @click.option("--backend", type=click.Choice(["lmdb", "leveldb"]), default="lmdb", show_default=True)
 @click.option("--resize-width", type=click.IntRange(min=0), default=0, help="Resize to this width.")
 @click.option("--resize-height", type=click.IntRange(min=0), default=0, help="Resize to this height.")
-@click.option("--check-size", is_flag=True, help="Refuse images of another size than the first.")
+@click.option("--check-size", is_flag=True, help="Refuse images whose size differs from the first one's.")
 @click.option("--encoded", is_flag=True, help="Store image files instead of pixels.")
 @click.option(
-    "--encode-type", default="", metavar="TYPE", help="Their format: png, jpg, ...; by default that of each file."
+    "--encode-type",
+    default="",
+    metavar="TYPE",
+    help="Their format: png, jpg, ...; by default, each file's own.",
 )
 @click.option("--skip-bad-records", is_flag=True, help="Leave out images that cannot be read, and count them.")
 @verbosity_options

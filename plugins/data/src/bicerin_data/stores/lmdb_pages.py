@@ -71,7 +71,7 @@ class LmdbPages:
         file: it, open; without a buffer, since it may change.
 
     Raises:
-        DamagedPageError: it is no LMDB, one of a kind that is not read here, or shorter than it says.
+        DamagedPageError: it is not an LMDB, is of a kind that is not read here, or is shorter than it says.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -120,7 +120,7 @@ class LmdbPages:
             raise DamagedPageError("it is too short to be an LMDB")
         magic, version, *_ = _META.unpack_from(meta)
         if magic != _MAGIC:
-            raise DamagedPageError("it is not an LMDB: it does not begin as one")
+            raise DamagedPageError("it is not an LMDB: it does not begin like one")
         if version != _VERSION:
             raise DamagedPageError(f"it is an LMDB of data version {version}; version {_VERSION} is read here")
         page_size = _DATABASE.unpack_from(meta, _META.size)[0]
@@ -214,7 +214,7 @@ def _records(page: bytes, previous: bytes | None) -> Iterator[tuple[bytes, int, 
         if previous is not None and key <= previous:
             raise DamagedPageError(f"page {number} has keys that are not in their order")
         if flags & (_DATABASE_IN_DATABASE | _DUPLICATES):
-            raise DamagedPageError(f"page {number} holds a database in the database, where Caffe has records")
+            raise DamagedPageError(f"page {number} holds a nested database, where Caffe has records")
         previous = key
         yield key, begin, size, is_large
 
@@ -225,5 +225,5 @@ def _offsets(number: int, page: bytes) -> tuple[int, ...]:
     nodes = (lower - _HEADER.size) // 2
     offsets: tuple[int, ...] = struct.unpack_from(f"<{nodes}H", page, _HEADER.size)
     if offsets and not upper <= min(offsets) <= max(offsets) <= len(page) - _NODE.size:
-        raise DamagedPageError(f"page {number} has a node outside of itself")
+        raise DamagedPageError(f"page {number} has a node outside the page")
     return offsets
