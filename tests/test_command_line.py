@@ -262,7 +262,7 @@ class TestTest:
             'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 30 } }'
         )
         result = run("test", "net.prototxt", "--iterations", 1)
-        assert "nobody fills x" in result.stderr and "no --weights" in result.stderr
+        assert "nothing sets the inputs x" in result.stderr and "no --weights" in result.stderr
         assert "y (2 x 30)" in result.stdout
 
 

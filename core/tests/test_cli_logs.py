@@ -105,7 +105,7 @@ class TestJsonLog:
                 plugins().hook.bicerin_solver_step(solver=fake_solver(), loss=1.0)
         said = [record.getMessage() for record in caplog.records if "/dev/full" in record.getMessage()]
         assert said == [
-            "/dev/full: cannot be written any more: No space left on device. The training goes on without this log."
+            "/dev/full: can no longer be written: No space left on device. Training goes on without this log."
         ]
 
     def test_it_is_read_again(self, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ class TestJsonLog:
     )
     def test_a_line_that_is_none_of_its(self, tmp_path: Path, line: str) -> None:
         (tmp_path / "log.json").write_text(f'{{"event": "snapshot", "iteration": 1, "path": "a"}}\n{line}\n{{}}\n')
-        with pytest.raises(BicerinError, match=r"log\.json:2: no line that --log-json writes"):
+        with pytest.raises(BicerinError, match=r"log\.json:2: not a line that --log-json writes"):
             read_log(tmp_path / "log.json")
 
 

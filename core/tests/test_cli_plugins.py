@@ -278,7 +278,7 @@ class TestRivals:
         result = CliRunner().invoke(command_line, [*new, "--layer", "Split"])
         assert result.exit_code == 2
         assert "is brought by bicerin; choose another, or give --rival" in result.stderr
-        assert "--rival needs the type" in CliRunner().invoke(command_line, [*new, "--rival"]).stderr
+        assert "--rival needs --layer TYPE" in CliRunner().invoke(command_line, [*new, "--rival"]).stderr
 
     def test_works_beside_the_other(self, core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

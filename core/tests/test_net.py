@@ -600,7 +600,7 @@ class TestInputs:
         ("call", "message"),
         [
             (lambda built: built.forward(a=np.ones((2, 3))), r'"a" is not an input: layer "a" would write over it'),
-            (lambda built: built.forward(np.ones((2, 3))), r"given by its input's name, such as net\.forward\(data="),
+            (lambda built: built.forward(np.ones((2, 3))), r"by the names of the inputs, as in net\.forward\(data="),
             (lambda built: built.forward(data=None), r"got None\. Was the image read\?"),
             (lambda built: built.forward(data="text"), "not an array of numbers"),
             (lambda built: built.forward(data=[[1, 2], [3]]), "not an array of numbers"),

@@ -510,7 +510,7 @@ class TestSnapshotClaims:
             assert other.stdout is not None
             assert other.stdout.readline() == "claimed\n"
             self.claim(tmp_path)
-            assert f"snapshots of {tmp_path / 'run'} too: process {other.pid} on " in caplog.text
+            assert f"snapshots of {tmp_path / 'run'}: process {other.pid} on " in caplog.text
             caplog.clear()
             SnapshotClaim(tmp_path / "other")
             assert not caplog.text
@@ -668,7 +668,7 @@ class TestSnapshots:
 
     def test_weights_are_no_state(self) -> None:
         solver().snapshot()
-        with pytest.raises(SnapshotError, match=r"not a solver state. To resume takes a .solverstate file"):
+        with pytest.raises(SnapshotError, match=r"not a solver state. Resuming takes a .solverstate file"):
             solver().restore("run_iter_0.caffemodel")
         with pytest.raises(SnapshotError, match=r"the solver state cannot be read: nowhere\.solverstate"):
             solver().restore("nowhere.solverstate")

@@ -135,7 +135,7 @@ def test_wrong_values_are_said() -> None:
 def test_a_class_without_cases_is_refused() -> None:
     with pytest.raises(TypeError, match="lists no cases"):
         type("Empty", (LayerConformance,), {})
-    with pytest.raises(TypeError, match="no check"):
+    with pytest.raises(TypeError, match="unknown checks"):
         type("Misspelt", (LayerConformance,), {"cases": (CASE,), "deviations": {"batch_size": "?"}})
 
 
