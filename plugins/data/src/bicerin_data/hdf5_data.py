@@ -71,7 +71,7 @@ class HDF5DataLayer(Layer):
         except UnicodeDecodeError:
             raise DataError(
                 f"{failure} {printable(path)}: is not text.",
-                "It lists HDF5 files, one a line; it is not an HDF5 file itself.",
+                "It lists HDF5 files, one per line; it is not an HDF5 file itself.",
             ) from None
         paths: list[Path] = []
         for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Normalize: pixels or images scaled to length 1, then by learnt factors. Liu et al., ParseNet, 2015.
+"""Normalize: pixels or images scaled to length 1, then by learned factors. Liu et al., ParseNet, 2015.
 
 Another fork, happynear/caffe-windows, has another layer of this name, which learns nothing: `UnitChannels`. With
 `norm_param`, or with a blob, a layer is SSD's; with `normalize_param` or a second top it is happynear's. With none of
