@@ -6,7 +6,7 @@ extern "C" __global__ void read_labels(int n, const real* values, int classes, b
                                        int* counts) {
   ELEMENT(i, n);
   // False for NaN, and for what an int cannot hold.
-  const bool whole = fabs(values[i]) < 2147483648.0;
+  const bool whole = fabs(values[i]) < (real)2147483648.0;
   const int label = whole ? (int)values[i] : -1;
   const bool skipped = whole && ignores && label == ignored;
   const bool right = !skipped && label >= 0 && label < classes;
