@@ -130,12 +130,14 @@ def test_operation_by_operation_what_each_device_runs(
         "def walk(x): ...\n"
         "@walk.cuda\n"
         "def walk_cuda(kernels, x): ...\n"
+        "@host_operation(compiled=True)\n"
+        "def gather(x): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("Working", "Reading", "Twin", "Host"):
         core_alone.add("bicerin.layers", name, f"working_plugin.layers:{name}")
-    cpu = "compiled: sort; array: add, walk" if COMPILED else "array: sort, add, walk"
-    gpu = "CUDA C: walk; array: add; on the CPU: sort"
+    cpu = "compiled: sort, gather; array: add, walk" if COMPILED else "array: sort, add, walk, gather"
+    gpu = "CUDA C: walk; array: add; on the CPU: sort, gather"
     runs = {name: row(listed("--verbose"), name)["runs"] for name in ("Working", "Reading", "Twin", "Host")}
     assert runs["Working"] == {"cpu": cpu, "gpu": gpu}
     assert runs["Reading"] == {"cpu": cpu, "gpu": "always on the CPU"}

@@ -114,6 +114,12 @@ def array_operation(function: Function) -> Operation:
     return Operation(function.__name__, partial(function, np), function)
 
 
-def host_operation(function: Function) -> Operation:
-    """Make an operation of a function that runs on the host as it is; with `cuda` it gets a form for devices."""
-    return Operation(function.__name__, function)
+def host_operation(function: Function | None = None, *, compiled: bool = False) -> Any:
+    """Make an operation of a function that runs on the host as it is; with `cuda` it gets a form for devices.
+
+    Args:
+        compiled: whether it does its work with kernels, which tables of what runs where then say.
+    """
+    if function is None:
+        return partial(host_operation, compiled=compiled)
+    return Operation(function.__name__, function, compiled=compiled and COMPILED)

@@ -58,7 +58,7 @@ class Plan:
         return self._algorithms["data_gradient"].data_gradient(self.problem)
 
 
-@host_operation
+@host_operation(compiled=True)
 def prepare(problem: Problem, xp: Any) -> Plan:
     """The three products of a convolution, prepared for its shapes; `xp` is the array module."""
     return Plan(problem)

@@ -25,7 +25,7 @@ def look_up_cuda(kernels: Any, index: Any, table: Any, rows: Any) -> None:
     kernels.look_up(rows.size, index, table, rows, *table.shape)
 
 
-@host_operation
+@host_operation(compiled=True)
 def add_rows(index: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:
     """table[index[i]] += rows[i] for every i, repeated indices too."""
     add_rows_at(whole_numbers(index, len(table)), rows, table)

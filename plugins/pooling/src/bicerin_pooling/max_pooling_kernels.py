@@ -260,7 +260,7 @@ def flat_max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window
     spread(max_pool_planes, -(-len(bottom) // PLANES), num_workers(bottom.size), (bottom, top, mask, window))
 
 
-@host_operation
+@host_operation(compiled=True)
 def max_pool(bottom: np.ndarray, top: np.ndarray, mask: np.ndarray, *window: int) -> None:
     """top = the maximum of each window, mask = its place; an empty mask is not wanted. With the fastest kernel."""
     pooled_w, stride_h, stride_w = top.shape[2], window[2], window[3]

@@ -154,7 +154,7 @@ def decode_cuda(
     kernels.decode(boxes.size // 5, scores, deltas, anchors, info, boxes, *sizes)
 
 
-@host_operation
+@host_operation(compiled=True)
 def suppress(boxes: np.ndarray, threshold: float, kept: np.ndarray, numbers: np.ndarray) -> None:
     """Find boxes of each image, best first, none of which overlaps with a better one by more than `threshold`.
 

@@ -88,7 +88,7 @@ def average_pool_regions_backward(diff, image, rows, columns, top_diff):  # type
     spread(average_pool_bin_backward, units, num_workers(diff.size), (diff, image, rows, columns, top_diff))
 
 
-@host_operation
+@host_operation(compiled=True)
 def average_pool(maps: np.ndarray, regions: np.ndarray, scale: float, y: np.ndarray) -> Bins | None:
     """Write the mean of each bin into y, 0 for an empty one. Returns the bins; a device computes them anew.
 
@@ -108,7 +108,7 @@ def average_pool_cuda(kernels: Any, maps: Any, regions: Any, scale: float, y: An
     kernels.average_pool(y.size, maps, regions, y, *_sizes(scale, maps))
 
 
-@host_operation
+@host_operation(compiled=True)
 def average_pool_backward(
     y_diff: np.ndarray, regions: np.ndarray, scale: float, bins: Bins, x_diff: np.ndarray
 ) -> None:

@@ -93,7 +93,7 @@ def scatter_to_regions(diff, image, top_diff, mask):  # type: ignore[no-untyped-
     spread(scatter_to_channel, diff.shape[1], num_workers(diff.size), (diff, image, top_diff, mask))
 
 
-@host_operation
+@host_operation(compiled=True)
 def max_pool(maps: np.ndarray, regions: np.ndarray, scale: float, y: np.ndarray, mask: np.ndarray) -> None:
     """Write the maximum of each bin into y, 0 for an empty one, and its place into `mask`.
 
@@ -112,7 +112,7 @@ def max_pool_cuda(kernels: Any, maps: Any, regions: Any, scale: float, y: Any, m
     kernels.max_pool(y.size, maps, regions, y, mask, scale, *maps.shape, *y.shape[2:])
 
 
-@host_operation
+@host_operation(compiled=True)
 def max_pool_backward(y_diff: np.ndarray, regions: np.ndarray, mask: np.ndarray, x_diff: np.ndarray) -> None:
     """Write into `x_diff` the sum of the `y_diff` of all bins that chose a pixel."""
     scatter_to_regions(x_diff, regions[:, 0].astype(np.int64), y_diff, mask)
