@@ -68,6 +68,16 @@ def test_in_test_every_solver_reads_all(records, random, make_layer, batches):
     assert np.array_equal(batches(run)[0][1], np.arange(7))
 
 
+def test_a_rand_skip_of_many_passes_reads_the_store_once(records, make_layer, batches):
+    """It begins where reading and passing by all of them would."""
+    records.store([np.full((1, 2, 2), number, np.uint8) for number in range(7)])
+    text = data("batch_size: 1 prefetch: 0 rand_skip: 4294967295")
+    for seed in range(5):
+        layer = make_layer(text, seed=seed)
+        drawn = int(np.random.default_rng((layer.layer._reader.seed, 1)).integers(2**32 - 1))
+        assert batches(layer)[0][1][0] == drawn % 7
+
+
 def test_rand_skip_begins_elsewhere(records, random, make_layer, batches):
     records.store(images(random))
     starts = {batches(make_layer(data("batch_size: 1 rand_skip: 5"), seed=seed))[0][1][0] for seed in range(30)}

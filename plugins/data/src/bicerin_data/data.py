@@ -70,8 +70,7 @@ class StoreReader(RecordReader):
         if self._records is None:
             self._records = self._endless()
             if self._rand_skip and not self._passed:
-                for _ in range(int(self.random(_SKIP).integers(self._rand_skip))):
-                    next(self._records)
+                self._skip(self._records, int(self.random(_SKIP).integers(self._rand_skip)))
         for key, value in self._records:
             name = self.place = self._store.record_name(key)
             try:
@@ -81,6 +80,14 @@ class StoreReader(RecordReader):
         # The records never end, unless reading them failed before.
         self._records = None
         raise DataError(f"source {self._store.path}: reading it failed before.")
+
+    def _skip(self, records: Iterator[tuple[bytes, bytes]], number: int) -> None:
+        """Pass by records; whole passes of the store are not read again and again, since they change nothing."""
+        while number:
+            next(records)
+            number -= 1
+            if self.bad.records and self._replicas == 1:
+                number %= self.bad.records
 
     def parse(self, value: bytes) -> tuple[np.ndarray, Any]:
         """The image of a record, (C, H, W), and its label.
