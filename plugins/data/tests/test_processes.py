@@ -66,4 +66,4 @@ net.forward()
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=large_images, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "does not live in a forked process" in done.stdout and done.stdout.rstrip().endswith("3")
+    assert "does not survive a fork" in done.stdout and done.stdout.rstrip().endswith("3")
