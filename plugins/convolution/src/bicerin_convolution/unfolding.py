@@ -62,7 +62,7 @@ class DeviceUnfolding:
             self._kernels.col2im_axes(x.size, columns, x, self._table, self._axes)
 
 
-@host_operation(compiled=True)
+@host_operation
 def prepare_unfolding(geometry: Geometry, spatial: tuple[int, ...], output: tuple[int, ...], xp: Any) -> Unfolding:
     """im2col and col2im, prepared for spatial shapes; `xp` is the array module."""
     return Unfolding(geometry)
