@@ -170,7 +170,7 @@ def test_a_layer_with_blobs_is_saved_and_loaded(build: Callable[..., caffe.Net],
     for other in (build("Parameter"), build("Parameter", phase=caffe.TEST)):
         other.copy_from(str(tmp_path / "weights"))
         assert other.layers[0].blobs[0].data[0] == 1
-        assert other.params["layer"][0] is other.layers[0].blobs[0]
+        assert other.params["layer"][0].blob is other.layers[0].blobs[0].blob
 
 
 @pytest.mark.parametrize(("phase", "name"), [(caffe.TRAIN, "TRAIN"), (caffe.TEST, "TEST")])

@@ -76,7 +76,8 @@ SOFTMAX_WITH_LOSS = [
     ),
     layer_case(
         "class_weights",
-        'type: "SoftmaxWithLoss" loss_param { weight_by_label_freqs: true class_weighting: [0.5, 2, 1] ignore_label: 1 }',
+        'type: "SoftmaxWithLoss" loss_param { weight_by_label_freqs: true class_weighting: [0.5, 2, 1] '
+        "ignore_label: 1 }",
         [scores(4, 3, 2), labels(3, 4, 2)],
     ),
 ]
