@@ -79,9 +79,13 @@ class Vectors:
         intp = count.type
         lanes = ir.Constant(ir.VectorType(intp, self.length), list(range(self.length)))
         with internals.for_range(self.builder, count, self.length) as index:
-            place = self.builder.bitcast(self.builder.gep(first, [index]), self.type.as_pointer())
+            place = self.place(first, index)
             left = self.splat(self.builder.sub(count, index), lanes.type)
             yield index, place, self.builder.icmp_signed("<", lanes, left)
+
+    def place(self, first: Any, index: Any) -> Any:
+        """The vector that starts at an element, counted from the first."""
+        return self.builder.bitcast(self.builder.gep(first, [index]), self.type.as_pointer())
 
     def store_masked(self, value: Any, place: Any, mask: Any) -> None:
         kinds = [self.type, place.type, ir.IntType(32), mask.type]

@@ -11,10 +11,17 @@ import numpy as np
 
 from bicerin.kernels import Finish, workers_for
 from bicerin.kernels.finishing import FinishTable
-from bicerin_convolution.direct_kernels import add_row_products, correlate_rows
+from bicerin.kernels.panel import VECTOR_BYTES
+from bicerin_convolution.bands import Bands
+from bicerin_convolution.direct_gradient_kernels import add_row_products
+from bicerin_convolution.direct_kernels import correlate_rows, scratch_size
 from bicerin_convolution.problem import Problem
 from bicerin_convolution.taps import Taps, forward_taps, row_shape
 from bicerin_convolution.walks import Walks
+from bicerin_convolution.workspace import workspace
+
+#: Bytes of input that are laid out together, in the first-level cache.
+BAND = 24 << 10
 
 
 class Correlation:
@@ -25,26 +32,39 @@ class Correlation:
 
     def __init__(self, problem: Problem, taps: Taps, turned: bool) -> None:
         x_shape, y_shape = (problem.y_shape, problem.x_shape) if turned else (problem.x_shape, problem.y_shape)
-        self._taps, self._turned = taps, turned
+        self._taps, self._turned, self._dtype = taps, turned, problem.dtype
         self._x_shape, self._y_shape = row_shape(x_shape, problem.geometry), row_shape(y_shape, problem.geometry)
         self._w_shape = problem.grouped_weight_shape
         self._finish = FinishTable(y_shape[1], problem.dtype)
-        self._workers = workers_for(x_shape[1] // problem.group * taps.taps.size * prod(y_shape))
+        channels, lanes = x_shape[1] // problem.group, VECTOR_BYTES // problem.dtype.itemsize
+        workers = workers_for(channels * taps.taps.size * prod(y_shape))
+        self._bands = bands = Bands.of(taps, lanes, BAND // (channels * problem.dtype.itemsize))
+        rows = int(np.diff(bands.outputs).max(initial=0))
+        size = scratch_size(channels, bands.plane, taps.taps.size, rows, bands.vectors, lanes)
+        self._scratch_shape = (workers, size)
 
     def __call__(self, x: np.ndarray, w: np.ndarray, finish: Finish, y: np.ndarray, version: int | None = None) -> None:
-        taps, matrix = self._taps, w.reshape(self._w_shape)
+        taps, bands, matrix = self._taps, self._bands, w.reshape(self._w_shape)
         correlate_rows(
             x.reshape(self._x_shape),
-            taps.rows,
-            taps.columns,
             taps.stride,
+            bands.outputs,
+            bands.starts,
+            bands.sources,
+            bands.slots,
+            bands.columns,
+            bands.shifts,
+            bands.stretch,
+            bands.pitch,
+            bands.plane,
+            bands.vectors,
             taps.taps,
             matrix.swapaxes(1, 2) if self._turned else matrix,
             self._finish.of(finish),
             y.reshape(self._y_shape),
             taps.out_rows,
             *taps.out_columns,
-            self._workers,
+            workspace("scratch", self._scratch_shape, self._dtype),
         )
 
 

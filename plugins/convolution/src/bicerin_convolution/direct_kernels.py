@@ -1,180 +1,239 @@
-"""Convolution row by row, as the formula says: for groups of few channels, where a product of matrices has no size.
+"""Convolution as the formula says, for groups of few channels, where a product of matrices has no size.
 
-`rows`, `columns`, `stride` and `out_*` are those of `Taps`; `w` is `(G, M, C, kernel)`. A band of rows is laid out one
-after the other, padding included, so that a tap is a single run through all of them, a few elements further on. At a
-stride each tap has a layout of its own.
+The rows of the input are laid out as `Bands` says; the outputs are summed up in registers, VECTORS at a time.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from bicerin.kernels import kernel, part, spread
 from bicerin.kernels.finishing import finished
-from bicerin.kernels.panel import VECTOR_BYTES, copy_line
-from bicerin_convolution.packing_kernels import pack_line
+from bicerin.kernels.numba_internals import element, for_range, intrinsic, ir, nothing, slot, types
+from bicerin.kernels.panel import VECTOR_BYTES, Vectors, copy_line
 
-#: Elements of a band, of which there are two, in the first-level cache.
-BAND = 3072
+#: Sums that are in registers together, which hides how long an addition takes.
+SUMS = 4
+#: Outputs of a plane in a bundle of groups, and bundles for each thread, at least.
+BUNDLE, UNITS = 4096, 8
+
+
+@intrinsic
+def copy_part(typing: Any, source: Any, source_at: Any, stride: Any, target: Any, target_at: Any, count: Any) -> Any:
+    """copy_part(source, source_at, stride, target, target_at, count): copy every `stride`-th element, 1 or 2.
+
+    Nothing is read before the first or after the last of the `count` elements, nor written.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source_, at, stride_, target_, target_at_, count_ = args
+        vectors = Vectors(context, builder, source)
+        intp = at.type
+        first = element(context, builder, source, source_, at)
+        target_first = element(context, builder, target, target_, target_at_)
+        with builder.if_else(builder.icmp_signed("==", stride_, intp(1))) as (every, other):
+            with every:
+                for index, place, mask in vectors.line(target_first, count_):
+                    value = vectors.load_masked(vectors.place(first, index), mask)
+                    vectors.store_masked(value, place, mask)
+            with other:
+                # The last element is one past a pair's first.
+                pairs = builder.sub(builder.mul(count_, intp(2)), intp(1))
+                lanes = ir.Constant(ir.VectorType(intp, vectors.length), list(range(vectors.length)))
+                even = list(range(0, 2 * vectors.length, 2))
+                for index, place, mask in vectors.line(target_first, count_):
+                    halves = []
+                    for half in range(2):
+                        start = builder.add(builder.mul(index, intp(2)), intp(half * vectors.length))
+                        left = vectors.splat(builder.sub(pairs, start), lanes.type)
+                        inside = builder.icmp_signed("<", lanes, left)
+                        halves.append(vectors.load_masked(vectors.place(first, start), inside))
+                    vectors.store_masked(vectors.shuffle(*halves, even), place, mask)
+        return nothing(context)
+
+    n = types.intp
+    return types.void(source, n, n, target, n, n), generate
+
+
+@intrinsic(prefer_literal=True)
+def sum_taps(
+    typing: Any, seen: Any, plane: Any, slots: Any, rows: Any, places: Any, pitch: Any, columns: Any, tap_columns: Any,
+    w: Any, channels: Any, tap_rows: Any, sums: Any, sums_at: Any,
+) -> Any:  # fmt: skip
+    """sum_taps(seen, plane, slots, rows, places, pitch, columns, tap_columns, w, channels, tap_rows, sums, sums_at):
+    SUMS vectors of outputs, written one after the other.
+
+    Args:
+        seen: scratch memory, `plane` elements a channel.
+        slots, columns, pitch: those of `Bands`.
+        rows, places: for each of the vectors, where its output row starts in `slots`, and its column; tuples of SUMS.
+        tap_columns: how many; a loop over a number that is written out is unrolled.
+        w: `channels * tap_rows * tap_columns` weights.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        seen_, plane_, slots_, rows_, places_, pitch_, columns_, count_, w_, channels_, tap_rows_, sums_, at = args
+        vectors = Vectors(context, builder, seen)
+        intp = at.type
+        totals = [slot(builder, vectors.constant(0)) for _ in range(SUMS)]
+        for total in totals:
+            builder.store(vectors.constant(0), total)
+        starts = [builder.extract_value(rows_, index) for index in range(SUMS)]
+        offsets = [builder.extract_value(places_, index) for index in range(SUMS)]
+        weight = element(context, builder, w, w_, intp(0))
+        first = element(context, builder, seen, seen_, intp(0))
+        shift = element(context, builder, columns, columns_, intp(0))
+        literal = getattr(tap_columns, "literal_value", None)
+        count = intp(literal) if literal is not None else count_
+
+        def add(lines: list[Any], row_weight: Any, j: Any) -> None:
+            factor = vectors.splat(builder.load(builder.gep(row_weight, [j])))
+            column = builder.load(builder.gep(shift, [j]))
+            for line, total in zip(lines, totals, strict=True):
+                value = vectors.load(builder.gep(line, [column]))
+                builder.store(vectors.fma(factor, value, builder.load(total)), total)
+
+        with for_range(builder, channels_) as c:
+            origin = builder.gep(first, [builder.mul(c, plane_)])
+            with for_range(builder, tap_rows_) as i:
+                lines = []
+                for start, offset in zip(starts, offsets, strict=True):
+                    place = element(context, builder, slots, slots_, builder.add(start, i))
+                    line = builder.mul(builder.load(place), pitch_)
+                    lines.append(builder.gep(origin, [builder.add(line, offset)]))
+                row = builder.add(builder.mul(c, tap_rows_), i)
+                row_weight = builder.gep(weight, [builder.mul(row, count)])
+                if literal is not None:
+                    for j in range(literal):
+                        add(lines, row_weight, intp(j))
+                else:
+                    with for_range(builder, count) as j:
+                        add(lines, row_weight, j)
+        target = element(context, builder, sums, sums_, at)
+        for index, total in enumerate(totals):
+            vectors.store(builder.load(total), builder.gep(target, [intp(index * vectors.length)]))
+        return nothing(context)
+
+    n = types.intp
+    four = types.UniTuple(n, SUMS)
+    return types.void(seen, n, slots, four, four, n, columns, tap_columns, w, n, n, sums, n), generate
 
 
 @part
-def layout(columns, stride, width):  # type: ignore[no-untyped-def]
-    """The length of a row in a band, its first column before those of the taps, and how many layouts there are."""
-    if stride > 1 or columns.size == 0:
-        return width, 0, columns.size
-    return width + columns.max() - columns.min(), columns.min(), 1
+def lay_out(flat_x, base, row_width, stride, sources, shifts, stretch, pitch, seen, at):  # type: ignore[no-untyped-def]
+    """The rows of a band of one channel, which starts at flat_x[base]; what is padding stays as it is, zeros."""
+    for number in range(sources.size):
+        row = at + (number + 1) * pitch
+        for place in range(shifts.size):
+            shift = shifts[place]
+            start = max(0, -(shift // stride))
+            end = min(stretch, -((shift - row_width) // stride))
+            if end <= start:
+                continue
+            source = base + sources[number] * row_width + start * stride + shift
+            target = row + place * stretch + start
+            if stride <= 2:
+                copy_part(flat_x, source, stride, seen, target, end - start)
+            else:
+                for k in range(end - start):
+                    seen[target + k] = flat_x[source + k * stride]
 
 
 @part
-def band_table(image, first, count, wide, table):  # type: ignore[no-untyped-def]
-    """The pieces for `pack_line`: whole rows."""
-    for piece in range(count):
-        table[piece, 0] = image
-        table[piece, 1] = first + piece
-        table[piece, 2] = 0
-        table[piece, 3] = wide
-        table[piece, 4] = piece * wide
-
-
-@part(fastmath={"contract"})
-def add_scaled(sums, seen, at, factor, count):  # type: ignore[no-untyped-def]
-    total, part = sums[:count], seen[at : at + count]
-    for q in range(count):
-        total[q] += factor * part[q]
-
-
-@part(fastmath={"contract"})
-def add_three_scaled(sums, seen, at, factors, count):  # type: ignore[no-untyped-def]
-    """Three taps in one pass, since the way to the sums and back takes longer than the arithmetic."""
-    total = sums[:count]
-    a, b, c = seen[at[0] : at[0] + count], seen[at[1] : at[1] + count], seen[at[2] : at[2] + count]
-    for q in range(count):
-        total[q] += factors[0] * a[q] + factors[1] * b[q] + factors[2] * c[q]
-
-
-@part(fastmath={"reassoc", "contract", "nsz"})
-def dot(a, b, at, count):  # type: ignore[no-untyped-def]
-    left, right = a[:count], b[at : at + count]
-    total = a.dtype.type(0)
-    for q in range(count):
-        total += left[q] * right[q]
-    return total
-
-
-@part
-def correlate_plane(  # type: ignore[no-untyped-def]
-    unit, worker, x, rows, columns, stride, taps, w, finish, y, out_rows, out_column, out_step, out_width
-):
-    """One channel of the output of one image."""
+def correlate_groups(  # type: ignore[no-untyped-def]
+    unit, worker, x, stride, outputs_of, starts, sources, slots, columns, shifts, stretch, pitch, plane, vectors,
+    taps, w, finish, y, out_rows, out_column, out_step, out_width, scratch, ready, bundle,
+):  # fmt: skip
+    """The outputs of some groups, counted through all images."""
     groups, outputs, channels, _ = w.shape
     row_count, row_width = x.shape[2:]
-    plane = row_count * row_width
-    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
-    wide, least, layouts = layout(columns, stride, out_width)
-    band = max(1, min(out_rows.size, BAND // max(1, wide)))
-    room = band * wide + 2 * (VECTOR_BYTES // x.itemsize)
-    image, out = unit // (groups * outputs), unit % (groups * outputs)
-    group, m = out // outputs, out % outputs
-    table = np.empty((band, 5), np.intp)
-    sums, seen = np.empty(room, x.dtype), np.zeros(room, x.dtype)
-    scale, shift, slope = finish[0, out], finish[1, out], finish[2, out]
-    for first in range(0, out_rows.size, band):
-        count = min(band, out_rows.size - first)
-        size = (count - 1) * wide + out_width
-        band_table(image, first, count, wide, table)
-        sums[:] = 0
-        for c in range(channels):
-            base = (group * channels + c) * plane
-            for i in range(rows.shape[0]):
-                factors = w[group, m, c]
-                tap = i * columns.size
-                for number in range(layouts):
-                    column = least if stride == 1 else columns[number]
-                    pack_line(
-                        flat_x, groups * channels * plane, base, row_width, rows, i, column, stride,
-                        table, count, seen, 0,
-                    )  # fmt: skip
-                    if stride > 1:
-                        add_scaled(sums, seen, 0, factors[taps[tap + number]], size)
-                    elif columns.size == 3:
-                        places = (columns[0] - least, columns[1] - least, columns[2] - least)
-                        three = (factors[taps[tap]], factors[taps[tap + 1]], factors[taps[tap + 2]])
-                        add_three_scaled(sums, seen, places, three, size)
+    lanes = VECTOR_BYTES // x.itemsize
+    flat_x, flat_y, flat_slots = x.reshape(-1), y.reshape(-1), slots.reshape(-1)
+    tap_rows, tap_columns = slots.shape[1], columns.size
+    seen = scratch[worker]
+    weights = seen[channels * plane : channels * (plane + taps.size)]
+    sums = seen[channels * (plane + taps.size) :]
+    if ready[worker] == 0:
+        ready[worker] = 1
+        seen[: channels * plane] = 0
+    for number in range(unit * bundle, min((unit + 1) * bundle, x.shape[0] * groups)):
+        image, group = number // groups, number % groups
+        for band in range(starts.size - 1):
+            for c in range(channels):
+                base = ((image * groups + group) * channels + c) * row_count * row_width
+                here = sources[starts[band] : starts[band + 1]]
+                lay_out(flat_x, base, row_width, stride, here, shifts, stretch, pitch, seen, c * plane)
+            first, last = outputs_of[band], outputs_of[band + 1]
+            for m in range(outputs):
+                out = group * outputs + m
+                for c in range(channels):
+                    for tap in range(taps.size):
+                        weights[c * taps.size + tap] = w[group, m, c, taps[tap]]
+                row, column, at = first, 0, 0
+                end = (last - first) * vectors * lanes
+                while at < end:
+                    # The next vectors, row by row; past the last of them, that one again.
+                    r0, q0 = row, column
+                    r1, q1 = (r0, q0 + 1) if q0 + 1 < vectors else (min(r0 + 1, last - 1), 0)
+                    r2, q2 = (r1, q1 + 1) if q1 + 1 < vectors else (min(r1 + 1, last - 1), 0)
+                    r3, q3 = (r2, q2 + 1) if q2 + 1 < vectors else (min(r2 + 1, last - 1), 0)
+                    row, column = (r3, q3 + 1) if q3 + 1 < vectors else (r3 + 1, 0)
+                    in_slots = (r0 * tap_rows, r1 * tap_rows, r2 * tap_rows, r3 * tap_rows)
+                    places = (q0 * lanes, q1 * lanes, q2 * lanes, q3 * lanes)
+                    if tap_columns == 3:
+                        sum_taps(
+                            seen, plane, flat_slots, in_slots, places, pitch, columns, 3, weights, channels, tap_rows,
+                            sums, at,
+                        )  # fmt: skip
                     else:
-                        for j in range(columns.size):
-                            add_scaled(sums, seen, columns[j] - least, factors[taps[tap + j]], size)
-        for o in range(count):
-            target = ((image * groups * outputs + out) * y.shape[2] + out_rows[first + o]) * y.shape[3] + out_column
-            if out_step == 1:
-                copy_line(sums, o * wide, scale, shift, slope, flat_y, target, out_width)
-            else:
-                for q in range(out_width):
-                    flat_y[target + q * out_step] = finished(sums[o * wide + q], scale, shift, slope)
+                        sum_taps(
+                            seen, plane, flat_slots, in_slots, places, pitch, columns, tap_columns, weights, channels,
+                            tap_rows, sums, at,
+                        )  # fmt: skip
+                    at += SUMS * lanes
+                scale, shift, slope = finish[0, out], finish[1, out], finish[2, out]
+                for o in range(first, last):
+                    target = ((image * groups * outputs + out) * y.shape[2] + out_rows[o]) * y.shape[3] + out_column
+                    at = (o - first) * vectors * lanes
+                    if out_step == 1:
+                        copy_line(sums, at, scale, shift, slope, flat_y, target, out_width)
+                    else:
+                        for q in range(out_width):
+                            flat_y[target + q * out_step] = finished(sums[at + q], scale, shift, slope)
 
 
 @kernel()
 def correlate_rows(  # type: ignore[no-untyped-def]
-    x, rows, columns, stride, taps, w, finish, y, out_rows, out_column, out_step, out_width, workers
-):
-    """y = w * x, finished, where `Taps` says; x is `(N, G * C, R, W)`, y `(N, G * M, R', W')`."""
+    x, stride, outputs_of, starts, sources, slots, columns, shifts, stretch, pitch, plane, vectors,
+    taps, w, finish, y, out_rows, out_column, out_step, out_width, scratch,
+):  # fmt: skip
+    """y = w * x, finished, where `Taps` says.
+
+    Args:
+        x, y: `(N, G * C, R, W)` and `(N, G * M, R', W')`, contiguous.
+        outputs_of, starts, ...: those of `Bands`.
+        w: `(G, M, C, kernel)`.
+        finish: of `FinishTable`.
+        scratch: one line of elements per thread, of `scratch_size`.
+    """
+    workers = scratch.shape[0]
+    ready = np.zeros(workers, np.uint8)
+    # Small planes go together, since there is some work before the first.
+    total = x.shape[0] * w.shape[0]
+    bundle = max(1, min(BUNDLE // max(1, y.shape[2] * y.shape[3]), total // (UNITS * workers)))
     spread(
-        correlate_plane,
-        y.shape[0] * y.shape[1],
-        workers,
-        (x, rows, columns, stride, taps, w, finish, y, out_rows, out_column, out_step, out_width),
-    )
+        correlate_groups,
+        -(-total // bundle),
+        scratch.shape[0],
+        (
+            x, stride, outputs_of, starts, sources, slots, columns, shifts, stretch, pitch, plane, vectors,
+            taps, w, finish, y, out_rows, out_column, out_step, out_width, scratch, ready, bundle,
+        ),
+    )  # fmt: skip
 
 
-@part
-def add_kernel_products(  # type: ignore[no-untyped-def]
-    unit, worker, x, rows, columns, stride, dy, dw
-):
-    """The kernels of one output."""
-    groups, outputs, channels, _ = dw.shape
-    row_count, row_width = x.shape[2:]
-    plane = row_count * row_width
-    out_height, out_width = dy.shape[2:]
-    flat_x = x.reshape(-1)
-    wide, least, layouts = layout(columns, stride, out_width)
-    band = max(1, min(out_height, BAND // max(1, wide)))
-    room = band * wide + 2 * (VECTOR_BYTES // x.itemsize)
-    group, m = unit // outputs, unit % outputs
-    table = np.empty((band, 5), np.intp)
-    # Zeros between the rows, where x has its padding.
-    gradient, seen = np.zeros(room, x.dtype), np.zeros(room, x.dtype)
-    for image in range(x.shape[0]):
-        for first in range(0, out_height, band):
-            count = min(band, out_height - first)
-            size = (count - 1) * wide + out_width
-            band_table(image, first, count, wide, table)
-            for o in range(count):
-                gradient[o * wide : o * wide + out_width] = dy[image, unit, first + o]
-            for c in range(channels):
-                base = (group * channels + c) * plane
-                for i in range(rows.shape[0]):
-                    total = dw[group, m, c, i * columns.size : (i + 1) * columns.size]
-                    for number in range(layouts):
-                        column = least if stride == 1 else columns[number]
-                        pack_line(
-                            flat_x, groups * channels * plane, base, row_width, rows, i, column, stride,
-                            table, count, seen, 0,
-                        )  # fmt: skip
-                        if stride > 1:
-                            total[number] += dot(gradient, seen, 0, size)
-                        else:
-                            for j in range(columns.size):
-                                total[j] += dot(gradient, seen, columns[j] - least, size)
-
-
-@kernel()
-def add_row_products(  # type: ignore[no-untyped-def]
-    x, rows, columns, stride, dy, dw, workers
-):
-    """dw `(G, M, C, kernel)` += the sums over images and positions of dy `(N, G * M, R', W')` times x."""
-    spread(
-        add_kernel_products,
-        dw.shape[0] * dw.shape[1],
-        workers,
-        (x, rows, columns, stride, dy, dw),
-    )
+def scratch_size(channels: int, plane: int, taps: int, rows: int, vectors: int, lanes: int) -> int:
+    """Elements of scratch that `correlate_rows` needs for one thread; `rows` are the most output rows of a band."""
+    return channels * (plane + taps) + (rows * vectors + SUMS) * lanes

@@ -77,17 +77,18 @@ def _choose(product: str, problem: Problem) -> Any:
     if not WITH_PANELS or asked == "reference":
         return reference
     possible = hasattr(winograd, product) and winograd.applies(problem.geometry)
-    if asked == "direct" or (not asked and _is_narrow(problem)):
+    if asked == "direct" or (not asked and _is_narrow(product, problem)):
         return direct
     if possible and (asked == "winograd" or (not asked and _winograd_wins(product, problem))):
         return winograd
     return gemm
 
 
-def _is_narrow(problem: Problem) -> bool:
+def _is_narrow(product: str, problem: Problem) -> bool:
     """Whether the groups have so few channels that a tile of registers would be mostly empty."""
     channels, outputs = problem.x_shape[1] // problem.group, problem.y_shape[1] // problem.group
-    return problem.group > 1 and channels * outputs <= 4
+    most = 4 if product == "weight_gradient" or problem.geometry.size < 9 else 16
+    return problem.group > 1 and channels * outputs <= most
 
 
 def _winograd_wins(product: str, problem: Problem) -> bool:
