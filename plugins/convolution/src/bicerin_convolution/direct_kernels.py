@@ -50,7 +50,7 @@ def copy_part(typing: Any, source: Any, source_at: Any, stride: Any, target: Any
                         left = vectors.splat(builder.sub(pairs, start), lanes.type)
                         inside = builder.icmp_signed("<", lanes, left)
                         halves.append(vectors.load_masked(vectors.place(first, start), inside))
-                    vectors.store_masked(vectors.shuffle(*halves, even), place, mask)
+                    vectors.store_masked(vectors.shuffle(halves[0], halves[1], even), place, mask)
         return nothing(context)
 
     n = types.intp
