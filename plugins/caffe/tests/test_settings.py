@@ -47,7 +47,7 @@ def test_where_there_is_no_gpu_nets_stay_on_the_cpu(affine: Any, monkeypatch: An
     caffe.set_device(0)
     caffe.set_mode_gpu()
     assert [settings.device(), settings.device()] == ["cpu", "cpu"]
-    assert [record.message for record in caplog.records if "a GPU is asked for" in record.message] == [
+    assert [record.message for record in caplog.records if "a GPU was asked for" in record.message] == [
         "a GPU was asked for, but there is none: nets run on the CPU. no GPU here"
     ]
 

@@ -152,7 +152,7 @@ def test_resuming_is_exact(consumed, picture, make_layer, batches):
         ("# 0\na.png\n3\n14\n12\n1\n1 x 0 0 1 1\n", "could not convert string 'x'"),
         ("# 0\na.png\n3\n14\n12\nmany\n", "invalid literal"),
         ("# 4\na.png\n3\n14\n12\n1\n1 0.9 0 0 1 1\n", "image_index 4, but there are 1 images"),
-        ("# 0\na.png\n3\n14\n12\n1\n0 0.9 0 0 1 1\n", "a window over fg_threshold has a class of 0 or less"),
+        ("# 0\na.png\n3\n14\n12\n1\n0 0.9 0 0 1 1\n", "a window above fg_threshold has a class of 0 or less"),
         ("# 0\na.png\n3\n14\n12\n1\n1 0.9 0 0 1 1\n", "no window is background, but each batch needs 6"),
         ("# 0\na.png\n3\n14\n12\n1\n1 0.1 0 0 1 1\n", "no window is foreground, but each batch needs 2"),
         (f"# 0\na.png\n1\n14\n12\n2\n{WINDOWS[0]}\n{WINDOWS[3]}\n", "images are read in color, but it says 1 channels"),

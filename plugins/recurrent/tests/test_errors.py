@@ -17,7 +17,7 @@ X, CONT = (3, 2, 4), (3, 2)
 CASES = [
     ("", [X, CONT], 1, "num_output must be positive"),
     ("num_output: 3", [(3, 2), CONT], 1, r"bottom\[0\] must have at least 3 axes -- \(#timesteps, #streams"),
-    ("num_output: 3", [(0, 2, 4), (0, 2)], 1, "there is no time step"),
+    ("num_output: 3", [(0, 2, 4), (0, 2)], 1, "there are no time steps"),
     ("num_output: 3", [X, (3,)], 1, r"bottom\[1\] must have exactly 2 axes -- \(#timesteps, #streams\)"),
     ("num_output: 3", [X, (3, 1)], 1, r"bottom\[1\] has the shape \(3, 1\)"),
     ("num_output: 3", [X, CONT, (3, 2)], 1, r"static input must have the shape \(2, ...\), not \(3, 2\)"),
