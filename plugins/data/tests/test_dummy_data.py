@@ -37,6 +37,13 @@ def test_shapes(param, shapes, make_layer):
     assert all((blob.data == 0).all() for blob in run.top)
 
 
+def test_nothing_is_filled_where_only_shapes_are_asked_for(make_layer):
+    """`bicerin check` of a large net takes no memory."""
+    run = make_layer(dummy(f"shape {{ dim: 5 dim: 3 }} {CONSTANT}"), shapes_only=True)
+    assert [blob.shape for blob in run.top] == [(5, 3)] * 2
+    assert [blob.memory[0].nbytes for blob in run.top] == [0, 0]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_constants_are_filled_once_and_the_rest_each_time(dtype, make_layer, batches):
     run = make_layer(dummy(f"shape {{ dim: 20 }} {GAUSSIAN} {CONSTANT}"), dtype=dtype)

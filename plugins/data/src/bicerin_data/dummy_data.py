@@ -35,7 +35,8 @@ class DummyDataLayer(KeepsTops, Layer):
         self.fillers: list[Any] = fillers * len(top) if len(fillers) == 1 else fillers
         for blob, shape, filler in zip(top, self._shapes(len(top)), self.fillers, strict=True):
             blob.reshape(*shape)
-            fill(blob, filler, self.context.random)
+            if not self.context.shapes_only:
+                fill(blob, filler, self.context.random)
 
     def _shapes(self, tops: int) -> list[tuple[int, ...]]:
         param = self.param.dummy_data_param
