@@ -57,7 +57,7 @@ def test_rates(text: str, expected: list[float]) -> None:
     ("text", "words"),
     [
         ('lr_policy: "multifixed" stagelr: 1', "there are 1 and 0"),
-        ('lr_policy: "multifixed" stagelr: 1 stagelr: 2 stageiter: 5 stageiter: 3', "must not fall: 5, 3"),
+        ('lr_policy: "multifixed" stagelr: 1 stagelr: 2 stageiter: 5 stageiter: 3', "must not decrease: 5, 3"),
         ('lr_policy: "fixed" min_lr: 3', "min_lr is 3, more than base_lr, 2"),
         ('lr_policy: "fixed" larc: true larc_policy: "auto"', "Unknown larc_policy: auto"),
     ],

@@ -302,7 +302,7 @@ def test_a_store_of_named_databases(tmp_path):
         inner = environment.open_db(b"inner")
         with environment.begin(write=True, db=inner) as transaction:
             transaction.put(b"a", b"1")
-    with pytest.raises(DataError, match="holds a database in the database"):
+    with pytest.raises(DataError, match="holds a nested database"):
         list(open_store(tmp_path / "s", "lmdb").records())
 
 

@@ -111,7 +111,7 @@ def test_a_solver_tests_with_it(version, expected, caplog):
     for label, precision in enumerate(expected, 1):
         assert f"class{label}: {precision:g}" in lines
     assert f"Test net output #0: eval = {np.mean(expected):g}" in lines
-    assert "nothing was detected of class 3" in lines
+    assert "no detections of class 3" in lines
 
 
 def test_without_asking_for_classes(caplog):
