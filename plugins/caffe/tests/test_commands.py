@@ -55,6 +55,7 @@ def test_flags_are_read_as_gflags_does(line: str, values: dict, rest: list[str])
         ("-slover x", "unknown command line flag 'slover'. Did you mean '-solver'"),
         ("-solver", "missing its argument"),
         ("-number x", "illegal value 'x' specified for int flag 'number'"),
+        ("-number 2147483648", "illegal value '2147483648' specified for int flag 'number'"),
         ("-gray=perhaps", "illegal value 'perhaps' specified for bool flag"),
     ],
 )

@@ -75,7 +75,10 @@ def _converted(name: str, text: str, kind: type) -> Any:
             raise FlagError(f"illegal value '{text}' specified for bool flag '{name}'.")
         return text.lower() in _TRUE
     try:
-        return kind(text)
+        value = kind(text)
+        if kind is int and not -(2**31) <= value < 2**31:  # as gflags, whose whole numbers are int32
+            raise ValueError
+        return value
     except ValueError:
         raise FlagError(f"illegal value '{text}' specified for {kind.__name__} flag '{name}'.") from None
 
