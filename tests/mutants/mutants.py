@@ -452,6 +452,17 @@ def backward(self: Any, top: Blobs, propagate_down: Sequence[bool], bottom: Blob
     self.blobs[0].data[...] += 0.125
 
 
+@mutant("backward reads the top's data, which a later layer may have overwritten", Weighted, "tops_are_spared")
+def backward(self: Any, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:  # noqa: F811
+    if self.param_propagate_down(0):
+        x = (top[0].data - self.blobs[1].data) / self.blobs[0].data
+        self.blobs[0].diff[...] += (x * top[0].diff).sum(0)
+    if self.param_propagate_down(1):
+        self.blobs[1].diff[...] += top[0].diff.sum(0)
+    if propagate_down[0]:
+        bottom[0].diff[...] = top[0].diff * self.blobs[0].data
+
+
 @mutant("a parameter's gradient is written where it must be added", Weighted, "gradients")
 def backward(self: Any, top: Blobs, propagate_down: Sequence[bool], bottom: Blobs) -> None:  # noqa: F811
     Weighted.backward(self, top, [False], bottom)

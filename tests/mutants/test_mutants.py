@@ -63,6 +63,11 @@ def test_a_planted_fault_is_found(mutant, provide) -> None:
     assert mutant.found_by in found(mutant.layer.type)
 
 
+def test_every_check_finds_something() -> None:
+    on_device = runpy.run_path(str(Path(__file__).with_name("device_mutants.py")))["MUTANTS"]
+    assert {mutant.found_by for mutant in [*planted.MUTANTS, *on_device]} == set(CHECKS)
+
+
 def test_the_page_is_current() -> None:
     page = (DOCS / "conformance-kit.md").read_text(encoding="utf-8")
     written = runpy.run_path(str(DOCS / "conformance_table.py"))["written"](page)
