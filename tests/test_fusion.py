@@ -46,6 +46,8 @@ FIRST = {
         "Convolution", "c", "data", "y", f"convolution_param {{ num_output: 4 group: 4 kernel_size: 3 {XAVIER} }}"
     ),
     "inner product": layer("InnerProduct", "c", "data", "y", f"inner_product_param {{ num_output: 6 {XAVIER} }}"),
+    "scale": layer("Scale", "c", "data", "y", 'scale_param { bias_term: true filler { type: "xavier" } }'),
+    "batch norm": layer("BatchNorm", "c", "data", "y"),
     "transposed": layer(
         "InnerProduct", "c", "data", "y", f"inner_product_param {{ num_output: 40 transpose: true {XAVIER} }}"
     ),
@@ -79,9 +81,9 @@ def forward(net: bicerin.Net, fused: bool = True) -> dict[str, np.ndarray]:
 
 
 def fused(net: bicerin.Net) -> list[str]:
-    return [
-        name for name, layer in zip(net.layer_names, net.layers, strict=True) for _ in getattr(layer, "absorbed", ())
-    ]
+    """The layers whose work others do in a whole pass, unless the last pass was without."""
+    run = {node.name for node in net._fused_nodes}
+    return [node.name for node in net.nodes if node.name not in run] if net._fused else []
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

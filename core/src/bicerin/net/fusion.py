@@ -1,5 +1,8 @@
 """Which layers do the work of element-wise layers after them, in place, in their own forward pass.
 
+The first may be a convolution, or itself a layer of scale and shift, as of BatchNorm, Scale and ReLU before a
+convolution: see `AffineChain`.
+
 The blobs are the same as without, once a whole forward pass is done. The layers' part: `bicerin.layer.abilities`.
 """
 
@@ -20,11 +23,13 @@ class Fusion(NamedTuple):
     Attributes:
         absorbed: the places of those.
         top: the blob that the last of them writes, which the layer then writes at once.
+        chain_axis: where the layer is itself one of those that can be absorbed, the axis of its channels; else None.
     """
 
     producer: int
     absorbed: list[int]
     top: Blob
+    chain_axis: int | None
 
 
 def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fusion]:
@@ -35,16 +40,25 @@ def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fu
             must work in place.
     """
     plan = []
+    taken: set[int] = set()
     for index, node in enumerate(nodes):
-        if not isinstance(node.layer, Finishes) or len(node.top) != 1 or not node.layer.context.device.is_host:
+        if index in taken or len(node.top) != 1 or not node.layer.context.device.is_host:
             continue
-        fusion = Fusion(index, [], node.top[0])
+        chain_axis = None if isinstance(node.layer, Finishes) else _chain_axis(node)
+        if isinstance(node.layer, Finishes):
+            axis = node.layer.channel_axis
+        elif chain_axis is not None:
+            axis = chain_axis
+        else:
+            continue
+        fusion = Fusion(index, [], node.top[0], chain_axis)
         while not nodes[index].is_loss:
-            found = _next(nodes, fusion, node.layer.channel_axis, dropped)
+            found = _next(nodes, fusion, axis, dropped)
             if found is None:
                 break
             index = found
-            fusion = Fusion(fusion.producer, [*fusion.absorbed, index], nodes[index].top[0])
+            taken.add(index)
+            fusion = Fusion(fusion.producer, [*fusion.absorbed, index], nodes[index].top[0], chain_axis)
             step = _affine(nodes[index])
             if step is None or step.negative_slope != 1:
                 break
@@ -73,6 +87,14 @@ def _next(nodes: Sequence[Node], fusion: Fusion, channel_axis: int, dropped: Col
     if step.axis is not None and (step.axis != channel_axis or node.wants_backward):
         return None
     return readers[0]
+
+
+def _chain_axis(node: Node) -> int | None:
+    """The axis of the channels, of a layer that only scales and shifts them, and has no gradient to compute."""
+    step = _affine(node)
+    if step is None or step.negative_slope != 1 or node.wants_backward or len(node.bottom) != 1:
+        return None
+    return step.axis
 
 
 def _affine(node: Node) -> Affine | None:

@@ -20,6 +20,7 @@ from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.layer import Layer
 from bicerin.layer.phase import Phase
+from bicerin.net.affine_chain import AffineChain
 from bicerin.net.builder import Builder
 from bicerin.net.fusion import plan_fusion
 from bicerin.net.gradients import plan_backward
@@ -195,10 +196,18 @@ class Net:
     def _fuse(self, dropped: Collection[int]) -> None:
         """Plan a whole forward pass, in which layers do the work of others, and dropped blobs share memory."""
         plan = plan_fusion(self.nodes, dropped)
-        self._absorbed = [(self.nodes[f.producer].layer, [self.nodes[i].layer for i in f.absorbed]) for f in plan]
+        self._absorbed = []
         self._fused = False
         absorbed = {index for fusion in plan for index in fusion.absorbed}
-        producers = {fusion.producer: self.nodes[fusion.producer].writing(fusion.top) for fusion in plan}
+        producers = {}
+        for fusion in plan:
+            producer, layers = self.nodes[fusion.producer], [self.nodes[index].layer for index in fusion.absorbed]
+            run = None
+            if fusion.chain_axis is None:
+                self._absorbed.append((producer.layer, layers))
+            else:
+                run = AffineChain(cast(Any, [producer.layer, *layers]), fusion.chain_axis, self.dtype)
+            producers[fusion.producer] = producer.writing(fusion.top, run)
         self._fused_nodes = [
             producers.get(index, node) for index, node in enumerate(self.nodes) if index not in absorbed
         ]

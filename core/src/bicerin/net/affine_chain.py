@@ -1,0 +1,42 @@
+"""Affine chains: layers of scale, shift and slope, one after the other, done in one pass over the array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.device.device import CPU
+from bicerin.kernels.affine import Finish
+from bicerin.layer.abilities import ActsAffinely
+from bicerin.layer.blob import Blob
+from bicerin.layer.operations import Operations
+
+
+class AffineChain:
+    """A forward pass, on the host, that does the work of all its layers.
+
+    Args:
+        layers: of which only the last may have a slope.
+        axis: of the channels.
+        dtype: of the blobs.
+    """
+
+    operations = Operations("affine_chain_kernels")
+
+    def __init__(self, layers: Sequence[ActsAffinely], axis: int, dtype: np.dtype[Any]) -> None:
+        self._layers, self._axis, self._dtype = layers, axis, dtype
+        self._ops = self.operations.on(CPU, dtype, False)
+
+    def __call__(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        blob = bottom[0]
+        if not blob.count:
+            return
+        channels = blob.shape[self._axis]
+        rows = (blob.count_between(0, self._axis), channels, blob.count_between(self._axis + 1))
+        steps = [step for layer in self._layers if (step := layer.affine()) is not None]
+        scale, shift, slope = Finish.of(None, steps, self._dtype)
+        scale = scale if scale.size else np.ones(channels, self._dtype)
+        shift = shift if shift.size else np.zeros(channels, self._dtype)
+        self._ops.finish(blob.data.reshape(rows), scale, shift, self._dtype.type(slope), top[0].data.reshape(rows))
