@@ -152,3 +152,31 @@ def test_what_is_handed_out_has_arrays_of_its_own() -> None:
     other = Blob((4, 5))
     given.share_data(other)
     assert blob.shares_data_with(other) and given.memory == blob.memory
+
+
+def test_what_is_to_be_read_cannot_be_written() -> None:
+    blob = Blob((2, 3))
+    for array in (np.asarray(blob), np.asarray(blob.handed_out), blob.handed_out.read_only.data):
+        assert np.shares_memory(array, blob.data)
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 1
+    np.array(blob)[...] = 1
+    assert not blob.data.any()
+
+
+def test_a_version_is_known_only_where_every_array_is_lent() -> None:
+    blob = Blob((2, 3))
+    assert blob.data_version is None
+    blob.keep_versions()
+    version = blob.data_version
+    assert version is not None
+    assert blob.data_version == version
+    array = blob.data[1:]
+    assert blob.data_version is None
+    del array
+    assert blob.data_version not in (None, version)
+    blob.reshape(4, 5)
+    assert blob.data_version is not None
+    held = blob.data
+    assert blob.data_version is None
+    assert held.base is not None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 import bicerin
+from bicerin import Blob, BlobCounts, Layer
 from bicerin.kernels import COMPILED
+from bicerin.layer import layers
 from bicerin_convolution.prepared_weights import PreparedWeights
 
 NET = """
@@ -95,6 +99,64 @@ def test_every_write_is_seen_by_the_next_pass(kind: str, size: int, more: str) -
         output(made)
     made.params["conv"][0].data[...] = 0
     assert not output(made).any()
+
+
+HOLDERS: dict[str, Callable[[bicerin.Net], np.ndarray]] = {
+    "params": lambda made: made.params["conv"][0].data,
+    "learnable_params": lambda made: made.learnable_params[0].data.T,
+    "layer": lambda made: made.layer("conv").blobs[0].data,
+    "layers": lambda made: made.layers[1].blobs[0].data[..., ::-1],
+    "node": lambda made: made.node("conv").blobs[0].data,
+    "on": lambda made: made.node("conv").blobs[0].on(made.device).data,
+    "memoryview": lambda made: np.asarray(memoryview(made.layer("conv").blobs[0].data)),
+}
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution"])
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_whoever_keeps_an_array_may_write_to_it(kind: str, holder: str) -> None:
+    made = net(3, kind)
+    array = HOLDERS[holder](made)
+    for _ in range(4):
+        once = output(made)
+    array *= 2
+    np.testing.assert_allclose(output(made), 2 * once, **ROUNDED)
+
+
+class DoublesLayer(Layer):
+    """Doubles weights, by an array that it asks for once."""
+
+    type = "Doubles"
+    counts = BlobCounts(bottom=1, top=0)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.declare_blobs(((32, 16, 3, 3), None))
+        self.array: Any = None
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None: ...
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self.array is None:
+            self.array = self.blobs[0].data
+        self.array *= 2
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None: ...
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_layer_may_keep_the_array_of_weights_that_it_shares(monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
+    load = layers.load
+    monkeypatch.setattr(layers, "load", lambda name, *more: DoublesLayer if name == "Doubles" else load(name, *more))
+    shared = 'param { name: "w" }'
+    doubles = f'layer {{ name: "doubles" type: "Doubles" bottom: "x" {shared} }}'
+    text = NET.format(type="Convolution", size=3, more="bias_term: false").replace('top: "y"', f'top: "y" {shared}')
+    text = text.replace('layer { name: "conv"', f'{doubles} layer {{ name: "conv"') if first else text + doubles
+    made = bicerin.Net(text, phase="TEST", seed=1)
+    made.learnable_params[0].data[...] = 0.5
+    made.blobs["x"].data[...] = 1
+    outputs = [output(made) for _ in range(5)]
+    for before, after in pairwise(outputs):
+        np.testing.assert_allclose(after, 2 * before, **ROUNDED)
 
 
 def test_other_ways_to_other_weights() -> None:

@@ -39,7 +39,18 @@ class Memory:
         device: the device that `device_array` allocates on.
     """
 
-    __slots__ = ("_adopted", "_device_array", "_host_array", "_lent", "_version", "device", "dtype", "size", "state")
+    __slots__ = (
+        "_adopted",
+        "_device_array",
+        "_host_array",
+        "_lent",
+        "_version",
+        "device",
+        "dtype",
+        "size",
+        "state",
+        "versioned",
+    )
 
     def __init__(self, size: int, dtype: np.dtype, device: Device) -> None:
         self.size = size
@@ -50,15 +61,17 @@ class Memory:
         self._host_array: Any = None
         self._device_array: Any = None
         self._version = next(_versions)
+        #: Whether every array that is given out to be written is a lent one, as `version` needs it from the start on.
+        self.versioned = False
         self._lent: weakref.ref[np.ndarray] | None = None
         self._adopted = False
 
     @property
     def version(self) -> int | None:
         """A number that is another one once the values may have been written; None while that cannot be known, since
-        an array that was lent, or a view of it, is still in someone's hands.
+        an array that was lent, or a view of it, is still in someone's hands, or since not all arrays were lent.
         """
-        if self._adopted or (self._lent is not None and self._lent() is not None):
+        if not self.versioned or self._adopted or (self._lent is not None and self._lent() is not None):
             return None
         return self._version
 

@@ -88,7 +88,9 @@ class Blob:
             )
         if count > self._data.size:
             self._check_memory(shape, count)
+            versioned = self._data.versioned
             self._data = Memory(count, self.dtype, self.device)
+            self._data.versioned = versioned
         if count > self._diff.size:
             self._diff = Memory(count, self.dtype, self.device)
         self.shape = shape
@@ -163,16 +165,20 @@ class Blob:
     @property
     def data(self) -> np.ndarray:
         """The values on the host, to read and write."""
-        return self._shaped("data", self._data.host_array())
+        memory = self._data
+        return self._lent(memory) if memory.versioned else self._shaped("data", memory.host_array())
 
     @property
     def diff(self) -> np.ndarray:
         """The gradient on the host, to read and write."""
         return self._shaped("diff", self._diff.host_array())
 
+    def _lent(self, memory: Memory) -> np.ndarray:
+        return memory.lent_array()[: self.count].reshape(self.shape)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The values on the host: `np.asarray(blob)`."""
-        return np.array(self.read_only.data, dtype, copy=copy)
+        """The values on the host: `np.asarray(blob)`, to read only, or `np.array(blob)`, a copy."""
+        return np.array(_not_writable(self.read_only.data), dtype, copy=copy)
 
     @property
     def read_only(self) -> BlobView:
@@ -192,8 +198,16 @@ class Blob:
 
     @property
     def data_version(self) -> int | None:
-        """A number that is another one once the values may have been written; see `Memory.version`."""
+        """A number that is another one once the values may have been written; see `Memory.version`. None for a blob
+        that was not made with `keep_versions`, or shares the values of such a one.
+        """
         return self._data.version
+
+    def keep_versions(self) -> None:
+        """Have a `data_version` from now on. To be called before anyone has the blob's array, since whoever keeps one
+        may write to it at any time; those that are asked for from now on are lent.
+        """
+        self._data.versioned = True
 
     def on(self, device: Device, *, writes_data: bool = True, writes_diff: bool = True) -> Any:
         """The blob as a device sees it: `data` and `diff` are its arrays. On a host that is all there is, the blob.
@@ -358,8 +372,10 @@ class HandedOutBlob(Blob):
         """The gradient on the host, to read and write."""
         return self._lent(self._diff)
 
-    def _lent(self, memory: Memory) -> np.ndarray:
-        return memory.lent_array()[: self.count].reshape(self.shape)
+    @property
+    def read_only(self) -> BlobView:
+        """The blob with arrays that cannot be written."""
+        return _HandedOutView(self._blob, CPU, writes_data=False, writes_diff=False)
 
     @property
     def blob(self) -> Blob:
@@ -418,7 +434,7 @@ class BlobView:
     def _array(self, kind: str, memory: Memory, write: bool) -> Any:
         blob = self.blob
         if self._side.is_host:
-            return blob._shaped(kind, memory.host_array(write))
+            return getattr(blob, kind) if write else blob._shaped(kind, memory.host_array(write=False))
         buffer = memory.device_array(write)
         if write:
             return blob._shaped((kind, "device"), buffer)
@@ -428,6 +444,28 @@ class BlobView:
         array = self._side.read_only(buffer[: blob.count].reshape(blob.shape))
         blob._arrays[(kind, "read")] = (buffer, array)
         return array
+
+
+class _HandedOutView(BlobView):
+    """A blob to read only, for a user's code. Layers get arrays whose flags let them write, since a kernel would be
+    compiled a second time for those that do not.
+    """
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> np.ndarray:
+        return _not_writable(super().data)
+
+    @property
+    def diff(self) -> np.ndarray:
+        return _not_writable(super().diff)
+
+
+def _not_writable(array: np.ndarray) -> np.ndarray:
+    array = array.view()
+    array.flags.writeable = False
+    return array
 
 
 def same_shape(proto: Any, shape: tuple[int, ...]) -> bool:

@@ -61,6 +61,7 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
                 f"({'weights and bias' if param.bias_term else 'weights alone, since bias_term is false'})."
             )
         self.declare_blobs(*declared)
+        self.blobs[0].keep_versions()
 
     @abstractmethod
     def weight_shape(self) -> tuple[int, ...]:
