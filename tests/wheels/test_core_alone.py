@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from clean_environment import Environment
@@ -25,5 +26,5 @@ def test_a_layer_that_no_plugin_brings(core_alone: Environment, tmp_path: Path) 
 
 def test_the_layers_of_the_core_pass_the_check(core_alone: Environment) -> None:
     checked = core_alone.bicerin("plugins", "check", "bicerin").stdout
-    assert "with 1 made-up bottom(s) (2, 3, 8, 8) it passes 12 of 12 checks" in checked
+    assert re.search(r"with 1 made-up bottom\(s\) \(2, 3, 8, 8\) it passes (\d+) of \1 checks", checked)
     assert "0 failed" in checked
