@@ -176,15 +176,13 @@ def test_other_ways_to_other_weights() -> None:
 
 
 def test_a_solver_s_step() -> None:
-    text = NET.format(type="Convolution", size=3, more="") + (
-        'layer { name: "loss" type: "Reduction" bottom: "y" top: "loss" loss_weight: 1 }'
-    )
+    text = NET.format(type="Convolution", size=3, more="").replace('top: "y"', 'top: "y" loss_weight: 1')
     solver = bicerin.Solver(f"net_param {{ {text} }} base_lr: 0.001 lr_policy: 'fixed' max_iter: 9 random_seed: 1")
     solver.net.blobs["x"].data[...] = 1
     losses = []
     for _ in range(4):
         solver.step(1)
-        losses.append(float(solver.net.blobs["loss"].data))
+        losses.append(float(solver.net.blobs["y"].data.sum()))
     steps = np.diff(losses)
     assert (steps < 0).all()
     np.testing.assert_allclose(steps, steps[0], rtol=0.1)  # the loss is linear in the weights

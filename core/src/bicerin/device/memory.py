@@ -22,6 +22,8 @@ class State(Enum):
 
     UNINITIALIZED = "uninitialized"
     HOST = "host"
+    #: On the host, and nobody has asked for it to write since someone asked for its version.
+    NOTED = "noted"
     DEVICE = "device"
     SYNCED = "synced"
     #: On the host, zeros as soon as someone looks.
@@ -68,12 +70,19 @@ class Memory:
 
     @property
     def version(self) -> int | None:
-        """A number that is another one once the values may have been written; None while that cannot be known, since
-        an array that was lent, or a view of it, is still in someone's hands, or since not all arrays were lent.
+        """A number that is another one once the host's values may have been written; None where that cannot be known.
+
+        So it is while an array that was lent, or a view of it, is still in someone's hands, where not all arrays were
+        lent, and where the values are on a device.
         """
         if not self.versioned or self._adopted or (self._lent is not None and self._lent() is not None):
             return None
-        return self._version
+        if self.state is State.UNINITIALIZED:
+            self.host_array()
+        if self.state is State.HOST:
+            self.state = State.NOTED
+            self._version += 1
+        return self._version if self.state is State.NOTED else None
 
     def lent_array(self) -> np.ndarray:
         """The host copy to write, shape `(size,)`, for someone who may keep it."""
@@ -87,10 +96,12 @@ class Memory:
 
     def host_array(self, write: bool = True) -> np.ndarray:
         """The host copy, shape `(size,)`. With `write`, the device's copy is out of date from now on."""
-        if write:
-            self._version += 1
         state = self.state
         if state is State.HOST:
+            return self._host_array
+        if state is State.NOTED:
+            if write:
+                self.state = State.HOST
             return self._host_array
         if state is State.UNINITIALIZED:
             if self._host_array is None:
@@ -111,8 +122,6 @@ class Memory:
 
     def device_array(self, write: bool = True) -> Any:
         """The device's copy, shape `(size,)`. With `write`, the host copy is out of date from now on."""
-        if write:
-            self._version += 1
         state = self.state
         if state is State.DEVICE:
             return self._device_array
@@ -124,7 +133,7 @@ class Memory:
                 self._device_array = self.device.zeros(self.size, self.dtype)
             self.state = State.DEVICE
             return self._device_array
-        if state is State.HOST:
+        if state is State.HOST or state is State.NOTED:
             if self._device_array is None:
                 self._device_array = self.device.empty(self.size, self.dtype)
             self.device.from_host(self._host_array, self._device_array)

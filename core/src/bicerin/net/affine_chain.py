@@ -9,13 +9,12 @@ import numpy as np
 
 from bicerin.device.device import CPU
 from bicerin.kernels.affine import Finish
-from bicerin.layer.abilities import ActsAffinely
 from bicerin.layer.blob import Blob
 from bicerin.layer.operations import Operations
 
 
 class AffineChain:
-    """A forward pass, on the host, that does the work of all its layers.
+    """The first of some layers, on the host, as a layer whose forward pass does the work of all of them.
 
     Args:
         layers: of which only the last may have a slope.
@@ -25,11 +24,14 @@ class AffineChain:
 
     operations = Operations("affine_chain_kernels")
 
-    def __init__(self, layers: Sequence[ActsAffinely], axis: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, layers: Sequence[Any], axis: int, dtype: np.dtype[Any]) -> None:
         self._layers, self._axis, self._dtype = layers, axis, dtype
         self._ops = self.operations.on(CPU, dtype, False)
 
-    def __call__(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layers[0], name)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         blob = bottom[0]
         if not blob.count:
             return

@@ -202,12 +202,12 @@ class Net:
         producers = {}
         for fusion in plan:
             producer, layers = self.nodes[fusion.producer], [self.nodes[index].layer for index in fusion.absorbed]
-            run = None
+            chain = None
             if fusion.chain_axis is None:
                 self._absorbed.append((producer.layer, layers))
             else:
-                run = AffineChain(cast(Any, [producer.layer, *layers]), fusion.chain_axis, self.dtype)
-            producers[fusion.producer] = producer.writing(fusion.top, run)
+                chain = AffineChain([producer.layer, *layers], fusion.chain_axis, self.dtype)
+            producers[fusion.producer] = producer.writing(fusion.top, chain)
         self._fused_nodes = [
             producers.get(index, node) for index, node in enumerate(self.nodes) if index not in absorbed
         ]

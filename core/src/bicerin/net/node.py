@@ -71,8 +71,6 @@ class Node:
         self.top_names = list(top_names)
         self.param = definition if definition is not None else layer.param
         self.location = layer.context.location or ""
-        #: What runs in place of the layer's forward pass, if anything.
-        self._run: Callable[..., None] | None = None
         self.learns = False
         self.wants_backward = False
         self.propagate_down: list[bool] = [False] * len(self.bottom)
@@ -164,15 +162,14 @@ class Node:
         """Compute the tops; returns the sum of the tops, each times its loss weight."""
         bottom, top = self._views.forward
         layer = self.layer
-        run = self._run or layer.forward
         try:
             if self._views.on_host and self._lock is None:
                 layer.reshape(bottom, top)
-                run(bottom, top)
+                layer.forward(bottom, top)
             else:
                 with self._lock or nullcontext(), self._current():
                     layer.reshape(bottom, top)
-                    run(bottom, top)
+                    layer.forward(bottom, top)
             if not self._weighted:
                 return 0.0
             return self._loss()
@@ -193,15 +190,13 @@ class Node:
             with self._lock or nullcontext(), self._current():
                 self.layer.backward(top, propagate_down, bottom)
 
-    def writing(self, top: Blob, run: Callable[..., None] | None = None) -> Node:
+    def writing(self, top: Blob, layer: Any = None) -> Node:
         """This node with another top, for a forward pass in which its layer does the work of those up to there.
 
         Args:
-            run: what to call as `run(bottom, top)` in place of the layer's forward pass.
+            layer: what runs in its place.
         """
-        node = Node(self.layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
-        node._run = run
-        return node
+        return Node(layer or self.layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The `LayerParameter` with the present values of the blobs."""
