@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from bicerin import Blob, BlobCounts, Layer, Net
 from bicerin.cli.command_line import command_line
-from bicerin.errors import MissingDataError
+from bicerin.errors import MissingDataError, NetError
 from bicerin.layer import CountsProducts, TellsShapes, layers
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -120,6 +120,16 @@ def test_shared_parameters_and_tops_in_place_count_once(folder: Path) -> None:
     assert [row["memory"] for row in report["nets"][0]["layers"]] == [48, 48, 0, 48]
 
 
+def test_a_bottom_that_is_made_later(folder: Path) -> None:
+    """It is said as a net says it."""
+    text = INPUT + layer("Square", "early", "late") + layer("Square", "late", "data")
+    (error,) = checked(text, status=1)["errors"]
+    with pytest.raises(NetError) as said:
+        Net(folder / "net.prototxt")
+    assert "(layer 'early', bottom index 0). Layer \"late\" produces it, but comes later" in error
+    assert error.partition(":")[2] in str(said.value)
+
+
 def test_every_layers_error_is_reported_and_the_rest_goes_on(folder: Path) -> None:
     report = checked(
         INPUT
@@ -137,7 +147,7 @@ def test_every_layers_error_is_reported_and_the_rest_goes_on(folder: Path) -> No
         2: 'layer "unknown": unknown layer type "Afine"; did you mean "Affine"?',
         4: 'Too many params specified for layer "many" (Affine): 3 for 2 blob(s).',
         5: 'layer "counts" (HalfSquareLoss): HalfSquareLoss Layer takes 2 bottom blob(s) as input.',
-        6: "layer \"missing\": Unknown bottom blob 'squared'",
+        6: "Unknown bottom blob 'squared' (layer 'missing', bottom index 0). Did you mean \"square\"?",
         7: "Top blob 'data' produced by multiple sources: layer \"twice\"",
         8: 'layer "flags": propagate_down param must be specified either 0 or bottom_size times',
     }.items():

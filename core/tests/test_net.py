@@ -428,6 +428,25 @@ class TestWhatALayersCodeRaises:
         assert said in str(error.value)
         assert error.value.__cause__ is raised
 
+    def test_the_line_of_its_code_is_named(self, provided: Any) -> None:
+        """The innermost line of the layer's package; not NumPy's, nor that of the core which called it."""
+
+        square_layer: Any = layers.load("Square")
+
+        class DividesLayer(square_layer):  # type: ignore[misc]
+            type = "Divides"
+
+            def forward(self, bottom: Any, top: Any) -> None:
+                np.broadcast_to(bottom[0].data, (1, 2, 3))  # the line
+
+        DividesLayer.__module__ = __name__
+        layers._loaded[provided.add("bicerin.layers", "Divides", "a:layer")] = DividesLayer
+        built = bicerin.Net(INPUT + square("s", "data").replace("Square", "Divides"))
+        with pytest.raises(LayerError, match="its code raised ValueError") as error:
+            built.run_forward()
+        *_, last = str(error.value).splitlines()
+        assert re.fullmatch(r"  at .*test_net\.py:\d+: np\.broadcast_to\(.*# the line", last), error.value
+
 
 @pytest.mark.parametrize(
     ("options", "reason"),

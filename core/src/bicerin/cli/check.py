@@ -290,9 +290,13 @@ def _totals(net: NetOutline) -> str:
     missing = sum(not row.is_known or bool(row.error) for row in net.layers)
     rest = f"; {missing} layer(s) are left out" if missing else ""
     return (
-        f"{parameters:,} parameters ({_bytes(4 * parameters)}), {net.total('multiply_adds') / 1e6:,.1f} million "
+        f"{parameters:,} parameters ({_bytes(4 * parameters)}), {_millions(net.total('multiply_adds'))} "
         f"multiply-adds, {_bytes(net.total('memory'))} of blobs{rest}"
     )
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.1f} million" if number >= 1e6 else f"{number:,}"
 
 
 def _bytes(number: int) -> str:

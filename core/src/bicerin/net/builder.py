@@ -17,9 +17,10 @@ from bicerin.layer.context import Context
 from bicerin.layer.layer import Layer
 from bicerin.layer.layer import layers as layer_registry
 from bicerin.layer.phase import Phase
-from bicerin.net.node import Node, shared_node
+from bicerin.net.node import Node, code_place, shared_node
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import check_propagate_down
+from bicerin.net.splits import unknown_bottom
 from bicerin_proto.quotation import printable
 
 
@@ -34,6 +35,7 @@ class Builder:
     Attributes:
         blobs: name -> blob, in the order in which the layers make them; None for one whose shape is not known.
         left_out: blobs that only layers make which are not in the net -> a sentence that says so.
+        makers: the net's blobs -> the first layer that makes each, for errors.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Builder:
         self.blobs: dict[str, Any] = {}
         self.parameters = Parameters()
         self.left_out: dict[str, str] = {}
+        self.makers: dict[str, str] = {}
 
     def check_names(self, definition: Any, location: str) -> None:
         """Refuse bottoms that nobody makes, tops that somebody else makes, and wrong numbers of `propagate_down`.
@@ -56,14 +59,16 @@ class Builder:
         Raises:
             NetError: says which.
         """
-        where = f'{location}: layer "{definition.name}"'
-        for name in definition.bottom:
+        for position, name in enumerate(definition.bottom):
             if name not in self.blobs:
-                why = self.left_out.get(name, "No layer before it makes it.")
-                raise NetError(f"{where}: Unknown bottom blob '{name}'. {why}")
+                later, why = self.makers.get(name), self.left_out.get(name)
+                raise NetError(unknown_bottom(definition, position, location, self.blobs, later, why))
         for index, name in enumerate(definition.top):
             if name in definition.top[:index]:
-                raise NetError(f"{where}: Top blob '{name}' is named twice; each top has a name of its own.")
+                raise NetError(
+                    f"{location}: layer \"{definition.name}\": Top blob '{name}' is named twice; "
+                    "each top has a name of its own."
+                )
             if name in self.blobs and name not in definition.bottom[index : index + 1]:
                 raise NetError(
                     f"{location}: Top blob '{name}' produced by multiple sources: layer \"{definition.name}\" and "
@@ -142,7 +147,8 @@ class Builder:
         except Exception as error:
             raised = f"{type(error).__name__}: {printable(error)}"
             raise LayerError(
-                f'{location}: layer "{definition.name}" ({definition.type}): its code raised {raised}'
+                f'{location}: layer "{definition.name}" ({definition.type}): its code raised {raised}',
+                code_place(error, cls),
             ) from error
 
     def _blob(self, name: str) -> Blob:

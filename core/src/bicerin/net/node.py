@@ -6,7 +6,9 @@ weighted loss, the lock of a layer that several nets share, and the place and th
 
 from __future__ import annotations
 
+import linecache
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
@@ -261,7 +263,8 @@ class Node:
         elif isinstance(error, MemoryError):
             found = LayerError(f"there is not enough memory{_detail(error)}.", "Its blobs' shapes are above.")
         else:
-            found = LayerError(f"its code raised {type(error).__name__}{_detail(error)}")
+            text = f"its code raised {type(error).__name__}{_detail(error)}"
+            found = LayerError(text, code_place(error, type(self.layer)))
         found.locate(self.layer, self.bottom, self.top)
         return found
 
@@ -306,6 +309,22 @@ def _detail(error: Exception) -> str:
     except Exception:  # an exception of the user's, whose text raises in turn
         text = ""
     return f": {text}" if text else ""
+
+
+def code_place(error: Exception, cls: type[Layer]) -> str | None:
+    """Return the innermost line of the layer's own package that an error went through, `at FILE:LINE: TEXT`.
+
+    None where it went through none, such as a layer of the core's in a wrong call by the core.
+    """
+    packages = {base.__module__.partition(".")[0] for base in cls.__mro__} - {"bicerin", "abc", "builtins"}
+    place: tuple[str, int] | None = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
+            place = frame.f_code.co_filename, line
+    if place is None:
+        return None
+    text = linecache.getline(*place).strip()
+    return f"at {place[0]}:{place[1]}" + (f": {text}" if text else "")
 
 
 def shared_node(root: Node | None, definition: Any) -> Node | None:

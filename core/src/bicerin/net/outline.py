@@ -8,6 +8,7 @@ those above it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,6 +152,10 @@ class _Outliner:
         self.builder = Builder(context, self.layer_providers)
         locations = [self.document.location(index) for index in range(len(param.layer))]
         self.builder.left_out = left_out(param, state, locations)
+        for index, definition in reversed(list(enumerate(param.layer))):
+            with suppress(NetError):  # which the layer's row says
+                if included(definition, state, locations[index]):
+                    self.builder.makers |= dict.fromkeys(definition.top, definition.name)
         rows = []
         for index, definition in enumerate(param.layer):
             location = locations[index]

@@ -6,7 +6,7 @@ them: blob `b` of layer `l`, its top number `i`, becomes `b_l_i_split_0`, `b_l_i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bicerin.errors import NetError
@@ -33,7 +33,10 @@ def insert_splits(
     for index, layer in enumerate(layers):
         for position, name in enumerate(layer.bottom):
             if name not in latest:
-                raise NetError(_unknown_bottom(layer, position, layers, index, locations[index], left_out or {}))
+                later = next((other.name for other in layers[index:] if name in other.top), None)
+                known = {top for other in layers[:index] for top in other.top}
+                why = (left_out or {}).get(name)
+                raise NetError(unknown_bottom(layer, position, locations[index], known, later, why))
             source_of[index, position] = latest[name]
             readers[latest[name]] = readers.get(latest[name], 0) + 1
         for position, name in enumerate(layer.top):
@@ -81,19 +84,26 @@ def _split_layer(message: Any, blob: str, layer: str, position: int, count: int,
     return split
 
 
-def _unknown_bottom(
-    layer: Any, position: int, layers: Sequence[Any], index: int, location: str, left_out: Mapping[str, str]
+def unknown_bottom(
+    layer: Any, position: int, location: str, known: Collection[str], later: str | None, left_out: str | None
 ) -> str:
+    """What is said of a bottom that no layer before makes: who makes it, or what is close to it.
+
+    Args:
+        layer: a `LayerParameter`, whose bottom number `position` it is.
+        location: where the layer stands.
+        known: the blobs that the layers before make.
+        later: a layer that makes it, but does not stand before; None where there is none.
+        left_out: a sentence on the layers that make it and are not in the net; None where there are none.
+    """
     name = layer.bottom[position]
     message = f"{location}: Unknown bottom blob '{name}' (layer '{layer.name}', bottom index {position})."
-    later = [other.name for other in layers[index:] if name in other.top]
-    if later:
-        return f'{message} Layer "{later[0]}" produces it, but comes later; a layer stands after those that it reads.'
-    if name in left_out:
-        return f"{message} {left_out[name]}"
+    if later is not None:
+        return f'{message} Layer "{later}" produces it, but comes later; a layer stands after those that it reads.'
+    if left_out is not None:
+        return f"{message} {left_out}"
     import difflib
 
-    known = {top for other in layers[:index] for top in other.top}
     close = difflib.get_close_matches(name, known, n=3)
     if close:
         return message + " Did you mean " + " or ".join(f'"{other}"' for other in close) + "?"

@@ -364,7 +364,12 @@ def check_tops_are_spared(case: LayerCase, device: str = "cpu") -> None:
         found = {f"bottom {i}": blob for i, (blob, flag) in enumerate(zip(run.bottom, flags, strict=True)) if flag}
         found |= {f"parameter {i}": blob for i, blob in enumerate(run.blobs) if run.layer.param_propagate_down(i)}
         gradients.append({f"gradient of {name}": blob.read_only.diff.copy() for name, blob in found.items()})
-    _assert_equal(gradients[1], gradients[0], "with its tops overwritten before the backward pass (see ReadsTops)")
+    _assert_equal(
+        gradients[1],
+        gradients[0],
+        "with its tops overwritten before the backward pass, as a later layer in place does: a layer whose gradient "
+        "needs what is in them is a bicerin.layer.abilities.ReadsTops",
+    )
 
 
 def check_device_parity(case: LayerCase, device: str = "cpu") -> None:
