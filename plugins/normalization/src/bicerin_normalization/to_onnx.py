@@ -1,0 +1,103 @@
+"""What the layers are in ONNX, for bicerin-onnx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bicerin.layer.onnx_graph import Graph
+
+
+def lrn(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    if layer.across:
+        return graph.op("LRN", x, alpha=layer.rate * layer.size, beta=layer.beta, bias=layer.shift, size=layer.size)
+    # ONNX has no LRN within a channel. What lies outside counts as zeros, and in the area.
+    pad = (layer.size - 1) // 2
+    squares = graph.op("Mul", x, x)
+    if pad:
+        squares = graph.op("Pad", squares, [0, 0, pad, pad, 0, 0, pad, pad], 0.0)
+    mean = graph.op("AveragePool", squares, kernel_shape=[layer.size] * 2, strides=[1, 1])
+    scale = graph.op("Add", graph.op("Mul", mean, float(layer.rate * layer.size**2)), float(layer.shift))
+    return graph.op("Mul", x, graph.op("Pow", scale, -float(layer.beta)))
+
+
+def mvn(graph: Graph, layer: Any) -> Any:
+    """Caffe adds eps to the standard deviation, ONNX's operators to the variance: it is composed."""
+    (x,) = graph.bottoms
+    if len(x.shape) < 4:
+        x = graph.op("Reshape", x, [0] * len(x.shape) + [1] * (4 - len(x.shape)))
+    axes = [1, 2, 3] if layer.across_channels else [2, 3]
+    y = graph.op("Sub", x, graph.reduce("Mean", x, axes))
+    if not layer.normalize_variance:
+        return y
+    variance = graph.reduce("Mean", graph.op("Mul", y, y), axes)
+    return graph.op("Div", y, graph.op("Add", graph.op("Sqrt", variance), float(layer.eps)))
+
+
+def batch_norm(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    axes = len(x.shape)
+    if layer.use_global_stats:
+        weight = graph.weights(2).item()
+        factor = 1 / weight if weight else 0.0
+        mean, variance = graph.weights(0) * factor, graph.weights(1) * factor
+        if axes == 1:
+            inverse = 1 / np.sqrt(variance + layer.eps)
+            y = graph.op("Add", graph.op("Mul", x, inverse), -mean * inverse)
+            return _scaled_and_shifted(graph, layer, y, axes)
+        one, zero = np.ones(layer.channels), np.zeros(layer.channels)
+        if layer.scales:
+            one, zero = graph.blob(3), graph.blob(4)
+        return graph.op("BatchNormalization", x, one, zero, mean, variance, epsilon=float(layer.eps))
+    reduced = [axis for axis in range(axes) if axis != 1]
+    y = graph.op("Sub", x, graph.reduce("Mean", x, reduced))
+    variance = graph.reduce("Mean", graph.op("Mul", y, y), reduced)
+    y = graph.op("Div", y, graph.op("Sqrt", graph.op("Add", variance, float(layer.eps))))
+    return _scaled_and_shifted(graph, layer, y, axes)
+
+
+def _scaled_and_shifted(graph: Graph, layer: Any, y: Any, axes: int) -> Any:
+    if not layer.scales:
+        return y
+    shape = [layer.channels, *[1] * (axes - 2)]
+    return graph.op("Add", graph.op("Mul", y, graph.blob(3, shape)), graph.blob(4, shape))
+
+
+def scale(graph: Graph, layer: Any) -> Any:
+    x = graph.bottoms[0]
+    param = layer.param.scale_param
+    y = graph.op("Mul", x, _operand(graph, layer, param.axis))
+    if not layer.bias_term:
+        return y
+    index = len(layer.blobs) - 1
+    return graph.op("Add", y, _learned(graph, layer, index, x, param.axis))
+
+
+def bias(graph: Graph, layer: Any) -> Any:
+    return graph.op("Add", graph.bottoms[0], _operand(graph, layer, layer.param.bias_param.axis))
+
+
+def _operand(graph: Graph, layer: Any, axis: int) -> Any:
+    """The second operand, with an axis of 1 for each that it lacks behind."""
+    x = graph.bottoms[0]
+    if len(graph.bottoms) == 1:
+        return _learned(graph, layer, 0, x, axis)
+    operand = graph.bottoms[1]
+    missing = _missing(x, operand.shape, axis)
+    if not missing:
+        return operand
+    axes = len(operand.shape)
+    return graph.op("Unsqueeze", operand, list(range(axes, axes + missing)))
+
+
+def _learned(graph: Graph, layer: Any, index: int, x: Any, axis: int) -> Any:
+    shape = layer.blobs[index].shape
+    return graph.blob(index, (*shape, *[1] * _missing(x, shape, axis)))
+
+
+def _missing(x: Any, shape: tuple[int, ...], axis: int) -> int:
+    axes = len(x.shape)
+    return axes - (axis % axes) - len(shape) if shape else 0

@@ -1,0 +1,98 @@
+"""What a layer's function is given: the graph, seen from one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from bicerin.errors import LayerError
+from bicerin.layer.blob import Blob
+from bicerin_onnx.graph import Graph, Operation, Value
+
+
+class LayerGraph:
+    """Adds the operations of one layer. `bicerin.layer.onnx_graph` is what packages see of it.
+
+    Attributes:
+        bottoms: the values that the layer reads.
+        tops: the shapes of what it makes.
+        opset: the version of ONNX's operators that is written.
+    """
+
+    def __init__(
+        self, graph: Graph, layer: Any, bottoms: Sequence[Value], tops: Sequence[tuple[int, ...]], opset: int
+    ) -> None:
+        self._graph = graph
+        self._layer = layer
+        self._blobs: dict[tuple[int, tuple[int, ...]], Value] = {}
+        self.bottoms = tuple(bottoms)
+        self.tops = tuple(tops)
+        self.opset = opset
+        #: The tops whose first axis is as long as the data says.
+        self.varying: set[int] = set()
+
+    def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
+        """Add an operation; the value that it makes, or a tuple of `outputs` values.
+
+        Arrays and numbers among the inputs become constants, None an input that is left out. An attribute that is
+        None is left out.
+        """
+        made = [Value() for _ in range(outputs)]
+        given = [self._as_value(value) for value in inputs]
+        while given and given[-1] is None:
+            given.pop()
+        attributes = {name: value for name, value in attributes.items() if value is not None}
+        self._graph.operations.append(
+            Operation(operator, given, made, attributes, self._layer.name, domain)
+        )
+        return made[0] if outputs == 1 else tuple(made)
+
+    def constant(self, value: Any) -> Value:
+        """A constant: float32 of numbers with a point, int64 of whole ones."""
+        array = np.array(value)
+        if array.dtype.kind == "f":
+            array = array.astype(np.float32)
+        elif array.dtype.kind in "iu":
+            array = array.astype(np.int64)
+        return Value(shape=array.shape, source=array)
+
+    def blob(self, index: int, shape: Sequence[int] | None = None) -> Value:
+        """A learned blob of the layer's, in this shape where one is given."""
+        blob = self._layer.blobs[index].blob
+        key = (index, tuple(shape) if shape is not None else blob.shape)
+        if key not in self._blobs:
+            self._blobs[key] = Value(f"{self._layer.name}/{index}", key[1], blob)
+        return self._blobs[key]
+
+    def weights(self, index: int) -> np.ndarray:
+        """The values of a learned blob, float64, to compute constants from."""
+        blob: Blob = self._layer.blobs[index].blob
+        return np.array(blob.read_only.data, np.float64)
+
+    def reduce(self, kind: str, value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
+        """Reduce: kind is Sum, Mean, Max, L1, SumSquare, ...; the axes' place changed between versions of ONNX."""
+        reduced: Value
+        if self.opset >= (13 if kind == "Sum" else 18):
+            reduced = self.op(f"Reduce{kind}", value, list(axes), keepdims=int(keepdims))
+        else:
+            reduced = self.op(f"Reduce{kind}", value, axes=list(axes), keepdims=int(keepdims))
+        return reduced
+
+    def cast(self, value: Value, dtype: str = "float32") -> Value:
+        """The value in another type: float32, int64, int32, bool."""
+        number = {"float32": 1, "int32": 6, "int64": 7, "bool": 9}[dtype]
+        result: Value = self.op("Cast", value, to=number)
+        return result
+
+    def varies(self, top: int = 0) -> None:
+        """Say that the first axis of a top is as long as the data says when the model runs."""
+        self.varying.add(top)
+
+    def refuse(self, sentence: str) -> NoReturn:
+        """Say what ONNX cannot do, or what is not written yet."""
+        raise LayerError(sentence)
+
+    def _as_value(self, value: Any) -> Value | None:
+        return value if value is None or isinstance(value, Value) else self.constant(value)

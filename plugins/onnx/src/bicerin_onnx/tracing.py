@@ -1,0 +1,192 @@
+"""From a net's layers, at the shapes that they have now, to a graph."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bicerin.errors import BicerinError, LayerError, NetError
+from bicerin.layer.loss_layer import LossLayer
+from bicerin.net.node import Node
+from bicerin_onnx.graph import Graph, Value
+from bicerin_onnx.hooks import hook_of, no_hook
+from bicerin_onnx.layer_graph import LayerGraph
+from bicerin_onnx.names import blob_names, free_name
+
+_log = logging.getLogger("bicerin.onnx")
+
+
+@dataclass
+class Tracer:
+    """Calls the functions of the layers.
+
+    Args:
+        nodes: of a net, in the order in which they run.
+        opset: of the operators.
+        custom_domain: write a node of the domain `caffe` for a layer without function.
+        keep_losses: export losses too.
+        end: the names of the blobs to end with; none for what no layer reads.
+    """
+
+    nodes: Sequence[Node]
+    opset: int
+    custom_domain: bool = False
+    keep_losses: bool = False
+    end: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self.names = blob_names(self.nodes)
+        self.hooks = [self._hook(node) for node in self.nodes]
+        self.active = self._active()
+
+    def _hook(self, node: Node) -> Any:
+        return None if isinstance(node.layer, LossLayer) and not self.keep_losses else hook_of(node.type)
+
+    def is_source(self, index: int) -> bool:
+        """Whether the tops of a layer are inputs of the model."""
+        return not self.nodes[index].bottom and self.hooks[index] is None
+
+    def _active(self) -> set[int]:
+        """The layers that lead to the blobs to end with."""
+        if not self.end:
+            return set(range(len(self.nodes)))
+        last = {name: i for i, node in enumerate(self.nodes) for name in node.top_names}
+        for name in self.end:
+            if name not in last:
+                raise NetError(f'end="{name}": the net has no such blob; it has: {", ".join(last)}.')
+        active: set[int] = set()
+        wanted = set(self.end)
+        for i in reversed(range(len(self.nodes))):
+            node = self.nodes[i]
+            if any(name in wanted and (name not in self.end or last[name] >= i) for name in node.top_names):
+                active.add(i)
+                wanted -= set(node.top_names)
+                wanted |= set(node.bottom_names)
+        return active
+
+    def trace(self) -> Graph:
+        """The graph at the present shapes, every value with its name.
+
+        Raises:
+            NetError, LayerError: a layer that cannot be exported.
+        """
+        graph = Graph()
+        env: dict[str, Value] = {}
+        dropped: dict[str, str] = {}
+        claimed: dict[int, str] = {}
+        unread: dict[int, Value] = {}
+        for i, node in self._running():
+            bottom_names = node.bottom_names
+            gone = [name for name in bottom_names if name in dropped]
+            if isinstance(node.layer, LossLayer) and not self.keep_losses:
+                dropped.update(dict.fromkeys(node.top_names, node.name))
+                continue
+            if gone:
+                _log.info('left out layer "%s": it reads what "%s" made', node.name, dropped[gone[0]])
+                dropped.update(dict.fromkeys(node.top_names, node.name))
+                continue
+            if node.type == "Split":
+                env.update(dict.fromkeys(node.top_names, env[bottom_names[0]]))
+                continue
+            bottoms = [env[name] for name in bottom_names]
+            if self.is_source(i):
+                made: list[Value] | None = [Value(shape=blob.shape) for blob in node.top]
+                graph.inputs += made or []
+            else:
+                made = self._call(graph, i, bottoms, claimed)
+            if made is None:
+                dropped.update(dict.fromkeys(node.top_names, node.name))
+                continue
+            for value in bottoms:
+                unread.pop(id(value), None)
+            for j, value in enumerate(made):
+                value.name = claimed[id(value)] = self.names[i, j]
+                value.shape = node.top[j].shape
+                value.is_blob = True
+                if not self.is_source(i):
+                    unread[id(value)] = value
+            env.update(zip(node.top_names, made, strict=False))
+        graph.outputs = [env[name] for name in self.end] if self.end else list(unread.values())
+        if self.end:
+            lost = [name for name in self.end if name in dropped]
+            if lost:
+                raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported.')
+        if not graph.outputs:
+            raise NetError("there is nothing to export: no layer of the net makes an output.")
+        graph.prune()
+        self._name(graph)
+        return graph
+
+    def _running(self) -> Iterator[tuple[int, Node]]:
+        return ((i, node) for i, node in enumerate(self.nodes) if i in self.active)
+
+    def _call(self, graph: Graph, index: int, bottoms: list[Value], claimed: dict[int, str]) -> list[Value] | None:
+        """The values of a layer's tops, each its own; None where it is left out."""
+        node, hook = self.nodes[index], self.hooks[index]
+        place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset)
+        try:
+            if hook is not None:
+                result = hook(place, node.layer)
+            elif self.custom_domain:
+                result = _custom(place, node)
+            else:
+                raise no_hook(node.name, node.type, node.location)
+        except LayerError as error:
+            error.locate(node.layer, node.bottom, node.top)
+            raise
+        except BicerinError:
+            raise
+        if result is None:
+            return None
+        results = [result] if isinstance(result, Value) else list(result)
+        if len(results) != len(node.top):
+            raise NetError(
+                f'the ONNX function of layer "{node.name}" (type "{node.type}") returned {len(results)} values for '
+                f"{len(node.top)} top(s)."
+            )
+        made: list[Value] = []
+        inputs = {id(value) for value in (*graph.inputs, *bottoms)}
+        for value in results:
+            if value.is_constant or id(value) in claimed or id(value) in inputs or value in made:
+                value = place.op("Identity", value)
+            made.append(value)
+        varies = any(value.varies for value in bottoms)
+        for j, value in enumerate(made):
+            value.varies = varies or j in place.varying
+        return made
+
+    def _name(self, graph: Graph) -> None:
+        """Give names to what is no blob of the net, and to the operations."""
+        taken = set(self.names.values())
+        count: dict[str, int] = {}
+        for operation in graph.operations:
+            count[operation.layer] = count.get(operation.layer, 0) + 1
+        node_names: set[str] = set()
+        seen: set[int] = set()
+        for operation in graph.operations:
+            single = count[operation.layer] == 1
+            wanted = operation.layer if single else f"{operation.layer}/{operation.operator}"
+            operation.name = free_name([wanted], node_names)
+            node_names.add(operation.name)
+            for value in (*operation.inputs, *operation.outputs):
+                if value is None or value.is_blob or id(value) in seen:
+                    continue
+                seen.add(id(value))
+                kind = "constant" if value.is_constant else operation.operator
+                value.name = free_name([value.name or f"{operation.layer}/{kind}"], taken)
+                taken.add(value.name)
+
+
+def _custom(graph: LayerGraph, node: Node) -> Any:
+    """A node of the domain `caffe`, whose inputs are the bottoms and the learned blobs."""
+    param = type(node.param)()
+    param.CopyFrom(node.param)
+    for name in ("name", "type", "bottom", "top", "blobs"):
+        param.ClearField(name)
+    blobs = [graph.blob(index) for index in range(len(node.blobs))]
+    return graph.op(
+        node.type, *graph.bottoms, *blobs, outputs=len(node.top), domain="caffe", param=str(param)
+    )
+

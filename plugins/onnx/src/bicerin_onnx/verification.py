@@ -1,0 +1,254 @@
+"""Every blob of a model beside the net's, on the same inputs, in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import BicerinError, NetError
+from bicerin.net import Net
+from bicerin.net.node import Node
+from bicerin_onnx.names import blob_names
+
+
+class VerificationError(NetError):
+    """A blob of the model differs from the net's."""
+
+
+@dataclass
+class Row:
+    """One blob at one batch size.
+
+    Attributes:
+        difference: the largest of an element, over the element's own size or the root mean square of the blob,
+            whichever is larger.
+    """
+
+    blob: str
+    layer: str
+    type: str
+    shape: tuple[int, ...]
+    batch: int
+    difference: float
+
+
+@dataclass
+class Verification:
+    """The blobs in the order in which the layers make them."""
+
+    tolerance: float
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def worst(self) -> list[Row]:
+        return sorted(self.rows, key=lambda row: -row.difference)
+
+    @property
+    def first_wrong(self) -> Row | None:
+        return next((row for row in self.rows if not row.difference <= self.tolerance), None)
+
+    def __str__(self) -> str:
+        lines = [("blob", "layer", "type", "shape", "difference")]
+        for row in self.worst[:10]:
+            lines.append(
+                (row.blob, row.layer, row.type, "x".join(map(str, row.shape)) or "scalar", f"{row.difference:.1e}")
+            )
+        widths = [max(len(line[i]) for line in lines) for i in range(5)]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+
+def verify(
+    net: Net,
+    model: Any,
+    inputs: Mapping[str, Any] | None = None,
+    batches: Sequence[int] = (1, 3),
+    *,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> Verification:
+    """Run the net and the model on the same inputs and compare every blob that both have.
+
+    Args:
+        net: what was exported. Its inputs have their shapes again afterwards, its blobs other values.
+        model: a ModelProto or a file.
+        inputs: arrays by name, compared as they are; by default noise of a fixed seed at each of `batches`, as far as
+            the model's batch size is a variable.
+        tolerance: relative, of an element or the root mean square of its blob, whichever is larger.
+
+    Raises:
+        VerificationError: a blob differs; names the first layer, and has the table of the worst.
+        NetError: onnxruntime is not installed, or cannot run the model.
+    """
+    import onnx
+
+    if isinstance(model, (str, PathLike)):
+        model = onnx.load(fspath(model))
+    names = blob_names(net.nodes)
+    infos = {info.name: info for info in (*model.graph.value_info, *model.graph.output)}
+    compared = {place: name for place, name in names.items() if name in infos}
+    run = session(model, list(dict.fromkeys(compared.values())))
+    result = Verification(tolerance)
+    generator = np.random.default_rng(seed)
+    taken = {info.name: info for info in model.graph.input}
+    with net.lock:
+        # The numbers of blobs as the data has them now.
+        before = {name: net.blobs[name].shape for name in taken}
+        try:
+            for batch in _batches(taken, before, inputs, batches):
+                given = {}
+                for name, info in taken.items():
+                    if inputs is not None and name in inputs:
+                        given[name] = np.asarray(inputs[name], np.float32)
+                    else:
+                        given[name] = generator.normal(size=_shape(info, before[name], batch)).astype(np.float32)
+                _compare(net, run, given, compared, batch, result)
+        finally:
+            for name, shape in before.items():
+                net.blobs[name].reshape(*shape)
+            _reshape(net, taken)
+    wrong = result.first_wrong
+    if wrong is not None:
+        raise VerificationError(
+            f'the model differs from the net first in layer "{wrong.layer}" (type "{wrong.type}"): blob "{wrong.blob}" '
+            f"by {wrong.difference:.1e} of its size, and {tolerance:g} is allowed. The worst:\n{result}"
+        )
+    return result
+
+
+def _compare(
+    net: Net, run: Any, given: Mapping[str, np.ndarray], compared: Mapping[Any, str], batch: int, result: Verification
+) -> None:
+    theirs = run(given)
+    first = {place: net.nodes[place[0]] for place in compared}
+    for place, expected in _values(net, given, set(compared)):
+        node = first[place]
+        name = compared[place]
+        result.rows.append(
+            Row(name, node.name, node.type, expected.shape, batch, difference(theirs[name], expected))
+        )
+
+
+def _values(net: Net, given: Mapping[str, np.ndarray], places: set[tuple[int, int]]) -> Any:
+    """The net's blobs, each as soon as its layer has made it."""
+    for name, array in given.items():
+        blob = net.blobs[name]
+        if blob.shape != array.shape:
+            blob.reshape(*array.shape)
+        blob.data[...] = array
+    for i in _needed(net, given, places):
+        node = net.nodes[i]
+        if not _is_source(node, given):
+            with np.errstate(all="ignore"):
+                node.forward()
+        for j, blob in enumerate(node.top):
+            if (i, j) in places:
+                yield (i, j), np.array(blob.read_only.data, np.float32)
+
+
+def _needed(net: Net, given: Mapping[str, Any], places: set[tuple[int, int]]) -> list[int]:
+    """The layers that lead to these tops."""
+    found = []
+    ends = {i for i, _ in places}
+    wanted: set[str] = set()
+    for i in reversed(range(len(net.nodes))):
+        node = net.nodes[i]
+        if i in ends or wanted.intersection(node.top_names):
+            found.append(i)
+            wanted.difference_update(node.top_names)
+            wanted.update(node.bottom_names)
+    return found[::-1]
+
+
+def _is_source(node: Node, given: Mapping[str, Any]) -> bool:
+    """Whether a layer makes inputs of the model, or what only layers read that are not in it."""
+    return not node.bottom and (node.type == "Input" or any(name in given for name in node.top_names))
+
+
+def _reshape(net: Net, taken: Mapping[str, Any]) -> None:
+    for node in net.nodes:
+        if not _is_source(node, taken):
+            with suppress(BicerinError):  # a loss, beside labels that were not given
+                node.reshape()
+
+
+def _batches(
+    taken: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    inputs: Mapping[str, Any] | None,
+    batches: Sequence[int],
+) -> list[int]:
+    """The batch sizes to run: the net's own where the model's does not change."""
+    first = next(iter(taken), None)
+    if first is None:
+        return [0]
+    own = shapes[first][0] if shapes[first] else 1
+    dims = taken[first].type.tensor_type.shape.dim
+    if inputs is not None and first in inputs:
+        return [np.shape(inputs[first])[0] if np.ndim(inputs[first]) else 1]
+    return list(batches) if len(dims) and dims[0].dim_param else [own]
+
+
+def _shape(info: Any, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
+    dims = info.type.tensor_type.shape.dim
+    return tuple(batch if i == 0 and dims[0].dim_param == "N" else size for i, size in enumerate(shape))
+
+
+def session(model: Any, names: Sequence[str]) -> Any:
+    """A function from inputs by name to these blobs by name, run by ONNX Runtime on the CPU.
+
+    Raises:
+        NetError: onnxruntime is not installed, or refuses the model.
+    """
+    import onnx
+
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise NetError(
+            "onnxruntime is not installed, so the model cannot be compared: pip install 'bicerin-onnx[onnxruntime]'"
+        ) from error
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    infos = {info.name: info for info in copy.graph.value_info}
+    present = {info.name for info in copy.graph.output}
+    made = {name for node in copy.graph.node for name in node.output}
+    copy.graph.output.extend(infos[name] for name in names if name not in present and name in made)
+    wanted = [info.name for info in copy.graph.output]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        runtime = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise NetError(f"ONNX Runtime refuses the model: {error}") from error
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            return dict(zip(wanted, runtime.run(wanted, dict(inputs)), strict=True))
+        except Exception as error:
+            raise NetError(f"ONNX Runtime cannot run the model: {error}") from error
+
+    return run
+
+
+def difference(actual: Any, expected: Any) -> float:
+    """The largest difference of two arrays, over the larger of the element's size and the root mean square."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    if actual.shape != expected.shape:
+        return float("inf")
+    if not actual.size:
+        return 0.0
+    if not np.array_equal(np.isnan(actual), np.isnan(expected)):
+        return float("inf")
+    finite = np.where(np.isfinite(expected), expected, 0)
+    scale = np.sqrt(np.mean(np.square(finite)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.where((actual == expected) | np.isnan(expected), 0, np.abs(actual - expected))
+    allowed = np.maximum(np.abs(finite), scale) + 1e-30
+    return float(np.max(error / allowed))

@@ -1,0 +1,104 @@
+"""What the layers are in ONNX, for bicerin-onnx.
+
+`ceil_mode` is never used: runtimes and versions of ONNX do not agree on what it means at the borders. The planes are
+padded at their ends instead, so that as many windows fit as in Caffe.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bicerin_pooling.window import Window
+
+if TYPE_CHECKING:
+    from bicerin.layer.onnx_graph import Graph
+
+_LOWEST = float(np.finfo(np.float32).min)
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def pooling(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    masked = len(graph.tops) > 1
+    if layer.window is None and not masked and layer.method != "STOCHASTIC":
+        return graph.op("GlobalMaxPool" if layer.method == "MAX" else "GlobalAveragePool", x)
+    window = layer.window or Window(*x.shape[2:], 1, 1, 0, 0)
+    return _pool(graph, layer, x, window, layer.ceil, masked)
+
+
+def spp(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    levels = []
+    for level in range(layer.pyramid_height):
+        bins = 2**level
+        kernel = [-(-size // bins) for size in x.shape[2:]]
+        pad = [(length * bins - size + 1) // 2 for length, size in zip(kernel, x.shape[2:], strict=True)]
+        pooled = _pool(graph, layer, x, Window(*kernel, *kernel, *pad), True, False)
+        if layer.pyramid_height == 1:
+            return pooled
+        levels.append(graph.op("Flatten", pooled, axis=1))
+    return graph.op("Concat", *levels, axis=1)
+
+
+def _pool(graph: Graph, layer: Any, x: Any, window: Window, ceil: bool, masked: bool) -> Any:
+    size = x.shape[2:]
+    window = window.within(*size)
+    pooled = window.pooled_shape(*size, ceil)
+    begin = list(window[4:6])
+    end = [
+        _end_pad(ceil, number, length, kernel, stride, pad)
+        for number, length, kernel, stride, pad in zip(pooled, size, window[:2], window[2:4], begin, strict=True)
+    ]
+    shape = {"kernel_shape": list(window[:2]), "strides": list(window[2:4])}
+    if layer.method == "MAX":
+        return _max(graph, x, begin, end, shape, masked)
+    if layer.method == "AVE":
+        y = graph.op("AveragePool", _padded(graph, x, begin, end, 0.0), **shape)
+        correction = _correction(window, size, pooled)
+        return y if (correction == 1).all() else graph.op("Mul", y, correction)
+    # STOCHASTIC in TEST: each value weighted by its share of the window's sum.
+    x = _padded(graph, x, begin, end, 0.0)
+    squares = graph.op("AveragePool", graph.op("Mul", x, x), **shape)
+    return graph.op("Div", squares, graph.op("Add", graph.op("AveragePool", x, **shape), _TINY))
+
+
+def _end_pad(ceil: bool, number: int, length: int, kernel: int, stride: int, pad: int) -> int:
+    """What is to be added at the end of an axis for `number` windows."""
+    if not ceil:
+        return pad
+    if pad + stride <= kernel:
+        # Caffe drops no window that starts in the padding, so that this is right for planes of any length.
+        return pad + stride - 1
+    return max((number - 1) * stride + kernel - length - pad, 0)
+
+
+def _max(graph: Graph, x: Any, begin: list[int], end: list[int], shape: dict[str, list[int]], masked: bool) -> Any:
+    height, width = x.shape[2:]
+    if all(pad < kernel for pad, kernel in zip(end, shape["kernel_shape"], strict=True)):
+        shape = {**shape, "pads": [*begin, *end]}
+    elif masked:
+        graph.refuse("a window beyond the plane has no place in it: the mask of such a pooling is not exported.")
+    else:
+        x = _padded(graph, x, begin, end, _LOWEST)
+    if not masked:
+        return graph.op("MaxPool", x, **shape)
+    y, places = graph.op("MaxPool", x, outputs=2, **shape)
+    # ONNX counts through the whole tensor, Caffe within each plane.
+    return y, graph.cast(graph.op("Mod", places, height * width))
+
+
+def _padded(graph: Graph, x: Any, begin: list[int], end: list[int], value: float) -> Any:
+    pads = [0, 0, *begin, 0, 0, *end]
+    return graph.op("Pad", x, pads, value) if any(pads) else x
+
+
+def _correction(window: Window, size: tuple[int, int], pooled: tuple[int, int]) -> np.ndarray:
+    """The area of the kernel over the area that Caffe divides by, of each window: padding counts up to `size + pad`."""
+    parts = []
+    for length, number, kernel, stride, pad in zip(size, pooled, window[:2], window[2:4], window[4:6], strict=True):
+        start = np.arange(number) * stride - pad
+        parts.append(np.minimum(start + kernel, length + pad) - start)
+    return prod(window[:2]) / np.outer(*parts)
