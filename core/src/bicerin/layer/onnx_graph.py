@@ -5,10 +5,10 @@ A package says what its layer is in ONNX with an entry point of the group `bicer
     def relu(graph: Graph, layer: ReLULayer) -> Value:
         return graph.op("LeakyRelu", graph.bottoms[0], alpha=layer.negative_slope)
 
-The function returns the values of the tops: one value, a sequence of them, or None for a layer that means nothing to who
-only runs the net. `bicerin-onnx` brings the graph; nothing of it is imported for the function. It is called at several
-sizes of the net, and a size stays a variable where all of them give the same operations: a Reshape to `[0, -1]`, which
-copies and infers, rather than to `[8, 1024]`.
+The function returns the values of the tops: one value, a sequence, or None for a layer that means nothing where the
+net is only run. `bicerin-onnx` brings the graph; nothing of it is imported for the function. It is called at several
+sizes of the net, and a size stays a variable where all of them give the same operations: write a Reshape to `[0, -1]`,
+which copies and infers, rather than to `[8, 1024]`.
 """
 
 from __future__ import annotations

@@ -12,15 +12,22 @@ if TYPE_CHECKING:
 
 def lrn(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
-    if layer.across:
+    if layer.across and layer.beta > 0:
         return graph.op("LRN", x, alpha=layer.rate * layer.size, beta=layer.beta, bias=layer.shift, size=layer.size)
-    # ONNX has no LRN within a channel. What lies outside counts as zeros, and in the area.
+    # ONNX has no LRN within a channel, and ONNX Runtime no beta below 0. What lies outside counts as zeros, and in the
+    # area.
     pad = (layer.size - 1) // 2
     squares = graph.op("Mul", x, x)
+    if layer.across:
+        squares = graph.op("Reshape", squares, [0, 1, x.shape[1], -1])
+    kernel = [layer.size, 1 if layer.across else layer.size]
+    across = 0 if layer.across else pad
     if pad:
-        squares = graph.op("Pad", squares, [0, 0, pad, pad, 0, 0, pad, pad], 0.0)
-    mean = graph.op("AveragePool", squares, kernel_shape=[layer.size] * 2, strides=[1, 1])
-    scale = graph.op("Add", graph.op("Mul", mean, float(layer.rate * layer.size**2)), float(layer.shift))
+        squares = graph.op("Pad", squares, [0, 0, pad, across, 0, 0, pad, across], 0.0)
+    mean = graph.op("AveragePool", squares, kernel_shape=kernel, strides=[1, 1])
+    if layer.across:
+        mean = graph.op("Reshape", mean, graph.op("Shape", x))
+    scale = graph.op("Add", graph.op("Mul", mean, float(layer.rate * kernel[0] * kernel[1])), float(layer.shift))
     return graph.op("Mul", x, graph.op("Pow", scale, -float(layer.beta)))
 
 

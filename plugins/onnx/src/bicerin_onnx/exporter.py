@@ -137,4 +137,6 @@ def _check_opset(opset: Any) -> None:
 
     newest = onnx.defs.onnx_opset_version()
     if isinstance(opset, bool) or not isinstance(opset, int) or not OLDEST_OPSET <= opset <= newest:
-        raise NetError(f"opset {opset!r}: it may be {OLDEST_OPSET} to {newest}, the newest that onnx {onnx.__version__} has.")
+        raise NetError(
+            f"opset {opset!r}: it may be {OLDEST_OPSET} to {newest}, the newest that onnx {onnx.__version__} has."
+        )

@@ -44,9 +44,7 @@ class LayerGraph:
         while given and given[-1] is None:
             given.pop()
         attributes = {name: value for name, value in attributes.items() if value is not None}
-        self._graph.operations.append(
-            Operation(operator, given, made, attributes, self._layer.name, domain)
-        )
+        self._graph.operations.append(Operation(operator, given, made, attributes, self._layer.name, domain))
         return made[0] if outputs == 1 else tuple(made)
 
     def constant(self, value: Any) -> Value:

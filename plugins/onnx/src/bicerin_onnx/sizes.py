@@ -1,7 +1,7 @@
 """Which sizes may change: the net is traced at several, and a size is a variable where the operations stay the same.
 
-So no layer's function needs to know of variables. A function that bakes a size into a constant or an attribute fixes it,
-and a line in the log names the layer.
+So no layer's function needs to know of variables. One that bakes a size into a constant or an attribute fixes it, and
+a line in the log names the layer.
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ class Sizes:
         before = [(blob, blob.shape) for blob, _ in axes]
         try:
             for blob, axis in axes:
-                shape = list(blob.shape)
-                shape[axis] = size
-                blob.reshape(*shape)
+                blob.reshape(*blob.shape[:axis], size, *blob.shape[axis + 1 :])
             self._reshape()
             yield
         finally:
@@ -132,5 +130,3 @@ def _expression(symbol: str, sizes: Sequence[int], found: Sequence[int]) -> str 
         return None
     text = symbol if slope == 1 else f"{slope}*{symbol}"
     return text if not offset else f"{text}{'+' if offset > 0 else '-'}{abs(offset)}"
-
-

@@ -108,11 +108,10 @@ class Tracer:
                 if not self.is_source(i):
                     unread[id(value)] = value
             env.update(zip(node.top_names, made, strict=False))
+        lost = [name for name in self.end if name in dropped]
+        if lost:
+            raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported.')
         graph.outputs = [env[name] for name in self.end] if self.end else list(unread.values())
-        if self.end:
-            lost = [name for name in self.end if name in dropped]
-            if lost:
-                raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported.')
         if not graph.outputs:
             raise NetError("there is nothing to export: no layer of the net makes an output.")
         graph.prune()
@@ -186,7 +185,4 @@ def _custom(graph: LayerGraph, node: Node) -> Any:
     for name in ("name", "type", "bottom", "top", "blobs"):
         param.ClearField(name)
     blobs = [graph.blob(index) for index in range(len(node.blobs))]
-    return graph.op(
-        node.type, *graph.bottoms, *blobs, outputs=len(node.top), domain="caffe", param=str(param)
-    )
-
+    return graph.op(node.type, *graph.bottoms, *blobs, outputs=len(node.top), domain="caffe", param=str(param))

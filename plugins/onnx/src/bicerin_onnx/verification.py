@@ -130,9 +130,7 @@ def _compare(
     for place, expected in _values(net, given, set(compared)):
         node = first[place]
         name = compared[place]
-        result.rows.append(
-            Row(name, node.name, node.type, expected.shape, batch, difference(theirs[name], expected))
-        )
+        result.rows.append(Row(name, node.name, node.type, expected.shape, batch, difference(theirs[name], expected)))
 
 
 def _values(net: Net, given: Mapping[str, np.ndarray], places: set[tuple[int, int]]) -> Any:

@@ -25,7 +25,8 @@ def pooling(graph: Graph, layer: Any) -> Any:
     masked = len(graph.tops) > 1
     if layer.window is None and not masked and layer.method != "STOCHASTIC":
         return graph.op("GlobalMaxPool" if layer.method == "MAX" else "GlobalAveragePool", x)
-    window = layer.window or Window(*x.shape[2:], 1, 1, 0, 0)
+    height, width = x.shape[2:]
+    window = layer.window or Window(height, width, 1, 1, 0, 0)
     return _pool(graph, layer, x, window, layer.ceil, masked)
 
 
@@ -34,9 +35,9 @@ def spp(graph: Graph, layer: Any) -> Any:
     levels = []
     for level in range(layer.pyramid_height):
         bins = 2**level
-        kernel = [-(-size // bins) for size in x.shape[2:]]
-        pad = [(length * bins - size + 1) // 2 for length, size in zip(kernel, x.shape[2:], strict=True)]
-        pooled = _pool(graph, layer, x, Window(*kernel, *kernel, *pad), True, False)
+        down, across = (-(-size // bins) for size in x.shape[2:])
+        pads = [(length * bins - size + 1) // 2 for length, size in zip((down, across), x.shape[2:], strict=True)]
+        pooled = _pool(graph, layer, x, Window(down, across, down, across, *pads), True, False)
         if layer.pyramid_height == 1:
             return pooled
         levels.append(graph.op("Flatten", pooled, axis=1))
@@ -44,15 +45,15 @@ def spp(graph: Graph, layer: Any) -> Any:
 
 
 def _pool(graph: Graph, layer: Any, x: Any, window: Window, ceil: bool, masked: bool) -> Any:
-    size = x.shape[2:]
-    window = window.within(*size)
-    pooled = window.pooled_shape(*size, ceil)
+    height, width = size = x.shape[2:]
+    window = window.within(height, width)
+    pooled = window.pooled_shape(height, width, ceil)
     begin = list(window[4:6])
     end = [
         _end_pad(ceil, number, length, kernel, stride, pad)
         for number, length, kernel, stride, pad in zip(pooled, size, window[:2], window[2:4], begin, strict=True)
     ]
-    shape = {"kernel_shape": list(window[:2]), "strides": list(window[2:4])}
+    shape: dict[str, Any] = {"kernel_shape": list(window[:2]), "strides": list(window[2:4])}
     if layer.method == "MAX":
         return _max(graph, x, begin, end, shape, masked)
     if layer.method == "AVE":
@@ -75,7 +76,7 @@ def _end_pad(ceil: bool, number: int, length: int, kernel: int, stride: int, pad
     return max((number - 1) * stride + kernel - length - pad, 0)
 
 
-def _max(graph: Graph, x: Any, begin: list[int], end: list[int], shape: dict[str, list[int]], masked: bool) -> Any:
+def _max(graph: Graph, x: Any, begin: list[int], end: list[int], shape: dict[str, Any], masked: bool) -> Any:
     height, width = x.shape[2:]
     if all(pad < kernel for pad, kernel in zip(end, shape["kernel_shape"], strict=True)):
         shape = {**shape, "pads": [*begin, *end]}
@@ -101,4 +102,5 @@ def _correction(window: Window, size: tuple[int, int], pooled: tuple[int, int]) 
     for length, number, kernel, stride, pad in zip(size, pooled, window[:2], window[2:4], window[4:6], strict=True):
         start = np.arange(number) * stride - pad
         parts.append(np.minimum(start + kernel, length + pad) - start)
-    return prod(window[:2]) / np.outer(*parts)
+    with np.errstate(divide="ignore"):  # a window wholly outside has no mean in Caffe either
+        return prod(window[:2]) / np.outer(*parts)

@@ -47,7 +47,7 @@ def reshape(graph: Graph, layer: Any) -> Any:
     start = param.axis if param.axis >= 0 else axes + param.axis + 1
     end = axes if param.num_axes == -1 else start + param.num_axes
     dims = list(param.shape.dim)
-    # A 0 copies the size at the same place, which is the bottom's for all axes before and, if as many came as went, after.
+    # A 0 copies the size at the same place: those before, and those after if as many axes came as went.
     after = [0] * (axes - end) if len(dims) == end - start else list(x.shape[end:])
     shape = [0] * start + dims + after
     return graph.op("Reshape", x, np.array(shape, np.int64))

@@ -1,0 +1,97 @@
+"""Write a net as an ONNX model, and compare it with the net in ONNX Runtime."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from bicerin.cli.options import FILE, net_options, phase_option, verbosity_options
+
+_log = logging.getLogger("bicerin.onnx")
+
+
+@click.command()
+@click.argument("net", type=FILE)
+@click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights to load; repeatable.")
+@click.option("--output", "-o", required=True, metavar="FILE", type=FILE, help="The model to write: net.onnx.")
+@click.option("--opset", type=int, default=17, show_default=True, help="The version of ONNX's operators, from 13 on.")
+@click.option("--end", multiple=True, metavar="BLOB", help="End with this blob; repeatable. By default, all outputs.")
+@click.option("--fold/--no-fold", default=True, show_default=True, help="Put BatchNorm and Scale into the weights.")
+@click.option(
+    "--dynamic/--no-dynamic", default=True, show_default=True, help="Let batch size, height and width be variables."
+)
+@click.option("--custom-domain", is_flag=True, help='Write layers that cannot be exported in the domain "caffe".')
+@click.option("--keep-losses", is_flag=True, help="Export losses too; not possible yet.")
+@click.option(
+    "--verify/--no-verify",
+    default=None,
+    help="Compare every blob with the net's.  [default: where onnxruntime is installed]",
+)
+@phase_option("TEST")
+@net_options
+@verbosity_options
+def export(
+    net: str,
+    weights: tuple[str, ...],
+    output: str,
+    opset: int,
+    end: tuple[str, ...],
+    fold: bool,
+    dynamic: bool,
+    custom_domain: bool,
+    keep_losses: bool,
+    verify: bool | None,
+    phase: str,
+    level: int | None,
+    stages: tuple[str, ...],
+    layer_providers: dict[str, str],
+) -> None:
+    """Write NET with its weights as an ONNX model.
+
+    Every blob of the model is compared with the net's, on noise at two batch sizes, before the file is written.
+    """
+    from bicerin.net import Net
+    from bicerin_onnx import exporter, model, verification
+
+    model.require_writable(output)
+    built = Net(Path(net), phase, level=level, stages=stages, layer_providers=layer_providers)
+    for path in weights:
+        built.load_weights(path)
+    if not weights and built.params:
+        _log.warning("no --weights: the model has random weights, from the net's fillers")
+    made = exporter.export(
+        built,
+        opset=opset,
+        fold=fold,
+        dynamic=dynamic,
+        end=end,
+        custom_domain=custom_domain,
+        keep_losses=keep_losses,
+    )
+    custom = sorted({node.op_type for node in made.graph.node if node.domain == "caffe"})
+    if verify is None and not custom:
+        verify = find_spec("onnxruntime") is not None
+        if not verify:
+            _log.warning("not compared with the net: pip install 'bicerin-onnx[onnxruntime]'")
+    if verify:
+        click.echo(verification.verify(built, made))
+    elif custom:
+        _log.warning('not compared with the net: %s in the domain "caffe"', ", ".join(custom))
+    model.write(made, output)
+    click.echo(f"{output}: {len(made.graph.node)} operations, opset {opset}, {_described(made)}")
+
+
+def _described(made: object) -> str:
+    graph = made.graph  # type: ignore[attr-defined]
+    return f"{_infos(graph.input)} -> {_infos(graph.output)}"
+
+
+def _infos(infos: object) -> str:
+    parts = []
+    for info in infos:  # type: ignore[attr-defined]
+        dims = [dim.dim_param or str(dim.dim_value) for dim in info.type.tensor_type.shape.dim]
+        parts.append(f"{info.name} ({', '.join(dims)})")
+    return ", ".join(parts) or "nothing"

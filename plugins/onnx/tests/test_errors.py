@@ -1,0 +1,135 @@
+"""What cannot be exported: one clear error each, and nothing half written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bicerin import Net
+from bicerin.errors import BicerinError, NetError
+from bicerin_onnx import export, verify
+from bicerin_onnx.hooks import hooks
+
+DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 10 } } }'
+RELU = DATA + 'layer { name: "relu" type: "ReLU" bottom: "data" top: "relu" }'
+LOSS = (
+    DATA + 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } } '
+    'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 5 } } '
+    'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }'
+)
+
+
+def test_a_net_in_train(tmp_path: Path) -> None:
+    with pytest.raises(NetError, match=r"phase TRAIN.*TEST"):
+        export(Net(LOSS, "TRAIN"), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"opset": 12}, "opset 12: it may be 13 to"),
+        ({"opset": 999}, "opset 999: it may be 13 to"),
+        ({"opset": "17"}, "opset '17'"),
+        ({"end": "nothing"}, 'end="nothing": the net has no such blob; it has: data, relu'),
+        ({"keep_losses": True}, "losses cannot be exported yet"),
+    ],
+)
+def test_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(NetError, match=message):
+        export(Net(RELU, "TEST"), **options)
+
+
+def test_an_end_that_is_left_out() -> None:
+    with pytest.raises(NetError, match='end="loss": it is made by "loss", which is not exported'):
+        export(Net(LOSS, "TEST"), end="loss")
+
+
+def test_an_optimized_net() -> None:
+    with pytest.raises(NetError, match="optimize=True"):
+        export(Net(RELU, "TEST", optimize=True))
+
+
+def test_something_else() -> None:
+    with pytest.raises(NetError, match=r"takes a bicerin.Net, not str"):
+        export("net.prototxt")  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_missing_or_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BicerinError, match="there is no folder"):
+        export(Net(RELU, "TEST"), tmp_path / "missing" / "net.onnx")
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda *arguments, **options: False)
+    with pytest.raises(BicerinError, match="read-only"):
+        export(Net(RELU, "TEST"), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def without_relu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bicerin.discovery import registry
+
+    index = {group: dict(names) for group, names in registry.plugin_index().items()}
+    del index["bicerin.onnx"]["ReLU"]
+    monkeypatch.setattr(registry, "plugin_index", lambda: index)
+    assert "ReLU" not in hooks
+
+
+@pytest.mark.usefixtures("without_relu")
+def test_a_layer_that_nobody_exports(tmp_path: Path) -> None:
+    with pytest.raises(
+        NetError,
+        match=r'layer "relu" \(type "ReLU", of bicerin-activation\) cannot be exported.*the group bicerin.onnx',
+    ):
+        export(Net(RELU, "TEST"), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_relu")
+def test_a_node_of_the_domain_caffe() -> None:
+    text = RELU.replace('top: "relu" }', 'top: "relu" relu_param { negative_slope: 0.5 } }')
+    model = export(Net(text, "TEST"), custom_domain=True)
+    (node,) = model.graph.node
+    assert (node.domain, node.op_type, list(node.input), list(node.output)) == ("caffe", "ReLU", ["data"], ["relu"])
+    assert node.attribute[0].name == "param"
+    assert b"negative_slope: 0.5" in node.attribute[0].s
+    assert {one.domain: one.version for one in model.opset_import} == {"": 17, "caffe": 1}
+    with pytest.raises(NetError, match="ONNX Runtime refuses the model"):
+        verify(Net(text, "TEST"), model)
+
+
+def run(*arguments: str) -> Any:
+    from bicerin.cli.command_line import command_line
+
+    return CliRunner().invoke(command_line, ["export", *arguments])
+
+
+def test_the_command(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(RELU)
+    result = run(str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "net.onnx"))
+    assert result.exit_code == 0, result.output
+    assert "difference" in result.output
+    assert "1 operations, opset 17, data (N, 3, H, W) -> relu (N, 3, H, W)" in result.output
+    assert (tmp_path / "net.onnx").is_file()
+
+
+def test_the_command_in_train(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(RELU)
+    result = run(str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "net.onnx"), "--phase", "TRAIN")
+    assert result.exit_code == 1 or result.exception is not None
+    assert "phase TRAIN" in result.output + str(result.exception)
+    assert not (tmp_path / "net.onnx").exists()
+
+
+def test_the_command_without_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(RELU)
+    result = run(
+        str(tmp_path / "net.prototxt"), "-w", str(tmp_path / "lost.caffemodel"), "-o", str(tmp_path / "n.onnx")
+    )
+    assert result.exit_code != 0
+    assert "lost.caffemodel" in result.output + str(result.exception)
+    assert not (tmp_path / "n.onnx").exists()

@@ -1,0 +1,143 @@
+"""Every case of every layer that means something in TEST: exported, checked by ONNX, run in ONNX Runtime, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from bicerin.discovery.registry import Registry
+from bicerin.layer.loss_layer import LossLayer
+from bicerin.layer.phase import Phase
+from bicerin.testing.recorded import recorded_run
+from bicerin.testing.run import LayerRun
+from bicerin_onnx import export_layer
+from bicerin_onnx.hooks import hooks
+from bicerin_onnx.verification import difference, session
+
+ROOT = Path(__file__).parents[3]
+CASES = Registry("bicerin.cases", "table of cases")
+
+#: Layers without a value in TEST, or that are another's business, each with the reason.
+WITHOUT = {
+    "Accuracy": "needs labels",
+    "AnnotatedData": "makes the input",
+    "BoxAnnotatorOHEM": "chooses what to learn from",
+    "Data": "makes the input",
+    "DetectionEvaluate": "needs labels",
+    "DummyData": "makes the input",
+    "HDF5Data": "makes the input",
+    "HDF5Output": "writes a file",
+    "ImageData": "makes the input",
+    "MemoryData": "makes the input",
+    "Python": "says itself what it is: see test_nets.py",
+    "Silence": "has no top",
+    "WindowData": "makes the input",
+}
+#: Not written yet.
+MISSING: set[str] = {
+    "Axpy",
+    "BN",
+    "ConvolutionDepthwise",
+    "DepthwiseConvolution",
+    "DetectionOutput",
+    "Interp",
+    "LSTM",
+    "LSTMUnit",
+    "Normalize",
+    "PSROIPooling",
+    "Permute",
+    "PriorBox",
+    "Proposal",
+    "RNN",
+    "ROIPooling",
+    "ReLU6",
+    "ShuffleChannel",
+    "Upsample",
+}
+#: Case -> its tolerance, where 1e-5 is more than float32 gives, and why.
+LOOSER: dict[str, float] = {}
+#: Of these the phase of a recorded case changes the result.
+OF_THE_PHASE = {"Dropout", "BatchNorm", "Pooling", "SPP", "Proposal"}
+
+
+def cases() -> Iterator[Any]:
+    """Of the installed packages, and those that Caffe computed."""
+    for name in CASES.providers():
+        for case in CASES.load(name):
+            yield pytest.param(lambda case=case: replace(case, phase="TEST").run(), id=f"{name}-{case}")
+    for file in sorted(ROOT.glob("plugins/*/tests/recorded/*.npz")):
+        yield pytest.param(lambda file=file: recorded_run(file)[0], id=f"{file.parts[-4]}-recorded-{file.stem}")
+
+
+@pytest.mark.parametrize("make", list(cases()))
+def test_a_case_is_the_same_in_onnx_runtime(make: Callable[[], LayerRun], request: pytest.FixtureRequest) -> None:
+    run = make()
+    layer = run.layer
+    if isinstance(layer, LossLayer) or layer.type in WITHOUT:
+        pytest.skip(WITHOUT.get(layer.type, "a loss needs labels"))
+    if layer.phase is Phase.TRAIN and layer.type in OF_THE_PHASE:
+        pytest.skip("recorded in TRAIN")
+    if layer.type in MISSING:
+        pytest.skip("not written yet")
+    inputs = {f"in{index}": blob.data.astype(np.float32) for index, blob in enumerate(run.bottom)}
+    model = export_layer(run.node)
+    for blob, array in zip(run.bottom, inputs.values(), strict=True):
+        assert blob.shape == array.shape, "the export left other sizes behind"
+        blob.data[...] = array
+    run.forward()
+    taken = {info.name for info in model.graph.input}
+    outputs = session(model, [])({name: array for name, array in inputs.items() if name in taken})
+    name = request.node.callspec.id
+    for index, top in enumerate(run.top):
+        assert difference(outputs[f"top{index}"], top.data) <= LOOSER.get(name, 1e-5), f"top {index}"
+
+
+def test_the_exceptions_are_layers() -> None:
+    from bicerin.layer.layer import layers
+
+    assert set(WITHOUT) | MISSING <= set(layers.providers())
+
+
+def test_every_layer_of_ours_is_exported_or_an_exception() -> None:
+    from bicerin.layer.layer import layers
+
+    without = {
+        name
+        for name in layers.providers()
+        if name not in hooks and name not in {"Input", "Split"} and not issubclass(layers.load(name), LossLayer)
+    }
+    assert without - set(WITHOUT) == MISSING
+    assert not MISSING & set(hooks.providers())
+
+
+@pytest.mark.parametrize("opset", [13, 18, 21])
+@pytest.mark.parametrize(
+    "definition",
+    [
+        'type: "Reduction" reduction_param { operation: SUMSQ axis: 1 }',
+        'type: "MVN"',
+        'type: "Pooling" pooling_param { kernel_size: 3 stride: 2 pad: 1 pool: AVE }',
+        'type: "Slice" top: "a" top: "b"',
+        'type: "ArgMax" argmax_param { top_k: 2 }',
+        'type: "Softmax"',
+    ],
+)
+def test_other_versions_of_onnx(definition: str, opset: int) -> None:
+    from bicerin.testing.run import run_layer
+
+    x = np.random.default_rng(0).normal(size=(2, 4, 5, 6))
+    run = run_layer(definition, [x], phase="TEST")
+    model = export_layer(run.node, opset=opset)
+    assert model.opset_import[0].version == opset
+    run.bottom[0].data[...] = x
+    run.forward()
+    outputs = session(model, [])({"in0": x.astype(np.float32)})
+    for index, top in enumerate(run.top):
+        assert difference(outputs[f"top{index}"], top.data) <= 1e-5
+    onnx.checker.check_model(model, full_check=True)

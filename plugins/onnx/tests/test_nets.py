@@ -1,0 +1,254 @@
+"""Whole nets, blob by blob at two batch sizes: names, sizes, folding, what is left out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from bicerin import Net
+from bicerin_onnx import VerificationError, export, verify
+from bicerin_onnx.verification import session
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "bench"))
+import models  # noqa: E402
+
+RECORDED = ROOT / "tests" / "recorded" / "models"
+
+
+def recorded(name: str) -> Net:
+    return Net(RECORDED / f"{name}.prototxt", "TEST", weights=RECORDED / f"{name}.caffemodel")
+
+
+def dims(info: Any) -> list[int | str]:
+    return [dim.dim_param or dim.dim_value for dim in info.type.tensor_type.shape.dim]
+
+
+def net(text: str, **options: Any) -> Net:
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 10 } } }'
+    return Net(data + text, "TEST", seed=3, **options)
+
+
+CONVOLUTION = (
+    'layer {{ name: "{0}" type: "Convolution" bottom: "{1}" top: "{0}" convolution_param {{ num_output: 4 '
+    'kernel_size: 3 pad: 1 weight_filler {{ type: "xavier" }} bias_filler {{ value: 0.1 }} }} }}'
+)
+NORM = (
+    'layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" } layer { name: "scale" type: "Scale" '
+    'bottom: "conv" top: "conv" scale_param { bias_term: true filler { type: "uniform" min: 1 max: 2 } bias_filler { '
+    'type: "gaussian" std: 1 } } } layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }'
+)
+
+
+@pytest.mark.parametrize("fold", [True, False], ids=["folded", "whole"])
+@pytest.mark.parametrize("name", ["lenet", "det1", "det2"])
+def test_trained_nets(name: str, fold: bool) -> None:
+    built = recorded(name)
+    model = export(built, fold=fold)
+    verification = verify(built, model)
+    assert {row.batch for row in verification.rows} == {1, 3}
+    assert verification.worst[0].difference < 2e-5
+    if not fold:
+        made = {name for node in built.nodes if node.type not in ("Input", "Split") for name in node.top_names}
+        assert made <= {row.blob for row in verification.rows}
+
+
+@pytest.mark.parametrize("name", ["googlenet", "resnet50"])
+def test_large_nets(name: str) -> None:
+    built = Net(models.prototxt(name, 1, False), "TEST", seed=1)
+    random = np.random.default_rng(4)
+    for layer, blobs in built.params.items():
+        if layer.startswith("bn_"):  # statistics that a training could have left
+            blobs[0].data[...] = random.normal(size=blobs[0].shape)
+            blobs[1].data[...] = random.uniform(1, 3, blobs[1].shape)
+            blobs[2].data[...] = 1
+    model = export(built)
+    if name == "resnet50":
+        assert not {"BatchNormalization", "Mul"} & {node.op_type for node in model.graph.node}
+    # Random weights let small differences grow with each layer, ours against a sum in another order.
+    assert verify(built, model, batches=(1, 2)).worst[0].difference < 1e-4
+
+
+def test_names_and_sizes() -> None:
+    model = export(net(CONVOLUTION.format("conv", "data") + NORM), fold=False)
+    made = [output for node in model.graph.node for output in node.output]
+    # The last version keeps the name of the blob, the others have their layers'; one of those is taken.
+    assert made == ["conv/Convolution", "bn", "scale/Mul", "scale", "conv"]
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    assert dims(model.graph.output[0]) == ["N", 4, "H", "W"]
+    infos = {info.name for info in model.graph.value_info}
+    assert {"conv/Convolution", "bn", "scale"} <= infos
+    assert {tensor.name for tensor in model.graph.initializer} >= {"conv/0", "conv/1"}
+
+
+def test_folding_changes_nothing_but_the_number_of_operations() -> None:
+    built = net(CONVOLUTION.format("conv", "data") + NORM)
+    for blob in built.params["bn"]:
+        blob.data[...] = np.random.default_rng(2).uniform(1, 2, blob.shape)
+    model = export(built)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"]
+    verify(built, model, tolerance=1e-5)
+
+
+def test_what_is_read_twice_is_not_folded() -> None:
+    text = CONVOLUTION.format("conv", "data") + (
+        'layer { name: "scaled" type: "Scale" bottom: "conv" top: "scaled" scale_param { filler { value: 2 } } } '
+        'layer { name: "sum" type: "Eltwise" bottom: "conv" bottom: "scaled" top: "sum" }'
+    )
+    built = net(text)
+    model = export(built)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Mul", "Add"]
+    verify(built, model, tolerance=1e-5)
+
+
+def test_groups_of_a_deconvolution_are_folded_in_their_order() -> None:
+    text = (
+        'layer { name: "conv" type: "Deconvolution" bottom: "data" top: "conv" convolution_param { num_output: 6 '
+        'group: 3 kernel_size: 2 stride: 2 weight_filler { type: "gaussian" std: 1 } } }' + NORM
+    )
+    built = net(text)
+    model = export(built)
+    assert [node.op_type for node in model.graph.node] == ["ConvTranspose", "Relu"]
+    verify(built, model, tolerance=1e-5)
+
+
+def test_a_size_that_is_baked_in_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    text = (
+        'layer { name: "flat" type: "Reshape" bottom: "data" top: "flat" reshape_param { shape { dim: 2 dim: 240 } } }'
+    )
+    with caplog.at_level(logging.INFO, "bicerin.onnx"):
+        model = export(net(text))
+    assert dims(model.graph.input[0]) == [2, 3, 8, 10]
+    assert 'layer "flat"' in caplog.text and "the batch size stays 2" in caplog.text
+
+
+def test_average_pooling_over_the_edge_fixes_the_size(caplog: pytest.LogCaptureFixture) -> None:
+    text = (
+        'layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { pool: AVE kernel_size: 3 '
+        "stride: 2 } }"
+    )
+    with caplog.at_level(logging.INFO, "bicerin.onnx"):
+        built = net(text)
+        model = export(built)
+    assert dims(model.graph.input[0])[2:] == [8, 10]
+    assert 'the height stays 8: layer "pool" depends on it' in caplog.text
+    verify(built, model, tolerance=1e-5)
+
+
+def test_sizes_that_vary_are_right_at_other_sizes() -> None:
+    text = (
+        CONVOLUTION.format("conv", "data") + 'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" '
+        "pooling_param { kernel_size: 3 stride: 2 pad: 1 } }"
+        + 'layer { name: "up" type: "Deconvolution" bottom: "pool" top: "up" convolution_param { num_output: 2 '
+        'kernel_size: 4 stride: 2 weight_filler { type: "bilinear" } } }'
+        + 'layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score" crop_param { offset: 1 } }'
+    )
+    built = net(text)
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    assert dims(model.graph.output[0]) == ["N", 2, "H", "W"]
+    for height, width in ((8, 10), (9, 11), (17, 24)):
+        x = np.random.default_rng(height).normal(size=(1, 3, height, width))
+        verify(built, model, {"data": x}, tolerance=1e-5)
+    assert built.blobs["data"].shape == (2, 3, 8, 10)
+
+
+LABELLED = (
+    'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } } '
+    'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 5 '
+    'weight_filler { type: "xavier" } } } '
+    'layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" } '
+    'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" } '
+    'layer { name: "half" type: "Power" bottom: "loss" top: "half" power_param { scale: 0.5 } }'
+)
+
+
+def test_losses_and_what_reads_them_are_left_out() -> None:
+    model = export(net(LABELLED))
+    assert [info.name for info in model.graph.input] == ["data"]
+    assert [info.name for info in model.graph.output] == ["ip"]
+
+
+def test_data_layers_become_inputs() -> None:
+    text = (
+        'layer { name: "dummy" type: "DummyData" top: "data" dummy_data_param { shape { dim: 4 dim: 3 } '
+        'data_filler { type: "uniform" } } transform_param { scale: 0.5 mean_value: 104 } } '
+        'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 5 '
+        'weight_filler { type: "xavier" } } }'
+    )
+    built = Net(text, "TEST", seed=0)
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3]
+    assert dims(model.graph.output[0]) == ["N", 5]
+    verify(built, model)
+    assert "mean_value: 104" in {one.key: one.value for one in model.metadata_props}["caffe.transform_param.data"]
+
+
+def test_end() -> None:
+    built = recorded("lenet")
+    model = export(built, end="pool1")
+    assert [info.name for info in model.graph.output] == ["pool1"]
+    assert len(model.graph.node) == 2
+    verify(built, model)
+
+
+def test_a_python_layer_says_itself_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exported_layers.py").write_text(
+        "class Twice:\n"
+        "    def setup(self, bottom, top): pass\n"
+        "    def reshape(self, bottom, top): top[0].reshape(*bottom[0].shape)\n"
+        "    def forward(self, bottom, top): top[0].data[...] = 2 * bottom[0].data\n"
+        "    def backward(self, top, propagate_down, bottom): pass\n"
+        "class Told(Twice):\n"
+        "    def to_onnx(self, graph): return graph.op('Mul', graph.bottoms[0], 2.0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    layer = (
+        'layer {{ name: "p" type: "Python" bottom: "data" top: "p" '
+        'python_param {{ module: "exported_layers" layer: "{}" }} }}'
+    )
+    built = net(layer.format("Told"))
+    verify(built, export(built), tolerance=1e-6)
+    with pytest.raises(Exception, match=r"(?s)Twice.*to_onnx\(self, graph\)"):
+        export(net(layer.format("Twice")))
+
+
+def test_a_difference_names_the_first_layer() -> None:
+    built = recorded("lenet")
+    model = export(built)
+    for tensor in model.graph.initializer:
+        if tensor.name == "conv2/1":
+            array = onnx.numpy_helper.to_array(tensor) + 1
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float32), tensor.name))
+    with pytest.raises(VerificationError, match=r'first in layer "conv2" \(type "Convolution"\): blob "conv2"'):
+        verify(built, model)
+
+
+def test_the_net_is_as_it_was(tmp_path: Path) -> None:
+    built = net(CONVOLUTION.format("conv", "data") + NORM)
+    x = np.random.default_rng(5).normal(size=(2, 3, 8, 10))
+    before = built.forward(data=x)
+    export(built, tmp_path / "net.onnx")
+    after = built.forward(data=x)
+    np.testing.assert_array_equal(before["conv"], after["conv"])
+    model = onnx.load(tmp_path / "net.onnx")
+    np.testing.assert_allclose(
+        session(model, [])({"data": x.astype(np.float32)})["conv"], after["conv"], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_weights_beyond_the_limit_go_to_a_file_of_their_own(tmp_path: Path) -> None:
+    from bicerin_onnx.model import write
+
+    built = recorded("lenet")
+    model = export(built)
+    write(model, tmp_path / "net.onnx", largest=1000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.onnx.data"]
+    assert (tmp_path / "net.onnx").stat().st_size < 10_000
+    verify(built, tmp_path / "net.onnx")
