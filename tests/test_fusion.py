@@ -263,3 +263,51 @@ def test_what_an_optimized_net_cannot() -> None:
         build(BRANCHES, optimize=True, keep=["nothing"])
     with pytest.raises(NetError, match="phase TEST"):
         build(BRANCHES, phase="TRAIN", optimize=True)
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("first", ["scale", "inner product"])
+def test_channels_counted_from_the_last_axis(first: str, optimize: bool) -> None:
+    """Another number of axes than when the net was built: the channels lie elsewhere."""
+    text = {
+        "scale": layer("Scale", "c", "data", "y", 'scale_param { axis: -1 filler { type: "gaussian" } }'),
+        "inner product": layer("InnerProduct", "c", "data", "y", "inner_product_param { num_output: 4 axis: -1 }"),
+    }[first]
+    top = "z" if optimize else "y"
+    text = INPUT.replace(DIMS, "dim: 2 dim: 4 dim: 4") + text
+    text += layer("Bias", "bias", "y", top, 'bias_param { axis: 2 filler { type: "gaussian" } }')
+    text += layer("ReLU", "relu", top, top)
+    net, plain = build(text, optimize=optimize), build(text)
+    plain.before_forward.append(lambda index: None)
+    assert len(net._fused_nodes) < len(net.nodes)
+    for shape in [(2, 4, 4), (2, 4, 4, 4), (1, 2, 4, 3, 4), (2, 5, 4)]:
+        results = []
+        for each in (net, plain):
+            each.blobs["data"].reshape(*shape)
+            each.blobs["data"].data[...] = np.random.default_rng(4).normal(size=shape)
+            results.append(each.forward()[top])
+        np.testing.assert_allclose(*results, rtol=1e-9)
+
+
+def test_a_batch_norm_of_one_axis() -> None:
+    net = build(INPUT.replace(DIMS, "dim: 4") + layer("BatchNorm", "bn", "data", "y") + layer("ReLU", "r", "y", "y"))
+    once = net.forward(data=np.arange(-2, 2))["y"]
+    net.before_forward.append(lambda index: None)
+    np.testing.assert_array_equal(net.forward()["y"], once)
+    assert once[3] > 0
+
+
+def test_dropped_blobs_have_the_shapes_of_the_last_pass() -> None:
+    text = chain(FIRST["gemm"], "BatchNorm", "ReLU", in_place=False)
+    net = build(text, optimize=True)
+    net.forward(data=np.ones((5, 4, 11, 6)))
+    assert [net.blobs[name].shape for name in ("y", "y0", "y1")] == [(5, 10, 5, 2)] * 3
+
+
+def test_a_layer_that_was_changed_is_not_left_out() -> None:
+    net = build(INPUT + FIRST["gemm"] + layer("Dropout", "drop", "y", "y"))
+    net.layer("drop").drops = True
+    with pytest.raises(bicerin.LayerError, match="changed after the net was built"):
+        net.forward()
+    net.before_forward.append(lambda index: None)
+    net.forward()

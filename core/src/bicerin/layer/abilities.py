@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bicerin.errors import LayerError
 from bicerin.kernels.affine import Affine, Finish
 from bicerin.layer.blob import Blob
 
@@ -60,7 +61,26 @@ class Finishes:
             if nothing is None:
                 nothing = self._nothing = np.empty(0, self.dtype)
             return Finish(nothing, nothing if bias is None else bias, 1.0)
-        return Finish.of(bias, [step for layer in self.absorbed if (step := layer.affine())], self.dtype)
+        return Finish.of(bias, affine_steps(self.absorbed), self.dtype)
+
+
+def affine_steps(layers: Sequence[ActsAffinely]) -> list[Affine]:
+    """What the layers do, one after the other.
+
+    Raises:
+        LayerError: one of them has changed since the net was built, and does more now.
+    """
+    steps = []
+    for layer in layers:
+        step = layer.affine()
+        if step is None:
+            raise LayerError(
+                f"{layer!r}, whose work another layer does, no longer only scales and shifts: it was changed after the "
+                "net was built.",
+                "Build the net so, or run it with a function in net.before_forward: each layer then does its own work.",
+            )
+        steps.append(step)
+    return steps
 
 
 class CountsProducts(ABC):

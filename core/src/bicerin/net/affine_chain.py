@@ -9,6 +9,7 @@ import numpy as np
 
 from bicerin.device.device import CPU
 from bicerin.kernels.affine import Finish
+from bicerin.layer.abilities import affine_steps
 from bicerin.layer.blob import Blob
 from bicerin.layer.operations import Operations
 
@@ -37,7 +38,7 @@ class AffineChain:
             return
         channels = blob.shape[self._axis]
         rows = (blob.count_between(0, self._axis), channels, blob.count_between(self._axis + 1))
-        steps = [step for layer in self._layers if (step := layer.affine()) is not None]
+        steps = affine_steps(self._layers)
         scale, shift, slope = Finish.of(None, steps, self._dtype)
         scale = scale if scale.size else np.ones(channels, self._dtype)
         shift = shift if shift.size else np.zeros(channels, self._dtype)

@@ -9,7 +9,7 @@ The blobs are the same as without, once a whole forward pass is done. The layers
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bicerin.kernels.affine import Affine
 from bicerin.layer.abilities import ActsAffinely, Finishes
@@ -30,6 +30,44 @@ class Fusion(NamedTuple):
     absorbed: list[int]
     top: Blob
     chain_axis: int | None
+
+
+class FusedLayer:
+    """A layer, as a layer whose forward pass does the work of others.
+
+    Args:
+        nodes: its own node, as it is without, and those whose work it does.
+        layer: what does all their work.
+    """
+
+    def __init__(self, nodes: Sequence[Node], layer: Any) -> None:
+        self._nodes, self._layer = nodes, layer
+        self._axes = nodes[-1].top[0].num_axes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if top[0].num_axes != self._axes:
+            # Which axis has the channels may be counted from the last: the layers may not fit each other any more.
+            self._one_by_one()
+            return
+        if self._nodes[0].top[0].shape != top[0].shape:  # a dropped blob, which still has a shape
+            for node in self._nodes:
+                node.reshape()
+        self._layer.forward(bottom, top)
+
+    def _one_by_one(self) -> None:
+        layer = self._nodes[0].layer
+        absorbed: Sequence[ActsAffinely] = ()
+        if isinstance(layer, Finishes):
+            absorbed, layer.absorbed = layer.absorbed, ()
+        try:
+            for node in self._nodes:
+                node.forward()
+        finally:
+            if isinstance(layer, Finishes):
+                layer.absorbed = absorbed
 
 
 def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fusion]:

@@ -22,7 +22,7 @@ from bicerin.layer.layer import Layer
 from bicerin.layer.phase import Phase
 from bicerin.net.affine_chain import AffineChain
 from bicerin.net.builder import Builder
-from bicerin.net.fusion import plan_fusion
+from bicerin.net.fusion import FusedLayer, plan_fusion
 from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins
 from bicerin.net.html import html_table
@@ -201,13 +201,14 @@ class Net:
         absorbed = {index for fusion in plan for index in fusion.absorbed}
         producers = {}
         for fusion in plan:
-            producer, layers = self.nodes[fusion.producer], [self.nodes[index].layer for index in fusion.absorbed]
-            chain = None
+            nodes = [self.nodes[index] for index in (fusion.producer, *fusion.absorbed)]
+            layer: Any = nodes[0].layer
+            layers: list[Any] = [node.layer for node in nodes[1:]]
             if fusion.chain_axis is None:
-                self._absorbed.append((producer.layer, layers))
+                self._absorbed.append((layer, layers))
             else:
-                chain = AffineChain([producer.layer, *layers], fusion.chain_axis, self.dtype)
-            producers[fusion.producer] = producer.writing(fusion.top, chain)
+                layer = AffineChain([layer, *layers], fusion.chain_axis, self.dtype)
+            producers[fusion.producer] = nodes[0].writing(fusion.top, FusedLayer(nodes, layer))
         self._fused_nodes = [
             producers.get(index, node) for index, node in enumerate(self.nodes) if index not in absorbed
         ]
@@ -340,7 +341,7 @@ class Net:
         if fused != self._fused:
             self._fused = fused
             for layer, absorbed in self._absorbed:
-                layer.absorbed = absorbed if fused else ()  # type: ignore[attr-defined]
+                layer.absorbed = absorbed if fused else ()
 
     def _run_forward_observed(self, start: int, end: int) -> float:
         self._set_absorbed(False)

@@ -192,13 +192,13 @@ class Node:
             with self._lock or nullcontext(), self._current():
                 self.layer.backward(top, propagate_down, bottom)
 
-    def writing(self, top: Blob, layer: Any = None) -> Node:
+    def writing(self, top: Blob, layer: Any) -> Node:
         """This node with another top, for a forward pass in which its layer does the work of those up to there.
 
         Args:
             layer: what runs in its place.
         """
-        return Node(layer or self.layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
+        return Node(layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The `LayerParameter` with the present values of the blobs."""

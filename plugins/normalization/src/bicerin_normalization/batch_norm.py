@@ -62,6 +62,8 @@ class BatchNormLayer(ActsAffinely, Layer):
                     f"param {index} has lr_mult {self.param.param[index].lr_mult:g}.",
                     "The statistics are averages, not learned: remove the param entries, or give lr_mult: 0.",
                 )
+        #: Otherwise all of the bottom is one.
+        self.has_channels = bottom[0].num_axes > 1
         #: Of each channel: mean, variance, and 1 / sqrt(variance + eps).
         self.statistics = self.new_blob((3, self.channels), "statistics")
         #: Of each channel: the means of top's gradient, and of its product with top.
@@ -125,7 +127,7 @@ class BatchNormLayer(ActsAffinely, Layer):
             )
 
     def affine(self) -> Affine | None:
-        if not self.use_global_stats:
+        if not self.use_global_stats or not self.has_channels:
             return None
         mean, inverse = self._global_statistics()
         if not self.scales:
