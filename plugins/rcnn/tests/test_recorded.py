@@ -1,4 +1,8 @@
-"""Results that the forks computed: ROIPooling by Fast R-CNN's (forward only), SmoothL1Loss by SSD's."""
+"""Results that the forks computed: ROIPooling by Fast R-CNN's (forward only), SmoothL1Loss by SSD's.
+
+ROIPooling_pixels and ROIPooling_relative* are by jolibrain/caffe, both passes. Its spatial_scale is -1 where none is
+given, which the relative ones write out; Fast R-CNN's is 1, and so is ours.
+"""
 
 from __future__ import annotations
 

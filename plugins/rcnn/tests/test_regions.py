@@ -198,3 +198,11 @@ def test_bad_regions(region: list[float], words: str) -> None:
     )
     with pytest.raises(LayerError, match=words):
         run.forward()
+
+
+def test_a_scale_of_nothing_is_refused() -> None:
+    with pytest.raises(ShapeError, match="spatial_scale must not be 0"):
+        run_layer(
+            'type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 spatial_scale: 0 }',
+            [np.zeros((1, 1, 4, 4)), np.zeros((1, 5))],
+        )

@@ -16,7 +16,8 @@ class ROIPoolingLayer(Layer):
     """top[r, c, i, j] = the maximum of image r's map c over bin (i, j) of region r, or 0 where the bin is empty.
 
     Bottom 0: maps, `(N, C, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in pixels of the image,
-    `(R, 5)` or `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Top: `(R, C, pooled_h, pooled_w)`.
+    `(R, 5)` or `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Where it is negative, they are parts of the
+    image, from 0 to 1, as in jolibrain's Caffe, whose default that is. Top: `(R, C, pooled_h, pooled_w)`.
 
     The gradient goes to the first of the greatest pixels. Regions have none: their bins are whole pixels.
 
@@ -38,6 +39,11 @@ class ROIPoolingLayer(Layer):
         for name, pooled in (("pooled_h", self.pooled_h), ("pooled_w", self.pooled_w)):
             if pooled < 1:
                 raise ShapeError(f"{name} must be > 0", "roi_pooling_param gives the number of bins.")
+        if not param.spatial_scale:
+            raise ShapeError(
+                "spatial_scale must not be 0.",
+                "It is the size of the map by that of the image, as 0.0625; -1 where regions are given from 0 to 1.",
+            )
         self.spatial_scale: float = param.spatial_scale
         #: The place of each maximum in its plane, y * W + x; -1 for none.
         self.mask = self.new_blob(name="mask", dtype=np.int32)
@@ -52,15 +58,25 @@ class ROIPoolingLayer(Layer):
         self.mask.reshape(*shape)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        maps = _planes(bottom[0], bottom[0].data)
-        self.ops.max_pool(maps, bottom[1].data.reshape(-1, 5), self.spatial_scale, top[0].data, self.mask.data)
+        maps, (regions, scale) = _planes(bottom[0], bottom[0].data), self._regions(bottom)
+        self.ops.max_pool(maps, regions, scale, top[0].data, self.mask.data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
-            regions, diff = bottom[1].data.reshape(-1, 5), _planes(bottom[0], bottom[0].diff)
+            (regions, _), diff = self._regions(bottom), _planes(bottom[0], bottom[0].diff)
             self.ops.max_pool_backward(top[0].diff, regions, self.mask.data, diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
+
+    def _regions(self, bottom: Sequence[Blob]) -> tuple[Any, float]:
+        """The regions, `(R, 5)`, and what takes them to the map."""
+        regions = bottom[1].data.reshape(-1, 5)
+        if self.spatial_scale > 0:
+            return regions, self.spatial_scale
+        regions = regions.copy()
+        regions[:, 1::2] *= bottom[0].width
+        regions[:, 2::2] *= bottom[0].height
+        return regions, 1.0
 
 
 def _planes(blob: Blob, array: Any) -> Any:
