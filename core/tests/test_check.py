@@ -96,6 +96,19 @@ def shapes(report: dict[str, Any], net: int = 0) -> dict[str, Any]:
     }
 
 
+def test_a_name_is_printable_and_no_message_ends_in_it(folder: Path) -> None:
+    report = checked(INPUT + layer("Afine", r"a\n\033[2Jb", "data"), status=1)
+    (error,) = report["errors"]
+    assert r'layer "a\n\x1b[2Jb": unknown layer type "Afine"; did you mean "Affine"?' in error
+
+
+def test_layers_of_one_name_are_warned_of(folder: Path) -> None:
+    report = checked(INPUT + layer("Affine", "twin", "data", "a") + layer("Affine", "twin", "a", "b"))
+    (warning,) = report["nets"][0]["warnings"]
+    assert warning.startswith('the layer name "twin" is used by 2 layers with weights') and not report["errors"]
+    assert warning in check("net.prototxt").output
+
+
 def test_shapes_parameters_cost_and_memory(folder: Path) -> None:
     report = checked(INPUT + layer("Affine", "affine", "data") + layer("Filled", "filled", "affine") + LABEL + LOSS)
     (net,) = report["nets"]

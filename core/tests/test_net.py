@@ -530,11 +530,30 @@ class TestWeights:
         net(INPUT, affine("a", "data", top="x"), affine("a", "x", top="y"))
         assert "is used by 2 layers with weights" in caplog.text
 
-    @pytest.mark.parametrize("names", [("/conv1",), ("fc", "fc/0"), ("a//b",), ("./a",), ("a/",), ("",)])
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ("/conv1",),
+            ("fc", "fc/0"),
+            ("fc/0/1", "fc"),
+            ("a/b/1/c", "a/b"),
+            ("fc", "fc"),
+            ("a//b",),
+            ("./a",),
+            ("a/",),
+            ("",),
+        ],
+    )
     def test_names_that_hdf5_takes_for_paths(self, names: tuple[str, ...]) -> None:
         with pytest.raises(WeightsError, match="HDF5"):
             check_hdf5_names(names)
         check_hdf5_names(("conv1", "conv1/bn", "a/b"))
+
+    def test_layers_of_one_name_are_not_saved_as_hdf5(self, tmp_path: Path) -> None:
+        twins = net(INPUT, affine("a", "data", top="x"), affine("a", "x", top="y"))
+        with pytest.raises(WeightsError, match='two layers with the name "a" cannot both be stored as HDF5'):
+            twins.save(tmp_path / "w.h5")
+        assert not list(tmp_path.iterdir())
 
     def test_a_layer_of_the_test_net_alone_follows_its_shared_parameter(self) -> None:
         named = 'param { name: "w" } param { name: "b" }'

@@ -208,6 +208,7 @@ def _plain(report: Report) -> dict[str, Any]:
                 "multiply_adds": net.total("multiply_adds"),
                 "memory": net.total("memory"),
                 "complete": net.is_known and not net.errors,
+                "warnings": net.warnings,
                 "layers": [asdict(row) for row in net.layers],
             }
             for net in report.nets
@@ -233,6 +234,8 @@ def _print(report: Report, summary: bool) -> None:
             output.print(line)
         if not report.nets and not report.errors:
             output.print(f"{report.file}: {_verdict(report)}")
+    for warning in dict.fromkeys(warning for net in report.nets for warning in net.warnings):
+        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
     for error in report.errors:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
 

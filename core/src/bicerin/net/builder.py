@@ -66,14 +66,14 @@ class Builder:
         for index, name in enumerate(definition.top):
             if name in definition.top[:index]:
                 raise NetError(
-                    f"{location}: layer \"{definition.name}\": Top blob '{name}' is named twice; "
+                    f"{location}: layer \"{printable(definition.name)}\": Top blob '{name}' is named twice; "
                     "each top has a name of its own."
                 )
             if name in self.blobs and name not in definition.bottom[index : index + 1]:
                 raise NetError(
-                    f"{location}: Top blob '{name}' produced by multiple sources: layer \"{definition.name}\" and "
-                    f'layer "{self._producer(name)}". A layer may work in place '
-                    "only where the bottom and the top of that name have the same position."
+                    f"{location}: Top blob '{name}' produced by multiple sources: "
+                    f'layer "{printable(definition.name)}" and layer "{printable(self._producer(name))}". A layer '
+                    "may work in place only where the bottom and the top of that name have the same position."
                 )
         check_propagate_down(definition, location)
 
@@ -86,7 +86,7 @@ class Builder:
         try:
             cls: type[Layer] = layer_registry.load(definition.type, self.layer_providers)
         except PluginError as error:
-            raise type(error)(f'{location}: layer "{definition.name}": {error}') from error.__cause__
+            raise type(error)(f'{location}: layer "{printable(definition.name)}": {error}') from error.__cause__
         return cls
 
     def add(self, definition: Any, location: str, random: np.random.Generator | None = None) -> Node:
@@ -110,7 +110,7 @@ class Builder:
             layer = shared.layer
             if layer.context.device is not self.context.device:
                 raise NetError(
-                    f'layer "{layer.name}" cannot be shared by nets on {layer.context.device} and '
+                    f'layer "{printable(layer.name)}" cannot be shared by nets on {layer.context.device} and '
                     f"{self.context.device}."
                 )
         else:
@@ -143,11 +143,14 @@ class Builder:
         try:
             return cls(definition, context)
         except BicerinError as error:
-            raise type(error)(f'{location}: layer "{definition.name}" ({definition.type}): {error}') from error
+            raise type(error)(
+                f'{location}: layer "{printable(definition.name)}" ({printable(definition.type)}): {error}'
+            ) from error
         except Exception as error:
             raised = f"{type(error).__name__}: {printable(error)}"
             raise LayerError(
-                f'{location}: layer "{definition.name}" ({definition.type}): its code raised {raised}',
+                f'{location}: layer "{printable(definition.name)}" ({printable(definition.type)}): '
+                f"its code raised {raised}",
                 code_place(error, cls),
             ) from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -31,7 +30,7 @@ from bicerin.net.overwritten import overwritten_tops
 from bicerin.net.rules import filter_layers, left_out, net_state
 from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
-from bicerin.net.weights import LoadReport, load_weights, save_weights
+from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_weights
 from bicerin.schema.installed_schema import read_net
 from bicerin_proto.quotation import printable
 
@@ -173,14 +172,8 @@ class Net:
         self.nodes: list[Node] = builder.nodes
         self.blobs: dict[str, Blob] = {name: blob.handed_out for name, blob in builder.blobs.items()}
         self.params = {node.name: [blob.handed_out for blob in node.blobs] for node in self.nodes if node.blobs}
-        for name, number in Counter(node.name for node in self.nodes if node.blobs).items():
-            if number > 1:
-                _log.warning(
-                    'the layer name "%s" is used by %d layers with weights: weight files go by name and keep '
-                    "those of only one; give each layer its own name",
-                    name,
-                    number,
-                )
+        for problem in repeated_names(self.nodes):
+            _log.warning("%s", problem)
         self._parameters = builder.parameters
         self.inputs: list[str] = [name for node in self.nodes if node.type == "Input" for name in node.top_names]
         unread: set[str] = set()

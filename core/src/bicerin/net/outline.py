@@ -23,7 +23,7 @@ from bicerin.net.builder import Builder
 from bicerin.net.node import Node
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import included, left_out, net_state
-from bicerin.net.weights import LoadReport, compare_weights
+from bicerin.net.weights import LoadReport, compare_weights, repeated_names
 from bicerin_proto.quotation import message_text, printable
 
 Shape = tuple[int, ...]
@@ -90,6 +90,11 @@ class NetOutline:
     def is_known(self) -> bool:
         """Whether every shape is."""
         return all(layer.is_known for layer in self.layers)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a net would warn of when it is made."""
+        return repeated_names(self.nodes)
 
     def compare_weights(self, source: Any) -> tuple[LoadReport, list[str]]:
         """What loading the weights of a file would do, and what does not fit; see `load_weights`."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bicerin.layer.abilities import ReadsTops, Spares, TopValues
 from bicerin.net.node import Node
+from bicerin_proto.quotation import printable
 
 
 def overwritten_tops(nodes: Sequence[Node]) -> list[str]:
@@ -23,10 +24,11 @@ def overwritten_tops(nodes: Sequence[Node]) -> list[str]:
         for writer in nodes[index + 1 :] if read else ():
             in_place = [blob for blob in writer.top if any(blob is other for other in writer.bottom)]
             if any(id(blob.memory[0]) in memories for blob in in_place) and _spared(writer) < read:
+                name = printable(writer.name)
                 found.append(
-                    f'layer "{writer.name}" ({writer.type}) overwrites in place what the backward pass of layer '
-                    f'"{reader.name}" ({reader.type}) reads, so that its gradient is wrong, as in Caffe; give the top '
-                    f'of "{writer.name}" a name of its own'
+                    f'layer "{name}" ({writer.type}) overwrites in place what the backward pass of layer '
+                    f'"{printable(reader.name)}" ({reader.type}) reads, so that its gradient is wrong, as in Caffe; '
+                    f'give the top of "{name}" a name of its own'
                 )
                 break
     return found

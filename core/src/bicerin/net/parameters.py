@@ -11,6 +11,7 @@ from typing import Any
 from bicerin.errors import NetError
 from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
+from bicerin_proto.quotation import printable
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Parameters:
         specs = node.param.param
         if len(specs) > len(node.blobs):
             raise NetError(
-                f'{node.location}: Too many params specified for layer "{node.name}" ({node.type}): '
+                f'{node.location}: Too many params specified for layer "{printable(node.name)}" ({node.type}): '
                 f"{len(specs)} for {len(node.blobs)} blob(s)."
             )
         learns = False
@@ -89,7 +90,7 @@ class Parameters:
             elif getattr(owner, field) != value:
                 raise NetError(
                     f"{node.location}: Shared param '{name}' has mismatched {field}: {getattr(owner, field)} in layer "
-                    f"'{owner.layer_name}', {value} in layer '{node.name}'."
+                    f"'{owner.layer_name}', {value} in layer '{printable(node.name)}'."
                 )
         blob.share_data(owner.blob)
         blob.share_diff(owner.blob)
@@ -108,7 +109,7 @@ class Parameters:
         if not fits:
             raise NetError(
                 f"{node.location}: Cannot share param '{spec.name}' owned by layer '{owner.layer_name}' with layer "
-                f"'{node.name}'; {what} mismatch. Owner layer param shape is {owner.blob.shape}; "
+                f"'{printable(node.name)}'; {what} mismatch. Owner layer param shape is {owner.blob.shape}; "
                 f"sharing layer expects {'count' if permissive else 'shape'} "
                 f"{blob.count if permissive else blob.shape}."
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 from bicerin.errors import NetError
 from bicerin.layer.phase import Phase
+from bicerin_proto.quotation import printable
 
 
 def net_state(param: Any, phase: Any = None, level: int | None = None, stages: Sequence[str] | None = None) -> Any:
@@ -37,8 +38,8 @@ def check_propagate_down(layer: Any, location: str) -> None:
     """
     if len(layer.propagate_down) not in (0, len(layer.bottom)):
         raise NetError(
-            f'{location}: layer "{layer.name}": propagate_down param must be specified either 0 or bottom_size times: '
-            f"it is given {len(layer.propagate_down)} times for {len(layer.bottom)} bottom(s)."
+            f'{location}: layer "{printable(layer.name)}": propagate_down param must be specified either 0 or '
+            f"bottom_size times: it is given {len(layer.propagate_down)} times for {len(layer.bottom)} bottom(s)."
         )
 
 
@@ -52,7 +53,7 @@ def included(layer: Any, state: Any, location: str) -> bool:
     """
     if layer.include and layer.exclude:
         raise NetError(
-            f'{location}: layer "{layer.name}" has both include and exclude rules. '
+            f'{location}: layer "{printable(layer.name)}" has both include and exclude rules. '
             "Specify either include rules or exclude rules; not both."
         )
     if layer.include:
@@ -83,7 +84,8 @@ def left_out(net: Any, state: Any, locations: Sequence[str]) -> dict[str, str]:
     for layer, location in zip(net.layer, locations, strict=True):
         contradictory = layer.include and layer.exclude
         if not contradictory and not included(layer, state, location):
-            said = f'Layer "{layer.name}" ({location}) makes it, and is left out of the net with {_words(state)}.'
+            made = f'Layer "{printable(layer.name)}" ({location}) makes it'
+            said = f"{made}, and is left out of the net with {_words(state)}."
             found |= {name: said for name in layer.top if name not in found}
     return found
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bicerin.errors import NetError
+from bicerin_proto.quotation import printable
 
 
 def insert_splits(
@@ -97,8 +98,10 @@ def unknown_bottom(
         left_out: a sentence on the layers that make it and are not in the net; None where there are none.
     """
     name = layer.bottom[position]
-    message = f"{location}: Unknown bottom blob '{name}' (layer '{layer.name}', bottom index {position})."
+    reader = f"layer '{printable(layer.name)}', bottom index {position}"
+    message = f"{location}: Unknown bottom blob '{printable(name)}' ({reader})."
     if later is not None:
+        later = printable(later)
         return f'{message} Layer "{later}" produces it, but comes later; a layer stands after those that it reads.'
     if left_out is not None:
         return f"{message} {left_out}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -249,32 +250,52 @@ def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False, 
     return path
 
 
+def repeated_names(nodes: Iterable[Node]) -> list[str]:
+    """What to say of layers with weights that have one name: nothing that goes by name can tell them apart."""
+    found = Counter(node.name for node in nodes if node.blobs)
+    return [
+        f'the layer name "{printable(name)}" is used by {number} layers with weights: weight files and test nets go by '
+        "name and take those of only one; give each layer its own name"
+        for name, number in found.items()
+        if number > 1
+    ]
+
+
 def check_hdf5_names(names: Iterable[str]) -> None:
     """Refuse layer names that HDF5, which takes them for paths, would store elsewhere or twice.
 
     Raises:
         WeightsError: says which names.
     """
-    stored: dict[str, str] = {}
+    stored: set[str] = set()
     for name in names:
-        parts = name.split("/")
-        if any(part in ("", ".") for part in parts):
-            raise WeightsError(
-                f'the layer name "{name}" cannot be stored as HDF5, which takes it for a path; rename the layer, or '
-                "save a .caffemodel (snapshot_format: BINARYPROTO)."
+        if any(part in ("", ".") for part in name.split("/")):
+            raise _not_for_hdf5(
+                f'the layer name "{printable(name)}" cannot be stored as HDF5, which takes it for a path'
             )
-        stored[name] = name
+        if name in stored:
+            raise _not_for_hdf5(
+                f'two layers with the name "{printable(name)}" cannot both be stored as HDF5: it has one group a name'
+            )
+        stored.add(name)
     for name in stored:
-        head, _, last = name.rpartition("/")
-        if last.isdecimal() and head in stored:
-            raise WeightsError(
-                f'the layers "{head}" and "{name}" cannot both be stored as HDF5: the second would be a blob of the '
-                "first; rename one, or save a .caffemodel (snapshot_format: BINARYPROTO)."
-            )
+        # Any number of levels above: the blob "fc/0" is no group, so that there is no "fc/0/bn" either.
+        parts = name.split("/")
+        for end in range(1, len(parts)):
+            head = "/".join(parts[:end])
+            if head in stored and parts[end].isdecimal():
+                raise _not_for_hdf5(
+                    f'the layers "{printable(head)}" and "{printable(name)}" cannot both be stored as HDF5: the second '
+                    "would take the place of a blob of the first"
+                )
+
+
+def _not_for_hdf5(why: str) -> WeightsError:
+    return WeightsError(f"{why}; rename the layer, or save a .caffemodel (snapshot_format: BINARYPROTO).")
 
 
 def _write_hdf5(net: Net, file: Any, write_diff: bool) -> None:
-    check_hdf5_names(net.params)
+    check_hdf5_names(node.name for node in net.nodes if node.blobs)
     data = file.create_group("data")
     diff = file.create_group("diff") if write_diff else None
     for name, blobs in net.params.items():

@@ -167,7 +167,7 @@ class Solver:
                 net.load_weights(path)
 
         if self.param.snapshot_format == self.param.HDF5 and self.param.snapshot_prefix:
-            check_hdf5_names(self.net.params)
+            check_hdf5_names(node.name for node in self.net.nodes if node.blobs)
         self.stop_on_nan = stop_on_nan
         self.iteration = 0
         self.current_step = 0
