@@ -266,6 +266,19 @@ class TestRunning:
         assert (built.blobs["s"].data == 9).all()
         assert (built.blobs["t"].data == 16).all()
 
+    def test_a_name_that_is_not_there(self) -> None:
+        built = net(INPUT, affine("conv1", "data"), square("square", "conv1"))
+        for look_up, said in {
+            lambda: built.blobs["conv2"]: 'the net has no blob "conv2". Did you mean "conv1"?',
+            lambda: built.blobs["fc7"]: 'the net has no blob "fc7". There are: data, conv1, square.',
+            lambda: built.params["square"]: 'no layer with weights is named "square". There are: conv1.',
+        }.items():
+            with pytest.raises(KeyError) as error:
+                look_up()
+            assert error.value.args == (said,)
+        assert "conv2" not in built.blobs
+        assert built.blobs.get("conv2") is None
+
     def test_parts_of_a_net_backward(self) -> None:
         built = net(INPUT, affine("a", "data"), square("s", "a"), square("t", "s"), head="force_backward: true\n")
         built.forward(data=np.ones((4, 3)))
@@ -329,6 +342,8 @@ class TestRunning:
             (lambda n: n.forward(start="z"), 'no layer "z"; it has: data, s'),
             (lambda n: n.backward(s=np.ones(3)), r"must have the shape \(4, 3\), not \(3,\)"),
             (lambda n: n.blob("q"), 'no blob "q"'),
+            (lambda n: n.forward(start="s", end="data"), 'start="s" comes after end="data": no layer would run'),
+            (lambda n: n.backward(start="data", end="s"), 'start="data", which comes before end="s": no layer'),
         ],
     )
     def test_wrong_names_and_shapes(self, call, message: str) -> None:

@@ -21,6 +21,7 @@ from bicerin.layer.layer import Layer
 from bicerin.layer.phase import Phase
 from bicerin.net.affine_chain import AffineChain
 from bicerin.net.builder import Builder
+from bicerin.net.by_name import ByName
 from bicerin.net.fusion import FusedLayer, plan_fusion
 from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins
@@ -170,8 +171,10 @@ class Net:
         for definition, location, layer_seed in zip(definitions, locations, seed.spawn(len(definitions)), strict=True):
             builder.add(definition, location, np.random.Generator(np.random.PCG64(layer_seed)))
         self.nodes: list[Node] = builder.nodes
-        self.blobs: dict[str, Blob] = {name: blob.handed_out for name, blob in builder.blobs.items()}
-        self.params = {node.name: [blob.handed_out for blob in node.blobs] for node in self.nodes if node.blobs}
+        blobs = {name: blob.handed_out for name, blob in builder.blobs.items()}
+        self.blobs: dict[str, Blob] = ByName.of("the net has no blob", blobs)
+        params = {node.name: [blob.handed_out for blob in node.blobs] for node in self.nodes if node.blobs}
+        self.params: dict[str, list[Blob]] = ByName.of("no layer with weights is named", params)
         for problem in repeated_names(self.nodes):
             _log.warning("%s", problem)
         self._parameters = builder.parameters
@@ -238,7 +241,7 @@ class Net:
                 `start`, blobs that earlier layers make are inputs too.
 
         Raises:
-            NetError: there is no such blob or layer.
+            NetError: there is no such blob or layer, or `start` comes after `end`.
             LayerError: a layer cannot run, as when the shapes do not fit.
         """
         if isinstance(blobs, Mapping):
@@ -249,9 +252,11 @@ class Net:
             raise NetError(f"give arrays by the names of the inputs, as in {self._example()}.")
         with self.lock:
             first = self.layer_index(start) if start is not None else 0
+            last = self.layer_index(end) + 1 if end is not None else len(self.nodes)
+            if first >= last and self.nodes:
+                raise NetError(f'start="{start}" comes after end="{end}": no layer would run.')
             for name, array in inputs.items():
                 self._set_input(name, array, first)
-            last = self.layer_index(end) + 1 if end is not None else len(self.nodes)
             self.run_forward(first, last)
             wanted = list(self.nodes[last - 1].top_names if end is not None else self.outputs)
             return {name: self.blob(name).read_only.data.copy() for name in dict.fromkeys([*wanted, *blobs])}
@@ -297,16 +302,21 @@ class Net:
             diffs: names of further blobs whose gradients to return.
             start, end: names of the layers to begin with (the later one) and to end with; by default, all.
             top_diffs: an array for each blob whose gradient is to be set before.
+
+        Raises:
+            NetError: there is no such blob or layer, `start` comes before `end`, or a gradient has another shape.
         """
         with self.lock:
+            first = self.layer_index(start) if start is not None else len(self.nodes) - 1
+            last = self.layer_index(end) if end is not None else 0
+            if first < last:
+                raise NetError(f'backward from start="{start}", which comes before end="{end}": no layer would run.')
             for name, array in top_diffs.items():
                 blob = self.blob(name)
                 array = np.asarray(array)
                 if array.shape != blob.shape:
                     raise NetError(f'the gradient of "{name}" must have the shape {blob.shape}, not {array.shape}.')
                 blob.diff[...] = array
-            first = self.layer_index(start) if start is not None else len(self.nodes) - 1
-            last = self.layer_index(end) if end is not None else 0
             self.run_backward(first, last)
             wanted = list(self.nodes[last].bottom_names if end is not None else self.inputs)
             return {name: self.blob(name).read_only.diff.copy() for name in dict.fromkeys([*wanted, *diffs])}
