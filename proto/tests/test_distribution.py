@@ -44,7 +44,7 @@ _PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile")
         ("SolverParameter", "plateau_winsize", "bicerin-ssd"),
         ("LayerParameter", "noise_param", "bicerin-forks"),
         ("TransformationParameter", "noise_param", "bicerin-ssd"),
-        ("BatchNormParameter", "scale_bias", "bicerin-forks"),
+        ("BatchNormParameter", "scale_bias", "bicerin-normalization"),
         ("ScaleParameter", "scale_bias", None),
         ("LayerParameter", "pooling_param", None),
     ],

@@ -202,7 +202,7 @@ def test_test_says_each_batch_and_the_means(run: Any, net: Any, net_file: str, t
     net.save(str(tmp_path / "weights"))
     said = lines(run("caffe", "test", "--model", net_file, "--weights", "weights", "-iterations=2", "-gpu", "0"))
     if not any("GPU with device" in line for line in said):
-        assert any("a GPU is asked for, and there is none" in line for line in said)
+        assert any("a GPU was asked for, but there is none" in line for line in said)
     assert "Running for 2 iterations." in said
     for pattern in (
         r"Batch 0, loss = [\d.]+$",
