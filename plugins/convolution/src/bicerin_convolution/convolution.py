@@ -1,6 +1,11 @@
 """Convolution: every output is a weighted sum of the patch of the input under the kernel.
 
 y[k, p] = b[k] + sum over c, o of w[k, c, o] * x[c, stride * p + dilation * o - pad]
+
+spatial' = (spatial + 2 pad - (dilation (kernel - 1) + 1)) // stride + 1. The weights are
+`(num_output, C / group, kernel...)`.
+
+Source: Caffe's `ConvolutionLayer`.
 """
 
 from __future__ import annotations
@@ -16,11 +21,7 @@ from bicerin_convolution.problem import Problem
 
 
 class ConvolutionLayer(BaseConvolution):
-    """Bottoms `(N, C, spatial...)` to tops `(N, num_output, spatial'...)`, any number of spatial axes.
-
-    spatial' = (spatial + 2 pad - (dilation (kernel - 1) + 1)) // stride + 1. The weights are
-    `(num_output, C / group, kernel...)`. Source: Caffe's `ConvolutionLayer`.
-    """
+    """Bottoms `(N, C, spatial...)` to tops `(N, num_output, spatial'...)`, any number of spatial axes."""
 
     type = "Convolution"
 

@@ -1,4 +1,10 @@
-"""Deconvolution: the transpose of a convolution. Each input element adds its multiple of the kernel to the output."""
+"""Deconvolution: the transpose of a convolution. Each input element adds its multiple of the kernel to the output.
+
+spatial' = stride (spatial - 1) + dilation (kernel - 1) + 1 - 2 pad. The weights are
+`(C, num_output / group, kernel...)`: those of the convolution from top to bottom whose data gradient this is.
+
+Source: Caffe's `DeconvolutionLayer`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +19,7 @@ from bicerin_convolution.problem import Problem
 
 
 class DeconvolutionLayer(BaseConvolution):
-    """Bottoms `(N, C, spatial...)` to tops `(N, num_output, spatial'...)`, any number of spatial axes.
-
-    spatial' = stride (spatial - 1) + dilation (kernel - 1) + 1 - 2 pad. The weights are
-    `(C, num_output / group, kernel...)`: those of the convolution from top to bottom whose data gradient this is.
-    Source: Caffe's `DeconvolutionLayer`.
-    """
+    """Bottoms `(N, C, spatial...)` to tops `(N, num_output, spatial'...)`, any number of spatial axes."""
 
     type = "Deconvolution"
 

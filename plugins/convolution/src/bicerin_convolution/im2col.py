@@ -1,5 +1,8 @@
 """Im2col: the patches that a kernel sees, as channels: top[c * kernel + offset, position] = what the kernel's element
-`offset` meets in channel c at that position, 0 in the padding."""
+`offset` meets in channel c at that position, 0 in the padding.
+
+Source: Caffe's `Im2colLayer`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,7 @@ from bicerin_convolution.operations import OPERATIONS
 
 
 class Im2colLayer(Layer):
-    """Bottom `(N..., C, spatial...)` to top `(N..., C * kernel, output...)`; backward adds overlaps. Source: Caffe's
-    `Im2colLayer`."""
+    """Bottom `(N..., C, spatial...)` to top `(N..., C * kernel, output...)`; backward adds overlaps."""
 
     type = "Im2col"
     counts = BlobCounts(bottom=1, top=1)

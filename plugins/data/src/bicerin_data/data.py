@@ -1,4 +1,7 @@
-"""Data: batches from a store of Datum records. Source: Caffe's `DataLayer`."""
+"""Data: batches from a store of Datum records.
+
+Source: Caffe's `DataLayer`.
+"""
 
 from __future__ import annotations
 

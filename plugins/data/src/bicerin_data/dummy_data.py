@@ -1,4 +1,7 @@
-"""DummyData: tops of given shapes, filled by fillers. Source: Caffe's `DummyDataLayer`."""
+"""DummyData: tops of given shapes, filled by fillers.
+
+Source: Caffe's `DummyDataLayer`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""HDF5Data: rows of the datasets of HDF5 files. Source: Caffe's `HDF5DataLayer`."""
+"""HDF5Data: rows of the datasets of HDF5 files.
+
+Source: Caffe's `HDF5DataLayer`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""HDF5Output: writes its bottoms to an HDF5 file. Source: Caffe's `HDF5OutputLayer`."""
+"""HDF5Output: writes its bottoms to an HDF5 file.
+
+Source: Caffe's `HDF5OutputLayer`.
+"""
 
 from __future__ import annotations
 

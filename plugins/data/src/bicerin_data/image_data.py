@@ -1,4 +1,7 @@
-"""ImageData: batches of image files that a text file lists with their labels. Source: Caffe's `ImageDataLayer`."""
+"""ImageData: batches of image files that a text file lists with their labels.
+
+Source: Caffe's `ImageDataLayer`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""MemoryData: batches of arrays that a program sets. Source: Caffe's `MemoryDataLayer`."""
+"""MemoryData: batches of arrays that a program sets.
+
+Source: Caffe's `MemoryDataLayer`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""WindowData: windows of images, sampled for R-CNN. Source: Caffe's `WindowDataLayer`."""
+"""WindowData: windows of images, sampled for R-CNN.
+
+Source: Caffe's `WindowDataLayer`.
+"""
 
 from __future__ import annotations
 

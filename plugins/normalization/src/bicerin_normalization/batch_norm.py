@@ -1,4 +1,16 @@
-"""BatchNorm: normalization of each channel by the mean and variance of the batch, or by those of training."""
+"""BatchNorm: normalization of each channel by the mean and variance of the batch, or by those of training.
+
+top = (x - mean) / sqrt(variance + eps), per channel (axis 1).
+
+Mean and variance are those of the batch, or with `use_global_stats` (by default at TEST) those of `blobs`: sums of the
+means (0) and unbiased variances (1) of all batches, each older one `moving_average_fraction` times as heavy as the
+next, and the sum of these weights (2), which both are divided by. The solver must leave the blobs alone: their
+`lr_mult` is 0, and any other in the prototxt is an error.
+
+With `scale_bias`, of NVIDIA's fork, top is that times a scale (3) plus a shift (4) of each channel, both learned.
+
+Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +26,8 @@ _STATISTICS = 3
 
 
 class BatchNormLayer(ActsAffinely, Layer):
-    """top = (x - mean) / sqrt(variance + eps), per channel (axis 1).
-
-    Mean and variance are those of the batch, or with `use_global_stats` (by default at TEST) those of `blobs`:
-    sums of the means (0) and unbiased variances (1) of all batches, each older one `moving_average_fraction` times as
-    heavy as the next, and the sum of these weights (2), which both are divided by. The solver must leave the blobs
-    alone: their `lr_mult` is 0, and any other in the prototxt is an error.
-
-    With `scale_bias`, of NVIDIA's fork, top is that times a scale (3) plus a shift (4) of each channel, both learned.
-
-    Bottom and top: `(N, C, ...)`, or `(N,)` as one channel. In place is allowed, at the price of a copy of top for the
-    gradient. Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer.
+    """Bottom and top: `(N, C, ...)`, or `(N,)` as one channel. In place is allowed, at the price of a copy of top for
+    the gradient.
     """
 
     type = "BatchNorm"

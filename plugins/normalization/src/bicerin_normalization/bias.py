@@ -1,4 +1,12 @@
-"""Bias: add a blob along some axes of another."""
+"""Bias: add a blob along some axes of another.
+
+top = bottom[0] + bias, the bias repeated over the axes that it lacks.
+
+The bias, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
+bottom.
+
+Source: Caffe's BiasLayer.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +18,7 @@ from bicerin_normalization.alignment import align, operand_shape
 
 
 class BiasLayer(ActsAffinely, Layer):
-    """top = bottom[0] + bias, the bias repeated over the axes that it lacks.
-
-    The bias, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
-    bottom. In place is allowed. Source: Caffe's BiasLayer.
-    """
+    """In place is allowed."""
 
     type = "Bias"
     counts = BlobCounts(bottom=between(1, 2), top=1)

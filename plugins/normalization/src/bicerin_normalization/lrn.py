@@ -1,4 +1,13 @@
-"""LRN: each value divided by the strength of its neighbours."""
+"""LRN: each value divided by the strength of its neighbours.
+
+top = x * (k + alpha / n * sum of x^2 over the neighbourhood)^-beta.
+
+The neighbourhood of a value is, with ACROSS_CHANNELS, the n = `local_size` channels around it at its pixel; with
+WITHIN_CHANNEL the n = `local_size`^2 pixels around it in its plane, and there k is 1 whatever is given. What lies
+outside counts as zeros.
+
+Source: Krizhevsky et al., 2012; Caffe's LRNLayer.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +19,7 @@ from bicerin.layer import Blob, BlobCounts, Layer, Operations, Phase
 
 
 class LRNLayer(Layer):
-    """top = x * (k + alpha / n * sum of x^2 over the neighbourhood)^-beta.
-
-    The neighbourhood of a value is, with ACROSS_CHANNELS, the n = `local_size` channels around it at its pixel; with
-    WITHIN_CHANNEL the n = `local_size`^2 pixels around it in its plane, and there k is 1 whatever is given. What lies
-    outside counts as zeros.
-
-    Bottom and top: `(N, C, H, W)`. Source: Krizhevsky et al., 2012; Caffe's LRNLayer.
-    """
+    """Bottom and top: `(N, C, H, W)`."""
 
     type = "LRN"
     counts = BlobCounts(bottom=1, top=1)

@@ -1,4 +1,12 @@
-"""MVN: mean and variance normalization of each plane or image."""
+"""MVN: mean and variance normalization of each plane or image.
+
+top = (x - mean(x)) / (std(x) + eps), over each plane `(H, W)`, or with `across_channels` over each image.
+
+Without `normalize_variance`, top = x - mean(x).
+
+Source: Caffe's MVNLayer; as there, the gradient is that of eps = 0: (g - mean(g) - top * mean(g * top)) / (std(x) +
+eps), for g = the gradient of top.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +18,8 @@ from bicerin.layer import Blob, BlobCounts, Layer, ReadsTops, TopValues
 
 
 class MVNLayer(ReadsTops, Layer):
-    """top = (x - mean(x)) / (std(x) + eps), over each plane `(H, W)`, or with `across_channels` over each image.
-
-    Without `normalize_variance`, top = x - mean(x). Bottom: up to 4 axes. Top: `(N, C, H, W)`, where axes that
-    the bottom lacks are 1. In place is allowed, and gives the bottom that shape too. Source: Caffe's MVNLayer; as
-    there, the gradient is that of eps = 0: (g - mean(g) - top * mean(g * top)) / (std(x) + eps), for g = the gradient
-    of top.
+    """Bottom: up to 4 axes. Top: `(N, C, H, W)`, where axes that the bottom lacks are 1. In place is allowed, and
+    gives the bottom that shape too.
     """
 
     type = "MVN"

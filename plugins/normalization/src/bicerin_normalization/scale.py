@@ -1,4 +1,12 @@
-"""Scale: multiply by a blob along some axes of another, and perhaps add a bias."""
+"""Scale: multiply by a blob along some axes of another, and perhaps add a bias.
+
+top = bottom[0] * scale + bias, both repeated over the axes that they lack.
+
+The scale, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
+bottom; it starts as 1 unless a filler is given. With `bias_term` a bias of the same shape is learned.
+
+Source: Caffe's ScaleLayer.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +19,7 @@ from bicerin_normalization.alignment import align, operand_shape
 
 
 class ScaleLayer(ActsAffinely, Layer):
-    """top = bottom[0] * scale + bias, both repeated over the axes that they lack.
-
-    The scale, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
-    bottom; it starts as 1 unless a filler is given. With `bias_term` a bias of the same shape is learned. In place is
-    allowed, at the price of a copy of bottom[0] for the gradient. Source: Caffe's ScaleLayer.
-    """
+    """In place is allowed, at the price of a copy of bottom[0] for the gradient."""
 
     type = "Scale"
     counts = BlobCounts(bottom=between(1, 2), top=1)

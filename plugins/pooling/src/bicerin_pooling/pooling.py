@@ -1,4 +1,17 @@
-"""Pooling: each window of a plane becomes one value."""
+"""Pooling: each window of a plane becomes one value.
+
+Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
+
+- MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
+- AVE: the sum over the window's area; padding counts as zeros and, up to `H + pad`, in the area.
+- STOCHASTIC (Zeiler and Fergus, 2013): at TRAIN a value drawn with a probability proportional to itself, at TEST
+  the mean under those probabilities, sum(x^2) / sum(x). The values must not be negative.
+
+With `global_pooling` the window is the plane. `round_mode` CEIL lets the last window reach over the edge; FLOOR, and
+`ceil_mode: false` of forks, do not.
+
+Source: Caffe's PoolingLayer.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +25,7 @@ from bicerin_pooling.window import Window
 
 
 class PoolingLayer(ReadsTops, Layer):
-    """Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
-
-    - MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
-    - AVE: the sum over the window's area; padding counts as zeros and, up to `H + pad`, in the area.
-    - STOCHASTIC (Zeiler and Fergus, 2013): at TRAIN a value drawn with a probability proportional to itself, at TEST
-      the mean under those probabilities, sum(x^2) / sum(x). The values must not be negative.
-
-    With `global_pooling` the window is the plane. `round_mode` CEIL lets the last window reach over the edge; FLOOR,
-    and `ceil_mode: false` of forks, do not.
-
-    Bottom: `(N, C, H, W)`. Tops: `(N, C, pooled_h, pooled_w)`. Source: Caffe's PoolingLayer.
-    """
+    """Bottom: `(N, C, H, W)`. Tops: `(N, C, pooled_h, pooled_w)`."""
 
     type = "Pooling"
     counts = BlobCounts(bottom=1, top=between(1, 2))

@@ -1,4 +1,11 @@
-"""SPP: spatial pyramid pooling, a vector of fixed length from planes of any size."""
+"""SPP: spatial pyramid pooling, a vector of fixed length from planes of any size.
+
+Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and concatenate them.
+
+Level l has windows of ceil(H / 2^l) x ceil(W / 2^l) that touch without overlapping, centred by padding.
+
+Source: He et al., 2014; Caffe's SPPLayer. As there, a plane too small for its bins is an error.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +19,8 @@ from bicerin_pooling.window import Window
 
 
 class SPPLayer(Layer):
-    """Pool each plane into 1 x 1, 2 x 2, 4 x 4 .. bins, `pyramid_height` levels, and concatenate them.
-
-    Level l has windows of ceil(H / 2^l) x ceil(W / 2^l) that touch without overlapping, centred by padding.
-
-    Bottom: `(N, C, H, W)`. Top: `(N, C * (4^pyramid_height - 1) / 3)`, level by level, each in the order
-    (channel, bin row, bin column); with a `pyramid_height` of 1, as in Caffe, the pooled planes `(N, C, 1, 1)`.
-    Source: He et al., 2014; Caffe's SPPLayer. As there, a plane too small for its bins is an error.
+    """Bottom: `(N, C, H, W)`. Top: `(N, C * (4^pyramid_height - 1) / 3)`, level by level, each in the order (channel,
+    bin row, bin column); with a `pyramid_height` of 1, as in Caffe, the pooled planes `(N, C, 1, 1)`.
     """
 
     type = "SPP"

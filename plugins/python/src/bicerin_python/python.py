@@ -1,4 +1,7 @@
-"""Python: runs a class that the user wrote. Source: Caffe's `PythonLayer`."""
+"""Python: runs a class that the user wrote.
+
+Source: Caffe's `PythonLayer`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""BoxAnnotatorOHEM: the regions of the greatest loss are the ones to train on. Shrivastava et al., 2016; R-FCN."""
+"""BoxAnnotatorOHEM: the regions of the greatest loss are the ones to train on. Shrivastava et al., 2016; R-FCN.
+
+Keeps labels and weights of the `roi_per_img` regions of each image with the greatest loss.
+
+Among regions of equal loss the first are kept. There is no gradient: what is passed down is 0.
+
+Source: the BoxAnnotatorOHEMLayer of R-FCN's Caffe.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +19,10 @@ from bicerin.layer import Blob, BlobCounts, Layer, Operations
 
 
 class BoxAnnotatorOHEMLayer(Layer):
-    """Keeps labels and weights of the `roi_per_img` regions of each image with the greatest loss.
-
-    Bottom 0: regions `(image, ...)`, `(R, 5, H, W)`. Bottom 1: their losses, bottom 2: their labels, `(R, 1, H, W)`.
-    Bottom 3: the weights of their boxes, `(R, B, H, W)`. Axes that are not there count as 1. Top 0: the labels,
-    `(R, 1, H, W)`, `ignore_label` for a region that is not kept. Top 1: the weights, `(R, B, H, W)`, 0 for such a one.
-
-    Among regions of equal loss the first are kept. There is no gradient: what is passed down is 0.
-
-    Source: the BoxAnnotatorOHEMLayer of R-FCN's Caffe.
+    """Bottom 0: regions `(image, ...)`, `(R, 5, H, W)`. Bottom 1: their losses, bottom 2: their labels,
+    `(R, 1, H, W)`. Bottom 3: the weights of their boxes, `(R, B, H, W)`. Axes that are not there count as 1. Top 0:
+    the labels, `(R, 1, H, W)`, `ignore_label` for a region that is not kept. Top 1: the weights, `(R, B, H, W)`, 0
+    for such a one.
     """
 
     type = "BoxAnnotatorOHEM"

@@ -1,4 +1,17 @@
-"""Proposal: the regions that a region proposal network thinks hold an object. Ren et al., Faster R-CNN, 2015."""
+"""Proposal: the regions that a region proposal network thinks hold an object. Ren et al., Faster R-CNN, 2015.
+
+For each image the `post_nms_topn` boxes of the highest score that do not overlap much.
+
+Every place of the map has A anchors, one for each `ratio` and `scale`. An anchor with centre (x, y), width w and height
+h is moved by its deltas (a, b, c, d) to centre (x + a w, y + b h), width w e^c and height h e^d, and cut off at the
+image. A box that is less than `min_size` wide or high, in the unscaled image, has the score 0. Of the `pre_nms_topn`
+best boxes, those are dropped that overlap with a better one by more than `nms_thresh` (intersection over union).
+
+There is no gradient: what is passed down is 0. Without `ratio` or `scale`, those of py-faster-rcnn are taken.
+
+Source: the ProposalLayer of py-faster-rcnn (there in Python) and of PVANet's Caffe (in C++), whose parameters these
+are. Boxes of equal score keep the order (row, column, anchor).
+"""
 
 from __future__ import annotations
 
@@ -15,23 +28,10 @@ SCALES = (8.0, 16.0, 32.0)
 
 
 class ProposalLayer(Layer):
-    """For each image the `post_nms_topn` boxes of the highest score that do not overlap much.
-
-    Every place of the map has A anchors, one for each `ratio` and `scale`. An anchor with centre (x, y), width w and
-    height h is moved by its deltas (a, b, c, d) to centre (x + a w, y + b h), width w e^c and height h e^d, and cut off
-    at the image. A box that is less than `min_size` wide or high, in the unscaled image, has the score 0. Of the
-    `pre_nms_topn` best boxes, those are dropped that overlap with a better one by more than `nms_thresh` (intersection
-    over union).
-
-    Bottom 0: probabilities, `(N, 2 A, H, W)`, the first A of the background. Bottom 1: deltas, `(N, 4 A, H, W)`.
+    """Bottom 0: probabilities, `(N, 2 A, H, W)`, the first A of the background. Bottom 1: deltas, `(N, 4 A, H, W)`.
     Bottom 2: height and width of the images and what they were scaled by, once or for rows and columns, `(1, 3)` or
-    `(1, 4)`, or `(N, ..)` where the images differ. Top 0: boxes `(image, x1, y1, x2, y2)`, `(R, 5)`; R depends on the
-    data. Top 1, optional: their scores, `(R,)`.
-
-    There is no gradient: what is passed down is 0. Without `ratio` or `scale`, those of py-faster-rcnn are taken.
-
-    Source: the ProposalLayer of py-faster-rcnn (there in Python) and of PVANet's Caffe (in C++), whose parameters these
-    are. Boxes of equal score keep the order (row, column, anchor).
+    `(1, 4)`, or `(N, ..)` where the images differ. Top 0: boxes `(image, x1, y1, x2, y2)`, `(R, 5)`; R depends on
+    the data. Top 1, optional: their scores, `(R,)`.
     """
 
     type = "Proposal"

@@ -1,4 +1,9 @@
-"""PSROIPooling: averages over bins of regions, each bin from maps of its own. Dai et al., R-FCN, 2016."""
+"""PSROIPooling: averages over bins of regions, each bin from maps of its own. Dai et al., R-FCN, 2016.
+
+top[r, d, i, j] = the mean of map (d G + i) G + j over bin (i, j) of region r, or 0 where the bin is empty.
+
+Source: the PSROIPoolingLayer of R-FCN's Caffe.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,9 @@ from bicerin_rcnn.regions import require_regions
 
 
 class PSROIPoolingLayer(Layer):
-    """top[r, d, i, j] = the mean of map (d G + i) G + j over bin (i, j) of region r, or 0 where the bin is empty.
-
-    G is `group_size`. Bottom 0: maps, `(N, output_dim * G^2, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in
+    """G is `group_size`. Bottom 0: maps, `(N, output_dim * G^2, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in
     pixels of the image, `(R, 5)` or `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Top:
     `(R, output_dim, G, G)`. Regions have no gradient.
-
-    Source: the PSROIPoolingLayer of R-FCN's Caffe.
     """
 
     type = "PSROIPooling"

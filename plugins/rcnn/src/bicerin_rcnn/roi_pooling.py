@@ -1,4 +1,12 @@
-"""ROIPooling: maxima over a fixed number of bins of regions of any size. Girshick, Fast R-CNN, 2015."""
+"""ROIPooling: maxima over a fixed number of bins of regions of any size. Girshick, Fast R-CNN, 2015.
+
+top[r, c, i, j] = the maximum of image r's map c over bin (i, j) of region r, or 0 where the bin is empty.
+
+The gradient goes to the first of the greatest pixels. Regions have none: their bins are whole pixels.
+
+Source: the ROIPoolingLayer of Fast R-CNN's Caffe. There, a region whose end lies before its start is pooled as one
+pixel, which then gets no gradient; here it gets it.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +21,9 @@ from bicerin_rcnn.regions import require_regions
 
 
 class ROIPoolingLayer(Layer):
-    """top[r, c, i, j] = the maximum of image r's map c over bin (i, j) of region r, or 0 where the bin is empty.
-
-    Bottom 0: maps, `(N, C, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in pixels of the image,
-    `(R, 5)` or `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Where it is negative, they are parts of the
-    image, from 0 to 1, as in jolibrain's Caffe, whose default that is. Top: `(R, C, pooled_h, pooled_w)`.
-
-    The gradient goes to the first of the greatest pixels. Regions have none: their bins are whole pixels.
-
-    Source: the ROIPoolingLayer of Fast R-CNN's Caffe. There, a region whose end lies before its start is pooled as one
-    pixel, which then gets no gradient; here it gets it.
+    """Bottom 0: maps, `(N, C, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in pixels of the image, `(R, 5)` or
+    `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Where it is negative, they are parts of the image, from 0
+    to 1, as in jolibrain's Caffe, whose default that is. Top: `(R, C, pooled_h, pooled_w)`.
     """
 
     type = "ROIPooling"

@@ -1,4 +1,11 @@
-"""SmoothL1Loss: the regression of boxes, robust against outliers. Girshick, Fast R-CNN, 2015."""
+"""SmoothL1Loss: the regression of boxes, robust against outliers. Girshick, Fast R-CNN, 2015.
+
+top = sum of outside * f(inside * (prediction - target)) / N, f being smooth L1 with `sigma`.
+
+Source: the SmoothL1LossLayer of Faster R-CNN's Caffe, and those of Fast R-CNN and SSD, which have the inside weights
+alone, as bottom 2. The gradient of these leaves the weights out: it is exact where they are 0 or 1, which is what such
+nets give, and that is kept here.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +17,8 @@ from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slop
 
 
 class SmoothL1LossLayer(LossLayer):
-    """top = sum of outside * f(inside * (prediction - target)) / N, f being smooth L1 with `sigma`.
-
-    Bottoms 0 and 1: predictions and targets, `(N, ...)`. Bottoms 2 and 3, optional: the weights inside and outside of
-    f, of the same shape; they have no gradient. Top: `()`.
-
-    Source: the SmoothL1LossLayer of Faster R-CNN's Caffe, and those of Fast R-CNN and SSD, which have the inside
-    weights alone, as bottom 2. The gradient of these leaves the weights out: it is exact where they are 0 or 1, which
-    is what such nets give, and that is kept here.
+    """Bottoms 0 and 1: predictions and targets, `(N, ...)`. Bottoms 2 and 3, optional: the weights inside and outside
+    of f, of the same shape; they have no gradient. Top: `()`.
     """
 
     type = "SmoothL1Loss"

@@ -1,4 +1,12 @@
-"""SmoothL1LossOHEM: SmoothL1Loss that also gives the loss of each region. Dai et al., R-FCN, 2016."""
+"""SmoothL1LossOHEM: SmoothL1Loss that also gives the loss of each region. Dai et al., R-FCN, 2016.
+
+top 0 = sum of f(weight * (prediction - target)) / divisor, f being smooth L1.
+
+The divisor is `loss_param.normalization`: N H W for VALID, the default, and for FULL.
+
+Source: the SmoothL1LossOHEMLayer of R-FCN's Caffe. As there, the gradient leaves the weights out, which is exact where
+they are 0 or 1, and top 1 passes none on.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +20,8 @@ from bicerin_rcnn.smooth_l1 import require_same_shape, smooth_l1, smooth_l1_slop
 
 
 class SmoothL1LossOHEMLayer(LossLayer):
-    """top 0 = sum of f(weight * (prediction - target)) / divisor, f being smooth L1.
-
-    Bottoms 0 and 1: predictions and targets, `(N, C, H, W)`, or fewer axes. Bottom 2, optional: weights of the same
+    """Bottoms 0 and 1: predictions and targets, `(N, C, H, W)`, or fewer axes. Bottom 2, optional: weights of the same
     shape; they have no gradient. Top 0: `()`. Top 1, optional: the sums over C alone, `(N, 1, H, W)`.
-
-    The divisor is `loss_param.normalization`: N H W for VALID, the default, and for FULL.
-
-    Source: the SmoothL1LossOHEMLayer of R-FCN's Caffe. As there, the gradient leaves the weights out, which is exact
-    where they are 0 or 1, and top 1 passes none on.
     """
 
     type = "SmoothL1LossOHEM"

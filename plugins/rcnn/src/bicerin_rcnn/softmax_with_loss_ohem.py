@@ -1,4 +1,11 @@
-"""SoftmaxWithLossOHEM: SoftmaxWithLoss that also gives the loss of each region. Dai et al., R-FCN, 2016."""
+"""SoftmaxWithLossOHEM: SoftmaxWithLoss that also gives the loss of each region. Dai et al., R-FCN, 2016.
+
+top 0 = -sum of log p / divisor, p being the softmax of bottom 0 at the label, at least FLT_MIN.
+
+The divisor is `loss_param.normalization`; VALID, the default, counts the labels that are not ignored.
+
+Source: the SoftmaxWithLossOHEMLayer of R-FCN's Caffe. Tops 1 and 2 pass no gradient on.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +22,9 @@ FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
 class SoftmaxWithLossOHEMLayer(ChecksInputs, LossLayer):
-    """top 0 = -sum of log p / divisor, p being the softmax of bottom 0 at the label, at least FLT_MIN.
-
-    Bottom 0: scores, C classes along `softmax_param.axis`. Bottom 1: labels, 0 to C - 1, one for each position besides
-    that axis; a label of `ignore_label` costs nothing. Top 0: `()`. Top 1, optional: the softmax. Top 2, optional: the
-    loss of each label, shape of bottom 1.
-
-    The divisor is `loss_param.normalization`; VALID, the default, counts the labels that are not ignored.
-
-    Source: the SoftmaxWithLossOHEMLayer of R-FCN's Caffe. Tops 1 and 2 pass no gradient on.
+    """Bottom 0: scores, C classes along `softmax_param.axis`. Bottom 1: labels, 0 to C - 1, one for each position
+    besides that axis; a label of `ignore_label` costs nothing. Top 0: `()`. Top 1, optional: the softmax. Top 2,
+    optional: the loss of each label, shape of bottom 1.
     """
 
     type = "SoftmaxWithLossOHEM"

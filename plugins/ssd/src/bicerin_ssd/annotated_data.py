@@ -1,4 +1,9 @@
-"""AnnotatedData: batches of images with boxes, from a store of AnnotatedDatum records. Liu et al., SSD, 2016."""
+"""AnnotatedData: batches of images with boxes, from a store of AnnotatedDatum records. Liu et al., SSD, 2016.
+
+The store is read as by Data. `label_map_file` is not needed.
+
+Source: the AnnotatedDataLayer of SSD's Caffe.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +37,8 @@ _OTHERS = (
 
 class AnnotatedDataLayer(PrefetchingLayer):
     """Top 0: images (N, C, H, W), transformed as `batch_sampler` and `transform_param` say. Top 1, where there is one:
-    the objects of all images, (1, 1, G, 8), in rows of image, label, instance, xmin, ymin, xmax, ymax, difficult; one
-    row of -1 where there are none. Or labels (N, 1, 1, 1), where the records' annotations have no type.
-
-    The store is read as by Data. `label_map_file` is not needed. Source: the AnnotatedDataLayer of SSD's Caffe.
+    the objects of all images, (1, 1, G, 8), in rows of image, label, instance, xmin, ymin, xmax, ymax, difficult;
+    one row of -1 where there are none. Or labels (N, 1, 1, 1), where the records' annotations have no type.
     """
 
     type = "AnnotatedData"

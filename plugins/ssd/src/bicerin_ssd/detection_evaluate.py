@@ -1,4 +1,14 @@
-"""DetectionEvaluate: which detections are right, for the average precision of each class. Everingham et al., 2010."""
+"""DetectionEvaluate: which detections are right, for the average precision of each class. Everingham et al., 2010.
+
+A detection is right if it overlaps a ground truth box of its class by the threshold, and is the best that does.
+
+With `name_size_file`, boxes are compared in pixels of the images that it lists.
+
+It is for the host on every device: it runs in tests alone, its table of a few hundred rows is read there, which makes
+the average precision of it, and the table's length depends on the detections.
+
+Source: the DetectionEvaluateLayer of SSD's Caffe.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +28,10 @@ _MOST_CLASSES = 2**24
 
 
 class DetectionEvaluateLayer(Layer):
-    """A detection is right if it overlaps a ground truth box of its class by the threshold, and is the best that does.
-
-    Bottoms: detections `(1, 1, D, 7)`, as DetectionOutput gives them, and ground truth `(1, 1, G, 8)`. Top:
-    `(1, 1, R, 5)`. First a row for each class but the background: -1, label, number of ground truth boxes, -1, -1. Then
-    one for each detection: image, label, score, and 1, 0 where it is right, 0, 1 where it is wrong, or 0, 0 where it
-    found a difficult object that does not count.
-
-    With `name_size_file`, boxes are compared in pixels of the images that it lists.
-
-    It is for the host on every device: it runs in tests alone, its table of a few hundred rows is read there, which
-    makes the average precision of it, and the table's length depends on the detections.
-
-    Source: the DetectionEvaluateLayer of SSD's Caffe.
+    """Bottoms: detections `(1, 1, D, 7)`, as DetectionOutput gives them, and ground truth `(1, 1, G, 8)`. Top:
+    `(1, 1, R, 5)`. First a row for each class but the background: -1, label, number of ground truth boxes, -1, -1.
+    Then one for each detection: image, label, score, and 1, 0 where it is right, 0, 1 where it is wrong, or 0, 0
+    where it found a difficult object that does not count.
     """
 
     type = "DetectionEvaluate"

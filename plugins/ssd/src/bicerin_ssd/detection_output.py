@@ -1,4 +1,14 @@
-"""DetectionOutput: from predictions to boxes with classes and scores. Liu et al., SSD, 2016."""
+"""DetectionOutput: from predictions to boxes with classes and scores. Liu et al., SSD, 2016.
+
+Decodes each prediction relative to its prior box, suppresses overlapping boxes of a class, keeps the best.
+
+With `save_output_param` the detections of all test images are also written to files. `visualize` is not supported.
+
+Host and device have code of their own: the host goes image by image with lists of the boxes found, a device takes all
+images at once, with room for the most that there may be.
+
+Source: the DetectionOutputLayer of SSD's Caffe.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +29,10 @@ _log = logging.getLogger("bicerin.ssd")
 
 
 class DetectionOutputLayer(TellsShapes, Layer):
-    """Decodes each prediction relative to its prior box, suppresses overlapping boxes of a class, keeps the best.
-
-    Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`, with
-    L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`. Top: `(1, 1, D, 7)`: rows
-    of image, label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where nothing is found, one row
-    for each image: its number and -1 six times.
-
-    With `save_output_param` the detections of all test images are also written to files. `visualize` is not supported.
-    Source: the DetectionOutputLayer of SSD's Caffe.
-
-    Host and device have code of their own: the host goes image by image with lists of the boxes found, a device takes
-    all images at once, with room for the most that there may be.
+    """Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`,
+    with L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`. Top:
+    `(1, 1, D, 7)`: rows of image, label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where
+    nothing is found, one row for each image: its number and -1 six times.
     """
 
     type = "DetectionOutput"

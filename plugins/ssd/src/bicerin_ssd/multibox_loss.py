@@ -1,4 +1,18 @@
-"""MultiBoxLoss: the loss of predicted boxes and their classes. Liu et al., SSD, 2016, section 2.2."""
+"""MultiBoxLoss: the loss of predicted boxes and their classes. Liu et al., SSD, 2016, section 2.2.
+
+(loc_weight * sum of location losses + sum of confidence losses) / normalizer.
+
+Boxes that match an object count for both, with what would have been a right prediction (see `box_code`) and with the
+object's class; boxes that do not, for the second, as background: all, or the hardest (see `hard_examples`). The
+location loss is smooth L1, or half the square; the confidence loss softmax or logistic. With `loss_param` VALID the
+normalizer is the number of boxes that match.
+
+Host and device have code of their own: the host takes the boxes that match as lists, whose lengths a device does not
+know without a copy (see `multibox_loss_device`).
+
+Source: the MultiBoxLossLayer of SSD's Caffe. As there, the gradient takes the matches as given, and with
+`encode_variance_in_target` it is that of the prediction divided by the variance.
+"""
 
 from __future__ import annotations
 
@@ -46,22 +60,9 @@ class _Batch:
 
 
 class MultiBoxLossLayer(ChecksInputs, LossLayer):
-    """(loc_weight * sum of location losses + sum of confidence losses) / normalizer.
-
-    Boxes that match an object count for both, with what would have been a right prediction (see `box_code`) and with
-    the object's class; boxes that do not, for the second, as background: all, or the hardest (see `hard_examples`).
-    The location loss is smooth L1, or half the square; the confidence loss softmax or logistic. With `loss_param` VALID
-    the normalizer is the number of boxes that match.
-
-    Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`,
-    ground truth `(1, 1, G, 8)` (see `ground_truth`), with L = 1, or num_classes without `share_location`. Top: `()`.
-    The first two have a gradient; which of them `propagate_down` names also says which losses count.
-
-    Source: the MultiBoxLossLayer of SSD's Caffe. As there, the gradient takes the matches as given, and with
-    `encode_variance_in_target` it is that of the prediction divided by the variance.
-
-    Host and device have code of their own: the host takes the boxes that match as lists, whose lengths a device does
-    not know without a copy (see `multibox_loss_device`).
+    """Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`,
+    ground truth `(1, 1, G, 8)` (see `ground_truth`), with L = 1, or num_classes without `share_location`. Top:
+    `()`. The first two have a gradient; which of them `propagate_down` names also says which losses count.
     """
 
     type = "MultiBoxLoss"

@@ -3,6 +3,11 @@
 Another fork, happynear/caffe-windows, has another layer of this name, which learns nothing: `UnitChannels`. With
 `norm_param`, or with a blob, a layer is SSD's; with `normalize_param` or a second top it is happynear's. With none of
 these it is taken for happynear's, whose nets give no parameters, and a warning says so.
+
+top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image, or a pixel without `across_spatial`.
+
+Source: the NormalizeLayer of SSD's Caffe. As there, the gradient of the bottom is scale * (g - x * sum(x * g) / |x|^2)
+/ |x|, for g = the gradient of top: exact where the factors of all channels are equal, since the sum leaves them out.
 """
 
 from __future__ import annotations
@@ -19,14 +24,8 @@ _log = logging.getLogger("bicerin.ssd")
 
 
 class NormalizeLayer(Layer):
-    """top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image, or a pixel without `across_spatial`.
-
-    Bottom and top: `(N, C)` to `(N, C, H, W)`. Blob: the scale, `()`, or `(C,)` without `channel_shared`; filled by
+    """Bottom and top: `(N, C)` to `(N, C, H, W)`. Blob: the scale, `()`, or `(C,)` without `channel_shared`; filled by
     `scale_filler`, with 1 by default. In place is allowed.
-
-    Source: the NormalizeLayer of SSD's Caffe. As there, the gradient of the bottom is
-    scale * (g - x * sum(x * g) / |x|^2) / |x|, for g = the gradient of top: exact where the factors of all channels are
-    equal, since the sum leaves them out.
     """
 
     type = "Normalize"

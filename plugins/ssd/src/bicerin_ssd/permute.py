@@ -1,4 +1,9 @@
-"""Permute: another order of the axes."""
+"""Permute: another order of the axes.
+
+Axis i of the top is axis `order[i]` of the bottom; axes that `order` leaves out follow in their own order.
+
+Source: the PermuteLayer of SSD's Caffe.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,7 @@ from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class PermuteLayer(Layer):
-    """Axis i of the top is axis `order[i]` of the bottom; axes that `order` leaves out follow in their own order.
-
-    Bottom: any shape. Top: the same axes, reordered. Source: the PermuteLayer of SSD's Caffe.
-    """
+    """Bottom: any shape. Top: the same axes, reordered."""
 
     type = "Permute"
     counts = BlobCounts(bottom=1, top=1)

@@ -1,4 +1,10 @@
-"""PriorBox: the default boxes that a detector's predictions are relative to. Liu et al., SSD, 2016, section 2.2."""
+"""PriorBox: the default boxes that a detector's predictions are relative to. Liu et al., SSD, 2016, section 2.2.
+
+For each cell of a feature map and each `min_size`: a square of that size, one of sqrt(min_size * max_size), and, for
+each aspect ratio r, width = min_size * sqrt(r), height = min_size / sqrt(r); with `flip` for 1 / r too.
+
+Source: the PriorBoxLayer of SSD's Caffe. As there, sizes are cut to whole pixels.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +19,9 @@ from bicerin.layer import Blob, BlobCounts, Layer
 
 
 class PriorBoxLayer(Layer):
-    """For each cell of a feature map and each `min_size`: a square of that size, one of sqrt(min_size * max_size), and,
-    for each aspect ratio r, width = min_size * sqrt(r), height = min_size / sqrt(r); with `flip` for 1 / r too.
-
-    Bottoms: the feature map `(N, C, H, W)` and the image `(N, C, H', W')`, of which only the shapes count. Top:
+    """Bottoms: the feature map `(N, C, H, W)` and the image `(N, C, H', W')`, of which only the shapes count. Top:
     `(1, 2, H * W * priors * 4)`: row 0 the boxes, xmin, ymin, xmax, ymax as fractions of the image, row 1 their
-    variances.
-    Centres are `(cell + offset) * step` pixels.
-
-    Source: the PriorBoxLayer of SSD's Caffe. As there, sizes are cut to whole pixels.
+    variances. Centres are `(cell + offset) * step` pixels.
     """
 
     type = "PriorBox"
