@@ -59,6 +59,132 @@ def test_trained_nets(name: str, fold: bool) -> None:
         assert made <= {row.blob for row in verification.rows}
 
 
+SSD = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 8 kernel_size: 3
+  stride: 8 pad: 1 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU6" bottom: "conv" top: "conv" }
+layer { name: "norm" type: "Normalize" bottom: "conv" top: "norm" norm_param { across_spatial: false
+  scale_filler { value: 5 } channel_shared: false } }
+layer { name: "loc" type: "Convolution" bottom: "norm" top: "loc" convolution_param { num_output: 16 kernel_size: 1
+  weight_filler { type: "xavier" } } }
+layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm" permute_param { order: [0, 2, 3, 1] } }
+layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
+layer { name: "conf" type: "Convolution" bottom: "norm" top: "conf" convolution_param { num_output: 12 kernel_size: 1
+  weight_filler { type: "xavier" } } }
+layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm" permute_param { order: [0, 2, 3, 1] } }
+layer { name: "conf_rows" type: "Reshape" bottom: "conf_perm" top: "conf_rows"
+  reshape_param { shape { dim: 0 dim: -1 dim: 3 } } }
+layer { name: "prob" type: "Softmax" bottom: "conf_rows" top: "prob" softmax_param { axis: 2 } }
+layer { name: "conf_flat" type: "Flatten" bottom: "prob" top: "conf_flat" }
+layer { name: "priors" type: "PriorBox" bottom: "norm" bottom: "data" top: "priors" prior_box_param { min_size: 12
+  max_size: 20 aspect_ratio: 2 flip: true variance: [0.1, 0.1, 0.2, 0.2] } }
+layer { name: "found" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_flat" bottom: "priors" top: "found"
+  detection_output_param { num_classes: 3 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.3
+  nms_param { nms_threshold: 0.45 top_k: 40 } } }
+"""
+
+RCNN = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 96 } } }
+layer { name: "im_info" type: "Input" top: "im_info" input_param { shape { dim: 1 dim: 3 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 8 kernel_size: 3
+  stride: 16 pad: 1 weight_filler { type: "xavier" } } }
+layer { name: "rpn_score" type: "Convolution" bottom: "conv" top: "rpn_score" convolution_param { num_output: 18
+  kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "rpn_box" type: "Convolution" bottom: "conv" top: "rpn_box" convolution_param { num_output: 36
+  kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "rpn_rows" type: "Reshape" bottom: "rpn_score" top: "rpn_rows"
+  reshape_param { shape { dim: 0 dim: 2 dim: -1 dim: 0 } } }
+layer { name: "rpn_prob" type: "Softmax" bottom: "rpn_rows" top: "rpn_prob" }
+layer { name: "rpn_maps" type: "Reshape" bottom: "rpn_prob" top: "rpn_maps"
+  reshape_param { shape { dim: 0 dim: 18 dim: -1 dim: 0 } } }
+layer { name: "rois" type: "Proposal" bottom: "rpn_maps" bottom: "rpn_box" bottom: "im_info" top: "rois"
+  proposal_param { scale: 1 scale: 2 scale: 4 post_nms_topn: 12 min_size: 4 } }
+layer { name: "pool" type: "ROIPooling" bottom: "conv" bottom: "rois" top: "pool"
+  roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.0625 } }
+layer { name: "score" type: "InnerProduct" bottom: "pool" top: "score" inner_product_param { num_output: 4
+  weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }
+"""
+
+SEGNET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 12 dim: 16 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3
+  pad: 1 weight_filler { type: "xavier" } } }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" top: "mask" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "up" type: "Upsample" bottom: "pool" bottom: "mask" top: "up" upsample_param { scale: 2 } }
+layer { name: "class" type: "ArgMax" bottom: "up" top: "class" argmax_param { axis: 1 } }
+"""
+
+WORDS = """
+layer { name: "words" type: "Input" top: "words" input_param { shape { dim: 5 dim: 2 } } }
+layer { name: "cont" type: "Input" top: "cont" input_param { shape { dim: 5 dim: 2 } } }
+layer { name: "embed" type: "Embed" bottom: "words" top: "embed" embed_param { input_dim: 7 num_output: 6
+  weight_filler { type: "uniform" min: -1 max: 1 } } }
+layer { name: "lstm" type: "LSTM" bottom: "embed" bottom: "cont" top: "lstm" recurrent_param { num_output: 4
+  weight_filler { type: "uniform" min: -1 max: 1 } } }
+layer { name: "score" type: "InnerProduct" bottom: "lstm" top: "score" inner_product_param { num_output: 7 axis: 2
+  weight_filler { type: "xavier" } } }
+"""
+
+
+def test_a_detector() -> None:
+    built = Net(SSD, "TEST", seed=1)
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, 32, 32]
+    assert dims(model.graph.output[0]) == [1, 1, "K", 7]
+    found = {row.batch: row.shape for row in verify(built, model, tolerance=1e-5).rows if row.blob == "found"}
+    assert found[3][2] > 3, "nothing was found"
+
+
+def test_a_detector_that_finds_nothing() -> None:
+    built = Net(SSD.replace("confidence_threshold: 0.3", "confidence_threshold: 1.5"), "TEST", seed=1)
+    model = export(built)
+    found = {row.batch: row.shape for row in verify(built, model, tolerance=1e-5).rows if row.blob == "found"}
+    assert found == {1: (1, 1, 1, 7), 3: (1, 1, 3, 7)}
+
+
+def test_faster_rcnn() -> None:
+    built = Net(RCNN, "TEST", seed=1)
+    model = export(built)
+    outputs = {info.name: dims(info) for info in model.graph.output}
+    assert outputs["prob"][1:] == [4] and isinstance(outputs["prob"][0], str)
+    for seed in range(3):
+        x = np.random.default_rng(seed).normal(size=(1, 3, 64, 96))
+        inputs = {"data": x, "im_info": [[64, 96, 1.5]]}
+        rows = verify(built, model, inputs, tolerance=1e-4).rows
+        assert {row.blob: row.shape for row in rows}["rois"][0] > 3
+
+
+def test_pooling_and_unpooling_by_a_mask() -> None:
+    built = Net(SEGNET, "TEST", seed=1)
+    verify(built, export(built), tolerance=1e-5)
+
+
+def test_sequences() -> None:
+    built = Net(WORDS, "TEST", seed=1)
+    model = export(built)
+    assert {info.name: dims(info) for info in model.graph.input} == {"words": [5, "N"], "cont": [5, "N"]}
+    random = np.random.default_rng(0)
+    for streams in (1, 3):
+        cont = random.integers(0, 2, (5, streams))
+        verify(built, model, {"words": random.integers(0, 7, (5, streams)), "cont": cont}, tolerance=1e-5)
+
+
+def test_regions_as_an_input() -> None:
+    text = (
+        'layer { name: "rois" type: "Input" top: "rois" input_param { shape { dim: 4 dim: 5 } } } '
+        'layer { name: "pool" type: "PSROIPooling" bottom: "score" bottom: "rois" top: "pool" psroi_pooling_param { '
+        "output_dim: 1 group_size: 2 spatial_scale: 1 } }"
+    )
+    built = net(CONVOLUTION.format("score", "data") + text)
+    model = export(built)
+    assert dims(model.graph.input[1]) == ["R", 5]
+    rois = [[0, 0, 0, 6, 5], [1, 2, 1, 9, 7], [0, 3, 3, 3, 3]]
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 10))
+    verify(built, model, {"data": x, "rois": rois}, tolerance=1e-5)
+
+
 @pytest.mark.parametrize("name", ["googlenet", "resnet50"])
 def test_large_nets(name: str) -> None:
     built = Net(models.prototxt(name, 1, False), "TEST", seed=1)

@@ -58,8 +58,8 @@ class Graph(Protocol):
     def cast(self, value: Any, dtype: str = "float32") -> Any:
         """The value as float32, int64, int32 or bool."""
 
-    def varies(self, top: int = 0) -> None:
-        """Say that the first axis of a top is as long as the data says when the model runs."""
+    def varies(self, top: int = 0, axis: int = 0) -> None:
+        """Say that an axis of a top is as long as the data says when the model runs."""
 
     def refuse(self, sentence: str) -> NoReturn:
         """Say, in a sentence, what cannot be exported."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 
 from bicerin.cli.options import FILE, net_options, phase_option, verbosity_options
+from bicerin.errors import NetError
 
 _log = logging.getLogger("bicerin.onnx")
 
@@ -30,6 +33,7 @@ _log = logging.getLogger("bicerin.onnx")
     default=None,
     help="Compare every blob with the net's.  [default: where onnxruntime is installed]",
 )
+@click.option("--inputs", metavar="FILE", type=FILE, help="Compare on these arrays: an .npz with one for each input.")
 @phase_option("TEST")
 @net_options
 @verbosity_options
@@ -44,6 +48,7 @@ def export(
     custom_domain: bool,
     keep_losses: bool,
     verify: bool | None,
+    inputs: str | None,
     phase: str,
     level: int | None,
     stages: tuple[str, ...],
@@ -54,7 +59,7 @@ def export(
     Every blob of the model is compared with the net's, on noise at two batch sizes, before the file is written.
     """
     from bicerin.net import Net
-    from bicerin_onnx import exporter, model, verification
+    from bicerin_onnx import exporter, model
 
     model.require_writable(output)
     built = Net(Path(net), phase, level=level, stages=stages, layer_providers=layer_providers)
@@ -77,11 +82,30 @@ def export(
         if not verify:
             _log.warning("not compared with the net: pip install 'bicerin-onnx[onnxruntime]'")
     if verify:
-        click.echo(verification.verify(built, made))
+        click.echo(_compared(built, made, inputs))
     elif custom:
         _log.warning('not compared with the net: %s in the domain "caffe"', ", ".join(custom))
     model.write(made, output)
     click.echo(f"{output}: {len(made.graph.node)} operations, opset {opset}, {_described(made)}")
+
+
+def _compared(net: Any, model: Any, inputs: str | None) -> object:
+    from bicerin.errors import DataError, LayerError
+    from bicerin_onnx.verification import verify
+
+    if inputs is not None:
+        try:
+            with np.load(inputs) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise DataError(f"{inputs}: is not an .npz of arrays: {error}") from error
+        return verify(net, model, arrays)
+    try:
+        return verify(net, model)
+    except LayerError as error:
+        raise NetError(
+            f"the net does not run on noise, to be compared: give arrays with --inputs, or --no-verify. {error}"
+        ) from error
 
 
 def _described(made: object) -> str:

@@ -33,8 +33,8 @@ class Value:
         self.dims: tuple[Dim, ...] | None = None
         self.source = source
         self.is_blob = False
-        #: Whether the first axis is as long as the data says, when the model runs.
-        self.varies = False
+        #: The axis that is as long as the data says, when the model runs.
+        self.varies: int | None = None
 
     def __repr__(self) -> str:
         return f"Value({self.name!r}, {self.shape})"

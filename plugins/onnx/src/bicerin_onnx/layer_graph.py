@@ -30,8 +30,8 @@ class LayerGraph:
         self.bottoms = tuple(bottoms)
         self.tops = tuple(tops)
         self.opset = opset
-        #: The tops whose first axis is as long as the data says.
-        self.varying: set[int] = set()
+        #: Top -> its axis that is as long as the data says.
+        self.varying: dict[int, int] = {}
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Add an operation; the value that it makes, or a tuple of `outputs` values.
@@ -84,9 +84,9 @@ class LayerGraph:
         result: Value = self.op("Cast", value, to=number)
         return result
 
-    def varies(self, top: int = 0) -> None:
-        """Say that the first axis of a top is as long as the data says when the model runs."""
-        self.varying.add(top)
+    def varies(self, top: int = 0, axis: int = 0) -> None:
+        """Say that an axis of a top is as long as the data says when the model runs."""
+        self.varying[top] = axis
 
     def refuse(self, sentence: str) -> NoReturn:
         """Say what ONNX cannot do, or what is not written yet."""

@@ -20,7 +20,7 @@ _log = logging.getLogger("bicerin.onnx")
 
 #: How much larger a height or width is tried: layers see it through strides of up to 64, and each kind of remainder.
 _STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-_MEANING = {"N": "batch size", "H": "height", "W": "width"}
+_MEANING = {"N": "batch size", "R": "number of rows", "H": "height", "W": "width"}
 
 
 class Sizes:
@@ -41,29 +41,39 @@ class Sizes:
         values = [value for value in graph.values() if value.is_blob]
         dims: dict[int, list[Dim]] = {id(value): list(value.shape or ()) for value in values}
         if dynamic and self.inputs:
-            for symbol, axes in self._variables():
-                self._vary(graph, values, symbol, axes, dims)
+            for symbol, choices in self._variables():
+                for axes in choices:
+                    if self._vary(graph, values, symbol, axes, dims):
+                        break
         number = 0
         for value in values:
             named = dims[id(value)]
-            if value.varies and named:
-                named[0] = f"K{number}" if number else "K"
+            if value.varies is not None and value.varies < len(named):
+                named[value.varies] = f"K{number}" if number else "K"
                 number += 1
             value.dims = tuple(named)
         return graph
 
-    def _variables(self) -> Iterator[tuple[str, list[tuple[Blob, int]]]]:
-        """A symbol for each size to try, and the axes of the inputs that have it."""
+    def _variables(self) -> Iterator[tuple[str, list[list[tuple[Blob, int]]]]]:
+        """A symbol for each size to try, and the axes of the inputs that may have it: the first that do."""
         blobs = [blob for _, blob in self.inputs]
         first = next((blob for blob in blobs if blob.num_axes), None)
         if first is None:
             return
-        yield "N", [(blob, 0) for blob in blobs if blob.num_axes and blob.shape[0] == first.shape[0]]
+        batch = [(blob, 0) for blob in blobs if blob.num_axes and blob.shape[0] == first.shape[0]]
+        # Recurrent layers have time first, of a fixed number of steps, and then the batch.
+        streams = [(blob, 1) for blob in blobs if blob.num_axes > 1 and blob.shape[1:2] == first.shape[1:2]]
+        yield "N", [batch, streams] if first.num_axes > 1 and first.num_axes != 4 else [batch]
+        # Such as regions, of which there are many an image.
+        others = [(blob, 0) for blob in blobs if blob.num_axes and blob.shape[0] != first.shape[0]]
+        if others:
+            size = others[0][0].shape[0]
+            yield "R", [[(blob, 0) for blob, _ in others if blob.shape[0] == size]]
         image = next((blob for blob in blobs if blob.num_axes == 4), None)
         if image is not None:
             for symbol, axis in (("H", 2), ("W", 3)):
                 alike = [b for b in blobs if b.num_axes == 4 and b.shape[2:] == image.shape[2:]]
-                yield symbol, [(blob, axis) for blob in alike]
+                yield symbol, [[(blob, axis) for blob in alike]]
 
     def _vary(
         self,
@@ -72,11 +82,11 @@ class Sizes:
         symbol: str,
         axes: Sequence[tuple[Blob, int]],
         dims: dict[int, list[Dim]],
-    ) -> None:
+    ) -> bool:
         """Name the sizes that change with one variable, if the operations do not."""
         blob, axis = axes[0]
         present = blob.shape[axis]
-        steps = (1, present + 1) if symbol == "N" else _STEPS
+        steps = _STEPS if symbol in ("H", "W") else (1, present + 1)
         seen: list[list[tuple[int, ...]]] = []
         for step in steps:
             try:
@@ -85,11 +95,11 @@ class Sizes:
             except BicerinError as error:
                 reason = str(error).partition("\n")[0]
                 _log.info("the %s stays %d: %s", _MEANING[symbol], present, reason)
-                return
+                return False
             layer = graph.difference(other)
             if layer is not None:
                 _log.info('the %s stays %d: layer "%s" depends on it', _MEANING[symbol], present, layer)
-                return
+                return False
             shapes = {value.name: value.shape or () for value in other.values() if value.is_blob}
             seen.append([shapes[value.name] for value in values])
         names: dict[tuple[int, ...], str] = {}
@@ -101,6 +111,7 @@ class Sizes:
                     if found not in names:
                         names[found] = _expression(symbol, sizes, found) or f"{symbol}_{value.name}"
                     dims[id(value)][i] = names[found]
+        return True
 
     @contextmanager
     def _sizes(self, axes: Sequence[tuple[Blob, int]], size: int) -> Iterator[None]:

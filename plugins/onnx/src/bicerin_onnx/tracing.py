@@ -151,9 +151,9 @@ class Tracer:
             if value.is_constant or id(value) in claimed or id(value) in inputs or value in made:
                 value = place.op("Identity", value)
             made.append(value)
-        varies = any(value.varies for value in bottoms)
+        inherited = next((value.varies for value in bottoms if value.varies is not None), None)
         for j, value in enumerate(made):
-            value.varies = varies or j in place.varying
+            value.varies = place.varying.get(j, inherited)
         return made
 
     def _name(self, graph: Graph) -> None:

@@ -126,6 +126,7 @@ def _compare(
     net: Net, run: Any, given: Mapping[str, np.ndarray], compared: Mapping[Any, str], batch: int, result: Verification
 ) -> None:
     theirs = run(given)
+    _forget(net)
     first = {place: net.nodes[place[0]] for place in compared}
     for place, expected in _values(net, given, set(compared)):
         node = first[place]
@@ -148,6 +149,15 @@ def _values(net: Net, given: Mapping[str, np.ndarray], places: set[tuple[int, in
         for j, blob in enumerate(node.top):
             if (i, j) in places:
                 yield (i, j), np.array(blob.read_only.data, np.float32)
+
+
+def _forget(net: Net) -> None:
+    """Let hidden states begin with 0, as in a model, which has no memory from one run to the next."""
+    for node in net.nodes:
+        state = node.layer.state() or {}
+        if "hidden" in state:
+            zeros = {name: np.zeros_like(values).tolist() for name, values in state["hidden"].items()}
+            node.layer.restore_state({**state, "hidden": zeros})
 
 
 def _needed(net: Net, given: Mapping[str, Any], places: set[tuple[int, int]]) -> list[int]:
@@ -187,15 +197,15 @@ def _batches(
     if first is None:
         return [0]
     own = shapes[first][0] if shapes[first] else 1
-    dims = taken[first].type.tensor_type.shape.dim
     if inputs is not None and first in inputs:
         return [np.shape(inputs[first])[0] if np.ndim(inputs[first]) else 1]
-    return list(batches) if len(dims) and dims[0].dim_param else [own]
+    dims = {dim.dim_param for info in taken.values() for dim in info.type.tensor_type.shape.dim}
+    return list(batches) if "N" in dims else [own]
 
 
 def _shape(info: Any, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
     dims = info.type.tensor_type.shape.dim
-    return tuple(batch if i == 0 and dims[0].dim_param == "N" else size for i, size in enumerate(shape))
+    return tuple(batch if dim.dim_param == "N" else size for dim, size in zip(dims, shape, strict=True))
 
 
 def session(model: Any, names: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from bicerin.errors import LayerError
 from bicerin.layer import Blob, Layer
 
-_EPS = 1e-6
+EPS = 1e-6
 
 
 class UnitChannels:
@@ -52,10 +52,10 @@ class UnitChannels:
             self.kept.data[...] = x
         if self.first_power:
             norm[...] = xp.abs(x).sum(axis=1, keepdims=True)
-            norm += x.dtype.type(_EPS)
+            norm += x.dtype.type(EPS)
         else:
             norm[...] = xp.square(x).sum(axis=1, keepdims=True)
-            norm += x.dtype.type(_EPS)
+            norm += x.dtype.type(EPS)
             xp.sqrt(norm, out=norm)
         xp.divide(x, norm, out=unit)
         top[0].data.reshape(self.planes)[...] = unit

@@ -1,0 +1,98 @@
+"""What the layers are in ONNX, for bicerin-onnx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bicerin_convolution.to_onnx import convolution
+
+if TYPE_CHECKING:
+    from bicerin.layer.onnx_graph import Graph
+
+__all__ = ["axpy", "bn", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
+
+_FAR = 2**62
+
+
+def relu6(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    if layer.negative_slope == 0:
+        return graph.op("Clip", x, 0.0, 6.0)
+    return graph.op("Min", graph.op("LeakyRelu", x, alpha=layer.negative_slope), 6.0)
+
+
+def shuffle_channel(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    if layer.group == 1:
+        return graph.op("Identity", x)
+    parted = graph.op("Reshape", x, [0, layer.group, x.shape[1] // layer.group, -1])
+    return graph.op("Reshape", graph.op("Transpose", parted, perm=[0, 2, 1, 3]), graph.op("Shape", x))
+
+
+def axpy(graph: Graph, layer: Any) -> Any:
+    a, x, y = graph.bottoms
+    if len(a.shape) != len(x.shape):
+        a = graph.op("Reshape", a, [0, 0, *[1] * (len(x.shape) - 2)])
+    return graph.op("Add", graph.op("Mul", a, x), y)
+
+
+def upsample(graph: Graph, layer: Any) -> Any:
+    x = graph.bottoms[0]
+    if layer.masked:
+        return _unpooled(graph, layer)
+    if layer.scale == 1:
+        return graph.op("Identity", x)
+    scales = [1.0] * (len(x.shape) - 2) + [float(layer.scale)] * 2
+    return graph.op(
+        "Resize",
+        x,
+        None,
+        scales,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+
+
+def _unpooled(graph: Graph, layer: Any) -> Any:
+    """Each pixel goes to the place in its plane that the mask says."""
+    x, mask = graph.bottoms
+    height, width = graph.tops[0][2:]
+    planes = graph.op("Slice", graph.op("Shape", x), [0], [2], [0])
+    empty = graph.op("ConstantOfShape", graph.op("Concat", planes, [height * width], axis=0))
+    places = graph.cast(graph.op("Reshape", mask, [0, 0, -1]), "int64")
+    y = graph.op("ScatterElements", empty, places, graph.op("Reshape", x, [0, 0, -1]), axis=2)
+    return graph.op("Reshape", y, [0, 0, height, width])
+
+
+def interp(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    planes = graph.op("Slice", graph.op("Shape", x), [0], [2], [0])
+    size = graph.op("Concat", planes, list(graph.tops[0][2:]), axis=0)
+    before, after = layer.crop
+    if before or after:
+        ends = [-after if after else _FAR] * 2
+        x = graph.op("Slice", x, [before, before], ends, [2, 3])
+    return graph.op("Resize", x, None, None, size, mode="linear", coordinate_transformation_mode="align_corners")
+
+
+def bn(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    axes = len(x.shape)
+    channels = [layer.channels]
+    shape = [*channels, *[1] * (axes - 2)]
+    if layer.averages and not layer.uses_batch:
+        blobs = [graph.blob(index, channels) for index in range(4)]
+        return graph.op("BatchNormalization", x, *blobs, epsilon=float(layer.eps))
+    tops = []
+    if layer.uses_batch:
+        reduced = [axis for axis in range(axes) if axis != 1]
+        mean = graph.reduce("Mean", x, reduced)
+        x = graph.op("Sub", x, mean)
+        variance = graph.reduce("Mean", graph.op("Mul", x, x), reduced)
+        x = graph.op("Div", x, graph.op("Sqrt", graph.op("Add", variance, float(layer.eps))))
+        tops = [graph.op("Reshape", value, [1, layer.channels, 1, 1]) for value in (mean, variance)]
+    elif len(graph.tops) > 1:
+        graph.refuse("with bn_mode: INFERENCE there are no mean and variance for further tops.")
+    y = graph.op("Add", graph.op("Mul", x, graph.blob(0, shape)), graph.blob(1, shape))
+    return [y, *tops[: len(graph.tops) - 1]]
