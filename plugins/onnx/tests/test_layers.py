@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,16 @@ def layer_type(case: Any) -> str:
     return found[1]
 
 
+def run_in_test(case: Any) -> LayerRun:
+    return replace(case, phase="TEST").run()
+
+
 def cases() -> Iterator[Any]:
     """Of the installed packages, and those that Caffe computed."""
     for name in CASES.providers():
         for case in CASES.load(name):
-            yield pytest.param(lambda case=case: replace(case, phase="TEST").run(), id=f"{name}-{layer_type(case)}-{case}")
+            make = partial(run_in_test, case)
+            yield pytest.param(make, id=f"{name}-{layer_type(case)}-{case}")
     for file in sorted(ROOT.glob("plugins/*/tests/recorded/*.npz")):
         yield pytest.param(lambda file=file: recorded_run(file)[0], id=f"{file.parts[-4]}-recorded-{file.stem}")
 

@@ -14,13 +14,12 @@ _DOUBLE = 11
 
 def roi_pooling(graph: Graph, layer: Any) -> Any:
     maps, regions = graph.bottoms
-    return graph.op(
-        "MaxRoiPool",
-        maps,
-        _rows(graph, regions),
-        pooled_shape=[layer.pooled_h, layer.pooled_w],
-        spatial_scale=float(layer.spatial_scale),
-    )
+    regions, scale = _rows(graph, regions), float(layer.spatial_scale)
+    if scale < 0:  # they are parts of the image
+        height, width = (float(size) for size in maps.shape[2:])
+        regions, scale = graph.op("Mul", regions, np.array([[1, width, height, width, height]])), 1.0
+    shape = [layer.pooled_h, layer.pooled_w]
+    return graph.op("MaxRoiPool", maps, regions, pooled_shape=shape, spatial_scale=scale)
 
 
 def psroi_pooling(graph: Graph, layer: Any) -> Any:
