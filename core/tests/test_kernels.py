@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bicerin.kernels import PIECE, kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels import PIECE, compiled, kernel, num_workers, part, piece, pieces, spread
 
 
 def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
@@ -70,3 +70,22 @@ def test_the_number_of_threads_is_for_blas_too(given: dict[str, str], blas: str)
     seen, threads = printed.strip().split(",")
     assert seen == blas
     assert threads == given.get("BICERIN_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BICERIN_KERNELS", "off", 'it may be "reference"'),
+        ("BICERIN_KERNELS", "Reference", ""),
+        ("BICERIN_NUM_THREADS", "0", "a whole number from 1 on"),
+        ("BICERIN_NUM_THREADS", "two", "a whole number from 1 on"),
+        ("BICERIN_NUM_THREADS", "2", ""),
+    ],
+)
+def test_settings_that_are_none_are_named(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(name, value)
+    compiled._say_what_is_not_understood()
+    assert said in caplog.text
+    assert bool(said) == bool(caplog.text)

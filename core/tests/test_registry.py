@@ -9,7 +9,7 @@ import pytest
 
 from bicerin.discovery import configuration
 from bicerin.discovery.registry import _layer_api, plugin_index
-from bicerin.errors import BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
+from bicerin.errors import BicerinError, BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
 from bicerin.layer.layer import layers
 
 
@@ -60,6 +60,28 @@ def test_a_broken_configuration_file_is_named(provided, tmp_path: Path, monkeypa
     monkeypatch.setenv("BICERIN_CONFIG", str(file))
     with pytest.raises(Exception, match=r"config\.toml"):
         configuration.layer_providers()
+
+
+def test_settings_that_are_none_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setenv("BICERIN_CONFIG", str(file))
+    assert not configuration.ignores_unknown_options()
+    assert "config.toml, which is not a file" in caplog.text
+    caplog.clear()
+    file.write_text("ignore_unknown_options = true\n")
+    assert configuration.ignores_unknown_options()
+    assert not caplog.text
+    monkeypatch.setenv("BICERIN_IGNORE_UNKNOWN_OPTIONS", "no")
+    with pytest.raises(BicerinError, match="it may be 1 or 0"):
+        configuration.ignores_unknown_options()
+    monkeypatch.delenv("BICERIN_IGNORE_UNKNOWN_OPTIONS")
+    other = tmp_path / "other.toml"
+    other.write_text('ignore_unknown_options = "yes"\n')
+    monkeypatch.setenv("BICERIN_CONFIG", str(other))
+    with pytest.raises(BicerinError, match="true or false, not 'yes'"):
+        configuration.ignores_unknown_options()
 
 
 @pytest.mark.parametrize(

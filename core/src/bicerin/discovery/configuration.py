@@ -22,6 +22,7 @@ from bicerin.errors import BicerinError
 
 _log = logging.getLogger("bicerin.discovery")
 _TABLE = "layer_providers"
+_IGNORE = "ignore_unknown_options"
 _over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers")
 _ignores: ContextVar[bool] = ContextVar("ignore_unknown_options")
 
@@ -52,10 +53,16 @@ def ignores_unknown_options() -> bool:
     Raises:
         BicerinError: the file is not TOML.
     """
-    if _ignores.get(False) or os.environ.get("BICERIN_IGNORE_UNKNOWN_OPTIONS", "") not in ("", "0"):
+    asked = os.environ.get("BICERIN_IGNORE_UNKNOWN_OPTIONS", "")
+    if asked not in ("", "0", "1"):
+        raise BicerinError(f'BICERIN_IGNORE_UNKNOWN_OPTIONS is "{asked}"; it may be 1 or 0.')
+    if _ignores.get(False) or asked == "1":
         return True
     file = path()
-    return _contents(file, file.stat().st_mtime if file.is_file() else None).get("ignore_unknown_options") is True
+    ignored = _contents(file, file.stat().st_mtime if file.is_file() else None).get(_IGNORE, False)
+    if not isinstance(ignored, bool):
+        raise BicerinError(f"{file}: {_IGNORE} is true or false, not {ignored!r}.")
+    return ignored
 
 
 def path() -> Path:
@@ -71,13 +78,15 @@ def path() -> Path:
 @lru_cache(maxsize=1)
 def _contents(file: Path, modified: float | None) -> Mapping[str, Any]:
     if modified is None:
+        if os.environ.get("BICERIN_CONFIG"):
+            _log.warning("BICERIN_CONFIG names %s, which is not a file", file)
         return {}
     try:
         found = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BicerinError(f"{file}: not a TOML file: {error}") from error
-    for name in sorted({*found} - {_TABLE}):
-        _log.warning("%s: there is no setting %r; there is the table [%s]", file, name, _TABLE)
+    for name in sorted({*found} - {_TABLE, _IGNORE}):
+        _log.warning("%s: there is no setting %r; there are %s and the table [%s]", file, name, _IGNORE, _TABLE)
     return found
 
 

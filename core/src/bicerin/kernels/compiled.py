@@ -73,6 +73,20 @@ def workers_for(work: int) -> int:
     return 1 if work < 1 << 20 or internals is None or threads.is_alone() else int(numba.get_num_threads())
 
 
+def _say_what_is_not_understood() -> None:
+    """A setting in the environment that is none leaves the default, but not in silence."""
+    kernels, number = os.environ.get("BICERIN_KERNELS", ""), os.environ.get("BICERIN_NUM_THREADS", "")
+    if kernels.lower() not in ("", "reference"):
+        _log.warning('BICERIN_KERNELS is %r; it may be "reference". Kernels are compiled.', kernels)
+    if number and not (number.isdecimal() and int(number) > 0):
+        _log.warning(
+            "BICERIN_NUM_THREADS is %r; it may be a whole number from 1 on. There are %d threads.",
+            number,
+            num_threads(),
+        )
+
+
+_say_what_is_not_understood()
 numba: Any = None
 internals: Any = None
 if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
