@@ -9,7 +9,8 @@ from bicerin.testing import layer_case
 
 def distance_to_kink(x: np.ndarray) -> np.ndarray:
     """At -0.5 and 0.5 the layer has no derivative, so numeric differences mean nothing there."""
-    return np.abs(np.abs(x) - 0.5)
+    distance: np.ndarray = np.abs(np.abs(x) - 0.5)
+    return distance
 
 
 CASES = [
