@@ -88,6 +88,8 @@ def test_the_net_says_it_and_upgrade_writes_it(tmp_path: Path, caplog: pytest.Lo
     bicerin.Net(old)
     said = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert len(said) == 1 and said[0].startswith('layer "out": Crop without crop_param') and "offset: 34 }" in said[0]
+    checked = CliRunner().invoke(command_line, ["check", str(old)])
+    assert checked.exit_code == 0 and said[0] in checked.output
     result = CliRunner().invoke(command_line, ["upgrade", "net", "--align-crops", str(old), str(new)])
     assert result.exit_code == 0 and 'upgraded layer "out": crop_param { offset: 34 }' in result.output
     caplog.clear()

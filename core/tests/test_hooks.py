@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import bicerin
+from bicerin.cli.command_line import command_line
 from bicerin.net.hooks import plugins
 
 NET = 'name: "n" layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 } } }'
@@ -52,3 +54,18 @@ def test_a_broken_plugin_beside_another(
     assert __import__(module).built == ["n"]
     said = " ".join(record.message for record in caplog.records).replace("\n", " ")
     assert re.search(warning, said) if warning else not said
+
+
+def test_what_a_plugin_says_of_a_net(
+    provided: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = f"{tmp_path.name}_says"
+    hook = "@hookimpl\ndef bicerin_net_warnings(layers): return [f'{layer.name} is odd' for layer in layers]\n"
+    (tmp_path / f"{module}.py").write_text(HEAD + hook)
+    provided.add("bicerin.plugins", "says", module, "says")
+    with caplog.at_level(logging.WARNING):
+        bicerin.Net(NET)
+    assert "data is odd" in [record.getMessage() for record in caplog.records]
+    (tmp_path / "net.prototxt").write_text(NET)
+    assert "warning: data is odd" in CliRunner().invoke(command_line, ["check", str(tmp_path / "net.prototxt")]).output

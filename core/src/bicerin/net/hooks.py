@@ -20,6 +20,7 @@ from bicerin.discovery.registry import Registry
 from bicerin.errors import PluginError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bicerin.layer.layer import Layer
@@ -39,6 +40,14 @@ class Hooks:
     @hookspec
     def bicerin_net_built(self, net: Net) -> None:
         """A net has been built and its layers set up."""
+
+    @hookspec
+    def bicerin_net_warnings(self, layers: Sequence[Any]) -> list[str]:
+        """Sentences on what is probably not meant in a net; a net logs them, and `bicerin check` prints them.
+
+        `layers` are the `LayerParameter`s of the layers that could be set up, in the order in which they run.
+        """
+        return []
 
     @hookspec
     def bicerin_before_layer(self, net: Net, index: int, layer: Layer) -> None:
@@ -101,6 +110,11 @@ def plugins() -> pluggy.PluginManager:
     except pluggy.PluginValidationError as error:
         _log.warning("%s", error)
     return manager
+
+
+def warnings_of(layers: Sequence[Any]) -> list[str]:
+    """What plugins have to say of a net."""
+    return [text for found in plugins().hook.bicerin_net_warnings(layers=layers) for text in found]
 
 
 def implemented(hook: str) -> bool:

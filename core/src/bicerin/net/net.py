@@ -24,7 +24,7 @@ from bicerin.net.builder import Builder
 from bicerin.net.by_name import ByName
 from bicerin.net.fusion import FusedLayer, plan_fusion
 from bicerin.net.gradients import plan_backward
-from bicerin.net.hooks import implemented, plugins
+from bicerin.net.hooks import implemented, plugins, warnings_of
 from bicerin.net.html import html_table
 from bicerin.net.node import Node
 from bicerin.net.overwritten import overwritten_tops
@@ -144,6 +144,8 @@ class Net:
         if weights is not None:
             for path in [weights] if isinstance(weights, (str, PathLike)) else weights:
                 self.load_weights(path)
+        for problem in warnings_of([node.param for node in self.nodes]):
+            _log.warning("%s", problem)
         plugins().hook.bicerin_net_built(net=self)
 
     def __repr__(self) -> str:

@@ -20,6 +20,7 @@ from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.phase import Phase
 from bicerin.net.builder import Builder
+from bicerin.net.hooks import warnings_of
 from bicerin.net.node import Node
 from bicerin.net.parameters import Parameters
 from bicerin.net.rules import included, left_out, net_state
@@ -94,7 +95,8 @@ class NetOutline:
     @property
     def warnings(self) -> list[str]:
         """What a net would warn of when it is made."""
-        return repeated_names(self.nodes)
+        found = [*repeated_names(self.nodes), *warnings_of([node.param for node in self.nodes])]
+        return [message_text(text) for text in found]
 
     def compare_weights(self, source: Any) -> tuple[LoadReport, list[str]]:
         """What loading the weights of a file would do, and what does not fit; see `load_weights`."""

@@ -143,7 +143,7 @@ def _compare(
     problems: list[str] = []
     for layer_name, sources in layers:
         layer = by_name.get(layer_name)
-        if layer is None or not layer.blobs:
+        if layer is None:
             if sources:
                 report.unused.append(layer_name)
             continue
