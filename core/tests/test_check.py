@@ -274,7 +274,7 @@ def test_several_files_and_what_is_neither_net_nor_solver(folder: Path) -> None:
 
 def test_an_older_format_is_brought_up_to_date(folder: Path) -> None:
     report = checked('input: "data" input_shape { dim: 2 dim: 3 }\n')
-    assert report["upgraded"] == ["1 input fields to an Input layer"]
+    assert report["upgraded"] == ["1 input field to an Input layer"]
     assert shapes(report) == {"data": [2, 3]}
 
 

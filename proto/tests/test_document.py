@@ -107,7 +107,7 @@ def test_one_log_line_says_what_was_upgraded(tmp_path, caplog):
     path.write_text('input: "data"\ninput_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1\nlayers { type: RELU }\n')
     with caplog.at_level(logging.INFO, "bicerin.proto"):
         document = read_net(path)
-    assert caplog.messages == [f"{path}: upgraded 1 V1 layers to V2; 1 input fields to an Input layer"]
+    assert caplog.messages == [f"{path}: upgraded 1 V1 layer to V2; 1 input field to an Input layer"]
     assert [document.line(index) for index in (0, 1)] == [1, 3]
     assert read_net(path, upgrade=False).message.layers[0].type == 18
 

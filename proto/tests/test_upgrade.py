@@ -213,6 +213,6 @@ def test_shared_statistics_keep_their_names_in_binary_and_when_written(tmp_path)
 
 def test_inputs_that_are_dropped_are_named():
     document = read_net('input: "a" layers { type: RELU }', upgrade=True)
-    assert document.upgrades == ("1 V1 layers to V2", "without 1 input fields that have no shape (a)")
+    assert document.upgrades == ("1 V1 layer to V2", "without input fields that have no shape (a)")
     assert [layer.type for layer in document.message.layer] == ["ReLU"]
     assert document.line(0) == 1

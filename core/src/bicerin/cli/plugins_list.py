@@ -205,7 +205,11 @@ def _print(found: Mapping[str, Any], verbose: bool) -> None:
             output.print(f"\nfailure: {row['failure']}")
     for conflict in found["conflicts"]:
         chosen = conflict["chosen"]
-        verdict = f"{chosen} is chosen" if chosen else "using it is an error until one is chosen"
+        verdict = (
+            f"{chosen} is chosen, and nothing needs to be done"
+            if chosen
+            else "using it is an error until one is chosen"
+        )
         brought = " and ".join(conflict["distributions"])
         output.print(f'\nconflict: {conflict["kind"]} "{conflict["name"]}" is brought by {brought}: {verdict}')
     if found["disabled"]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bicerin_proto.upgrade.counted import counted
+
 _BLOBS = 3
 
 
@@ -24,7 +26,7 @@ def upgrade(net: Any) -> list[str]:
             for spec in layer.param:
                 spec.lr_mult = spec.decay_mult = 0
             count += 1
-    return [f"{count} BatchNorm layers to statistics that are never trained"]
+    return [f"{counted(count, 'BatchNorm layer')} to statistics that are never trained"]
 
 
 def _is_old(layer: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from bicerin_proto.places import NetPlaces, error_at
 from bicerin_proto.quotation import printable
 from bicerin_proto.tokens import Place
+from bicerin_proto.upgrade.counted import counted
 
 _LEGACY_AXES = 4
 
@@ -27,12 +28,12 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
         ProtoError: some inputs have a shape and others have none, or there are more shapes than inputs.
     """
     if not (net.input_shape or net.input_dim):
-        done = f"without {len(net.input)} input fields that have no shape ({_names(net)})"
+        done = f"without input fields that have no shape ({_names(net)})"
     elif not net.input:
         done = "without input_dim and input_shape that belong to no input"
     else:
         _put_layer(net, places, _shapes(net, places.input[0]))
-        done = f"{len(net.input)} input fields to an Input layer"
+        done = f"{counted(len(net.input), 'input field')} to an Input layer"
     for name in ("input", "input_dim", "input_shape"):
         net.ClearField(name)
     places.input = []

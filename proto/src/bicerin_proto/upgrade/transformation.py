@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bicerin_proto.quotation import printable
+from bicerin_proto.upgrade.counted import counted
 
 _PARAMETERS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 _MOVED = ("scale", "mean_file", "crop_size", "mirror")
@@ -27,7 +28,7 @@ def upgrade(net: Any) -> list[str]:
             setattr(layer.transform_param, name, getattr(parameter, name))
             parameter.ClearField(name)
             count += 1
-    return [f"{count} transformation fields to transform_param"]
+    return [f"{counted(count, 'transformation field')} to transform_param"]
 
 
 def ignored_fields(net: Any) -> list[str]:

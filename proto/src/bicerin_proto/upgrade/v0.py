@@ -15,6 +15,7 @@ from bicerin_proto.layer_types import V0_TYPES
 from bicerin_proto.places import NetPlaces, error_at
 from bicerin_proto.quotation import printable
 from bicerin_proto.tokens import Place
+from bicerin_proto.upgrade.counted import counted
 
 _KEPT = ("name", "blobs", "blobs_lr", "weight_decay")
 _TRANSFORMED = ("data", "images", "window_data")
@@ -83,9 +84,9 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
     for layer, place in zip(net.layers, places.layers, strict=True):
         if layer.HasField("layer"):
             ignored += _upgrade_layer(layer, place)
-    done = [f"{count} V0 layers to V1"]
+    done = [f"{counted(count, 'V0 layer')} to V1"]
     if folded:
-        done.append(f"{folded} padding layers to the pad of the layers after them")
+        done.append(f"{counted(folded, 'padding layer')} to the pad of what follows")
     if ignored:
         done.append(f"without options that their layers never had: {', '.join(ignored)}")
     return done

@@ -14,6 +14,7 @@ from bicerin_proto.layer_types import v1_layer_type
 from bicerin_proto.places import NetPlaces, error_at
 from bicerin_proto.quotation import printable
 from bicerin_proto.tokens import Place
+from bicerin_proto.upgrade.counted import counted
 
 
 def needs_upgrade(net: Any) -> bool:
@@ -35,7 +36,7 @@ def upgrade(net: Any, places: NetPlaces) -> list[str]:
         )
     for layer, place in zip(net.layers, places.layers, strict=True):
         _upgrade_layer(layer, net.layer.add(), place)
-    done = [f"{len(net.layers)} V1 layers to V2"]
+    done = [f"{counted(len(net.layers), 'V1 layer')} to V2"]
     net.ClearField("layers")
     places.layer, places.layers = places.layers, []
     return done
