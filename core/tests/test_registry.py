@@ -133,6 +133,16 @@ def module(provided, tmp_path: Path, monkeypatch):
             'has the type "Right", but its entry point is named "Wrong"',
         ),
         ("from bicerin.layer import Layer\nclass Wrong(Layer):\n    type = 'Wrong'\n", "declares no counts"),
+        (
+            "from bicerin.layer import Layer, BlobCounts\n"
+            "class Wrong(Layer):\n    type = 'Wrong'\n    counts = BlobCounts()\n",
+            "does not implement reshape",
+        ),
+        (
+            "from bicerin import NeuronLayer\nfrom bicerin.layer import ReadsTops\n"
+            "class Wrong(NeuronLayer, ReadsTops):\n    type = 'Wrong'\n",
+            "does not implement activate and reads_in_tops",
+        ),
     ],
 )
 def test_what_is_not_the_layer_that_it_says(provided, module, text: str, said: str) -> None:

@@ -254,6 +254,9 @@ def _check_layer(provider: Provider, cls: Any) -> None:
         )
     if not isinstance(getattr(cls, "counts", None), BlobCounts):
         raise BrokenPluginError(f"{provider} declares no counts = BlobCounts(...).")
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise BrokenPluginError(f"{provider} does not implement {' and '.join(missing)}.")
 
 
 layers = Registry("bicerin.layers", "layer type", _known_layer, _check_layer)

@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger("bicerin.layer")
 
 
+class Resolved(SimpleNamespace):
+    """The operations of a layer as attributes, each in the form for one device."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for a name that is not there."""
+        known = ", ".join(one for one in vars(self) if one != "kernels") or "none"
+        raise AttributeError(f'there is no operation "{name}"; those of the layer\'s modules: {known}')
+
+
 class Operations:
     """The operations of one or more modules, as a class attribute of a layer.
 
@@ -46,7 +55,7 @@ class Operations:
         self._names = modules
         self._cuda = cuda
         self._package = ""
-        self._resolved: dict[tuple[type[Device], int, np.dtype, bool], SimpleNamespace] = {}
+        self._resolved: dict[tuple[type[Device], int, np.dtype, bool], Resolved] = {}
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._package = owner.__module__.rpartition(".")[0]
@@ -83,7 +92,7 @@ class Operations:
                 paths.append(path)
         return CudaSource(paths, generated) if paths or generated else None
 
-    def on(self, device: Device, dtype: np.dtype, strict: bool = False) -> SimpleNamespace:
+    def on(self, device: Device, dtype: np.dtype, strict: bool = False) -> Resolved:
         """The operations as attributes, for the arrays of a device.
 
         Args:
@@ -97,9 +106,9 @@ class Operations:
             self._resolved[key] = self._resolve(device, dtype, strict)
         return self._resolved[key]
 
-    def _resolve(self, device: Device, dtype: np.dtype, strict: bool) -> SimpleNamespace:
+    def _resolve(self, device: Device, dtype: np.dtype, strict: bool) -> Resolved:
         if device.is_host:
-            return SimpleNamespace(**{name: one.host for name, one in self.all.items()})
+            return Resolved(**{name: one.host for name, one in self.all.items()})
         kernels: Any = SimpleNamespace(xp=device.xp) if self.source is None else self.source.on(device, dtype)
         found: dict[str, Callable[..., Any]] = {}
         for name, one in self.all.items():
@@ -113,7 +122,7 @@ class Operations:
                     raise DeviceError(f"{reason}, and strict_device forbids to run it on the CPU.")
                 _log.warning("%s; it runs on the CPU, with the copies that this needs.", reason)
                 found[name] = partial(_through_host, one.host, device)
-        return SimpleNamespace(kernels=kernels, **found)
+        return Resolved(kernels=kernels, **found)
 
 
 def _through_host(function: Callable[..., Any], device: Device, *arguments: Any) -> Any:
