@@ -144,6 +144,8 @@ class TestNets:
                 "test_state must be unspecified or specified once per test net",
             ),
             ("test_iter: 1", "net: 'net.prototxt'", "test_interval must be greater than 0"),
+            ("gamma: nan", "net: 'net.prototxt'", "gamma should be a finite number, not nan"),
+            ("weight_decay: inf", "net: 'net.prototxt'", "weight_decay should be a finite number, not inf"),
             ("average_loss: 0", "net: 'net.prototxt'", "average_loss should be at least 1"),
             ("iter_size: 0", "net: 'net.prototxt'", "iter_size should be at least 1"),
             (
@@ -224,6 +226,14 @@ class TestTraining:
         made.step(60)
         assert made.loss < 0.9 * first
         assert made.net.learnable_params[0].data.dtype == dtype
+
+    @pytest.mark.parametrize("number", [-1, 1.5, float("nan"), "1", None])
+    def test_a_number_of_steps_that_is_none(self, number: Any) -> None:
+        made = fill(solver())
+        with pytest.raises(SolverError, match=r"step\(.*\): the number of iterations is a whole number from 0 on"):
+            made.step(number)
+        made.step(2.0)  # type: ignore[arg-type]  # a script's division gives it
+        assert made.iteration == 2
 
     def test_an_infinite_weight_without_decay_makes_no_nan(self) -> None:
         made = solver()

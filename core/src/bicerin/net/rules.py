@@ -5,7 +5,8 @@ Source: Caffe's `NetState`, `NetStateRule`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import NoneType
 from typing import Any
 
 from bicerin.errors import NetError
@@ -23,7 +24,7 @@ def net_state(param: Any, phase: Any = None, level: int | None = None, stages: S
             state.level = level
         except (ValueError, TypeError):
             raise NetError(f"level={level!r}: a level is a whole number of 32 bits.") from None
-    if isinstance(stages, str):
+    if isinstance(stages, str) or not isinstance(stages, (Iterable, NoneType)):
         raise NetError(f"stages={stages!r}: give a list of names.")
     if stages is not None:
         state.stage.extend(stages)

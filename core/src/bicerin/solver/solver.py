@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from math import isfinite, sqrt
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,6 +49,7 @@ from bicerin.solver.snapshot import SolverState, read_state, write_state
 from bicerin.solver.snapshot_claim import SnapshotClaim
 from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
 from bicerin.solver.step import Step
+from bicerin_proto.cardinality import is_repeated
 from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.solver")
@@ -217,6 +219,7 @@ class Solver:
     def check_parameters(self) -> None:
         """Raise a `SolverError` for parameters that do not make sense; a rule adds its own checks."""
         param = self.param
+        _check_finite(param)
         check_policy(param)
         adapts(param)
         if param.average_loss < 1:
@@ -240,8 +243,11 @@ class Solver:
 
         Ends early, with `stopped` True, if `request_stop` is called.
         """
+        # 3.0 is what a script's division gives.
+        if not isinstance(iterations, Real) or iterations < 0 or not float(iterations).is_integer():
+            raise SolverError(f"step({iterations!r}): the number of iterations is a whole number from 0 on.")
         with self._run():
-            self._step(iterations)
+            self._step(int(iterations))
 
     def solve(self, resume_file: str | PathLike[str] | None = None) -> None:
         """Train up to `max_iter`, then snapshot and test as the parameters say.
@@ -663,6 +669,16 @@ class Solver:
 
     def _own_weights(self, resolve: Callable[[str], Path]) -> list[Path]:
         return [resolve(name.strip()) for names in self.param.weights for name in names.split(",") if name.strip()]
+
+
+def _check_finite(param: Any) -> None:
+    """Refuse a number of a solver that is not one: no comparison finds a NaN, and every weight would become one."""
+    for field, value in param.ListFields():
+        if field.cpp_type not in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+            continue
+        for number in value if is_repeated(field) else [value]:
+            if not isfinite(number):
+                raise SolverError(f"{field.name} should be a finite number, not {number}.")
 
 
 def _paths(weights: Any) -> list[Path]:
