@@ -230,6 +230,21 @@ def test_a_store_that_is_written_while_it_is_read(size, tmp_path):
     assert [key for key in found if key in old] == sorted(old)
 
 
+def test_a_store_without_its_last_pages_is_whole_where_they_are_free(tmp_path):
+    """As a transaction leaves it that deletes what it has put: the library does not write such pages."""
+    with lmdb.open(str(tmp_path / "s"), map_size=1 << 26) as environment:
+        for change in (lmdb.Transaction.put, lambda transaction, key, _: transaction.delete(key)):
+            with environment.begin(write=True) as transaction:
+                for key in range(300):
+                    change(transaction, b"%05d" % key, bytes(9000))
+    os.truncate(tmp_path / "s" / "data.mdb", 10 * 4096)
+    assert list(open_store(tmp_path / "s", "lmdb").records()) == []
+    write(tmp_path / "t", "lmdb", [(b"%05d" % key, bytes(9000)) for key in range(300)])
+    os.truncate(tmp_path / "t" / "data.mdb", 10 * 4096)
+    with pytest.raises(DataError, match="truncated"):
+        open_store(tmp_path / "t", "lmdb")
+
+
 def test_a_store_that_is_truncated_while_it_is_read(tmp_path):
     """The library would end the process with a bus error."""
     records = [(b"%05d" % index, b"x" * 1000) for index in range(500)]

@@ -81,7 +81,8 @@ class LmdbPages:
         self._page_size = 0
         state = self._newest()
         size, expected = os.fstat(file.fileno()).st_size, (state.last_page + 1) * state.page_size
-        if size < expected:
+        # Pages at the end that were freed before they were written are missing from a file that is whole.
+        if size < expected and not self._reaches(size):
             raise DamagedPageError(
                 f"it is truncated: it has {size} bytes, but {state.last_page + 1} pages need {expected}"
             )
@@ -107,6 +108,21 @@ class LmdbPages:
                 return
             except _OvertakenError:
                 continue
+
+    def _reaches(self, size: int) -> bool:
+        """Whether so many bytes hold all pages that records are on."""
+        state = self._newest()
+        try:
+            for page in self._leaves(state, state.root, state.depth, None) if state.root != _NO_PAGE else ():
+                for _, begin, length, is_large in _records(page, None):
+                    number = _NUMBER.unpack_from(page, begin)[0] if is_large else 0
+                    if is_large and number * state.page_size + _LARGE_HEADER.size + length > size:
+                        return False
+        except DamagedPageError:
+            return False
+        except _OvertakenError:
+            return True  # a writer is at it; each page is looked at when it is read
+        return True
 
     def _newest(self) -> _State:
         states = [self._state(0)]
