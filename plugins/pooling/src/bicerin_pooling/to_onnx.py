@@ -53,9 +53,9 @@ def _pool(graph: Graph, layer: Any, x: Any, window: Window, ceil: bool, masked: 
         _end_pad(ceil, number, length, kernel, stride, pad)
         for number, length, kernel, stride, pad in zip(pooled, size, window[:2], window[2:4], begin, strict=True)
     ]
-    shape: dict[str, Any] = {"kernel_shape": list(window[:2]), "strides": list(window[2:4])}
     if layer.method == "MAX":
-        return _max(graph, x, begin, end, shape, masked)
+        return _max(graph, x, window, pooled, end, masked)
+    shape: dict[str, Any] = {"kernel_shape": list(window[:2]), "strides": list(window[2:4])}
     if layer.method == "AVE":
         y = graph.op("AveragePool", _padded(graph, x, begin, end, 0.0), **shape)
         correction = _correction(window, size, pooled)
@@ -76,19 +76,23 @@ def _end_pad(ceil: bool, number: int, length: int, kernel: int, stride: int, pad
     return max((number - 1) * stride + kernel - length - pad, 0)
 
 
-def _max(graph: Graph, x: Any, begin: list[int], end: list[int], shape: dict[str, Any], masked: bool) -> Any:
+def _max(graph: Graph, x: Any, window: Window, pooled: tuple[int, int], end: list[int], masked: bool) -> Any:
+    """The greatest values, and their places. A window that lies wholly beyond the plane has neither."""
     height, width = x.shape[2:]
-    if all(pad < kernel for pad, kernel in zip(end, shape["kernel_shape"], strict=True)):
-        shape = {**shape, "pads": [*begin, *end]}
-    elif masked:
-        graph.refuse("a window beyond the plane has no place in it: the mask of such a pooling is not exported.")
-    else:
-        x = _padded(graph, x, begin, end, _LOWEST)
+    begin, beyond = list(window[4:6]), [0, 0]
+    for axis, size in enumerate((height, width)):
+        while (pooled[axis] - beyond[axis] - 1) * window[2 + axis] - begin[axis] >= size:
+            beyond[axis] += 1
+        if beyond[axis]:
+            last = (pooled[axis] - beyond[axis] - 1) * window[2 + axis] + window[axis]
+            end[axis] = max(last - size - begin[axis], 0)
+    shape: dict[str, Any] = {"kernel_shape": list(window[:2]), "strides": list(window[2:4]), "pads": [*begin, *end]}
     if not masked:
-        return graph.op("MaxPool", x, **shape)
+        return _padded(graph, graph.op("MaxPool", x, **shape), [0, 0], beyond, _LOWEST)
     y, places = graph.op("MaxPool", x, outputs=2, **shape)
     # ONNX counts through the whole tensor, Caffe within each plane.
-    return y, graph.cast(graph.op("Mod", places, height * width))
+    mask = graph.cast(graph.op("Mod", places, height * width))
+    return _padded(graph, y, [0, 0], beyond, _LOWEST), _padded(graph, mask, [0, 0], beyond, -1.0)
 
 
 def _padded(graph: Graph, x: Any, begin: list[int], end: list[int], value: float) -> Any:
