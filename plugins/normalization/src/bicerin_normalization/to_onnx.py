@@ -80,6 +80,8 @@ def scale(graph: Graph, layer: Any) -> Any:
     if not layer.bias_term:
         return y
     index = len(layer.blobs) - 1
+    if len(graph.bottoms) > 1 and layer.blobs[index].shape != graph.bottoms[1].shape:
+        graph.refuse(f"the bias is learned for scales of the shape {layer.blobs[index].shape}.")
     return graph.op("Add", y, _learned(graph, layer, index, x, param.axis))
 
 

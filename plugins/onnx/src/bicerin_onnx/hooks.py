@@ -6,7 +6,7 @@ from typing import Any
 
 from bicerin.discovery.registry import Provider, Registry
 from bicerin.errors import BrokenPluginError, NetError
-from bicerin.layer.layer import layers
+from bicerin.layer.layer import Layer, layers
 
 GROUP = "bicerin.onnx"
 
@@ -19,22 +19,28 @@ def _check(provider: Provider, target: Any) -> None:
 hooks = Registry(GROUP, "ONNX function of layer type", check=_check)
 
 
-def hook_of(layer_type: str) -> Any:
-    """The function of a layer type; None where nobody brings one.
+def hook_of(layer: Layer) -> Any:
+    """The function for a layer; None where nobody brings one.
 
-    Of several distributions with layers of one type, each is asked for its own.
+    Where several distributions bring layers of one type, a layer's function is that of its own, or of one that brings
+    functions alone; that of another's layer would be wrong for it.
     """
-    if layer_type not in hooks:
+    found = hooks.providers().get(layer.type, ())
+    brought = layers.providers().get(layer.type, ())
+    others = {one.distribution for one in brought}
+    own = {one.distribution for one in brought if len(brought) == 1 or layers.loaded(one) is type(layer)}
+    fitting = [one for one in found if one.distribution in own] or [
+        one for one in found if one.distribution not in others
+    ]
+    if not fitting:
         return None
-    chosen = {}
-    if len(hooks.providers()[layer_type]) > 1:
-        chosen[layer_type] = layers.provider(layer_type).distribution
-    return hooks.load(layer_type, chosen)
+    return hooks.load(layer.type, {layer.type: fitting[0].distribution} if len(fitting) == 1 else None)
 
 
 def no_hook(name: str, layer_type: str, location: str) -> NetError:
     """The error for a layer that nobody can export."""
-    brought = f", of {layers.provider(layer_type).distribution}" if layer_type in layers else ""
+    providers = layers.providers().get(layer_type, ())
+    brought = f", of {' or '.join(one.distribution for one in providers)}" if providers else ""
     place = f"{location}: " if location else ""
     return NetError(
         f'{place}layer "{name}" (type "{layer_type}"{brought}) cannot be exported: no installed distribution says what '

@@ -42,7 +42,9 @@ class Tracer:
         self.active = self._active()
 
     def _hook(self, node: Node) -> Any:
-        return None if isinstance(node.layer, LossLayer) and not self.keep_losses else hook_of(node.type)
+        if node.layer is None or (isinstance(node.layer, LossLayer) and not self.keep_losses):
+            return None
+        return hook_of(node.layer)
 
     def is_source(self, index: int) -> bool:
         """Whether the tops of a layer are inputs of the model."""

@@ -1,0 +1,71 @@
+"""A package of somebody else's: what `bicerin plugins new` writes exports its layer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bicerin.cli.command_line import command_line
+from bicerin.schema.create_layer import create_layer
+from bicerin_onnx.hooks import hook_of
+
+SCRIPT = """
+import bicerin, bicerin_onnx
+net = bicerin.Net('''
+    layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }
+    layer { name: "g" type: "SoftGate" bottom: "d" top: "g" soft_gate_param { threshold: 0.5
+      weight_filler { type: "uniform" min: 1 max: 2 } } }
+''', "TEST")
+model = bicerin_onnx.export(net)
+bicerin_onnx.verify(net, model, tolerance=1e-6)
+print([node.op_type for node in model.graph.node], model.graph.input[0].type.tensor_type.shape.dim[2].dim_param)
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The package's source folder, with the metadata that an installer would write beside it."""
+    written = CliRunner().invoke(
+        command_line, ["plugins", "new", "soft-gate", "--layer", "SoftGate", "--directory", str(tmp_path / "package")]
+    )
+    assert written.exit_code == 0, written.output
+    project = tomllib.loads((tmp_path / "package" / "pyproject.toml").read_text("utf-8"))["project"]
+    source = tmp_path / "package" / "src"
+    metadata = source / "soft_gate-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.4\nName: soft-gate\nVersion: 0.1.0\n")
+    groups = project["entry-points"].items()
+    text = "".join(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in names.items()) for group, names in groups)
+    (metadata / "entry_points.txt").write_text(text)
+    return source
+
+
+def test_another_layer_of_a_known_type_is_not_exported_as_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever brings a ReLU of another kind must say what it is."""
+    from bicerin.discovery import registry
+
+    index = {group: dict(names) for group, names in registry.plugin_index().items()}
+    (ours,) = index["bicerin.layers"]["ReLU"]
+    rival = replace(ours, value="bicerin_activation.sigmoid:SigmoidLayer", distribution="rival")
+    index["bicerin.layers"]["ReLU"] = (ours, rival)
+    monkeypatch.setattr(registry, "plugin_index", lambda: index)
+    layer = create_layer('type: "Sigmoid"')
+    monkeypatch.setattr(type(layer), "type", "ReLU")
+    assert hook_of(layer) is None
+    assert hook_of(create_layer('type: "TanH"')) is not None
+
+
+def test_the_template_exports_its_layer(installed: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['Shrink', 'Mul'] H\n"
