@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bicerin.errors import DataError
+from bicerin.errors import DataError, MissingDataError
 from bicerin_data.image_list import read_image_list
 
 
@@ -221,3 +221,12 @@ def test_sixteen_bits(tmp_path, make_layer):
         decode_image((tmp_path / "a.png").read_bytes())
     (tmp_path / "list.txt").write_text("a.png 0")
     assert make_layer(image_data("batch_size: 1")).top[0].shape == (1, 3, 2, 2)
+
+
+@pytest.mark.parametrize("line", ["nobody's.png 1", "a.png 1 2"])
+def test_a_missing_image_names_the_list_at_the_set_up_too(line, tmp_path, make_layer):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 2, 3), np.uint8))
+    (tmp_path / "list.txt").write_text(line)
+    path = line.rpartition(" ")[0]
+    with pytest.raises(MissingDataError, match=f'source .*list.txt, image "{path}": Could not open or find file'):
+        make_layer(image_data("batch_size: 1"))

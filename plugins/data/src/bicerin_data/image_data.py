@@ -18,6 +18,7 @@ from bicerin_data.image import read_image
 from bicerin_data.image_list import read_image_list
 from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_data.transformer import Transformer
+from bicerin_proto import printable
 
 _log = logging.getLogger("bicerin.data")
 
@@ -82,15 +83,15 @@ class _ImageReader(RecordReader):
             name, _ = self._lines[self._order[number % len(self._lines)]]
             try:
                 return self.transformer.output_shape(self._image(name).shape)
-            except DataError:
+            except DataError as error:
                 if not self.bad.skipped:
-                    raise
+                    raise type(error)(f"{self._place(name)}: {error.reason}", error.hint) from error.__cause__
         raise DataError(f"source {self._source}: none of its {len(self._lines)} images can be read.")
 
     def next_image(self) -> tuple[np.ndarray, float, str]:
         while True:
             name, label = self._lines[self._order[self._line]]
-            self.place = f'source {self._source}, image "{name}"'
+            self.place = self._place(name)
             self._line += 1
             if self._line >= len(self._lines):
                 _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
@@ -101,6 +102,9 @@ class _ImageReader(RecordReader):
                 return self._image(name), label, self.place
             except DataError as error:
                 self.bad.refuse(self.place, error)
+
+    def _place(self, name: str) -> str:
+        return f'source {printable(self._source)}, image "{printable(name)}"'
 
     def _image(self, name: str) -> np.ndarray:
         param = self._param
