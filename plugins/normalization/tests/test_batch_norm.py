@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import LayerError, ShapeError, WeightsError
 from bicerin.testing import run_layer
 from bicerin_normalization import batch_norm_kernels as kernels
 
@@ -212,3 +212,14 @@ def test_what_scale_bias_says() -> None:
         run_layer(batch_norm("", blobs), [values(4, 3)])
     with pytest.raises(LayerError, match="param 0 has lr_mult 1"):
         run_layer(batch_norm("scale_bias: true", "param { lr_mult: 1 }"), [values(4, 3)])
+
+
+def test_weights_of_five_blobs_for_three_are_explained(tmp_path: Path) -> None:
+    text = (
+        'layer {{ name: "in" type: "Input" top: "x" input_param {{ shape {{ dim: 2 dim: 3 }} }} }}'
+        ' layer {{ name: "bn" type: "BatchNorm" bottom: "x" top: "y" {} }}'
+    )
+    weights = str(tmp_path / "five.caffemodel")
+    bicerin.Net(text.format("batch_norm_param { scale_bias: true }"), "TEST").save(weights)
+    with pytest.raises(WeightsError, match=r"the file has 5, the net's layer 3\. .*scale_bias: true"):
+        bicerin.Net(text.format(""), "TEST", weights=weights)

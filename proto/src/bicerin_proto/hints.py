@@ -120,3 +120,13 @@ def unknown_value(enum: EnumDescriptor, name: str, *, quoted: bool = False) -> s
     if quoted and name in names:
         return f"Write it without quotes: {name}."
     return f"{did_you_mean(name, names)} Valid: {', '.join(names)}.".strip()
+
+
+def blob_count(layer_type: str, wanted: int, given: int) -> str:
+    """What weights with another number of blobs than a layer has may come from; empty where that is not known."""
+    if layer_type == "BatchNorm" and (wanted, given) == (3, 5):
+        return (
+            "The file is of NVIDIA's or Intel's BatchNorm, which scales and shifts too: give the layer "
+            "batch_norm_param { scale_bias: true }."
+        )
+    return ""

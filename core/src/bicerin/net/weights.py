@@ -16,6 +16,7 @@ import bicerin_proto
 from bicerin.errors import ProtoError, WeightsError
 from bicerin.layer.blob import Blob, same_shape
 from bicerin_proto import Hdf5Reader, h5py, is_hdf5, printable
+from bicerin_proto.hints import blob_count
 
 if TYPE_CHECKING:
     from bicerin.net.net import Net
@@ -149,7 +150,7 @@ def _compare(
             continue
         if not sources:
             continue
-        problem = _mismatch(layer_name, layer.blobs, sources)
+        problem = _mismatch(layer, sources)
         if problem is None:
             todo += [(blob, found) for blob, found in zip(layer.blobs, sources, strict=True) if found is not None]
             report.copied.append(layer_name)
@@ -166,11 +167,13 @@ def _compare(
     return report, todo, problems
 
 
-def _mismatch(layer_name: str, blobs: Sequence[Blob], sources: Sequence[_Source | None]) -> str | None:
+def _mismatch(layer: Node, sources: Sequence[_Source | None]) -> str | None:
+    layer_name, blobs = layer.name, layer.blobs
     if len(blobs) != len(sources):
+        hint = blob_count(layer.type, len(blobs), len(sources))
         return (
             f"Incompatible number of blobs for layer {layer_name}: the file has {len(sources)}, "
-            f"the net's layer {len(blobs)}."
+            f"the net's layer {len(blobs)}.{' ' if hint else ''}{hint}"
         )
     for index, (blob, source) in enumerate(zip(blobs, sources, strict=True)):
         if source is not None and not source.fits(blob.shape):
