@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from bicerin.cli.lazy_group import commands
 from bicerin_proto import Schema, check_current
 from bicerin_proto.distribution import fields, layer_distribution, layer_types
 from bicerin_proto.fragment import Fragment
@@ -77,6 +78,16 @@ def test_layers_are_known_by_their_distribution() -> None:
         project = tomllib.loads(file.read_text())["project"]
         brought |= dict.fromkeys(project.get("entry-points", {}).get("bicerin.layers", {}), project["name"])
     assert {name: layer_distribution(name) for name in layer_types()} == brought
+
+
+def test_commands_are_known_by_their_distribution() -> None:
+    """Where a package is not installed, its command's name says what to install."""
+    brought = {}
+    for file in ROOT.glob("plugins/*/pyproject.toml"):
+        project = tomllib.loads(file.read_text())["project"]
+        brought |= dict.fromkeys(project.get("entry-points", {}).get("bicerin.commands", {}), project["name"])
+    assert brought
+    assert {name: commands.known(name) for name in brought} == brought
 
 
 def test_fields_are_known_by_their_distribution() -> None:

@@ -280,6 +280,8 @@ class TestRivals:
         result = CliRunner().invoke(command_line, [*new, "--layer", "Split"])
         assert result.exit_code == 2
         assert "is brought by bicerin; choose another, or give --rival" in result.stderr
+        malformed = CliRunner().invoke(command_line, [*new, "--layer", "my layer"]).stderr
+        assert "such as FocalLoss; choose another." in malformed.replace("\n", " ")
         assert "--rival needs --layer TYPE" in CliRunner().invoke(command_line, [*new, "--rival"]).stderr
 
     def test_works_beside_the_other(self, core_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,12 @@ from bicerin.errors import ConflictError, PluginError
 commands = Registry(
     "bicerin.commands",
     "command",
-    dict.fromkeys(("convert-imageset", "compute-image-mean", "extract-features"), "bicerin-data").get,
+    {
+        "compute-image-mean": "bicerin-data",
+        "convert-imageset": "bicerin-data",
+        "export": "bicerin-onnx",
+        "extract-features": "bicerin-data",
+    }.get,
 )
 
 

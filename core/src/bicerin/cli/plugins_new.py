@@ -67,7 +67,8 @@ def new(name: str, directory: Path | None, layer_type: str | None, rival: bool) 
         own = layer_type = _layer_type(
             layer_type or own,
             distribution,
-            "choose another, or give --rival if it is to be a rival" if chosen else "choose one with --layer",
+            "choose another" if chosen else "choose one with --layer",
+            ", or give --rival if it is to be a rival" if chosen else "",
         )
     target = directory if directory is not None else Path(distribution)
     try:
@@ -174,9 +175,9 @@ def _distribution(name: str) -> str:
     return distribution
 
 
-def _layer_type(name: str, distribution: str, otherwise: str) -> str:
-    def refused(reason: str) -> click.BadParameter:
-        return click.BadParameter(f'the layer type "{name}" {reason}; {otherwise}.', param_hint="--layer")
+def _layer_type(name: str, distribution: str, otherwise: str, or_rival: str = "") -> str:
+    def refused(reason: str, more: str = "") -> click.BadParameter:
+        return click.BadParameter(f'the layer type "{name}" {reason}; {otherwise}{more}.', param_hint="--layer")
 
     if not name.isascii() or not name.isidentifier() or not name[0].isalpha():
         raise refused("must be a word of letters and digits that begins with a letter, such as FocalLoss")
@@ -185,7 +186,7 @@ def _layer_type(name: str, distribution: str, otherwise: str) -> str:
         raise refused(f'would stand in a module "{module}", which cannot be')
     others = [p.distribution for p in layers.providers().get(name, ()) if normalized(p.distribution) != distribution]
     if brings := next(iter(others), layers.known(name)):
-        raise refused(f"is brought by {brings}")
+        raise refused(f"is brought by {brings}", or_rival)
     from bicerin_proto import default_schema
 
     caffe = default_schema()
