@@ -73,10 +73,12 @@ def test_classes_are_imported_only_when_asked(core_alone: Any, tmp_path: Path, m
         "class Host(Layer):\n"
         "    type = 'Host'\n"
         "    counts = BlobCounts(bottom=2, top=1, auto_top=True)\n"
+        "    def reshape(self, bottom, top): ...\n"
         "    def forward_cpu(self, bottom, top): ...\n"
         "class Array(Layer):\n"
         "    type = 'Array'\n"
         "    counts = BlobCounts(bottom=at_least(1), top=at_least(1), equal=True)\n"
+        "    def reshape(self, bottom, top): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("Host", "Array"):
@@ -106,6 +108,7 @@ def test_operation_by_operation_what_each_device_runs(
         "class Working(Layer):\n"
         "    type = 'Working'\n"
         "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    def reshape(self, bottom, top): ...\n"
         "    operations = Operations('working_kernels')\n"
         "class Reading(Working):\n"
         "    type = 'Reading'\n"
@@ -113,11 +116,13 @@ def test_operation_by_operation_what_each_device_runs(
         "class Twin(Layer):\n"
         "    type = 'Twin'\n"
         "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    def reshape(self, bottom, top): ...\n"
         "    def forward_cpu(self, bottom, top): ...\n"
         "    def forward_gpu(self, bottom, top): ...\n"
         "class Host(Layer):\n"
         "    type = 'Host'\n"
         "    counts = BlobCounts(bottom=1, top=1)\n"
+        "    def reshape(self, bottom, top): ...\n"
         "    def forward_cpu(self, bottom, top): ...\n"
     )
     (package / "working_kernels.py").write_text(
