@@ -280,7 +280,7 @@ class TestTypingErrors:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ('[layer_provider]\nInput = "bicerin"', "there is no setting 'layer_provider'; there is the table"),
+            ('[layer_provider]\nInput = "bicerin"', "there is no setting 'layer_provider'; there are"),
             ('[layer_providers]\nInptu = "bicerin"', 'unknown layer type "Inptu"'),
             ('[layer_providers]\nInput = "bicern"', "was asked of bicern"),
         ],
