@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import pickle
 import re
@@ -691,3 +692,19 @@ class TestInputs:
         with pytest.raises(TypeError, match="a net cannot be pickled"):
             pickle.dumps(built)
         assert np.asarray(built.blobs["data"]).shape == (4, 3)
+
+
+def test_a_blob_cannot_be_replaced_in_silence() -> None:
+    built = bicerin.Net(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "affine" type: "Affine" bottom: "data" top: "y" }'
+    )
+    with pytest.raises(TypeError, match=r"to \['data'\]: write its values, \['data'\]\.data\[\.\.\.\] = array"):
+        built.blobs["data"] = np.ones((2, 3))
+    with pytest.raises(TypeError, match=r"write its values, \[0\]\.data\[\.\.\.\] = array"):
+        built.params["affine"][0] = np.ones(3)
+    with pytest.raises(TypeError, match=r"write its values, \['affine'\]\[0\]\.data"):
+        built.params["affine"] = [np.ones(3)]
+    for copied in (copy.deepcopy(built.params), copy.copy(built.params), built.params.copy()):
+        copied["affine"] = []
+    assert built.params["affine"]

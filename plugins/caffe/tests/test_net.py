@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -385,3 +386,18 @@ def test_gradients_that_no_layer_computes_are_said_once(write: Any, caplog: Any)
         assert (net.backward(prob=np.ones((1, 2)))["x"] == 0).all()
     said = [record.message for record in caplog.records if "no layer computes" in record.message]
     assert len(said) == 1 and '"x"' in said[0] and "force_backward: true" in said[0]
+
+
+def test_a_blob_cannot_be_replaced_in_silence(net: Any) -> None:
+    for replace in (
+        lambda: net.blobs.__setitem__("data", np.ones(3)),
+        lambda: net.params.__setitem__("conv", [np.ones(3)]),
+        lambda: net.params["conv"].__setitem__(0, np.ones(3)),
+        lambda: net.layers[1].blobs.__setitem__(0, np.ones(3)),
+    ):
+        with pytest.raises(TypeError, match=r"write its values, .*\.data\[\.\.\.\] = array"):
+            replace()
+    for copied in (copy.deepcopy(net.params), copy.copy(net.params), net.params.copy()):
+        assert isinstance(copied, OrderedDict)
+        copied["conv"] = []
+    assert len(net.params["conv"]) == 2

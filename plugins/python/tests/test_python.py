@@ -139,6 +139,11 @@ class Duck:
         top[0].data[...] = float(self.param_str)
 
 
+class Replaces(Duck):
+    def forward(self, bottom, top):
+        top[0] = np.ones(1)
+
+
 @pytest.fixture(autouse=True)
 def _this_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """The layers above, as the module "user_layers"."""
@@ -444,3 +449,9 @@ class TestLossWeight:
         with caplog.at_level(logging.WARNING):
             run_layer(definition, self.DATA, tops=1, phase=phase)
         assert not caplog.records
+
+
+def test_a_top_cannot_be_replaced_in_silence() -> None:
+    run = run_layer(python("Replaces", param='param_str: "1"'), tops=1)
+    with pytest.raises(LayerError, match=r"write its values, \[0\]\.data\[\.\.\.\] = array"):
+        run.forward()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from bicerin.layer.blob_list import cannot_be_replaced
 from bicerin_proto.hints import did_you_mean
 
 Value = TypeVar("Value")
@@ -28,3 +29,9 @@ class ByName(dict[str, Value]):
         close = did_you_mean(name, self) if isinstance(name, str) else ""
         quoted = f'"{name}"' if isinstance(name, str) else repr(name)
         raise KeyError(f"{self.what} {quoted}. {close or 'There are: ' + (', '.join(self) or 'none') + '.'}")
+
+    def __setitem__(self, name: Any, value: Any) -> NoReturn:
+        raise cannot_be_replaced(f"[{name!r}]" + ("[0]" if isinstance(self.get(name), list) else ""))
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)  # a copy is one to change at will

@@ -16,6 +16,7 @@ from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options
 from bicerin.errors import NetError, WeightsError
 from bicerin.layer.blob import Blob
+from bicerin.layer.blob_list import BlobList
 from bicerin.layer.context import Context
 from bicerin.layer.layer import Layer
 from bicerin.layer.phase import Phase
@@ -175,8 +176,8 @@ class Net:
         self.nodes: list[Node] = builder.nodes
         blobs = {name: blob.handed_out for name, blob in builder.blobs.items()}
         self.blobs: dict[str, Blob] = ByName.of("the net has no blob", blobs)
-        params = {node.name: [blob.handed_out for blob in node.blobs] for node in self.nodes if node.blobs}
-        self.params: dict[str, list[Blob]] = ByName.of("no layer with weights is named", params)
+        params = {node.name: BlobList(blob.handed_out for blob in node.blobs) for node in self.nodes if node.blobs}
+        self.params: dict[str, BlobList] = ByName.of("no layer with weights is named", params)
         for problem in repeated_names(self.nodes):
             _log.warning("%s", problem)
         self._parameters = builder.parameters

@@ -19,6 +19,7 @@ import numpy as np
 from bicerin.errors import BicerinError, LayerError
 from bicerin.layer.abilities import ChecksInputs, SharesInParallel
 from bicerin.layer.blob import Blob
+from bicerin.layer.blob_list import BlobList
 from bicerin.layer.layer import Layer
 from bicerin.layer.loss_layer import LossLayer
 
@@ -99,7 +100,7 @@ class Node:
     @property
     def blobs(self) -> list[Blob]:
         """The layer's learnable blobs."""
-        return [blob.blob for blob in self.layer.blobs]
+        return BlobList(blob.blob for blob in self.layer.blobs)
 
     @property
     def runs_on_device(self) -> bool:

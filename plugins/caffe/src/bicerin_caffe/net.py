@@ -19,7 +19,7 @@ from bicerin.errors import NetError
 from bicerin.layer import Blob, Phase
 from bicerin_caffe import settings
 from bicerin_caffe.user_exceptions import user_exceptions
-from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, StringVec
+from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, NamedBlobs, StringVec
 
 _log = logging.getLogger("bicerin.caffe")
 
@@ -153,7 +153,7 @@ class Net:
     @cached_property
     def blobs(self) -> OrderedDict[str, Blob]:
         """The blobs by name, in the order in which the layers make them."""
-        return OrderedDict((name, blob.handed_out) for name, blob in self._named_blobs)
+        return NamedBlobs((name, blob.handed_out) for name, blob in self._named_blobs)
 
     @cached_property
     def blob_loss_weights(self) -> OrderedDict[str, float]:
@@ -163,7 +163,7 @@ class Net:
     @cached_property
     def params(self) -> OrderedDict[str, BlobVec]:
         """The learnable blobs of each layer that has some, by the layer's name."""
-        return OrderedDict((name, BlobVec(blobs)) for name, blobs in self._core.params.items())
+        return NamedBlobs((name, BlobVec(blobs)) for name, blobs in self._core.params.items())
 
     @cached_property
     def layers(self) -> LayerVec:

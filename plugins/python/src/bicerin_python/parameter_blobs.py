@@ -9,9 +9,10 @@ import bicerin_proto
 from bicerin.errors import ShapeError
 from bicerin.layer import Blob, Layer, fill
 from bicerin.layer.blob import same_shape
+from bicerin.layer.blob_list import BlobList
 
 
-class ParameterBlobs(list[Blob]):
+class ParameterBlobs(BlobList):
     """A list of blobs to which a layer adds its own in `setup`.
 
     Args:

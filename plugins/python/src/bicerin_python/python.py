@@ -14,6 +14,7 @@ import numpy as np
 
 from bicerin.errors import DeviceError, LayerError
 from bicerin.layer import Blob, BlobCounts, KeepsTops, Layer, Phase, SharesInParallel
+from bicerin.layer.blob_list import BlobList
 from bicerin_python.parameter_blobs import ParameterBlobs
 from bicerin_python.python_layer import PythonLayer
 from bicerin_python.user_code import UserCode, find_class
@@ -60,7 +61,7 @@ class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._defines("reshape"):
             # `bottom[0].data.shape` is often asked for, and no layer writes to its bottom here.
-            given = _whole(bottom) if self.context.device.is_host else [blob.blob.read_only for blob in bottom]
+            given = _whole(bottom) if self.context.device.is_host else _read_only(bottom)
             self._call("reshape", given, _whole(top))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -97,7 +98,9 @@ class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
 
     def _call(self, method: str, *arguments: Sequence[Any]) -> Any:
         with UserCode(f"{self._class.__name__}.{method}", self._file), np.errstate(**self._floating_point):
-            return getattr(self.user, method)(*map(list, arguments))
+            return getattr(self.user, method)(
+                *(each if isinstance(each, BlobList) else list(each) for each in arguments)
+            )
 
     def _call_on_device(
         self, method: str, writes: str, read: Sequence[Blob], written: Sequence[Blob], *flags: Any
@@ -112,7 +115,7 @@ class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
         views = {id(blob.blob): blob.blob.on(device, writes_data=False, writes_diff=False) for blob in read}
         # In place, bottom and top stay one object.
         views |= {id(blob.blob): blob.blob.on(device, **only) for blob in written}
-        first, second = ([views[id(blob.blob)] for blob in blobs] for blobs in (read, written))
+        first, second = (BlobList(views[id(blob.blob)] for blob in blobs) for blobs in (read, written))
         blobs = self.user.blobs
         self.user.blobs = [blob.blob.on(device) for blob in self.blobs]
         try:
@@ -159,6 +162,11 @@ class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
             )
 
 
+def _read_only(blobs: Sequence[Blob]) -> list[Blob]:
+    views: list[Any] = [blob.blob.read_only for blob in blobs]
+    return BlobList(views)
+
+
 def _whole(blobs: Sequence[Blob]) -> list[Blob]:
     """The blobs for the user's code, which may write to any of their arrays, and gets arrays of its own."""
-    return [blob.blob.handed_out for blob in blobs]
+    return BlobList(blob.blob.handed_out for blob in blobs)
