@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,27 @@ def test_another_layer_of_a_known_type_is_not_exported_as_that_one(monkeypatch: 
     monkeypatch.setattr(type(layer), "type", "ReLU")
     assert hook_of(layer) is None
     assert hook_of(create_layer('type: "TanH"')) is not None
+
+
+def test_the_template_passes_the_check(installed: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    program = "from bicerin.cli.command_line import command_line; command_line()"
+    command = [sys.executable, "-c", program, "plugins", "check", "soft-gate", "--device", "cpu", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [one["outcome"] for one in json.loads(done.stdout)["findings"] if one["check"] == "onnx"]
+    assert found == ["passed", "passed"]
+
+
+def test_a_function_that_is_wrong_fails_the_check(installed: Path) -> None:
+    file = next(installed.glob("*/to_onnx.py"))
+    file.write_text(file.read_text().replace("bias=layer.threshold", "bias=0.25"))
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    program = "from bicerin.cli.command_line import command_line; command_line()"
+    command = [sys.executable, "-c", program, "plugins", "check", "soft-gate", "--device", "cpu"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "in ONNX Runtime the top differs by" in done.stdout
 
 
 def test_the_template_exports_its_layer(installed: Path) -> None:

@@ -24,6 +24,8 @@ from bicerin.layer.layer import layers
 from bicerin.schema.installed_schema import schemas
 
 cases_registry = Registry("bicerin.cases", "table of cases")
+#: Functions of a case that raise where it fails, and return why they do not apply; None where it passes.
+checks_registry = Registry("bicerin.checks", "check of cases")
 
 Outcome = Literal["passed", "failed", "note"]
 
@@ -238,6 +240,14 @@ def _run(case: Any, subject: str, device: str) -> Iterator[Finding]:
             yield Finding(subject, name, "failed", str(error) or type(error).__name__, error, row)
         else:
             yield Finding(subject, name, "passed", case=row)
+    for name in checks_registry.providers() if device == "cpu" else ():
+        try:
+            reason = checks_registry.load(name)(case)
+        except Exception as error:
+            yield Finding(subject, name, "failed", str(error) or type(error).__name__, error, row)
+        else:
+            said = f"does not apply: {reason}" if reason else ""
+            yield Finding(subject, name, "note" if reason else "passed", said, case=row)
 
 
 #: What made-up cases give a layer: all bottoms of one of these shapes.

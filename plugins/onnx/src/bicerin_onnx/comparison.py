@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 
+from bicerin.errors import LayerError, NetError
+from bicerin.layer.loss_layer import LossLayer
+from bicerin.testing.case import LayerCase
 from bicerin.testing.run import LayerRun
 from bicerin_onnx.exporter import export_layer
+from bicerin_onnx.hooks import hook_of
 from bicerin_onnx.verification import difference, session
 
 
@@ -42,3 +47,33 @@ def compare(run: LayerRun, opset: int = 17) -> Comparison:
     return Comparison(
         operators, tuple(difference(outputs[f"top{index}"], top.data) for index, top in enumerate(run.top))
     )
+
+
+def check(case: LayerCase) -> str | None:
+    """Compare a case's layer with what its function for ONNX makes: a check of `bicerin plugins check`.
+
+    Returns:
+        Why it does not apply; None where it passes.
+
+    Raises:
+        AssertionError: the results differ.
+    """
+    if find_spec("onnxruntime") is None:
+        return "onnxruntime is not installed"
+    run = replace(case, phase="TEST").run()
+    if isinstance(run.layer, LossLayer):
+        return "losses are not exported"
+    if hook_of(run.layer) is None:
+        return "no function says what it is in ONNX"
+    try:
+        found = compare(run)
+    except LayerError as error:
+        return f"refused: {error.reason}"
+    except NetError as error:
+        if "there is nothing to export" in str(error):
+            return "it is left out of a model"
+        raise
+    worst = max(found.differences, default=0.0)
+    allowed = max(1e-5, case.tolerance)
+    assert worst <= allowed, f"in ONNX Runtime the top differs by {worst:.1e} of its size; {allowed:g} is allowed"
+    return None
