@@ -203,9 +203,25 @@ def test_weights_of_five_blobs_are_loaded(tmp_path: Path) -> None:
     assert (bicerin.Net(text % "true", weights=path).params["b"][3].data == [1, 2, 3]).all()
 
 
+@pytest.mark.parametrize(
+    ("fillers", "scale", "shift"),
+    [
+        ("scale_filler { value: 2 }", 2, 0),
+        ("bias_filler { value: 3 }", 1, 3),
+        ("scale_bias: false scale_filler { value: 2 } bias_filler { value: 3 }", 2, 3),
+    ],
+)
+def test_a_filler_asks_for_scale_and_bias(fillers: str, scale: float, shift: float) -> None:
+    """As NVIDIA's BatchNormLayer::LayerSetUp, "implicit set"."""
+    x = values(4, 3)
+    plain, scaled = (run_layer(batch_norm(options), [x]) for options in ("eps: 0.1", f"eps: 0.1 {fillers}"))
+    for run in (plain, scaled):
+        run.forward()
+    assert [blob.shape for blob in scaled.blobs] == [(3,), (3,), (1,), (3,), (3,)]
+    np.testing.assert_allclose(scaled.top[0].data, scale * plain.top[0].data + shift, rtol=1e-5, atol=1e-6)
+
+
 def test_what_scale_bias_says() -> None:
-    with pytest.raises(LayerError, match="are for scale_bias: true"):
-        run_layer(batch_norm("bias_filler { value: 1 }"), [values(4, 3)])
     blobs = "".join(f"blobs {{ shape {{ dim: {size} }} }} " for size in (3, 3, 1, 3, 3))
     blobs = blobs.replace("dim: 3 } }", "dim: 3 } data: [1, 1, 1] }").replace("dim: 1 } }", "dim: 1 } data: 1 }")
     with pytest.raises(ShapeError, match=r"scale_bias: true \} computes with them"):

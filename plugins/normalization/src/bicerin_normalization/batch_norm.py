@@ -7,7 +7,8 @@ means (0) and unbiased variances (1) of all batches, each older one `moving_aver
 next, and the sum of these weights (2), which both are divided by. The solver must leave the blobs alone: their
 `lr_mult` is 0, and any other in the prototxt is an error.
 
-With `scale_bias`, of NVIDIA's fork, top is that times a scale (3) plus a shift (4) of each channel, both learned.
+With `scale_bias` or a filler for either, of NVIDIA's fork, top is that times a scale (3) plus a shift (4) of each
+channel, both learned.
 
 Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer.
 """
@@ -42,16 +43,14 @@ class BatchNormLayer(ActsAffinely, Layer):
         )
         self.eps: float = param.eps
         self.channels = self._channels(bottom[0])
-        #: Whether the layer scales and shifts, too.
-        self.scales: bool = param.scale_bias
+        #: Whether the layer scales and shifts, too. A filler asks for it as well, whatever scale_bias is.
+        self.scales: bool = param.scale_bias or param.HasField("scale_filler") or param.HasField("bias_filler")
         channels = (self.channels,)
         declared: list[tuple[tuple[int, ...], Any]] = [(channels, None), (channels, None), ((1,), None)]
         if self.scales:
             one = type(param.scale_filler)(value=1)
             scale_filler = param.scale_filler if param.HasField("scale_filler") else one
             declared += [(channels, scale_filler), (channels, param.bias_filler)]
-        elif param.HasField("scale_filler") or param.HasField("bias_filler"):
-            raise LayerError("scale_filler and bias_filler are for scale_bias: true, which is not given.")
         self._check_given_blobs()
         self.declare_blobs(*declared, learned=False)
         for index in range(_STATISTICS, len(declared)):
