@@ -76,29 +76,33 @@ def test_wrong_shapes(run_layer):
 
 
 @pytest.mark.parametrize(
-    ("options", "tops", "blobs"),
+    ("options", "tops", "shape", "blobs"),
     [
-        ("norm_param { }", 1, 1),
-        ("blobs { shape { } data: 3 }", 1, 1),
-        ("normalize_param { }", 1, 0),
-        ("", 2, 0),
-        ("", 1, 0),
+        ("norm_param { }", 1, (1, 2, 2, 2), 1),
+        ("norm_param { }", 1, (2, 4), 1),
+        ("blobs { shape { } data: 3 }", 1, (1, 2, 2, 2), 1),
+        ("normalize_param { }", 1, (1, 2, 2, 2), 0),
+        ("", 2, (1, 2, 2, 2), 0),
+        ("", 1, (1, 2, 2, 2), 1),
+        ("", 1, (2, 4), 0),
+        ("", 1, (2, 4, 1, 1), 0),
     ],
 )
 def test_the_two_layers_of_this_name_are_told_apart(
-    options: str, tops: int, blobs: int, caplog: Any, device: str
+    options: str, tops: int, shape: tuple[int, ...], blobs: int, caplog: Any, device: str
 ) -> None:
-    x = np.arange(1.0, 9).reshape(1, 2, 2, 2)
+    x = np.arange(1.0, 9).reshape(shape)
     run = bicerin.testing.run_layer(f'name: "n" type: "Normalize" {options}', [x], tops=tops, device=device)
     run.forward()
-    axes = (1, 2, 3) if blobs else (1,)
+    axes = tuple(range(1, x.ndim)) if blobs else (1,)
     scale = 3 if "data" in options else 1
     norm = np.sqrt((x**2).sum(axis=axes, keepdims=True))
-    np.testing.assert_allclose(run.top[0].data, scale * x / norm, rtol=1e-5)
+    np.testing.assert_allclose(run.top[0].data.reshape(shape), scale * x / norm, rtol=1e-5)
     if tops == 2:
         np.testing.assert_allclose(run.top[1].data, norm, rtol=1e-5)
     assert len(run.blobs) == blobs
-    assert ("is taken for happynear's" in caplog.text) == (not options and tops == 1)
+    said = "is taken for SSD's" if blobs else "is taken for happynear's"
+    assert (said in caplog.text) == (not options and tops == 1)
 
 
 @pytest.mark.parametrize(

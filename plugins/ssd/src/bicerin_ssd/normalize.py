@@ -2,7 +2,8 @@
 
 Another fork, happynear/caffe-windows, has another layer of this name, which learns nothing: `UnitChannels`. With
 `norm_param`, or with a blob, a layer is SSD's; with `normalize_param` or a second top it is happynear's. With none of
-these it is taken for happynear's, whose nets give no parameters, and a warning says so.
+these it is taken for happynear's where there is one pixel, as its nets normalize features, and for SSD's where there
+are more; a warning says so.
 
 top = scale * x / |x|, with |x| = sqrt(sum of x^2 + eps) over an image, or a pixel without `across_spatial`.
 
@@ -33,7 +34,7 @@ class NormalizeLayer(Layer):
     _happynears: UnitChannels | None = None
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if self._is_happynears(top):
+        if self._is_happynears(bottom[0], top):
             self._require_axes(bottom[0])
             self._happynears = UnitChannels(self, self.param.normalize_param)
             return
@@ -51,7 +52,7 @@ class NormalizeLayer(Layer):
         #: x itself where the top replaces it, and products of x's shape.
         self.kept, self.product = self.new_blob(), self.new_blob()
 
-    def _is_happynears(self, top: Sequence[Blob]) -> bool:
+    def _is_happynears(self, bottom: Blob, top: Sequence[Blob]) -> bool:
         given = {name for name in ("norm_param", "normalize_param") if self.param.HasField(name)}
         ssds, other = "norm_param" in given or bool(self.blobs), "normalize_param" in given or len(top) > 1
         if ssds and other:
@@ -61,12 +62,15 @@ class NormalizeLayer(Layer):
                 "Take out what is not of the one that you mean.",
             )
         if not (ssds or other):
+            other = bottom.count_between(2) == 1
             _log.warning(
-                'layer "%s": Normalize without norm_param is taken for happynear\'s, which divides by the norm of each '
-                "pixel's channels; write norm_param { } for SSD's, or normalize_param { } to say so",
+                'layer "%s": Normalize without parameters is taken for %s; write norm_param { } for SSD\'s, which '
+                "learns a scale, or normalize_param { } for happynear's, which divides by the norm of each pixel's "
+                "channels",
                 self.name,
+                "happynear's, since there is one pixel" if other else "SSD's, since there are several pixels",
             )
-        return not ssds
+        return other
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._happynears is not None:
