@@ -57,9 +57,9 @@ def measured() -> dict[str, Row]:
 
 def tells(run: object) -> bool:
     """Whether the layer computes in this phase what it computes in TEST."""
-    of_the_phase = {"Dropout", "BatchNorm", "Pooling", "SPP", "Proposal", "Accuracy"}
+    of_the_phase = {"Dropout", "BatchNorm", "Pooling", "SPP", "Proposal"}
     layer = run.layer  # type: ignore[attr-defined]
-    return layer.type != "Accuracy" and (layer.phase.name == "TEST" or layer.type not in of_the_phase)
+    return layer.phase.name == "TEST" or layer.type not in of_the_phase
 
 
 def refusals(hook: Callable[..., Any]) -> list[str]:
@@ -115,7 +115,6 @@ def decade(difference: float) -> str:
 
 
 LEFT_OUT = {
-    "Accuracy": "left out",
     "Python": "what `to_onnx` of the user's class says",
     "Silence": "left out",
 }

@@ -36,7 +36,6 @@ def test_a_net_in_train(tmp_path: Path) -> None:
         ({"opset": 999}, "opset 999: it may be 13 to"),
         ({"opset": "17"}, "opset '17'"),
         ({"end": "nothing"}, 'end="nothing": the net has no such blob; it has: data, relu'),
-        ({"keep_losses": True}, "losses cannot be exported yet"),
     ],
 )
 def test_options(options: dict[str, Any], message: str) -> None:

@@ -301,6 +301,15 @@ def test_losses_and_what_reads_them_are_left_out() -> None:
     assert [info.name for info in model.graph.output] == ["ip"]
 
 
+def test_losses_are_kept_where_that_is_asked() -> None:
+    built = net(LABELLED)
+    model = export(built, keep_losses=True)
+    assert [info.name for info in model.graph.input] == ["data", "label"]
+    assert [info.name for info in model.graph.output] == ["accuracy", "half"]
+    x = np.random.default_rng(0).normal(size=(3, 3, 8, 10))
+    verify(built, model, {"data": x, "label": [4, 0, 1]}, tolerance=1e-5)
+
+
 def test_data_layers_become_inputs() -> None:
     text = (
         'layer { name: "dummy" type: "DummyData" top: "data" dummy_data_param { shape { dim: 4 dim: 3 } '

@@ -31,11 +31,13 @@ class Graph(Protocol):
         bottoms: the values that it reads, float32.
         tops: the shapes of those that it makes.
         opset: the version of ONNX's operators, 13 or later.
+        keeps_losses: whether losses, and what compares with labels, are to be in the model.
     """
 
     bottoms: tuple[Any, ...]
     tops: tuple[tuple[int, ...], ...]
     opset: int
+    keeps_losses: bool
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Add an operation; the value that it makes, or a tuple of `outputs` values.

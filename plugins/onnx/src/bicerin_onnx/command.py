@@ -27,7 +27,7 @@ _log = logging.getLogger("bicerin.onnx")
     "--dynamic/--no-dynamic", default=True, show_default=True, help="Let batch size, height and width be variables."
 )
 @click.option("--custom-domain", is_flag=True, help='Write layers that cannot be exported in the domain "caffe".')
-@click.option("--keep-losses", is_flag=True, help="Export losses too; not possible yet.")
+@click.option("--keep-losses", is_flag=True, help="Export losses and Accuracy too.")
 @click.option(
     "--verify/--no-verify",
     default=None,

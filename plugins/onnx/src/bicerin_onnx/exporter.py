@@ -47,7 +47,7 @@ def export(
         dynamic: let the batch size, height and width be variables where every layer allows it.
         end: the blob, or blobs, to end with; by default what no layer reads.
         custom_domain: write a node of the domain `caffe` for a layer that nobody says how to export.
-        keep_losses: export losses and Accuracy too; not possible yet.
+        keep_losses: export losses and Accuracy too; labels are then inputs.
 
     Returns:
         The `onnx.ModelProto`.
@@ -68,8 +68,6 @@ def export(
         )
     if net._optimized:
         raise NetError("a net built with optimize=True has no inner blobs: build it without, to export it.")
-    if keep_losses:
-        raise NetError("losses cannot be exported yet: leave keep_losses out, and the model ends with what they read.")
     _check_opset(opset)
     if path is not None:
         models.require_writable(path)
@@ -83,14 +81,20 @@ def export(
 
 
 def export_layer(
-    node: Node, *, opset: int = 17, fold: bool = False, dynamic: bool = True, custom_domain: bool = False
+    node: Node,
+    *,
+    opset: int = 17,
+    fold: bool = False,
+    dynamic: bool = True,
+    custom_domain: bool = False,
+    keep_losses: bool = True,
 ) -> Any:
     """One layer alone as a model, for tests: its inputs are `in0`, `in1`, ..., its outputs `top0`, `top1`, ..."""
     bottoms = [f"in{index}" for index in range(len(node.bottom))]
     tops = [f"top{index}" for index in range(len(node.top))]
     named = Node(node.layer, node.bottom, node.top, bottoms, tops, node.param)
     sources = [_Source(blob, name) for blob, name in zip(node.bottom, bottoms, strict=True)]
-    tracer = Tracer([*sources, named], opset, custom_domain)  # type: ignore[list-item]
+    tracer = Tracer([*sources, named], opset, custom_domain, keep_losses)  # type: ignore[list-item]
     return _model(tracer, node.type, opset, fold, dynamic, {})
 
 

@@ -19,10 +19,17 @@ class LayerGraph:
         bottoms: the values that the layer reads.
         tops: the shapes of what it makes.
         opset: the version of ONNX's operators that is written.
+        keeps_losses: whether losses are to be in the model.
     """
 
     def __init__(
-        self, graph: Graph, layer: Any, bottoms: Sequence[Value], tops: Sequence[tuple[int, ...]], opset: int
+        self,
+        graph: Graph,
+        layer: Any,
+        bottoms: Sequence[Value],
+        tops: Sequence[tuple[int, ...]],
+        opset: int,
+        keeps_losses: bool = False,
     ) -> None:
         self._graph = graph
         self._layer = layer
@@ -30,6 +37,7 @@ class LayerGraph:
         self.bottoms = tuple(bottoms)
         self.tops = tuple(tops)
         self.opset = opset
+        self.keeps_losses = keeps_losses
         #: Top -> its axis that is as long as the data says.
         self.varying: dict[int, int] = {}
 

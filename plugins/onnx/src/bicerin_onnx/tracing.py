@@ -126,7 +126,7 @@ class Tracer:
     def _call(self, graph: Graph, index: int, bottoms: list[Value], claimed: dict[int, str]) -> list[Value] | None:
         """The values of a layer's tops, each its own; None where it is left out."""
         node, hook = self.nodes[index], self.hooks[index]
-        place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset)
+        place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset, self.keep_losses)
         try:
             if hook is not None:
                 result = hook(place, node.layer)

@@ -85,6 +85,22 @@ def _rows(graph: Graph, regions: Any) -> Any:
     return regions if len(regions.shape) == 2 else graph.op("Reshape", regions, [-1, 5])
 
 
+def smooth_l1_loss(graph: Graph, layer: Any) -> Any:
+    prediction, *others = graph.bottoms
+    size = int(np.prod(prediction.shape[1:]))
+    prediction, target, *weights = (graph.op("Reshape", x, [-1, size]) for x in (prediction, *others))
+    x = graph.op("Sub", prediction, target)
+    if weights:
+        x = graph.op("Mul", x, weights[0])
+    distance, sigma2 = graph.op("Abs", x), layer.sigma2
+    square = graph.op("Mul", graph.op("Mul", x, x), 0.5 * sigma2)
+    errors = graph.op("Where", graph.op("Less", distance, 1 / sigma2), square, graph.op("Sub", distance, 0.5 / sigma2))
+    if len(weights) > 1:
+        errors = graph.op("Mul", errors, weights[1])
+    images = graph.op("Squeeze", graph.op("Slice", graph.op("Shape", errors), [0], [1], [0]), [0])
+    return graph.op("Div", graph.op("ReduceSum", errors, keepdims=0), graph.op("Max", graph.cast(images), 1.0))
+
+
 def proposal(graph: Graph, layer: Any) -> Any:
     """Boxes from anchors and deltas, the best of them, and those of these that do not overlap."""
     scores, deltas, info = graph.bottoms
