@@ -47,13 +47,15 @@ class Environment:
         # TOX_*: a tox that is run in here must not work in the environments of the one that runs these tests.
         foreign = ("PYTHON", "BICERIN", "TOX", "PYTEST")
         surroundings = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        configuration = self.folder / "config.toml"
+        configuration.touch()  # of nobody's wishes: not that of whoever runs these tests
         surroundings |= {
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "VIRTUAL_ENV": str(self.folder),
             "PIP_FIND_LINKS": f"{self.wheelhouse} {os.environ.get('PIP_FIND_LINKS', '')}".strip(),
             "UV_FIND_LINKS": str(self.wheelhouse),
             "PIP_NO_COMPILE": "1",  # what is run once is compiled when it is run
-            "BICERIN_CONFIG": str(self.folder / "config.toml"),
+            "BICERIN_CONFIG": str(configuration),
             **self.variables,
             **variables,
         }
