@@ -11,7 +11,9 @@ import numpy as np
 import onnx
 import pytest
 
+import bicerin_proto
 from bicerin import Net
+from bicerin.errors import NetError
 from bicerin_onnx import VerificationError, export, verify
 from bicerin_onnx.verification import session
 
@@ -323,6 +325,60 @@ def test_data_layers_become_inputs() -> None:
     assert dims(model.graph.output[0]) == ["N", 5]
     verify(built, model)
     assert "mean_value: 104" in {one.key: one.value for one in model.metadata_props}["caffe.transform_param.data"]
+
+
+def test_layers_in_place_on_an_input() -> None:
+    built = net('layer { name: "half" type: "Power" bottom: "data" top: "data" power_param { scale: 0.5 } }')
+    model = export(built)
+    assert [info.name for info in model.graph.input] == ["data"]
+    assert [info.name for info in model.graph.output] == ["half"]
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    verify(built, model, tolerance=1e-6)
+
+
+IMAGES = (
+    'layer {{ name: "images" type: "{0}" top: "data" {1} transform_param {{ {2} }} }} '
+    'layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param {{ kernel_size: 2 }} }}'
+)
+DUMMY = "dummy_data_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } }"
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ("scale: 0.5", (4, 3, 6, 6)),
+        ("mean_value: 104 mean_value: 117 mean_value: 123", (1, 3, 6, 6)),
+        ("crop_size: 6 mean_value: 100 scale: 0.25", (2, 3, 9, 12)),
+    ],
+)
+def test_raw_images(options: str, shape: tuple[int, ...]) -> None:
+    built = Net(IMAGES.format("DummyData", DUMMY, options), "TEST")
+    model = export(built, preprocess=True)
+    (image,) = model.graph.input
+    assert image.name == "data_image" and image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    verify(built, model, tolerance=1e-6)
+    pixels = np.random.default_rng(0).integers(0, 256, shape)
+    verify(built, model, {"data_image": pixels}, tolerance=1e-6)
+    blob = session(model, ["data"])({"data_image": pixels.astype(np.uint8)})["data"]
+    mean = np.array([104, 117, 123]) if "104" in options else np.array([100 if "100" in options else 0] * 3)
+    middle = pixels[:, :, 1:7, 3:9] if "crop" in options else pixels
+    scale = 0.5 if "0.5" in options else 0.25 if "0.25" in options else 1
+    np.testing.assert_allclose(blob, (middle - mean[:, None, None]) * scale, rtol=1e-6)
+
+
+def test_raw_images_with_a_mean_image(tmp_path: Path) -> None:
+    mean = np.random.default_rng(0).uniform(50, 150, (1, 3, 9, 8)).astype(np.float32)
+    bicerin_proto.write_binary(bicerin_proto.array_blob(mean), tmp_path / "mean.binaryproto")
+    text = IMAGES.format("DummyData", DUMMY, f'crop_size: 6 mean_file: "{tmp_path / "mean.binaryproto"}"')
+    built = Net(text, "TEST")
+    model = export(built, preprocess=True)
+    assert dims(model.graph.input[0])[1:] == [3, 9, 8]
+    verify(built, model, tolerance=1e-6)
+
+
+def test_raw_images_need_a_data_layer() -> None:
+    with pytest.raises(NetError, match="no input comes from a data layer with a transform_param"):
+        export(net(CONVOLUTION.format("conv", "data")), preprocess=True)
 
 
 def test_end() -> None:

@@ -28,6 +28,7 @@ _log = logging.getLogger("bicerin.onnx")
 )
 @click.option("--custom-domain", is_flag=True, help='Write layers that cannot be exported in the domain "caffe".')
 @click.option("--keep-losses", is_flag=True, help="Export losses and Accuracy too.")
+@click.option("--preprocess", is_flag=True, help="Take raw images and do what the data layer's transform_param says.")
 @click.option(
     "--verify/--no-verify",
     default=None,
@@ -47,6 +48,7 @@ def export(
     dynamic: bool,
     custom_domain: bool,
     keep_losses: bool,
+    preprocess: bool,
     verify: bool | None,
     inputs: str | None,
     phase: str,
@@ -75,6 +77,7 @@ def export(
         end=end,
         custom_domain=custom_domain,
         keep_losses=keep_losses,
+        preprocess=preprocess,
     )
     custom = sorted({node.op_type for node in made.graph.node if node.domain == "caffe"})
     if verify is None and not custom:

@@ -12,6 +12,7 @@ from bicerin.layer.phase import Phase
 from bicerin.net import Net
 from bicerin.net.node import Node
 from bicerin_onnx.folding import fold as fold_graph
+from bicerin_onnx.preprocessing import preprocess as put_before
 from bicerin_onnx.sizes import Sizes
 from bicerin_onnx.tracing import Tracer
 
@@ -31,6 +32,7 @@ def export(
     end: str | Sequence[str] | None = None,
     custom_domain: bool = False,
     keep_losses: bool = False,
+    preprocess: bool = False,
 ) -> Any:
     """A net as an ONNX model.
 
@@ -48,6 +50,7 @@ def export(
         end: the blob, or blobs, to end with; by default what no layer reads.
         custom_domain: write a node of the domain `caffe` for a layer that nobody says how to export.
         keep_losses: export losses and Accuracy too; labels are then inputs.
+        preprocess: let the model take raw images, uint8, and do what the data layer's `transform_param` says.
 
     Returns:
         The `onnx.ModelProto`.
@@ -74,7 +77,7 @@ def export(
     ends = [end] if isinstance(end, str) else list(end or ())
     with net.lock:
         tracer = Tracer(net.nodes, opset, custom_domain, keep_losses, ends)
-        made = _model(tracer, net.name, opset, fold, dynamic, _metadata(tracer))
+        made = _model(tracer, net.name, opset, fold, dynamic, _metadata(tracer), preprocess)
     if path is not None:
         models.write(made, path)
     return made
@@ -113,7 +116,9 @@ class _Source:
         self.top_names = [name]
 
 
-def _model(tracer: Tracer, name: str, opset: int, fold: bool, dynamic: bool, metadata: dict[str, str]) -> Any:
+def _model(
+    tracer: Tracer, name: str, opset: int, fold: bool, dynamic: bool, metadata: dict[str, str], preprocess: bool = False
+) -> Any:
     from bicerin_onnx import model as models
 
     inputs = []
@@ -124,6 +129,9 @@ def _model(tracer: Tracer, name: str, opset: int, fold: bool, dynamic: bool, met
     graph = Sizes(tracer, [(blob, top) for blob, top in inputs if blob in wanted]).trace(dynamic)
     if fold:
         fold_graph(graph)
+    if preprocess:
+        sources = {top: node for node in tracer.nodes if not node.bottom for top in node.top_names}
+        metadata = {**metadata, **put_before(graph, sources, opset)}
     return models.build(graph, name, opset, metadata)
 
 

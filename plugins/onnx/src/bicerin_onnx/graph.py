@@ -33,6 +33,8 @@ class Value:
         self.dims: tuple[Dim, ...] | None = None
         self.source = source
         self.is_blob = False
+        #: Whether it is an input of uint8.
+        self.is_image = False
         #: The axis that is as long as the data says, when the model runs.
         self.varies: int | None = None
 

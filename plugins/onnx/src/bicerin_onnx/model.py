@@ -150,5 +150,7 @@ def _info(value: Value) -> Any:
     from onnx import TensorProto, helper
 
     return helper.make_tensor_value_info(
-        value.name, TensorProto.FLOAT, value.dims if value.dims is not None else value.shape
+        value.name,
+        TensorProto.UINT8 if value.is_image else TensorProto.FLOAT,
+        value.dims if value.dims is not None else value.shape,
     )

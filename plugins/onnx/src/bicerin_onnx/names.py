@@ -10,10 +10,12 @@ from bicerin.net.node import Node
 def blob_names(nodes: Sequence[Node]) -> dict[tuple[int, int], str]:
     """(place of the node, place of the top) -> the name of that version of the blob.
 
-    Layers that work in place make several versions of one name. The last keeps it; an earlier one is named after the
-    layer that makes it, and its type too where that name is a blob's. What Split layers make has no name of its own.
+    Layers that work in place make several versions of one name. The last keeps it, or an input that is worked on in
+    place; another is named after the layer that makes it, and its type too where that name is a blob's. What Split
+    layers make has no name of its own.
     """
     last = {name: (i, j) for i, node in enumerate(nodes) for j, name in enumerate(node.top_names)}
+    last |= {name: (i, j) for i, node in enumerate(nodes) if not node.bottom for j, name in enumerate(node.top_names)}
     taken = set(last)
     names = {}
     for i, node in enumerate(nodes):

@@ -14,6 +14,7 @@ from bicerin.errors import BicerinError, NetError
 from bicerin.net import Net
 from bicerin.net.node import Node
 from bicerin_onnx.names import blob_names
+from bicerin_onnx.preprocessing import KEY, Transformation
 
 
 class VerificationError(NetError):
@@ -96,19 +97,23 @@ def verify(
     run = session(model, list(dict.fromkeys(compared.values())))
     result = Verification(tolerance)
     generator = np.random.default_rng(seed)
-    taken = {info.name: info for info in model.graph.input}
+    images = {one.value: one.key[len(KEY) :] for one in model.metadata_props if one.key.startswith(KEY)}
+    taken = {images.get(info.name, info.name): info for info in model.graph.input}
     with net.lock:
-        # The numbers of blobs as the data has them now.
         before = {name: net.blobs[name].shape for name in taken}
         try:
             for batch in _batches(taken, before, inputs, batches):
-                given = {}
+                given, fed = {}, {}
                 for name, info in taken.items():
-                    if inputs is not None and name in inputs:
-                        given[name] = np.asarray(inputs[name], np.float32)
-                    else:
-                        given[name] = generator.normal(size=_shape(info, before[name], batch)).astype(np.float32)
-                _compare(net, run, given, compared, batch, result)
+                    shape = _shape(info, before[name], batch)
+                    if info.name in images:
+                        noise = generator.integers(0, 256, shape)
+                        fed[info.name] = np.asarray((inputs or {}).get(info.name, noise)).astype(np.uint8)
+                        given[name] = Transformation(_maker(net, name))(fed[info.name])
+                        continue
+                    given[name] = np.asarray((inputs or {}).get(name, generator.normal(size=shape)), np.float32)
+                    fed[name] = given[name]
+                _compare(net, run(fed), given, compared, batch, result)
         finally:
             for name, shape in before.items():
                 net.blobs[name].reshape(*shape)
@@ -122,10 +127,19 @@ def verify(
     return result
 
 
+def _maker(net: Net, blob: str) -> Node:
+    """The data layer of an input."""
+    return next(node for node in net.nodes if blob in node.top_names)
+
+
 def _compare(
-    net: Net, run: Any, given: Mapping[str, np.ndarray], compared: Mapping[Any, str], batch: int, result: Verification
+    net: Net,
+    theirs: Mapping[str, np.ndarray],
+    given: Mapping[str, np.ndarray],
+    compared: Mapping[Any, str],
+    batch: int,
+    result: Verification,
 ) -> None:
-    theirs = run(given)
     _forget(net)
     first = {place: net.nodes[place[0]] for place in compared}
     for place, expected in _values(net, given, set(compared)):
@@ -205,7 +219,11 @@ def _batches(
 
 def _shape(info: Any, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
     dims = info.type.tensor_type.shape.dim
-    return tuple(batch if dim.dim_param == "N" else size for dim, size in zip(dims, shape, strict=True))
+    # An image that is cropped may be larger.
+    return tuple(
+        batch if dim.dim_param == "N" else dim.dim_value or size + 5 * dim.dim_param.startswith(("H_", "W_"))
+        for dim, size in zip(dims, shape, strict=True)
+    )
 
 
 def session(model: Any, names: Sequence[str]) -> Any:
