@@ -256,11 +256,23 @@ def test_a_size_that_is_baked_in_is_said(caplog: pytest.LogCaptureFixture) -> No
     assert 'layer "flat"' in caplog.text and "the batch size stays 2" in caplog.text
 
 
-def test_average_pooling_over_the_edge_fixes_the_size(caplog: pytest.LogCaptureFixture) -> None:
-    text = (
-        'layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { pool: AVE kernel_size: 3 '
-        "stride: 2 } }"
-    )
+@pytest.mark.parametrize(
+    "window", ["kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 pad: 1", "kernel_size: 2 stride: 2"]
+)
+def test_average_pooling_over_the_edge_at_any_size(window: str) -> None:
+    layer = 'layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param {{ pool: AVE {} }} }}'
+    built = net(layer.format(window))
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    for height, width in ((8, 10), (9, 11), (12, 7), (13, 8), (6, 5)):
+        x = np.random.default_rng(height).normal(size=(1, 3, height, width))
+        verify(built, model, {"data": x}, tolerance=1e-5)
+    # Where all sizes are fixed, the areas are a constant.
+    assert "Expand" not in {node.op_type for node in export(built, dynamic=False).graph.node}
+
+
+def test_a_window_that_depends_on_the_size_fixes_it(caplog: pytest.LogCaptureFixture) -> None:
+    text = 'layer { name: "pool" type: "SPP" bottom: "data" top: "pool" spp_param { pyramid_height: 2 } }'
     with caplog.at_level(logging.INFO, "bicerin.onnx"):
         built = net(text)
         model = export(built)

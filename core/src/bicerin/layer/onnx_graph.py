@@ -32,12 +32,15 @@ class Graph(Protocol):
         tops: the shapes of those that it makes.
         opset: the version of ONNX's operators, 13 or later.
         keeps_losses: whether losses, and what compares with labels, are to be in the model.
+        any_size: whether operations are preferred that are right at any size of the net, if they cost more: asked where
+            what a function made at first depends on the size.
     """
 
     bottoms: tuple[Any, ...]
     tops: tuple[tuple[int, ...], ...]
     opset: int
     keeps_losses: bool
+    any_size: bool
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Add an operation; the value that it makes, or a tuple of `outputs` values.

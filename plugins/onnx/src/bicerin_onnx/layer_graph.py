@@ -20,6 +20,7 @@ class LayerGraph:
         tops: the shapes of what it makes.
         opset: the version of ONNX's operators that is written.
         keeps_losses: whether losses are to be in the model.
+        any_size: whether operations are preferred that are right at any size of the net.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class LayerGraph:
         self.tops = tuple(tops)
         self.opset = opset
         self.keeps_losses = keeps_losses
+        self.any_size = False
         #: Top -> its axis that is as long as the data says.
         self.varying: dict[int, int] = {}
 

@@ -34,17 +34,38 @@ class Sizes:
     def __init__(self, tracer: Tracer, inputs: Sequence[tuple[str, Blob]]) -> None:
         self.tracer = tracer
         self.inputs = list(inputs)
+        #: Of one trace: what is to be said, how many sizes stay, and whether one does since operations depend on it.
+        self.said: list[str] = []
+        self.fixed, self.depends = 0, False
 
     def trace(self, dynamic: bool) -> Graph:
-        """The graph at the present sizes, with names for those that may change."""
+        """The graph at the present sizes, with names for those that may change.
+
+        Layers that have another form for any size are asked for it where that makes more sizes variable.
+        """
+        graph = self._trace(dynamic)
+        if self.depends:
+            fixed, said = self.fixed, self.said
+            self.tracer.any_size = True
+            other = self._trace(dynamic)
+            if self.fixed < fixed:
+                graph = other
+            else:
+                self.tracer.any_size = False
+                self.said = said
+        for line in self.said:
+            _log.info("%s", line)
+        return graph
+
+    def _trace(self, dynamic: bool) -> Graph:
+        self.said, self.fixed, self.depends = [], 0, False
         graph = self.tracer.trace()
         values = [value for value in graph.values() if value.is_blob]
         dims: dict[int, list[Dim]] = {id(value): list(value.shape or ()) for value in values}
         if dynamic and self.inputs:
             for symbol, choices in self._variables():
-                for axes in choices:
-                    if self._vary(graph, values, symbol, axes, dims):
-                        break
+                if not any(self._vary(graph, values, symbol, axes, dims) for axes in choices):
+                    self.fixed += 1
         number = 0
         for value in values:
             named = dims[id(value)]
@@ -94,11 +115,12 @@ class Sizes:
                     other = self.tracer.trace()
             except BicerinError as error:
                 reason = str(error).partition("\n")[0]
-                _log.info("the %s stays %d: %s", _MEANING[symbol], present, reason)
+                self.said.append(f"the {_MEANING[symbol]} stays {present}: {reason}")
                 return False
             layer = graph.difference(other)
             if layer is not None:
-                _log.info('the %s stays %d: layer "%s" depends on it', _MEANING[symbol], present, layer)
+                self.said.append(f'the {_MEANING[symbol]} stays {present}: layer "{layer}" depends on it')
+                self.depends = True
                 return False
             shapes = {value.name: value.shape or () for value in other.values() if value.is_blob}
             seen.append([shapes[value.name] for value in values])

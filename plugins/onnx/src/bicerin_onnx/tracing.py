@@ -37,6 +37,8 @@ class Tracer:
     end: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        #: Whether functions should prefer operations that are right at any size.
+        self.any_size = False
         self.names = blob_names(self.nodes)
         self.hooks = [self._hook(node) for node in self.nodes]
         self.active = self._active()
@@ -127,6 +129,7 @@ class Tracer:
         """The values of a layer's tops, each its own; None where it is left out."""
         node, hook = self.nodes[index], self.hooks[index]
         place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset, self.keep_losses)
+        place.any_size = self.any_size
         try:
             if hook is not None:
                 result = hook(place, node.layer)

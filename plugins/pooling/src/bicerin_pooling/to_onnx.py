@@ -57,6 +57,8 @@ def _pool(graph: Graph, layer: Any, x: Any, window: Window, ceil: bool, masked: 
         return _max(graph, x, window, pooled, end, masked)
     shape: dict[str, Any] = {"kernel_shape": list(window[:2]), "strides": list(window[2:4])}
     if layer.method == "AVE":
+        if graph.any_size and ceil and all(p + s <= k for k, s, p in zip(window[:2], window[2:4], begin, strict=True)):
+            return _average(graph, x, begin, end, shape)
         y = graph.op("AveragePool", _padded(graph, x, begin, end, 0.0), **shape)
         correction = _correction(window, size, pooled)
         return y if (correction == 1).all() else graph.op("Mul", y, correction)
@@ -93,6 +95,18 @@ def _max(graph: Graph, x: Any, window: Window, pooled: tuple[int, int], end: lis
     # ONNX counts through the whole tensor, Caffe within each plane.
     mask = graph.cast(graph.op("Mod", places, height * width))
     return _padded(graph, y, [0, 0], beyond, _LOWEST), _padded(graph, mask, [0, 0], beyond, -1.0)
+
+
+def _average(graph: Graph, x: Any, begin: list[int], end: list[int], shape: dict[str, Any]) -> Any:
+    """Means of planes of any size: over the share of each window that Caffe counts, the plane and its padding."""
+    y = graph.op("AveragePool", _padded(graph, x, begin, end, 0.0), **shape)
+    size = graph.op("Slice", graph.op("Shape", x), [2], [4], [0])
+    if any(begin):
+        size = graph.op("Add", size, [2 * pad for pad in begin])
+    counted = graph.op("Expand", graph.constant(1.0), graph.op("Concat", [1, 1], size, axis=0))
+    beyond = [after - pad for after, pad in zip(end, begin, strict=True)]
+    share = graph.op("AveragePool", _padded(graph, counted, [0, 0], beyond, 0.0), **shape)
+    return graph.op("Div", y, share)
 
 
 def _padded(graph: Graph, x: Any, begin: list[int], end: list[int], value: float) -> Any:
