@@ -455,3 +455,5 @@ def test_weights_beyond_the_limit_go_to_a_file_of_their_own(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.onnx.data"]
     assert (tmp_path / "net.onnx").stat().st_size < 10_000
     verify(built, tmp_path / "net.onnx")
+    x = {"data": np.zeros((1, 1, 28, 28), np.float32)}
+    np.testing.assert_array_equal(session(model, [], largest=1000)(x)["prob"], session(model, [])(x)["prob"])

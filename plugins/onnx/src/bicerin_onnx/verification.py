@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from bicerin.errors import BicerinError, NetError
 from bicerin.net import Net
 from bicerin.net.node import Node
+from bicerin_onnx.model import LARGEST, size_of, write
 from bicerin_onnx.names import blob_names
 from bicerin_onnx.preprocessing import KEY, Transformation
 
@@ -226,7 +229,7 @@ def _shape(info: Any, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
     )
 
 
-def session(model: Any, names: Sequence[str]) -> Any:
+def session(model: Any, names: Sequence[str], largest: int = LARGEST) -> Any:
     """A function from inputs by name to these blobs by name, run by ONNX Runtime on the CPU.
 
     Raises:
@@ -250,7 +253,11 @@ def session(model: Any, names: Sequence[str]) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        runtime = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        with TemporaryDirectory() as folder:
+            # Beyond what a message may hold, it is read from files.
+            large = size_of(copy) > largest
+            source = str(write(copy, Path(folder) / "net.onnx", largest)) if large else copy.SerializeToString()
+            runtime = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise NetError(f"ONNX Runtime refuses the model: {error}") from error
 
