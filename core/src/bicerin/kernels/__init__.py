@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         spread,
         workers_for,
     )
-    from bicerin.kernels.formulas import elementwise, formula
+    from bicerin.kernels.formulas import elementwise, formula, has_rows
     from bicerin.kernels.operations import Operation, array_operation, host_operation, operation
 
 _HOME = {
@@ -65,6 +65,7 @@ _HOME = {
     "array_operation": "operations",
     "elementwise": "formulas",
     "formula": "formulas",
+    "has_rows": "formulas",
     "host_operation": "operations",
     "kernel": "compiled",
     "num_threads": "compiled",
@@ -87,6 +88,7 @@ __all__ = [
     "array_operation",
     "elementwise",
     "formula",
+    "has_rows",
     "host_operation",
     "kernel",
     "num_threads",

@@ -61,6 +61,13 @@ def formula(function: Any) -> Any:
     return function
 
 
+def has_rows(x: Any, *_: Any) -> bool:
+    """Whether the loop is the faster form for (outer, channels, inner): where inner is 1, NumPy runs along the channels,
+    if they are many.
+    """
+    return bool(x.shape[2] > 1 or x.size < 1000)
+
+
 def elementwise(
     signature: str,
     *,
@@ -73,7 +80,8 @@ def elementwise(
     Args:
         signature: the arrays: those read, "->", those written; see the module's text.
         array: the independent reference, which takes the array module and the call's arguments.
-        fastmath, compiled_where: as for `operation`.
+        fastmath, compiled_where: as for `operation`. Where there is a value for each channel, the loop runs by default
+            for arrays that have rows: see `has_rows`.
 
     Raises:
         SyntaxError: the formula has something that a formula cannot have.
@@ -82,7 +90,11 @@ def elementwise(
     def decorate(function: Any) -> Operation:
         parsed = _Formula(function, signature)
         host, text = parsed.host(fastmath)
-        made = operation(array, fastmath=fastmath, compiled_where=compiled_where, text=text)(host)
+        where = compiled_where
+        if where is None and parsed.channel:
+            first = parsed.arguments.index(parsed.each[0])
+            where = lambda *arguments: has_rows(arguments[first])  # noqa: E731
+        made = operation(array, fastmath=fastmath, compiled_where=where, text=text)(host)
         made.text = parsed.cuda()
         made.launch = parsed.launch
         return made

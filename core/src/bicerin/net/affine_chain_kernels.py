@@ -7,11 +7,6 @@ from typing import Any
 from bicerin.kernels import elementwise
 
 
-def has_rows(x: Any, *_: Any) -> bool:
-    """Whether the kernel is the faster form: where inner is 1, NumPy runs along the channels."""
-    return bool(x.shape[2] > 1)
-
-
 def finish_array(xp: Any, x: Any, scale: Any, shift: Any, slope: float, y: Any) -> None:
     xp.multiply(x, scale[:, None], out=y)
     y += shift[:, None]
@@ -19,7 +14,7 @@ def finish_array(xp: Any, x: Any, scale: Any, shift: Any, slope: float, y: Any) 
         y[...] = xp.where(y <= 0, y * y.dtype.type(slope) if slope else y.dtype.type(0), y)
 
 
-@elementwise("x, scale[c], shift[c] -> y", array=finish_array, compiled_where=has_rows)
+@elementwise("x, scale[c], shift[c] -> y", array=finish_array)
 def finish(x: Any, scale: Any, shift: Any, slope: Any) -> Any:
     value = x * scale + shift
     # NaN, which fails every comparison, stays NaN; with a slope of 0, -inf becomes 0.

@@ -6,19 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import elementwise, num_workers, operation, part, spread
-
-
-def has_rows(x: Any, *_: Any) -> bool:
-    """Whether the kernels are the faster form: where inner is 1, NumPy runs along the channels, if they are many."""
-    return x.shape[2] > 1 or x.size < 1000
+from bicerin.kernels import elementwise, has_rows, num_workers, operation, part, spread
 
 
 def forward_array(xp: Any, x: Any, slope: Any, y: Any) -> None:
     y[...] = xp.where(x > 0, x, x * slope[:, None])
 
 
-@elementwise("x, slope[c] -> y", array=forward_array, compiled_where=has_rows)
+@elementwise("x, slope[c] -> y", array=forward_array)
 def forward(x: Any, slope: Any) -> Any:
     return x if x > 0 else x * slope
 
@@ -27,7 +22,7 @@ def backward_array(xp: Any, x: Any, slope: Any, y_diff: Any, x_diff: Any) -> Non
     x_diff[...] = xp.where(x > 0, y_diff, y_diff * slope[:, None])
 
 
-@elementwise("x, slope[c], y_diff -> x_diff", array=backward_array, compiled_where=has_rows)
+@elementwise("x, slope[c], y_diff -> x_diff", array=backward_array)
 def backward(x: Any, slope: Any, y_diff: Any) -> Any:
     return y_diff if x > 0 else y_diff * slope
 

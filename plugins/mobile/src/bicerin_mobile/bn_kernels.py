@@ -7,11 +7,6 @@ from typing import Any
 from bicerin.kernels import elementwise
 
 
-def has_rows(x: Any, *_: Any) -> bool:
-    """Whether the kernels are the faster form: where inner is 1, NumPy runs along the channels."""
-    return x.shape[2] > 1
-
-
 def normalize_array(
     xp: Any, x: Any, mean: Any, inverse: Any, scale: Any, shift: Any, normalized: Any, y: Any
 ) -> None:  # fmt: skip
@@ -21,9 +16,7 @@ def normalize_array(
     y += shift[:, None]
 
 
-@elementwise(
-    "x, mean[c], inverse[c], scale[c], shift[c] -> normalized, y", array=normalize_array, compiled_where=has_rows
-)
+@elementwise("x, mean[c], inverse[c], scale[c], shift[c] -> normalized, y", array=normalize_array)
 def normalize(x: Any, mean: Any, inverse: Any, scale: Any, shift: Any) -> Any:
     value = (x - mean) * inverse
     return value, value * scale + shift
@@ -38,8 +31,6 @@ def input_gradient_array(
     x_diff *= factor[:, None]
 
 
-@elementwise(
-    "y_diff, normalized, along[c], total[c], factor[c] -> x_diff", array=input_gradient_array, compiled_where=has_rows
-)
+@elementwise("y_diff, normalized, along[c], total[c], factor[c] -> x_diff", array=input_gradient_array)
 def input_gradient(y_diff: Any, normalized: Any, along: Any, total: Any, factor: Any) -> Any:
     return (y_diff - (normalized * along + total)) * factor

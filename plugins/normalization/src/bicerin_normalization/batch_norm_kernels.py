@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import array_operation, elementwise, num_workers, operation, part, spread
-from bicerin_normalization.scale_kernels import has_rows, multiply
+from bicerin.kernels import array_operation, elementwise, has_rows, num_workers, operation, part, spread
+from bicerin_normalization.scale_kernels import multiply
 
 __all__ = ["accumulate", "batch_norm", "batch_norm_backward", "global_statistics", "multiply", "normalize"]
 
@@ -21,7 +21,7 @@ def normalize_array(xp: Any, x: Any, mean: Any, inverse: Any, y: Any) -> None:
     y *= inverse[:, None]
 
 
-@elementwise("x, mean[c], inverse[c] -> y", array=normalize_array, compiled_where=has_rows)
+@elementwise("x, mean[c], inverse[c] -> y", array=normalize_array)
 def normalize(x: Any, mean: Any, inverse: Any) -> Any:
     return (x - mean) * inverse
 

@@ -6,19 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import elementwise, num_workers, operation, part, spread
-
-
-def has_rows(x: np.ndarray, *_: Any) -> bool:
-    """Whether the kernels are the faster form: where inner is 1, NumPy runs along the middle axis."""
-    return x.shape[2] > 1
+from bicerin.kernels import elementwise, has_rows, num_workers, operation, part, spread
 
 
 def multiply_array(xp: Any, x: Any, scale: Any, y: Any) -> None:
     xp.multiply(x, scale[:, None], out=y)
 
 
-@elementwise("x, scale[c] -> y", array=multiply_array, compiled_where=has_rows)
+@elementwise("x, scale[c] -> y", array=multiply_array)
 def multiply(x: Any, scale: Any) -> Any:
     return x * scale
 
@@ -28,7 +23,7 @@ def multiply_add_array(xp: Any, x: Any, scale: Any, shift: Any, y: Any) -> None:
     y += shift[:, None]
 
 
-@elementwise("x, scale[c], shift[c] -> y", array=multiply_add_array, compiled_where=has_rows)
+@elementwise("x, scale[c], shift[c] -> y", array=multiply_add_array)
 def multiply_add(x: Any, scale: Any, shift: Any) -> Any:
     return x * scale + shift
 
