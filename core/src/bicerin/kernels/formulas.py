@@ -62,8 +62,8 @@ def formula(function: Any) -> Any:
 
 
 def has_rows(x: Any, *_: Any) -> bool:
-    """Whether the loop is the faster form for (outer, channels, inner): where inner is 1, NumPy runs along the channels,
-    if they are many.
+    """Whether the loop is the faster form for (outer, channels, inner): where inner is 1, NumPy runs along the
+    channels, if they are many.
     """
     return bool(x.shape[2] > 1 or x.size < 1000)
 
