@@ -42,7 +42,6 @@ class Memory:
     """
 
     __slots__ = (
-        "_adopted",
         "_device_array",
         "_host_array",
         "_lent",
@@ -66,7 +65,6 @@ class Memory:
         #: Whether every array that is given out to be written is a lent one, as `version` needs it from the start on.
         self.versioned = False
         self._lent: weakref.ref[np.ndarray] | None = None
-        self._adopted = False
 
     @property
     def version(self) -> int | None:
@@ -75,14 +73,18 @@ class Memory:
         So it is while an array that was lent, or a view of it, is still in someone's hands, where not all arrays were
         lent, and where the values are on a device.
         """
-        if not self.versioned or self._adopted or (self._lent is not None and self._lent() is not None):
+        if not self.versioned or (self._lent is not None and self._lent() is not None):
             return None
-        if self.state is State.UNINITIALIZED:
+        state = self.state
+        if state is State.NOTED:
+            return self._version
+        if state is State.UNINITIALIZED:
             self.host_array()
-        if self.state is State.HOST:
-            self.state = State.NOTED
-            self._version += 1
-        return self._version if self.state is State.NOTED else None
+        elif state is not State.HOST:
+            return None
+        self.state = State.NOTED
+        self._version += 1
+        return self._version
 
     def lent_array(self) -> np.ndarray:
         """The host copy to write, shape `(size,)`, for someone who may keep it."""
@@ -156,7 +158,7 @@ class Memory:
     def use_host_array(self, array: np.ndarray) -> None:
         """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""
         self._host_array = array
-        self._lent, self._adopted = None, True
+        self._lent, self.versioned = None, False
         self.state = State.HOST
 
     @property

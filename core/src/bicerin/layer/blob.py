@@ -184,7 +184,7 @@ class Blob:
     def read_only(self) -> BlobView:
         """The blob with the host's arrays to read only, so that the device's copy stays valid."""
         if self._read_only is None:
-            self._read_only = BlobView(self, CPU, writes_data=False, writes_diff=False)
+            self._read_only = _HostView(self, CPU, writes_data=False, writes_diff=False)
         return self._read_only
 
     @property
@@ -444,6 +444,22 @@ class BlobView:
         array = self._side.read_only(buffer[: blob.count].reshape(blob.shape))
         blob._arrays[(kind, "read")] = (buffer, array)
         return array
+
+
+class _HostView(BlobView):
+    """A blob with the host's arrays to read only, the short way."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> np.ndarray:
+        blob = self.blob
+        return blob._shaped("data", blob._data.host_array(False))
+
+    @property
+    def diff(self) -> np.ndarray:
+        blob = self.blob
+        return blob._shaped("diff", blob._diff.host_array(False))
 
 
 class _HandedOutView(BlobView):

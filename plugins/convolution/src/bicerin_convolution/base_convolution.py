@@ -123,7 +123,7 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
         blobs = self.blobs
         version = blobs[0].data_version
         weights = blobs[0].read_only.data
-        finish = self.finish(blobs[1].read_only.data if len(blobs) > 1 else None)
+        finish = self.finish(blobs[1].data if len(blobs) > 1 else None)
         for x, y in zip(bottom, top, strict=True):
             self.write_top(x.data.reshape(self.bottom_shape), weights, finish, y.data.reshape(self.top_shape), version)
 
