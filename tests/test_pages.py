@@ -1,4 +1,4 @@
-"""What the pages say and no other test runs: the loss of the plugin page, and the command that installs a clone."""
+"""What the pages say and no other test runs: examples about layers, and the command that installs a clone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from bicerin.testing import CHECKS, layer_case
 
 ROOT = Path(__file__).parents[1]
 PLUGIN_PAGE = (ROOT / "docs" / "write-a-layer-plugin.md").read_text("utf-8")
+MORE_PAGE = (ROOT / "docs" / "more-about-layer-plugins.md").read_text("utf-8")
 
 
 @pytest.fixture
 def half_square_loss(monkeypatch: pytest.MonkeyPatch) -> type:
-    (source,) = (text for text in re.findall(r"```python\n(.*?)```", PLUGIN_PAGE, re.S) if "HalfSquareLoss" in text)
+    (source,) = (text for text in re.findall(r"```python\n(.*?)```", MORE_PAGE, re.S) if "HalfSquareLoss" in text)
     names: dict[str, Any] = {"__name__": __name__}
     exec(source, names)
     provider = Provider("bicerin.layers", "HalfSquareLoss", "a:page", "a-page", "1.0")
@@ -54,7 +55,7 @@ def test_the_loss_of_the_plugin_page(half_square_loss: type) -> None:
 
 def test_the_loop_of_the_plugin_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled and as array code it gives what it is said to."""
-    (source,) = (text for text in re.findall(r"```python\n(.*?)```", PLUGIN_PAGE, re.S) if "leak_array" in text)
+    (source,) = (text for text in re.findall(r"```python\n(.*?)```", MORE_PAGE, re.S) if "leak_array" in text)
     (tmp_path / "page_leak_kernels.py").write_text(source, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "page_leak_kernels", raising=False)
