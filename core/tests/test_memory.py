@@ -6,7 +6,8 @@ import numpy as np
 
 from bicerin.device.device import Device
 from bicerin.device.memory import State
-from bicerin.layer.blob import Blob, BlobView
+from bicerin.layer.blob import Blob
+from bicerin.layer.blob_view import BlobView
 
 
 class OtherSide(Device):

@@ -13,6 +13,7 @@ import bicerin_proto
 from bicerin.device.device import CPU, Device
 from bicerin.device.memory import Memory, State
 from bicerin.errors import DeviceError, ShapeError
+from bicerin.layer.blob_view import BlobView, HostView, not_writable
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
@@ -52,7 +53,7 @@ class Blob:
         # One array for each (side, kind), remade when the memory or the shape under it changes.
         self._arrays: dict[Any, tuple[Any, Any]] = {}
         self._read_only: BlobView | None = None
-        self._handed_out: weakref.ref[HandedOutBlob] | None = None
+        self._handed_out: weakref.ref[Blob] | None = None
         self.reshape(*shape)
 
     def __repr__(self) -> str:
@@ -178,23 +179,14 @@ class Blob:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The values on the host: `np.asarray(blob)`, to read only, or `np.array(blob)`, a copy."""
-        return np.array(_not_writable(self.read_only.data), dtype, copy=copy)
+        return np.array(not_writable(self.read_only.data), dtype, copy=copy)
 
     @property
     def read_only(self) -> BlobView:
         """The blob with the host's arrays to read only, so that the device's copy stays valid."""
         if self._read_only is None:
-            self._read_only = _HostView(self, CPU, writes_data=False, writes_diff=False)
+            self._read_only = HostView(self, CPU, writes_data=False, writes_diff=False)
         return self._read_only
-
-    @property
-    def handed_out(self) -> Blob:
-        """The blob as a user's code gets it; see `HandedOutBlob`."""
-        found = self._handed_out() if self._handed_out is not None else None
-        if found is None:
-            found = HandedOutBlob(self)
-            self._handed_out = weakref.ref(found)  # weak, so that a net's memory goes with its last name
-        return found
 
     @property
     def data_version(self) -> int | None:
@@ -345,143 +337,6 @@ class Blob:
         self.data.reshape(-1)[...] = bicerin_proto.blob_array(proto).reshape(-1)
         if len(proto.diff) or len(proto.double_diff):
             self.diff.reshape(-1)[...] = bicerin_proto.blob_array(proto, diff=True).reshape(-1)
-
-
-class HandedOutBlob(Blob):
-    """A blob for a user's code, which may do to an array what no layer does: each access of `data` or `diff` is fresh.
-
-    So a shape or a flag that is set in such an array is nobody else's. Layers, which ask for arrays in every call, keep
-    one array in the blob itself. Everything else is that blob's.
-
-    Args:
-        blob: it.
-    """
-
-    __slots__ = ("__weakref__", "_blob")
-
-    def __init__(self, blob: Blob) -> None:
-        self._blob = blob
-
-    @property
-    def data(self) -> np.ndarray:
-        """The values on the host, to read and write."""
-        return self._lent(self._data)
-
-    @property
-    def diff(self) -> np.ndarray:
-        """The gradient on the host, to read and write."""
-        return self._lent(self._diff)
-
-    @property
-    def read_only(self) -> BlobView:
-        """The blob with arrays that cannot be written."""
-        return _HandedOutView(self._blob, CPU, writes_data=False, writes_diff=False)
-
-    @property
-    def blob(self) -> Blob:
-        return self._blob
-
-    @property
-    def handed_out(self) -> Blob:
-        return self
-
-
-def _delegated(name: str) -> property:
-    return property(lambda self: getattr(self._blob, name), lambda self, value: setattr(self._blob, name, value))
-
-
-for _name in Blob.__slots__:
-    setattr(HandedOutBlob, _name, _delegated(_name))
-
-
-class BlobView:
-    """A blob as one side sees it: `data` and `diff` are that side's arrays. The rest is the blob's own.
-
-    A layer gets its bottoms and tops in this form where its net's device has memory of its own; see `Blob.on`.
-    """
-
-    __slots__ = ("_side", "_writes_data", "_writes_diff", "blob")
-
-    def __init__(self, blob: Blob, side: Device, writes_data: bool, writes_diff: bool) -> None:
-        self.blob = blob
-        self._side = side
-        self._writes_data = writes_data
-        self._writes_diff = writes_diff
-
-    def __repr__(self) -> str:
-        return f"{self.blob!r} on {self._side!r}"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.blob, name)
-
-    @property
-    def read_only(self) -> BlobView:
-        """The blob with this side's arrays to read only, so that the other side's copy stays valid."""
-        if not self._writes_data and not self._writes_diff:
-            return self
-        return BlobView(self.blob, self._side, writes_data=False, writes_diff=False)
-
-    @property
-    def data(self) -> Any:
-        """The values on this side."""
-        return self._array("data", self.blob._data, self._writes_data)
-
-    @property
-    def diff(self) -> Any:
-        """The gradient on this side."""
-        return self._array("diff", self.blob._diff, self._writes_diff)
-
-    def _array(self, kind: str, memory: Memory, write: bool) -> Any:
-        blob = self.blob
-        if self._side.is_host:
-            return getattr(blob, kind) if write else blob._shaped(kind, memory.host_array(write=False))
-        buffer = memory.device_array(write)
-        if write:
-            return blob._shaped((kind, "device"), buffer)
-        cached = blob._arrays.get((kind, "read"))
-        if cached is not None and cached[0] is buffer:
-            return cached[1]
-        array = self._side.read_only(buffer[: blob.count].reshape(blob.shape))
-        blob._arrays[(kind, "read")] = (buffer, array)
-        return array
-
-
-class _HostView(BlobView):
-    """A blob with the host's arrays to read only, the short way."""
-
-    __slots__ = ()
-
-    @property
-    def data(self) -> np.ndarray:
-        blob = self.blob
-        return blob._shaped("data", blob._data.host_array(False))
-
-    @property
-    def diff(self) -> np.ndarray:
-        blob = self.blob
-        return blob._shaped("diff", blob._diff.host_array(False))
-
-
-class _HandedOutView(BlobView):
-    """A blob to read only, for a user's code. Layers get arrays whose flags let them write, since a kernel would be
-    compiled a second time for those that do not.
-    """
-
-    __slots__ = ()
-
-    @property
-    def data(self) -> np.ndarray:
-        return _not_writable(super().data)
-
-    @property
-    def diff(self) -> np.ndarray:
-        return _not_writable(super().diff)
-
-
-def _not_writable(array: np.ndarray) -> np.ndarray:
-    array = array.view()
-    array.flags.writeable = False
-    return array
 
 
 def same_shape(proto: Any, shape: tuple[int, ...]) -> bool:

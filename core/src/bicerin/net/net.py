@@ -18,6 +18,7 @@ from bicerin.errors import NetError, WeightsError
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
 from bicerin.layer.context import Context
+from bicerin.layer.handed_out import handed_out
 from bicerin.layer.layer import Layer
 from bicerin.layer.phase import Phase
 from bicerin.net.affine_chain import AffineChain
@@ -174,9 +175,9 @@ class Net:
         for definition, location, layer_seed in zip(definitions, locations, seed.spawn(len(definitions)), strict=True):
             builder.add(definition, location, np.random.Generator(np.random.PCG64(layer_seed)))
         self.nodes: list[Node] = builder.nodes
-        blobs = {name: blob.handed_out for name, blob in builder.blobs.items()}
+        blobs = {name: handed_out(blob) for name, blob in builder.blobs.items()}
         self.blobs: dict[str, Blob] = ByName.of("the net has no blob", blobs)
-        params = {node.name: BlobList(blob.handed_out for blob in node.blobs) for node in self.nodes if node.blobs}
+        params = {node.name: BlobList(handed_out(blob) for blob in node.blobs) for node in self.nodes if node.blobs}
         self.params: dict[str, BlobList] = ByName.of("no layer with weights is named", params)
         for problem in repeated_names(self.nodes):
             _log.warning("%s", problem)
@@ -450,7 +451,7 @@ class Net:
     @property
     def learnable_params(self) -> list[Blob]:
         """The learnable blobs, each once: of blobs that share memory, the first."""
-        return [parameter.blob.handed_out for parameter in self._parameters.learnable]
+        return [handed_out(parameter.blob) for parameter in self._parameters.learnable]
 
     @property
     def params_lr(self) -> list[float]:

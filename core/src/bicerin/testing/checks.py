@@ -14,7 +14,8 @@ import numpy as np
 from bicerin.device.device import get_device
 from bicerin.errors import BicerinError, BlobCountError
 from bicerin.layer.abilities import KeepsTops, ReadsTops
-from bicerin.layer.blob import Blob, BlobView
+from bicerin.layer.blob import Blob
+from bicerin.layer.blob_view import BlobView
 from bicerin.layer.counts import Range
 from bicerin.layer.layer import Layer
 from bicerin.net.node import Node, shared_node

@@ -17,6 +17,7 @@ import numpy as np
 import bicerin
 from bicerin.errors import NetError
 from bicerin.layer import Blob, Phase
+from bicerin.layer.handed_out import handed_out
 from bicerin_caffe import settings
 from bicerin_caffe.user_exceptions import user_exceptions
 from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, NamedBlobs, StringVec
@@ -114,7 +115,7 @@ class Net:
 
     @property
     def _blobs(self) -> BlobVec:
-        return BlobVec(blob.handed_out for _, blob in self._named_blobs)
+        return BlobVec(handed_out(blob) for _, blob in self._named_blobs)
 
     @property
     def _blob_names(self) -> StringVec:
@@ -153,7 +154,7 @@ class Net:
     @cached_property
     def blobs(self) -> OrderedDict[str, Blob]:
         """The blobs by name, in the order in which the layers make them."""
-        return NamedBlobs((name, blob.handed_out) for name, blob in self._named_blobs)
+        return NamedBlobs((name, handed_out(blob)) for name, blob in self._named_blobs)
 
     @cached_property
     def blob_loss_weights(self) -> OrderedDict[str, float]:

@@ -15,6 +15,7 @@ import numpy as np
 from bicerin.errors import DeviceError, LayerError
 from bicerin.layer import Blob, BlobCounts, KeepsTops, Layer, Phase, SharesInParallel
 from bicerin.layer.blob_list import BlobList
+from bicerin.layer.handed_out import handed_out
 from bicerin_python.parameter_blobs import ParameterBlobs
 from bicerin_python.python_layer import PythonLayer
 from bicerin_python.user_code import UserCode, find_class
@@ -169,4 +170,4 @@ def _read_only(blobs: Sequence[Blob]) -> list[Blob]:
 
 def _whole(blobs: Sequence[Blob]) -> list[Blob]:
     """The blobs for the user's code, which may write to any of their arrays, and gets arrays of its own."""
-    return BlobList(blob.blob.handed_out for blob in blobs)
+    return BlobList(handed_out(blob.blob) for blob in blobs)
