@@ -82,8 +82,8 @@ def forward(net: bicerin.Net, fused: bool = True) -> dict[str, np.ndarray]:
 
 def fused(net: bicerin.Net) -> list[str]:
     """The layers whose work others do in a whole pass, unless the last pass was without."""
-    run = {node.name for node in net._fused_nodes}
-    return [node.name for node in net.nodes if node.name not in run] if net._fused else []
+    run = {node.name for node in net._fused_pass.nodes}
+    return [node.name for node in net.nodes if node.name not in run] if net._fused_pass._begun else []
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -279,7 +279,7 @@ def test_channels_counted_from_the_last_axis(first: str, optimize: bool) -> None
     text += layer("ReLU", "relu", top, top)
     net, plain = build(text, optimize=optimize), build(text)
     plain.before_forward.append(lambda index: None)
-    assert len(net._fused_nodes) < len(net.nodes)
+    assert len(net._fused_pass.nodes) < len(net.nodes)
     for shape in [(2, 4, 4), (2, 4, 4, 4), (1, 2, 4, 3, 4), (2, 5, 4)]:
         results = []
         for each in (net, plain):

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bicerin.kernels.affine import Affine
 from bicerin.layer.abilities import ActsAffinely, Finishes
 from bicerin.layer.blob import Blob
+from bicerin.net.affine_chain import AffineChain
 from bicerin.net.node import Node
 
 
@@ -68,6 +71,43 @@ class FusedLayer:
         finally:
             if isinstance(layer, Finishes):
                 layer.absorbed = absorbed
+
+
+class FusedPass:
+    """A whole forward pass in which layers do the work of others.
+
+    Args:
+        nodes: the net's.
+        dropped: see `plan_fusion`.
+        dtype: of the blobs.
+
+    Attributes:
+        nodes: those that run in it.
+    """
+
+    def __init__(self, nodes: Sequence[Node], dropped: Collection[int], dtype: np.dtype[Any]) -> None:
+        self._absorbed: list[tuple[Any, list[Any]]] = []
+        self._begun = False
+        absorbed: set[int] = set()
+        producers: dict[int, Node] = {}
+        for fusion in plan_fusion(nodes, dropped):
+            absorbed.update(fusion.absorbed)
+            parts = [nodes[index] for index in (fusion.producer, *fusion.absorbed)]
+            layer: Any = parts[0].layer
+            layers: list[Any] = [node.layer for node in parts[1:]]
+            if fusion.chain_axis is None:
+                self._absorbed.append((layer, layers))
+            else:
+                layer = AffineChain([layer, *layers], fusion.chain_axis, dtype)
+            producers[fusion.producer] = parts[0].writing(fusion.top, FusedLayer(parts, layer))
+        self.nodes = [producers.get(index, node) for index, node in enumerate(nodes) if index not in absorbed]
+
+    def begin(self, fused: bool) -> None:
+        """Tell the layers that finish for others whether the next pass is this one, or one of each layer by itself."""
+        if fused != self._begun:
+            self._begun = fused
+            for layer, absorbed in self._absorbed:
+                layer.absorbed = absorbed if fused else ()
 
 
 def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fusion]:

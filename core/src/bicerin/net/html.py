@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
 
 from bicerin.net.node import Node
 from bicerin_proto.quotation import printable
 
-if TYPE_CHECKING:
-    from bicerin.net.net import Net
-
 _HEAD = ("Layer", "Type", "Bottoms", "Tops", "Parameters")
 
 
-def html_table(net: Net) -> str:
+def html_table(title: str, nodes: Iterable[Node]) -> str:
     """The layers in the order in which they run, with the shapes of what they make and learn."""
-    rows = [_row("th", _HEAD), *(_row("td", _cells(node)) for node in net.nodes)]
-    return f"<div>{escape(repr(net))}</div><table>{''.join(rows)}</table>"
+    rows = [_row("th", _HEAD), *(_row("td", _cells(node)) for node in nodes)]
+    return f"<div>{escape(title)}</div><table>{''.join(rows)}</table>"
 
 
 def _cells(node: Node) -> Iterable[str]:

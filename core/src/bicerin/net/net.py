@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -14,26 +14,26 @@ import numpy as np
 import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options
-from bicerin.errors import NetError, WeightsError
+from bicerin.errors import NetError
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
 from bicerin.layer.context import Context
 from bicerin.layer.handed_out import handed_out
 from bicerin.layer.layer import Layer
 from bicerin.layer.phase import Phase
-from bicerin.net.affine_chain import AffineChain
 from bicerin.net.builder import Builder
 from bicerin.net.by_name import ByName
-from bicerin.net.fusion import FusedLayer, plan_fusion
+from bicerin.net.fusion import FusedPass
 from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins, warnings_of
 from bicerin.net.html import html_table
+from bicerin.net.net_input import input_array
 from bicerin.net.node import Node
 from bicerin.net.overwritten import overwritten_tops
 from bicerin.net.rules import filter_layers, left_out, net_state
 from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
-from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_weights
+from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_hdf5
 from bicerin.schema.installed_schema import read_net
 from bicerin_proto.quotation import printable
 
@@ -141,7 +141,11 @@ class Net:
         root = {node.name: node for node in root_net.nodes} if root_net is not None else {}
         self._build(Builder(context, layer_providers, root.get), definitions, locations, _seeded(seed))
         self._optimized = optimize
-        self._fuse(self._drop(keep) if optimize else ())
+        dropped = self._drop(keep) if optimize else set()
+        self._fused_pass = FusedPass(self.nodes, dropped, self.dtype)
+        if dropped:
+            blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
+            share_memory(self._fused_pass.nodes, [blob for blob in blobs if id(blob) not in dropped])
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
         if weights is not None:
             for path in [weights] if isinstance(weights, (str, PathLike)) else weights:
@@ -160,7 +164,7 @@ class Net:
         )
 
     def _repr_html_(self) -> str:
-        return html_table(self)
+        return html_table(repr(self), self.nodes)
 
     def _state(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> Any:
         state = net_state(self.param, phase, level, stages)
@@ -192,29 +196,6 @@ class Net:
         if self.phase is Phase.TRAIN or self.param.force_backward:
             for problem in overwritten_tops(self.nodes):
                 _log.warning("%s", problem)
-
-    def _fuse(self, dropped: Collection[int]) -> None:
-        """Plan a whole forward pass, in which layers do the work of others, and dropped blobs share memory."""
-        plan = plan_fusion(self.nodes, dropped)
-        self._absorbed = []
-        self._fused = False
-        absorbed = {index for fusion in plan for index in fusion.absorbed}
-        producers = {}
-        for fusion in plan:
-            nodes = [self.nodes[index] for index in (fusion.producer, *fusion.absorbed)]
-            layer: Any = nodes[0].layer
-            layers: list[Any] = [node.layer for node in nodes[1:]]
-            if fusion.chain_axis is None:
-                self._absorbed.append((layer, layers))
-            else:
-                layer = AffineChain([layer, *layers], fusion.chain_axis, self.dtype)
-            producers[fusion.producer] = nodes[0].writing(fusion.top, FusedLayer(nodes, layer))
-        self._fused_nodes = [
-            producers.get(index, node) for index, node in enumerate(self.nodes) if index not in absorbed
-        ]
-        if dropped:
-            blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
-            share_memory(self._fused_nodes, [blob for blob in blobs if id(blob) not in dropped])
 
     def _drop(self, keep: Sequence[str]) -> set[int]:
         """Put a `DroppedBlob` in the place of each blob that nobody reads; the ids of those blobs."""
@@ -276,20 +257,7 @@ class Net:
                 f"{', '.join(self.inputs) or 'none'}; with start= also what the layers before that make."
             )
         blob = self.blobs[name]
-        expected = f'input "{name}" is {blob.shape}{_axes(blob.shape)}'
-        if value is None:
-            raise NetError(f"{expected}; got None. Was the image read?")
-        try:
-            array = np.asarray(value)
-            numbers = array.dtype.kind in "fiub"
-        except ValueError:  # rows of different lengths
-            numbers = False
-        if not numbers:
-            raise NetError(f"{expected}, of numbers; got {type(value).__name__} that is not an array of numbers.")
-        if blob.shape and array.ndim != len(blob.shape):
-            raise NetError(f"{expected}; got an array of shape {array.shape}.{_channels_last(array.shape)}")
-        if len(array.shape) == 4 == len(blob.shape) and array.shape[1] != blob.shape[1] == array.shape[3]:
-            raise NetError(f"{expected}; got an array of shape {array.shape}.{_channels_last(array.shape)}")
+        array = input_array(name, blob.shape, value)
         if array.shape != blob.shape:
             blob.reshape(*array.shape)
         blob.data[...] = array
@@ -338,20 +306,14 @@ class Net:
                 return self._run_forward_observed(start, end)
             # Somebody who stops half-way sees each blob as it is there.
             fused = start == 0 and end == len(self.nodes)
-            self._set_absorbed(fused)
+            self._fused_pass.begin(fused)
             loss = 0.0
-            for node in self._fused_nodes if fused else self.nodes[start:end]:
+            for node in self._fused_pass.nodes if fused else self.nodes[start:end]:
                 loss += node.forward()
             return loss
 
-    def _set_absorbed(self, fused: bool) -> None:
-        if fused != self._fused:
-            self._fused = fused
-            for layer, absorbed in self._absorbed:
-                layer.absorbed = absorbed if fused else ()
-
     def _run_forward_observed(self, start: int, end: int) -> float:
-        self._set_absorbed(False)
+        self._fused_pass.begin(False)
         loss = 0.0
         hook = plugins().hook
         for index in range(start, end):
@@ -487,26 +449,7 @@ class Net:
         Raises:
             WeightsError: a layer's blobs differ in number or shape.
         """
-        sources: dict[int, Blob] = {}
-        for name, blobs in self.params.items():
-            theirs = other.params.get(name)
-            if theirs is None:
-                continue
-            if [blob.shape for blob in blobs] != [blob.shape for blob in theirs]:
-                raise WeightsError(
-                    f'cannot share the weights of layer "{name}": shapes {[blob.shape for blob in theirs]} there, '
-                    f"{[blob.shape for blob in blobs]} here."
-                )
-            for mine, source in zip(blobs, theirs, strict=True):
-                sources.setdefault(id(self._parameters.of_blob[id(mine.blob)]), source)
-        named = {parameter.name: parameter.blob for parameter in other._parameters.learnable if parameter.name}
-        for blobs in self.params.values():
-            for mine in blobs:
-                # A blob that shares its memory by a param's name goes with the others of that name.
-                parameter = self._parameters.of_blob[id(mine.blob)]
-                found = sources.get(id(parameter)) or named.get(parameter.name)
-                if found is not None and found.count == mine.count:
-                    mine.share_data(found)
+        self._parameters.share(self.params, other._parameters, other.params)
 
     # Weights and state
 
@@ -522,13 +465,18 @@ class Net:
             WeightsError: a layer's blobs differ in number or shape; the net is unchanged.
         """
         with self.lock:
-            report = load_weights(self, source, ignore_mismatched)
+            report = load_weights(self.nodes, self.owns, source, ignore_mismatched)
         _log.log(logging.WARNING if report.missing and not report.copied else logging.INFO, "%s", report)
         return report
 
     def save(self, path: str | PathLike[str], write_diff: bool = False, hdf5: bool | None = None) -> Path:
         """Write the net with its weights, atomically: a `.caffemodel`, or HDF5 if asked for or named `.h5`."""
-        return save_weights(self, path, write_diff, hdf5)
+        path = Path(path)
+        if hdf5 if hdf5 is not None else path.suffix == ".h5":
+            save_hdf5(self.nodes, self.owns, path, write_diff)
+        else:
+            bicerin_proto.write_binary(self.to_proto(write_diff), path)
+        return path
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """A NetParameter with every layer that runs and its blobs."""
@@ -571,16 +519,6 @@ class Net:
             found = state.get(f"{index}:{node.name}")
             if found is not None:
                 node.layer.restore_state(found)
-
-
-def _axes(shape: tuple[int, ...]) -> str:
-    return ", N C H W" if len(shape) == 4 else ""
-
-
-def _channels_last(shape: tuple[int, ...]) -> str:
-    if len(shape) >= 3 and shape[-1] in (1, 3, 4):
-        return " Its channels come last: array.transpose puts them before the rows and columns."
-    return ""
 
 
 def _seeded(seed: int | None) -> np.random.SeedSequence:

@@ -5,10 +5,11 @@ Source: Caffe's `ParamSpec` and `Net::AppendParam`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bicerin.errors import NetError
+from bicerin.errors import NetError, WeightsError
 from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
 from bicerin_proto.quotation import printable
@@ -65,6 +66,38 @@ class Parameters:
             node.layer.set_param_propagate_down(index, wanted)
             self._add(node, index, blob, spec)
         return learns
+
+    def share(
+        self, mine: Mapping[str, Sequence[Blob]], other: Parameters, others: Mapping[str, Sequence[Blob]]
+    ) -> None:
+        """Use another net's weights in place of these, for layers of the same names.
+
+        Args:
+            mine, others: layer name -> its learnable blobs, of these and of the other net.
+
+        Raises:
+            WeightsError: a layer's blobs differ in number or shape.
+        """
+        sources: dict[int, Blob] = {}
+        for name, blobs in mine.items():
+            theirs = others.get(name)
+            if theirs is None:
+                continue
+            if [blob.shape for blob in blobs] != [blob.shape for blob in theirs]:
+                raise WeightsError(
+                    f'cannot share the weights of layer "{name}": shapes {[blob.shape for blob in theirs]} there, '
+                    f"{[blob.shape for blob in blobs]} here."
+                )
+            for blob, source in zip(blobs, theirs, strict=True):
+                sources.setdefault(id(self.of_blob[id(blob.blob)]), source)
+        named = {parameter.name: parameter.blob for parameter in other.learnable if parameter.name}
+        for blobs in mine.values():
+            for blob in blobs:
+                # A blob that shares its memory by a param's name goes with the others of that name.
+                parameter = self.of_blob[id(blob.blob)]
+                found = sources.get(id(parameter)) or named.get(parameter.name)
+                if found is not None and found.count == blob.count:
+                    blob.share_data(found)
 
     def _add(self, node: Node, index: int, blob: Blob, spec: Any) -> None:
         name = spec.name if spec is not None else ""

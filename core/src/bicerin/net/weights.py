@@ -19,7 +19,6 @@ from bicerin_proto import Hdf5Reader, h5py, is_hdf5, printable
 from bicerin_proto.hints import blob_count
 
 if TYPE_CHECKING:
-    from bicerin.net.net import Net
     from bicerin.net.node import Node
 
 
@@ -58,12 +57,15 @@ class _Source(NamedTuple):
     read: Callable[[], np.ndarray]
 
 
-def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> LoadReport:
+def load_weights(
+    nodes: Iterable[Node], owns: Callable[[Blob], bool], source: Any, ignore_mismatched: bool = False
+) -> LoadReport:
     """Copy the weights of a file, or of a NetParameter, into the layers of the same names.
 
-    Everything is compared before anything is copied, so that after an error the net is as it was.
+    Everything is compared before anything is copied, so that after an error all is as it was.
 
     Args:
+        owns: whether a layer's blob is the first that uses its memory.
         source: a path (HDF5 is told by its first bytes), bytes, or a message.
         ignore_mismatched: leave layers whose shapes differ as they are and report them.
 
@@ -71,8 +73,8 @@ def load_weights(net: Net, source: Any, ignore_mismatched: bool = False) -> Load
         ProtoError, DecodeError: the file is missing, truncated or no weights.
         WeightsError: the shapes or numbers of blobs differ.
     """
-    layers = {node.name: node for node in net.nodes}
-    with _opened(layers, net.owns, source) as (name, found):
+    layers = {node.name: node for node in nodes}
+    with _opened(layers, owns, source) as (name, found):
         report, todo, problems = _compare(layers, name, found)
         if problems and not ignore_mismatched:
             raise WeightsError(problems[0])
@@ -242,17 +244,6 @@ def _hdf5_source(file: Hdf5Reader, name: str) -> _Source:
     return _Source(shape, lambda wanted: shape == tuple(wanted), lambda: file.read(name))
 
 
-def save_weights(net: Net, path: str | PathLike[str], write_diff: bool = False, hdf5: bool | None = None) -> Path:
-    """Write the net with its weights, atomically: a binary NetParameter, or HDF5 if asked for or named `.h5`."""
-    path = Path(path)
-    if hdf5 if hdf5 is not None else path.suffix == ".h5":
-        with bicerin_proto.atomic_write(path) as stream, h5py().File(stream, "w") as file:
-            _write_hdf5(net, file, write_diff)
-    else:
-        bicerin_proto.write_binary(net.to_proto(write_diff), path)
-    return path
-
-
 def repeated_names(nodes: Iterable[Node]) -> list[str]:
     """What to say of layers with weights that have one name: nothing that goes by name can tell them apart."""
     found = Counter(node.name for node in nodes if node.blobs)
@@ -297,15 +288,25 @@ def _not_for_hdf5(why: str) -> WeightsError:
     return WeightsError(f"{why}; rename the layer, or save a .caffemodel (snapshot_format: BINARYPROTO).")
 
 
-def _write_hdf5(net: Net, file: Any, write_diff: bool) -> None:
-    check_hdf5_names(node.name for node in net.nodes if node.blobs)
-    data = file.create_group("data")
-    diff = file.create_group("diff") if write_diff else None
-    for name, blobs in net.params.items():
-        data_group = data.require_group(name)
-        diff_group = diff.require_group(name) if diff is not None else None
-        for index, blob in enumerate(blobs):
-            if net.owns(blob):
-                data_group.create_dataset(str(index), data=blob.read_only.data)
-            if diff_group is not None:
-                diff_group.create_dataset(str(index), data=blob.read_only.diff)
+def save_hdf5(nodes: Sequence[Node], owns: Callable[[Blob], bool], path: Path, write_diff: bool = False) -> None:
+    """Write the layers' weights as HDF5, atomically, as Caffe does: a group a layer, a dataset a blob.
+
+    Args:
+        owns: as of `load_weights`; what another blob owns is written once.
+
+    Raises:
+        WeightsError: layers' names cannot be stored.
+    """
+    learning = [node for node in nodes if node.blobs]
+    check_hdf5_names(node.name for node in learning)
+    with bicerin_proto.atomic_write(path) as stream, h5py().File(stream, "w") as file:
+        data = file.create_group("data")
+        diff = file.create_group("diff") if write_diff else None
+        for node in learning:
+            data_group = data.require_group(node.name)
+            diff_group = diff.require_group(node.name) if diff is not None else None
+            for index, blob in enumerate(node.blobs):
+                if owns(blob):
+                    data_group.create_dataset(str(index), data=blob.read_only.data)
+                if diff_group is not None:
+                    diff_group.create_dataset(str(index), data=blob.read_only.diff)
