@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.errors import LayerError
 from bicerin.kernels import host_operation, kernel, num_workers, operation, part, spread
-from bicerin_loss.labels import host_labels
 
 BLOCK = 256
 
@@ -40,6 +40,32 @@ def read_labels(values, classes, ignores, ignored, labels):  # type: ignore[no-u
                 continue
         wrong += 1
     return valid, wrong
+
+
+def host_labels(values: np.ndarray, classes: int, ignore_label: int | None = None) -> tuple[np.ndarray, int]:
+    """The labels, truncated as Caffe does, and -1 where they are ignored; and how many are not.
+
+    Returns:
+        int32 of the shape of `values`, and the number of those that are 0 or more.
+
+    Raises:
+        LayerError: a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
+    """
+    labels = np.empty(values.shape, np.int32)
+    ignores, ignored = ignore_label is not None, ignore_label or 0
+    valid, wrong = read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
+    if wrong:
+        flat = values.reshape(-1)
+        first = int(((labels.reshape(-1) < 0) & ((np.trunc(flat) != ignored) | (not ignores))).argmax())
+        position = tuple(int(index) for index in np.unravel_index(first, values.shape))
+        allowed = f"0 to {classes - 1}" if classes else "none, for there are no classes"
+        if ignores:
+            allowed += f", or the ignore_label {ignored}"
+        raise LayerError(
+            f"label {float(flat[first]):g} at {position} is out of range ({int(wrong)} of {labels.size} labels are).",
+            f"Labels are class indices: {allowed}.",
+        )
+    return labels, int(valid)
 
 
 @host_operation

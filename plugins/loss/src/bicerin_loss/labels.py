@@ -1,10 +1,8 @@
-"""Labels: the blob's numbers as class indices, checked."""
+"""What the losses that take labels require of them, and what a summed loss is divided by."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, normalizer
@@ -18,34 +16,6 @@ def divisor(xp: Any, mode: str, outer: int, inner: int, valid: Any) -> Any:
     if isinstance(valid, int):
         return normalizer(mode, outer, inner, valid)
     return xp.maximum(valid, 1) if mode == "VALID" else 0 * valid + normalizer(mode, outer, inner, 0)
-
-
-def host_labels(values: np.ndarray, classes: int, ignore_label: int | None = None) -> tuple[np.ndarray, int]:
-    """The labels, truncated as Caffe does, and -1 where they are ignored; and how many are not.
-
-    Returns:
-        int32 of the shape of `values`, and the number of those that are 0 or more.
-
-    Raises:
-        LayerError: a label is not in 0 to `classes` - 1 and not `ignore_label`, or is NaN.
-    """
-    from bicerin_loss.label_kernels import read_labels
-
-    labels = np.empty(values.shape, np.int32)
-    ignores, ignored = ignore_label is not None, ignore_label or 0
-    valid, wrong = read_labels(values.reshape(-1), classes, ignores, ignored, labels.reshape(-1))
-    if wrong:
-        flat = values.reshape(-1)
-        first = int(((labels.reshape(-1) < 0) & ((np.trunc(flat) != ignored) | (not ignores))).argmax())
-        position = tuple(int(index) for index in np.unravel_index(first, values.shape))
-        allowed = f"0 to {classes - 1}" if classes else "none, for there are no classes"
-        if ignores:
-            allowed += f", or the ignore_label {ignored}"
-        raise LayerError(
-            f"label {float(flat[first]):g} at {position} is out of range ({int(wrong)} of {labels.size} labels are).",
-            f"Labels are class indices: {allowed}.",
-        )
-    return labels, int(valid)
 
 
 def require_label_count(bottom: Blob, label: Blob, axis: int, axis_name: str) -> None:

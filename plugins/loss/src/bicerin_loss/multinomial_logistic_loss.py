@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
-from bicerin_loss.labels import host_labels, refuse_label_gradient, require_one_label_per_image
+from bicerin_loss.label_kernels import host_labels
+from bicerin_loss.labels import refuse_label_gradient, require_one_label_per_image
 
 LOG_THRESHOLD = 1e-20
 

@@ -13,13 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, ReadsTops, TopValues, normalization_mode
-from bicerin_loss.labels import (
-    divisor,
-    host_labels,
-    ignore_label,
-    refuse_label_gradient,
-    require_label_count,
-)
+from bicerin_loss.label_kernels import host_labels
+from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient, require_label_count
 from bicerin_loss.softmax import class_columns
 
 
