@@ -16,25 +16,21 @@ Source: the MultiBoxLossLayer of SSD's Caffe. As there, the gradient takes the m
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, normalization_mode, normalizer
-from bicerin_ssd.box_code import code_name, decode, encode
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, normalizer
+from bicerin_ssd.box_code import decode, encode
 from bicerin_ssd.confidence_loss import logistic_loss, sigmoid, softmax_loss
-from bicerin_ssd.detection_output import require_priors
-from bicerin_ssd.ground_truth import COLUMNS, GroundTruth, read_ground_truth, require_rows
+from bicerin_ssd.ground_truth import COLUMNS, GroundTruth, read_ground_truth
 from bicerin_ssd.hard_examples import select
 from bicerin_ssd.matching import UNMATCHED, match
+from bicerin_ssd.multibox_layer import MultiBoxLayer
 from bicerin_ssd.multibox_loss_device import DeviceLoss
-
-_log = logging.getLogger("bicerin.ssd")
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class _Batch:
     decoded: np.ndarray | None
 
 
-class MultiBoxLossLayer(ChecksInputs, LossLayer):
+class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
     """Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`,
     ground truth `(1, 1, G, 8)` (see `ground_truth`), with L = 1, or num_classes without `share_location`. Top:
     `()`. The first two have a gradient; which of them `propagate_down` names also says which losses count.
@@ -69,60 +65,8 @@ class MultiBoxLossLayer(ChecksInputs, LossLayer):
     counts = BlobCounts(bottom=4, top=1, auto_top=True)
     operations = Operations(cuda="multibox_loss.cu")
 
-    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        param = self.param.multibox_loss_param
-        self.options = param
-        if not param.num_classes:
-            raise LayerError("Must provide num_classes, at least 1.")
-        if not isfinite(param.neg_pos_ratio):
-            raise LayerError(f"neg_pos_ratio must be a finite number, not {param.neg_pos_ratio}.")
-        self.num_classes: int = param.num_classes
-        self.loc_classes = 1 if param.share_location else self.num_classes
-        self.background: int = param.background_label_id
-        self.code = code_name(param)
-        self.smooth = _choice(param, "loc_loss_type") == "SMOOTH_L1"
-        self.softmax = _choice(param, "conf_loss_type") == "SOFTMAX"
-        self.mining = _choice(param, "mining_type")
-        self.threshold = float(param.overlap_threshold) if _choice(param, "match_type") == "PER_PREDICTION" else None
-        self.suppressing: bool = (
-            self.mining != "NONE" and param.HasField("nms_param") and param.nms_param.nms_threshold > 0
-        )
-        self.normalization = normalization_mode(self.param.loss_param)
-        given = list(self.param.propagate_down)
-        self.counted = (given[0], given[1]) if len(given) > 1 else (True, True)
-        self._check_options()
-
-    def _check_options(self) -> None:
-        param = self.options
-        if param.HasField("do_neg_mining"):
-            _log.warning('layer "%s": do_neg_mining is deprecated, use mining_type instead.', self.name)
-            if param.do_neg_mining != (self.mining != "NONE"):
-                raise LayerError(
-                    f"do_neg_mining is {str(param.do_neg_mining).lower()}, but mining_type is {self.mining}.",
-                    "Remove do_neg_mining.",
-                )
-        if self.mining != "NONE" and not param.share_location:
-            raise LayerError(
-                "Currently only support negative mining if share_location is true.", "Set mining_type: NONE."
-            )
-        if self.mining == "HARD_EXAMPLE" and param.sample_size <= 0:
-            raise LayerError(f"sample_size must be greater than 0, not {param.sample_size}.")
-        if self.softmax and self.background >= self.num_classes:
-            raise LayerError(
-                f"background_label_id should be within [0, num_classes) for Softmax: {self.background} "
-                f"with num_classes {self.num_classes}."
-            )
-        if param.map_object_to_agnostic and self.num_classes != 2:
-            raise LayerError(f"map_object_to_agnostic needs num_classes 2, not {self.num_classes}.")
-
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index < 2
-
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        super().reshape(bottom, top)
-        self.number = bottom[0].shape[0]
-        self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
-        require_rows(bottom[3], COLUMNS, "ground truth")
 
     def forward_cpu(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].data[...] = self._loss_of(bottom)
@@ -327,9 +271,3 @@ class MultiBoxLossLayer(ChecksInputs, LossLayer):
             diff = sigmoid(scores) - targets
         self.conf_diff = diff.reshape(batch.scores.shape) if negative is None else diff
         return float(losses.sum())
-
-
-def _choice(param: Any, field: str) -> str:
-    """The name of an enum field's value."""
-    name: str = param.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number[getattr(param, field)].name
-    return name

@@ -7,7 +7,7 @@ for the most that there may be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,7 @@ from bicerin_ssd.confidence_loss import LEAST
 from bicerin_ssd.ground_truth import COLUMNS
 from bicerin_ssd.hard_examples import LEAST_SIZE
 from bicerin_ssd.matching import UNMATCHED
-
-if TYPE_CHECKING:
-    from bicerin_ssd.multibox_loss import MultiBoxLossLayer
+from bicerin_ssd.multibox_layer import MultiBoxLayer
 
 
 class DeviceLoss:
@@ -33,7 +31,7 @@ class DeviceLoss:
         conf_diff: shape (N, P, C).
     """
 
-    def __init__(self, layer: MultiBoxLossLayer, bottom: Sequence[Blob]) -> None:
+    def __init__(self, layer: MultiBoxLayer, bottom: Sequence[Blob]) -> None:
         self.layer = layer
         self.xp = xp = layer.xp
         self.kernels = layer.ops.kernels
