@@ -149,7 +149,7 @@ def test_records_without_a_type_have_a_label(tops, store, make_layer):
         ("yolo_data_type: 1", "yolo_data_type is 1, which MobileNet-YOLO's AnnotatedData knows"),
         ("train_diffcult: false", "train_diffcult is false"),
         ("seg_scales: 4", "seg_scales is 4"),
-        ("anno_type: BBOXandSeg", "anno_type is BBOXandSeg; it is BBOX"),
+        ("anno_type: BBOXandSeg", "anno_type: BBOXandSeg is not known"),
     ],
 )
 def test_fields_of_another_fork_are_refused(annotated, message, store, make_layer):

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Operations, Phase, between
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, Phase, between, enum_name
 
 SEGNET = ("scale_filler", "shift_filler", "bn_mode")
 YJXIONG = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")
@@ -75,8 +75,8 @@ class BNLayer(Layer):
         param = self.param.bn_param
         shape = (1, self.channels, 1, 1)
         self.declare_blobs((shape, param.scale_filler), (shape, param.shift_filler))
-        mode = param.DESCRIPTOR.fields_by_name["bn_mode"].enum_type.values_by_number[param.bn_mode].name
-        self.inference, self.frozen = mode == "INFERENCE", False
+        self.inference = enum_name(param, "bn_mode", ("LEARN", "INFERENCE")) == "INFERENCE"
+        self.frozen = False
 
     def _set_up_averages(self, top: Sequence[Blob]) -> None:
         param = self.param.bn_param

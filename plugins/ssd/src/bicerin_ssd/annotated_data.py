@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, LayerError
-from bicerin.layer import Blob
+from bicerin.layer import Blob, enum_name
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.data import StoreReader
 from bicerin_data.prefetching_layer import PrefetchingLayer
@@ -47,7 +47,7 @@ class AnnotatedDataLayer(PrefetchingLayer):
         param = self.param.data_param
         if not param.source:
             raise DataError("data_param names no source.")
-        backend = param.DESCRIPTOR.fields_by_name["backend"].enum_type.values_by_number[param.backend].name
+        backend = enum_name(param, "backend", ("LEVELDB", "LMDB"))
         transformer = AnnotatedTransformer(
             self.param.transform_param,
             list(self.param.annotated_data_param.batch_sampler),
@@ -85,9 +85,7 @@ def _refuse_others_fields(param: Any) -> None:
                 "this one, of SSD, does not.",
                 f"Remove {name}, if what it does is not needed.",
             )
-    if param.anno_type:
-        kind = param.DESCRIPTOR.fields_by_name["anno_type"].enum_type.values_by_number[param.anno_type].name
-        raise LayerError(f"annotated_data_param: anno_type is {kind}; it is BBOX, the only one that is read here.")
+    enum_name(param, "anno_type", ("BBOX",))
 
 
 class _AnnotatedReader(StoreReader):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError
+from bicerin.layer import enum_name
 
 #: What kernels call the codes: their numbers in the schema.
 NUMBERS = {"CORNER": 1, "CENTER_SIZE": 2, "CORNER_SIZE": 3}
@@ -21,8 +22,7 @@ NUMBERS = {"CORNER": 1, "CENTER_SIZE": 2, "CORNER_SIZE": 3}
 
 def code_name(param: Any) -> str:
     """The name of a message's `code_type`."""
-    name: str = param.DESCRIPTOR.fields_by_name["code_type"].enum_type.values_by_number[param.code_type].name
-    return name
+    return enum_name(param, "code_type", tuple(NUMBERS))
 
 
 def encode(code: str, priors: np.ndarray, variances: np.ndarray | None, boxes: np.ndarray) -> np.ndarray:

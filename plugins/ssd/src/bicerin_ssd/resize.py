@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError
+from bicerin.layer import enum_name
 from bicerin_data.image import opencv
 
 
 def mode_name(param: Any) -> str:
     """The name of `resize_mode`: WARP, FIT_SMALL_SIZE or FIT_LARGE_SIZE_AND_PAD."""
-    return _name(param, "resize_mode", param.resize_mode)
+    return enum_name(param, "resize_mode", ("WARP", "FIT_SMALL_SIZE", "FIT_LARGE_SIZE_AND_PAD"))
 
 
 def resized_shape(param: Any, height: int, width: int) -> tuple[int, int]:
@@ -45,7 +46,7 @@ def resized(param: Any, pixels: np.ndarray, random: np.random.Generator) -> np.n
     interpolation = cv2.INTER_LINEAR
     if param.interp_mode:
         chosen = param.interp_mode[int(random.integers(len(param.interp_mode)))]
-        interpolation = getattr(cv2, f"INTER_{_name(param, 'interp_mode', chosen)}")
+        interpolation = getattr(cv2, f"INTER_{param.Interp_mode.Name(chosen)}")
     if mode_name(param) != "FIT_LARGE_SIZE_AND_PAD":
         return _with_channels(cv2.resize(pixels, (width, height), interpolation=interpolation))
     aspect = np.float32(pixels.shape[1]) / np.float32(pixels.shape[0])
@@ -57,7 +58,7 @@ def resized(param: Any, pixels: np.ndarray, random: np.random.Generator) -> np.n
     inner = cv2.resize(pixels, (inner_width, inner_height), interpolation=interpolation)
     above, left = (height - inner_height) // 2, (width - inner_width) // 2
     borders = {"CONSTANT": "CONSTANT", "MIRRORED": "REFLECT_101", "REPEAT_NEAREST": "REPLICATE"}
-    border = getattr(cv2, f"BORDER_{borders[_name(param, 'pad_mode', param.pad_mode)]}")
+    border = getattr(cv2, f"BORDER_{borders[enum_name(param, 'pad_mode', tuple(borders))]}")
     value = _pad_value(param, pixels.shape[2])
     below, right = height - inner_height - above, width - inner_width - left
     return _with_channels(cv2.copyMakeBorder(inner, above, below, left, right, border, value=value))
@@ -120,8 +121,3 @@ def _pad_value(param: Any, channels: int) -> tuple[float, ...]:
 def _with_channels(image: np.ndarray) -> np.ndarray:
     """OpenCV leaves away the channels of a gray image."""
     return image if image.ndim == 3 else image[..., None]
-
-
-def _name(param: Any, field: str, number: int) -> str:
-    name: str = param.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number[number].name
-    return name
