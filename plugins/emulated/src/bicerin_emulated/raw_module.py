@@ -29,6 +29,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from bicerin.errors import DeviceError
+from bicerin_emulated.arrays import ndarray
 
 _HERE = Path(__file__).parent
 _FLAGS = ["-std=c++17", "-O2", "-gdwarf-4", "-fPIC", "-w", "-ffp-contract=off", "-fno-strict-aliasing"]
@@ -133,8 +134,6 @@ class RawKernel:
 
     def _arguments(self, library: Any, arguments: Sequence[Any]) -> tuple[Any, list[tuple[int, int, int]], list[Any]]:
         """Pointers to the arguments, the arrays' addresses, and what must live as long. CuPy checks none of it."""
-        from bicerin_emulated.cupy import ndarray
-
         types = _types(library, self.name)
         if len(arguments) != len(types):
             raise TypeError(f"{self.name} takes {len(types)} arguments, not {len(arguments)}")
