@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,20 @@ def test_what_is_required_is_imported(folder: Path) -> None:
     # An extra of others of ours, such as bicerin[standard], is there to install them.
     bundled = {Requirement(text).name for texts in project.get("optional-dependencies", {}).values() for text in texts}
     assert {one.name for one in required(project)} - used - (bundled & set(OURS.values())) == set()
+
+
+@pytest.mark.parametrize("folder", [one for one in FOLDERS if one.parent.name == "plugins"], ids=lambda one: one.name)
+def test_the_files_of_a_plugin_do_not_import_each_other_in_a_circle(folder: Path) -> None:
+    """Imports in functions and for type checkers count too."""
+    source = folder / "src"
+    files = {".".join(path.relative_to(source).with_suffix("").parts): path for path in source.rglob("*.py")}
+    graph = {}
+    for name, path in files.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+        imported = {node.module or "" for node in nodes}
+        imported |= {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+        graph[name] = imported & files.keys()
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_a_library_is_required_in_the_same_versions_by_all() -> None:
