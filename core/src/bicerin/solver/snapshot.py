@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.errors import DecodeError, ProtoError, SnapshotError
+from bicerin.layer.blob import Blob
 from bicerin_proto import wire
 from bicerin_proto.decode import decode
 from bicerin_proto.writer import encode
@@ -97,6 +99,44 @@ def read_state(path: Path) -> SolverState:
         [bicerin_proto.blob_array(blob) for blob in message.history],
         _extra(data, path),
     )
+
+
+def check_state(
+    state: SolverState, path: Path, solver_type: str, layer_names: Sequence[str], history: Sequence[Blob]
+) -> None:
+    """Refuse a state that does not belong to a solver.
+
+    Args:
+        path: where the state was read from.
+        solver_type, history: the solver's own.
+        layer_names: those of the solver's net, in their order.
+
+    Raises:
+        SnapshotError: says what differs.
+    """
+    if state.iteration < 0 or state.current_step < 0:
+        raise SnapshotError(f"{path}: iteration {state.iteration}, step {state.current_step}: neither can be negative.")
+    extra = state.extra or {}
+    known = {f"{index}:{name}" for index, name in enumerate(layer_names)}
+    stated = extra.get("net", {})
+    if not isinstance(stated, dict) or not known.issuperset(stated):
+        layers = ", ".join(sorted(set(stated) - known)) if isinstance(stated, dict) else "no mapping"
+        raise SnapshotError(f"{path}: it has the state of layers that the net does not have: {layers}.")
+    their_type = extra.get("type", solver_type)
+    if their_type != solver_type:
+        raise SnapshotError(f"{path}: a snapshot of the solver {their_type}, and this one is {solver_type}.")
+    if len(state.history) != len(history):
+        raise SnapshotError(
+            f"{path}: Incorrect length of history blobs: it holds {len(state.history)}, and the solver {solver_type} "
+            f"keeps {len(history)} for this net. It belongs to another solver type or another net."
+        )
+    for blob, array in zip(history, state.history, strict=True):
+        # Old files state four axes for every blob.
+        if array.shape != blob.shape and array.shape != (1,) * (4 - len(blob.shape)) + blob.shape:
+            raise SnapshotError(
+                f"{path}: {blob.name} has the shape {array.shape} there and {blob.shape} here. It belongs to another "
+                "net."
+            )
 
 
 def _extra(data: bytes, path: Path) -> dict[str, Any] | None:

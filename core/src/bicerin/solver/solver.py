@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from math import isfinite, sqrt
+from math import isfinite
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -44,8 +44,9 @@ from bicerin.solver.display import Display
 from bicerin.solver.layer_rate import adapts, layer_rate
 from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy, starting_rate
 from bicerin.solver.nets import NetSources
+from bicerin.solver.norm import norm
 from bicerin.solver.outcome import Outcome
-from bicerin.solver.snapshot import SolverState, read_state, write_state
+from bicerin.solver.snapshot import SolverState, check_state, read_state, write_state
 from bicerin.solver.snapshot_claim import SnapshotClaim
 from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
 from bicerin.solver.step import Step
@@ -357,11 +358,15 @@ class Solver:
         multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
         for index, (blob, (lr_mult, decay_mult)) in enumerate(zip(self._params, multipliers, strict=True)):
             decay = self.param.weight_decay * decay_mult
-            own = rate * lr_mult if not self._adapts else self._own_rate(blob, rate, lr_mult, scale)
+            data, diff = self._data(blob), self._diff(blob)
+            own = rate * lr_mult
+            if self._adapts:
+                norms = norm([data], self.device), norm([diff], self.device) * scale
+                own = layer_rate(self.param, rate, lr_mult, *norms)
             l2, l1 = (0.0, decay) if self.param.regularization_type == "L1" else (decay, 0.0)
             step = Step(
-                self._data(blob),
-                self._diff(blob),
+                data,
+                diff,
                 tuple(self._data(history) for history in self._history[index::count]),
                 tuple(map(scalar, (scale, l2, l1, own))),
                 scalar,
@@ -370,10 +375,6 @@ class Solver:
             with self.device.current(), np.errstate(all="ignore"):
                 self.update(step)
         self.iteration += 1
-
-    def _own_rate(self, blob: Blob, rate: float, lr_mult: float, scale: float) -> float:
-        data, diff = (sqrt(self._sum_of_squares([array])) for array in (self._data(blob), self._diff(blob)))
-        return layer_rate(self.param, rate, lr_mult, data, diff * scale)
 
     def _data(self, blob: Blob) -> Any:
         return blob.on(self.device).data.reshape(-1)
@@ -386,21 +387,12 @@ class Solver:
         limit = self.param.clip_gradients
         if limit < 0:
             return 1.0
-        norm = sqrt(self._sum_of_squares([self._diff(blob) for blob in self._params]))
-        if norm <= limit:
+        found = norm([self._diff(blob) for blob in self._params], self.device)
+        if found <= limit:
             return 1.0
-        _log.info(
-            "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", norm, limit, limit / norm
-        )
-        return limit / norm
-
-    def _sum_of_squares(self, arrays: Sequence[Any]) -> float:
-        """Of all elements; one number is read from a device."""
-        if self.device.is_host or not arrays:
-            with np.errstate(all="ignore"):
-                return sum(float(array @ array) for array in arrays)
-        with self.device.current():
-            return self.device.read_number(sum(array @ array for array in arrays))
+        ratio = limit / found
+        _log.info("Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", found, limit, ratio)
+        return ratio
 
     @property
     def learning_rate(self) -> float:
@@ -510,20 +502,7 @@ class Solver:
         """
         files = SnapshotFiles(self.param, self._directory)
         model, path = files.of(self.iteration)
-        tests = self._test_states if self._test_states is not None else [net.state() for net in self.test_nets]
-        state = SolverState(
-            self.iteration,
-            str(model),
-            self.current_step,
-            [blob.read_only.data for blob in self._history],
-            {
-                "type": self.type,
-                "losses": list(self._losses),
-                "lr_policy": dict(self._policy.state()) if self._policy is not None else {},
-                "net": self.net.state(),
-                "test_nets": tests,
-            },
-        )
+        state = self._state(str(model))
         kind = "HDF5" if files.hdf5 else "binary proto"
         try:
             _log.info("Snapshotting to %s file %s", kind, model)
@@ -535,6 +514,23 @@ class Solver:
         self._snapshot_iteration = self.iteration
         plugins().hook.bicerin_snapshot(solver=self, path=path)
         return path
+
+    def _state(self, learned_net: str | None) -> SolverState:
+        """All that a run needs to go on, besides the weights; the history is the solver's own arrays."""
+        tests = self._test_states if self._test_states is not None else [net.state() for net in self.test_nets]
+        return SolverState(
+            self.iteration,
+            learned_net,
+            self.current_step,
+            [blob.read_only.data for blob in self._history],
+            {
+                "type": self.type,
+                "losses": list(self._losses),
+                "lr_policy": dict(self._policy.state()) if self._policy is not None else {},
+                "net": self.net.state(),
+                "test_nets": tests,
+            },
+        )
 
     def restore(self, path: str | PathLike[str]) -> None:
         """Go on from a snapshot that this program or Caffe wrote.
@@ -548,87 +544,47 @@ class Solver:
         path = Path(path)
         state = read_state(path)
         _log.info("Restoring previous solver status from %s", printable(path))
-        self._check_state(state, path)
-        before = self._status()
+        check_state(state, path, self.type, [node.name for node in self.net.nodes], self._history)
+        before = self._state(None)
+        before.history = [array.copy() for array in before.history]
+        weights = [blob.read_only.data.copy() for blob in self._params]
+        marks = self._snapshot_iteration, self._first_iteration, self._test_states
         try:
-            self._take(state, path)
+            if state.learned_net:
+                self.net.load_weights(weights_of_state(state.learned_net, path))
+            self._take(state)
         except Exception as error:
-            self._take_back(before)
+            for blob, array in zip(self._params, weights, strict=True):
+                blob.data[...] = array
+            self._take(before)
+            self._snapshot_iteration, self._first_iteration, self._test_states = marks
             if isinstance(error, BicerinError):
                 raise
             raise SnapshotError(
                 f"{path}: the state of a layer or of the learning-rate policy is damaged: "
                 f"{type(error).__name__}: {error}. The solver is as it was."
             ) from error
+        if state.extra is None:
+            _log.info("%s: written by Caffe; data layers start from where they are", path)
 
-    def _take(self, state: SolverState, path: Path) -> None:
-        if state.learned_net:
-            self.net.load_weights(weights_of_state(state.learned_net, path))
+    def _take(self, state: SolverState) -> None:
+        """Be as a state says, which fits; the weights are there already."""
         for blob, array in zip(self._history, state.history, strict=True):
             blob.data.reshape(-1)[...] = array.reshape(-1)
-        self.iteration = state.iteration
+        self.iteration = self._first_iteration = state.iteration
         self.current_step = state.current_step
         self._losses.clear()
         self._snapshot_iteration = -1
-        self._first_iteration = state.iteration
         self._test_states = None
-        if state.extra is None:
-            _log.info("%s: written by Caffe; data layers start from where they are", path)
-        else:
-            self._losses.extend(map(float, state.extra.get("losses", ())))
-            if self._policy is not None and state.extra.get("lr_policy"):
-                self._policy.restore_state(state.extra["lr_policy"])
-            self.net.restore_state(state.extra.get("net", {}))
-            for net, net_state in zip(self.test_nets, state.extra.get("test_nets", ()), strict=False):
-                net.restore_state(net_state)
+        extra = state.extra or {}
+        self._losses.extend(map(float, extra.get("losses", ())))
+        if self._policy is not None and extra.get("lr_policy"):
+            self._policy.restore_state(extra["lr_policy"])
+        self.net.restore_state(extra.get("net", {}))
+        for net, net_state in zip(self.test_nets, extra.get("test_nets", ()), strict=False):
+            net.restore_state(net_state)
         for net in self.test_nets:
             net.share_trained_layers_with(self.net)
-
-    def _status(self) -> tuple[Any, ...]:
-        """What a restored snapshot replaces, to be put back if it fails half-way."""
-        arrays = [blob.read_only.data.copy() for blob in (*self._params, *self._history)]
-        numbers = (self.iteration, self.current_step, list(self._losses), self._snapshot_iteration, self._test_states)
-        policy = dict(self._policy.state()) if self._policy is not None else None
-        return arrays, numbers, policy, [net.state() for net in (self.net, *self.test_nets)]
-
-    def _take_back(self, status: tuple[Any, ...]) -> None:
-        arrays, numbers, policy, states = status
-        for blob, array in zip((*self._params, *self._history), arrays, strict=True):
-            blob.data[...] = array
-        self.iteration, self.current_step, losses, self._snapshot_iteration, self._test_states = numbers
-        self._losses.clear()
-        self._losses.extend(losses)
-        if self._policy is not None and policy is not None:
-            self._policy.restore_state(policy)
-        for net, state in zip((self.net, *self.test_nets), states, strict=True):
-            net.restore_state(state)
-
-    def _check_state(self, state: SolverState, path: Path) -> None:
-        if state.iteration < 0 or state.current_step < 0:
-            raise SnapshotError(
-                f"{path}: iteration {state.iteration}, step {state.current_step}: neither can be negative."
-            )
-        known = {f"{index}:{node.name}" for index, node in enumerate(self.net.nodes)}
-        stated = (state.extra or {}).get("net", {})
-        if not isinstance(stated, dict) or not known.issuperset(stated):
-            layers = ", ".join(sorted(set(stated) - known)) if isinstance(stated, dict) else "no mapping"
-            raise SnapshotError(f"{path}: it has the state of layers that the net does not have: {layers}.")
-        their_type = (state.extra or {}).get("type", self.type)
-        if their_type != self.type:
-            raise SnapshotError(f"{path}: a snapshot of the solver {their_type}, and this one is {self.type}.")
-        if len(state.history) != len(self._history):
-            raise SnapshotError(
-                f"{path}: Incorrect length of history blobs: it holds {len(state.history)}, and the solver "
-                f"{self.type} keeps {self.histories} for each of the net's {len(self._params)} learnable blobs. "
-                "It belongs to another solver type or another net."
-            )
-        for blob, array in zip(self._history, state.history, strict=True):
-            # Old files state four axes for every blob.
-            if array.shape != blob.shape and array.shape != (1,) * (4 - len(blob.shape)) + blob.shape:
-                raise SnapshotError(
-                    f"{path}: {blob.name} has the shape {array.shape} there and {blob.shape} here. "
-                    "It belongs to another net."
-                )
 
     def _claim_snapshots(self) -> None:
         """Once, before the first iteration, where snapshots will be written."""
