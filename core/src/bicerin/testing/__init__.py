@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bicerin.testing.case import LayerCase, layer_case
-    from bicerin.testing.checks import CHECKS, check_device_parity
+    from bicerin.testing.checks import CHECKS
     from bicerin.testing.conformance import LayerConformance
+    from bicerin.testing.device_checks import check_device_parity
     from bicerin.testing.gradient import check_gradient
     from bicerin.testing.python_layer import test_gradient_for_python_layer
     from bicerin.testing.recorded import assert_close, check_recorded, recorded_cases
@@ -29,7 +30,7 @@ _HOME = {
     "LayerConformance": "conformance",
     "LayerRun": "run",
     "assert_close": "recorded",
-    "check_device_parity": "checks",
+    "check_device_parity": "device_checks",
     "check_gradient": "gradient",
     "check_recorded": "recorded",
     "layer_case": "case",
