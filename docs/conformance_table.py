@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import runpy
+from functools import partial
 from pathlib import Path
 
 from bicerin.testing import CHECKS
@@ -17,21 +18,16 @@ def checks() -> str:
     return "| check | what it asks |\n| --- | --- |\n" + "".join(rows)
 
 
-def faults() -> str:
-    mutants = runpy.run_path(str(MUTANTS / "mutants.py"))["MUTANTS"]
-    return "| planted fault | found by |\n| --- | --- |\n" + "".join(
-        f"| {mutant.fault} | `{mutant.found_by}` |\n" for mutant in mutants
-    )
+def faults(file: str) -> str:
+    rows = [f"| {mutant.fault} | `{mutant.found_by}` |\n" for mutant in runpy.run_path(str(MUTANTS / file))["MUTANTS"]]
+    return "| planted fault | found by |\n| --- | --- |\n" + "".join(rows)
 
 
-def device_faults() -> str:
-    mutants = runpy.run_path(str(MUTANTS / "device_mutants.py"))["MUTANTS"]
-    return "| planted fault | found by |\n| --- | --- |\n" + "".join(
-        f"| {mutant.fault} | `{mutant.found_by}` |\n" for mutant in mutants
-    )
-
-
-TABLES = {"checks": checks, "faults": faults, "device faults": device_faults}
+TABLES = {
+    "checks": checks,
+    "faults": partial(faults, "mutants.py"),
+    "device faults": partial(faults, "device_mutants.py"),
+}
 
 
 def written(page: str) -> str:

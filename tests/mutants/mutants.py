@@ -135,27 +135,28 @@ class Smooth(Layer):
             self.smooth(top[0].diff, bottom[0].diff)
 
 
-class Round(Layer):
-    """y = x rounded, which has no gradient: only values tell."""
+class Alike(Layer):
+    """One top, of the shape of the one bottom."""
 
-    type = "Round"
     counts = BlobCounts(bottom=1, top=1)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         top[0].reshape_like(bottom[0])
+
+
+class Round(Alike):
+    """y = x rounded, which has no gradient: only values tell."""
+
+    type = "Round"
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         top[0].data[...] = np.round(bottom[0].data * 4) / 3
 
 
-class Noise(Layer):
+class Noise(Alike):
     """y = x plus standard normal noise from the layer's generator."""
 
     type = "Noise"
-    counts = BlobCounts(bottom=1, top=1)
-
-    def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        top[0].reshape_like(bottom[0])
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         top[0].data[...] = bottom[0].data + self.context.random.normal(size=bottom[0].shape)
@@ -249,7 +250,7 @@ def forward(self: Any, bottom: Blobs, top: Blobs) -> None:  # noqa: F811
     top[0].diff[...] = 0
 
 
-@mutant("the first row of a batch is computed otherwise", Round, "rows")
+@mutant("the first row of a batch is computed differently", Round, "rows")
 def forward(self: Any, bottom: Blobs, top: Blobs) -> None:  # noqa: F811
     Round.forward(self, bottom, top)
     top[0].data[:1] += 1
@@ -261,7 +262,7 @@ def forward(self: Any, bottom: Blobs, top: Blobs) -> None:  # noqa: F811
     top[0].data[1:] += top[0].data[:-1]
 
 
-@mutant("an empty batch is not thought of", Round, "batch_sizes")
+@mutant("an empty batch is not provided for", Round, "batch_sizes")
 def forward(self: Any, bottom: Blobs, top: Blobs) -> None:  # noqa: F811
     bottom[0].data.max()
     Round.forward(self, bottom, top)
@@ -352,7 +353,7 @@ def forward(self: Any, bottom: Blobs, top: Blobs) -> None:  # noqa: F811
     top[0].data[...] = (self.distance**2).sum() / (2 * self.most)
 
 
-@mutant("tops are given their shape at the set-up only", Round, "reshape_down_and_up")
+@mutant("tops get their shapes only at set-up", Round, "reshape_down_and_up")
 def reshape(self: Any, bottom: Blobs, top: Blobs) -> None:  # noqa: F811
     if not top[0].count:
         top[0].reshape_like(bottom[0])
