@@ -58,7 +58,12 @@ def test_a_broken_configuration_file_is_named(provided, tmp_path: Path, monkeypa
     file = tmp_path / "config.toml"
     file.write_text("layer_providers = 3\n")
     monkeypatch.setenv("BICERIN_CONFIG", str(file))
-    with pytest.raises(Exception, match=r"config\.toml"):
+    with pytest.raises(BicerinError, match=r"config\.toml: \[layer_providers\] must map layer types"):
+        configuration.layer_providers()
+    file = tmp_path / "binary.toml"
+    file.write_bytes(b'[layer_providers]\nAffine = "\xff"\n')
+    monkeypatch.setenv("BICERIN_CONFIG", str(file))
+    with pytest.raises(BicerinError, match=r"binary\.toml: is not text: byte 28 is not UTF-8"):
         configuration.layer_providers()
 
 
@@ -74,7 +79,7 @@ def test_settings_that_are_none_are_named(
     assert configuration.ignores_unknown_options()
     assert not caplog.text
     monkeypatch.setenv("BICERIN_IGNORE_UNKNOWN_OPTIONS", "no")
-    with pytest.raises(BicerinError, match="it may be 1 or 0"):
+    with pytest.raises(BicerinError, match="it must be 1 or 0"):
         configuration.ignores_unknown_options()
     monkeypatch.delenv("BICERIN_IGNORE_UNKNOWN_OPTIONS")
     other = tmp_path / "other.toml"

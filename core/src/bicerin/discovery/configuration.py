@@ -16,21 +16,27 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bicerin.errors import BicerinError
+from bicerin_proto.file import read_text
 
 _log = logging.getLogger("bicerin.discovery")
 _TABLE = "layer_providers"
 _IGNORE = "ignore_unknown_options"
-_over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers")
-_ignores: ContextVar[bool] = ContextVar("ignore_unknown_options")
+_over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers", default=MappingProxyType({}))
+_ignores: ContextVar[bool] = ContextVar("ignore_unknown_options", default=False)
 
 
 @contextlib.contextmanager
 def choosing(layer_providers: Mapping[str, str]) -> Iterator[None]:
-    """Let these choices go before the file's while the block runs."""
-    token = _over.set({**_over.get({}), **layer_providers})
+    """While the block runs, these choices precede the file's.
+
+    Args:
+        layer_providers: layer type -> distribution.
+    """
+    token = _over.set({**_over.get(), **layer_providers})
     try:
         yield
     finally:
@@ -40,7 +46,7 @@ def choosing(layer_providers: Mapping[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def ignoring_unknown_options(ignore: bool = True) -> Iterator[None]:
     """While the block runs, options that no layer knows are ignored with a warning, if `ignore`."""
-    token = _ignores.set(ignore or _ignores.get(False))
+    token = _ignores.set(ignore or _ignores.get())
     try:
         yield
     finally:
@@ -51,17 +57,16 @@ def ignores_unknown_options() -> bool:
     """Whether options that no layer knows are ignored with a warning; otherwise they are errors.
 
     Raises:
-        BicerinError: the file is not TOML.
+        BicerinError: the file cannot be read or is not TOML, or a setting has another value than true or false.
     """
     asked = os.environ.get("BICERIN_IGNORE_UNKNOWN_OPTIONS", "")
     if asked not in ("", "0", "1"):
-        raise BicerinError(f'BICERIN_IGNORE_UNKNOWN_OPTIONS is "{asked}"; it may be 1 or 0.')
-    if _ignores.get(False) or asked == "1":
+        raise BicerinError(f'BICERIN_IGNORE_UNKNOWN_OPTIONS is "{asked}"; it must be 1 or 0.')
+    if _ignores.get() or asked == "1":
         return True
-    file = path()
-    ignored = _contents(file, file.stat().st_mtime if file.is_file() else None).get(_IGNORE, False)
+    ignored = _settings().get(_IGNORE, False)
     if not isinstance(ignored, bool):
-        raise BicerinError(f"{file}: {_IGNORE} is true or false, not {ignored!r}.")
+        raise BicerinError(f"{path()}: {_IGNORE} must be true or false, not {ignored!r}.")
     return ignored
 
 
@@ -75,6 +80,16 @@ def path() -> Path:
     return user_config_path("bicerin") / "config.toml"
 
 
+def _settings() -> Mapping[str, Any]:
+    """What the file holds now; nothing where there is none.
+
+    Raises:
+        BicerinError: it cannot be read, or is not TOML.
+    """
+    file = path()
+    return _contents(file, file.stat().st_mtime if os.path.isfile(file) else None)
+
+
 @lru_cache(maxsize=1)
 def _contents(file: Path, modified: float | None) -> Mapping[str, Any]:
     if modified is None:
@@ -82,8 +97,8 @@ def _contents(file: Path, modified: float | None) -> Mapping[str, Any]:
             _log.warning("BICERIN_CONFIG names %s, which is not a file", file)
         return {}
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found = tomllib.loads(read_text(file))
+    except tomllib.TOMLDecodeError as error:
         raise BicerinError(f"{file}: not a TOML file: {error}") from error
     for name in sorted({*found} - {_TABLE, _IGNORE}):
         _log.warning("%s: there is no setting %r; there are %s and the table [%s]", file, name, _IGNORE, _TABLE)
@@ -94,11 +109,11 @@ def layer_providers() -> Mapping[str, str]:
     """Layer type -> the distribution to take it from, as the user chose.
 
     Raises:
-        BicerinError: the file is not TOML, or the table does not map names to names.
+        BicerinError: the file cannot be read or is not TOML, or the table does not map names to names.
     """
-    file = path()
-    modified = file.stat().st_mtime if file.is_file() else None
-    chosen = _contents(file, modified).get(_TABLE, {})
+    chosen = _settings().get(_TABLE, {})
     if not isinstance(chosen, dict) or not all(isinstance(name, str) for name in chosen.values()):
-        raise BicerinError(f'{file}: [layer_providers] maps layer types to distributions: ROIPooling = "bicerin-rcnn".')
-    return {**chosen, **_over.get({})}
+        raise BicerinError(
+            f'{path()}: [layer_providers] must map layer types to distributions, as in ROIPooling = "bicerin-rcnn".'
+        )
+    return {**chosen, **_over.get()}

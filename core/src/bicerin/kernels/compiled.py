@@ -35,7 +35,7 @@ import logging
 import os
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bicerin.kernels.sources import stamp
 
@@ -134,7 +134,7 @@ def kernel(
 
     def decorate(function: _Function) -> _Function:
         if not COMPILED:
-            return reference or function  # type: ignore[return-value]
+            return cast(_Function, reference or function)
         return _compiled(function, text, fastmath=fastmath)
 
     return decorate

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def located(method: Method) -> Method:
         except Exception as error:
             raise node.located(error) from error.__cause__ if isinstance(error, BicerinError) else error
 
-    return run  # type: ignore[return-value]
+    return cast(Method, run)
 
 
 class Node:

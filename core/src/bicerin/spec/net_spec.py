@@ -53,7 +53,7 @@ def assign_proto(proto: Any, name: str, value: Any) -> None:
         return
     values = getattr(proto, name)
     for one in _listed(value):
-        _set(field, values.add if field.message_type is not None else None, values.append, one)
+        _set(field, lambda: values.add(), values.append, one)  # looked up when called: only lists of messages have it
 
 
 def _listed(value: Any) -> Iterable[Any]:
@@ -62,19 +62,19 @@ def _listed(value: Any) -> Iterable[Any]:
     return value if isinstance(value, Iterable) else [value]
 
 
-def _set(field: FieldDescriptor, message: Callable[[], Any] | None, assign: Callable[[Any], None], value: Any) -> None:
+def _set(field: FieldDescriptor, message: Callable[[], Any], assign: Callable[[Any], None], value: Any) -> None:
     """Set one value: fill what `message` returns, or hand the value to `assign`."""
     try:
         if field.message_type is None:
             assign(value)
-        elif isinstance(value, Mapping) and message is not None:
+        elif isinstance(value, Mapping):
             own = message()
             own.SetInParent()
             for name, inner in value.items():
                 assign_proto(own, name, inner)
         elif isinstance(value, Message) and value.DESCRIPTOR.full_name == field.message_type.full_name:
             # Through bytes, since it may be a message of another schema, with other fields of plugins.
-            message().MergeFromString(value.SerializePartialToString())  # type: ignore[misc]
+            message().MergeFromString(value.SerializePartialToString())
         else:
             raise TypeError
     except (TypeError, ValueError, AttributeError) as error:
