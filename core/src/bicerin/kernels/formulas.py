@@ -109,14 +109,11 @@ class _Formula:
         self.name: str = function.__name__
         self.channel = [name[:-3] for name in reads if name.endswith("[c]")]
         self.writes = writes
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        parameters = [argument.arg for argument in tree.args.args]
+        parameters, statements, returned = _parsed(function)
         self.arguments = [*parameters, *(name for name in writes if name not in parameters)]
         self.each = [name for name in self.arguments if name in reads or name in writes]
-        self.body = [_Inlined(function).visit(one) for one in tree.body if not isinstance(one, ast.Expr)]
-        if not isinstance(self.body[-1], ast.Return):
-            raise SyntaxError(f"{self.name}: a formula must end with a return.")
+        self.statements = [_Inlined(function).visit(one) for one in statements]
+        self.returned = _Inlined(function).visit(returned)
         self.loaded = [name for name in parameters if name in self.each or name in self.channel]
 
     def host(self, fastmath: Any) -> tuple[Any, str]:
@@ -126,7 +123,7 @@ class _Formula:
         prepare = [f"{name} = {name}[unit]" if rows else f"{name} = piece({name}, unit)" for name in self.each]
         prepare += [f"{name}_i = {name}[unit % {name}.size]" for name in self.channel]
         body = [f"{name}_i = {name}[i]" for name in self.loaded if name in self.each]
-        body += printer.statements(self.body[:-1], "{} = {}") + printer.outputs(self.body[-1], self.writes, "{} = {}")
+        body += printer.statements(self.statements, "{} = {}") + printer.outputs(self.returned, self.writes, "{} = {}")
         prepare += [f"{name} = {value}" for name, value in printer.constants.items()]
         flat = "{0}.reshape({0}.shape[0] * {0}.shape[1], {0}.shape[2])" if rows else "{0}"
         given = [
@@ -163,13 +160,24 @@ class _Formula:
         parameters += ["int channels", "int inner"] if self.channel else []
         place = {name: "i / inner % channels" if name in self.channel else "i" for name in self.loaded}
         body = [f"const real {name}_i = {name}_p[{place[name]}];" for name in self.loaded]
-        body += printer.statements(self.body[:-1], "const real {} = {};")
-        body += printer.outputs(self.body[-1], self.writes, "const real {} = {};", "{}_p[i] = {};")
+        body += printer.statements(self.statements, "const real {} = {};")
+        body += printer.outputs(self.returned, self.writes, "const real {} = {};", "{}_p[i] = {};")
         return _CUDA.format(name=self.name, parameters=", ".join(parameters), body="\n  ".join(body))
 
     def launch(self, kernels: Any, *arguments: Any) -> None:
         array = arguments[self.arguments.index(self.each[0])]
         getattr(kernels, self.name)(array.size, *arguments, *(array.shape[1:] if self.channel else ()))
+
+
+def _parsed(function: Any) -> tuple[list[str], list[ast.stmt], ast.expr]:
+    """A formula's parameters, its statements without the docstring, and what it returns."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    *statements, last = tree.body
+    if not isinstance(last, ast.Return) or last.value is None:
+        raise SyntaxError(f"{function.__name__}: a formula must end with a return.")
+    statements = [one for one in statements if not isinstance(one, ast.Expr)]
+    return [argument.arg for argument in tree.args.args], statements, last.value
 
 
 class _Inlined(ast.NodeTransformer):
@@ -187,11 +195,10 @@ class _Inlined(ast.NodeTransformer):
         called: Any = self.globals.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if not getattr(called, "is_formula", False):
             return node
-        tree = ast.parse(textwrap.dedent(inspect.getsource(called))).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        names = [argument.arg for argument in tree.args.args]
-        expression: ast.expr = tree.body[-1].value  # type: ignore[attr-defined]
-        return _Inlined(called, dict(zip(names, node.args, strict=True))).visit(expression)
+        names, statements, returned = _parsed(called)
+        if statements:
+            raise SyntaxError(f"{called.__name__}: a formula that others call must be one returned expression.")
+        return _Inlined(called, dict(zip(names, node.args, strict=True))).visit(returned)
 
 
 class _Printer:
@@ -219,9 +226,9 @@ class _Printer:
             lines.append(form.format(f"{name}_v", value))
         return lines
 
-    def outputs(self, node: ast.Return, writes: list[str], form: str, store: str = "{}[i] = {}") -> list[str]:
+    def outputs(self, returned: ast.expr, writes: list[str], form: str, store: str = "{}[i] = {}") -> list[str]:
         """All values, and then all stores, since an output may be an input."""
-        values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+        values = returned.elts if isinstance(returned, ast.Tuple) else [returned]
         pairs = list(zip(writes, values, strict=True))
         computed = [form.format(f"{name}_out", self.text(value)) for name, value in pairs]
         return computed + [store.format(name, f"{name}_out") for name, _ in pairs]
@@ -237,12 +244,12 @@ class _Printer:
                 name = f"number_{len(self.constants)}"
                 self.constants[name] = f"{self.real}({value!r})"
                 return name
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _SYMBOLS:
-                return f"({self.text(left)} {_SYMBOLS[type(op)]} {self.text(right)})"
             case ast.UnaryOp(op=op, operand=operand) if type(op) in _SYMBOLS:
                 sign = "not " if self.host and isinstance(op, ast.Not) else _SYMBOLS[type(op)]
                 return f"({sign}{self.text(operand)})"
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _SYMBOLS:
+            case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]) if (
+                type(op) in _SYMBOLS
+            ):
                 return f"({self.text(left)} {_SYMBOLS[type(op)]} {self.text(right)})"
             case ast.BoolOp(op=op, values=values):
                 word = type(op).__name__.lower() if self.host else _SYMBOLS[type(op)]
