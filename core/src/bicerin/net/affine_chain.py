@@ -15,7 +15,7 @@ from bicerin.layer.operations import Operations
 
 
 class AffineChain:
-    """The first of some layers, on the host, as a layer whose forward pass does the work of all of them.
+    """The forward pass of some layers on the host, in one pass over the array.
 
     Args:
         layers: of which only the last may have a slope.
@@ -28,9 +28,6 @@ class AffineChain:
     def __init__(self, layers: Sequence[Any], axis: int, dtype: np.dtype[Any]) -> None:
         self._layers, self._axis, self._dtype = layers, axis, dtype
         self._ops = self.operations.on(CPU, dtype, False)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._layers[0], name)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         blob = bottom[0]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from bicerin.kernels import elementwise
+from bicerin.kernels.finishing import finish_array
 
 
-def finish_array(xp: Any, x: Any, scale: Any, shift: Any, slope: float, y: Any) -> None:
+def scaled_array(xp: Any, x: Any, scale: Any, shift: Any, slope: float, y: Any) -> None:
     xp.multiply(x, scale[:, None], out=y)
-    y += shift[:, None]
-    if slope != 1:
-        y[...] = xp.where(y <= 0, y * y.dtype.type(slope) if slope else y.dtype.type(0), y)
+    finish_array(xp, y, scale[:0], shift, slope)  # without a scale: that is done
 
 
-@elementwise("x, scale[c], shift[c] -> y", array=finish_array)
+@elementwise("x, scale[c], shift[c] -> y", array=scaled_array)
 def finish(x: Any, scale: Any, shift: Any, slope: Any) -> Any:
     value = x * scale + shift
     # NaN, which fails every comparison, stays NaN; with a slope of 0, -inf becomes 0.

@@ -40,7 +40,7 @@ class FusedLayer:
 
     Args:
         nodes: its own node, as it is without, and those whose work it does.
-        layer: what does all their work.
+        layer: what does all their work in its `forward`: their first layer, or an `AffineChain`.
     """
 
     def __init__(self, nodes: Sequence[Node], layer: Any) -> None:
@@ -48,7 +48,7 @@ class FusedLayer:
         self._axes = nodes[-1].top[0].num_axes
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._layer, name)
+        return getattr(self._nodes[0].layer, name)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if top[0].num_axes != self._axes:
@@ -122,33 +122,27 @@ def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fu
     for index, node in enumerate(nodes):
         if index in taken or len(node.top) != 1 or not node.layer.context.device.is_host:
             continue
-        chain_axis = None if isinstance(node.layer, Finishes) else _chain_axis(node)
-        if isinstance(node.layer, Finishes):
-            axis = node.layer.channel_axis
-        elif chain_axis is not None:
-            axis = chain_axis
-        else:
+        axis = node.layer.channel_axis if isinstance(node.layer, Finishes) else _chain_axis(node)
+        if axis is None:
             continue
-        fusion = Fusion(index, [], node.top[0], chain_axis)
-        while not nodes[index].is_loss:
-            found = _next(nodes, fusion, axis, dropped)
-            if found is None:
-                break
-            index = found
-            taken.add(index)
-            fusion = Fusion(fusion.producer, [*fusion.absorbed, index], nodes[index].top[0], chain_axis)
-            step = _affine(nodes[index])
+        places = [index]
+        while (found := _next(nodes, places[-1], axis, dropped)) is not None:
+            places.append(found)
+            step = _affine(nodes[found])
             if step is None or step.negative_slope != 1:
                 break
-        if fusion.absorbed:
-            plan.append(fusion)
+        if len(places) > 1:
+            taken.update(places)
+            chain_axis = None if isinstance(node.layer, Finishes) else axis
+            plan.append(Fusion(index, places[1:], nodes[places[-1]].top[0], chain_axis))
     return plan
 
 
-def _next(nodes: Sequence[Node], fusion: Fusion, channel_axis: int, dropped: Collection[int]) -> int | None:
-    """The layer that may be done together with those of the fusion."""
-    blob = fusion.top
-    last = fusion.absorbed[-1] if fusion.absorbed else fusion.producer
+def _next(nodes: Sequence[Node], last: int, channel_axis: int, dropped: Collection[int]) -> int | None:
+    """The place of the layer that may be done together with the one before it, `last`; None where there is none."""
+    if nodes[last].is_loss:
+        return None
+    blob = nodes[last].top[0]
     readers = [
         index
         for index in range(last + 1, len(nodes))
