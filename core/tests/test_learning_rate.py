@@ -116,5 +116,5 @@ def test_a_policy_of_a_plugin(provided: Any) -> None:
 
 def test_who_brings_a_policy_is_known(provided: Any) -> None:
     provided.index.pop(lr_policies.group, None)
-    with pytest.raises(SolverError, match=r"policy: plateau\. bicerin-ssd brings it: pip install bicerin-ssd\. The"):
+    with pytest.raises(SolverError, match=r"plateau\. It comes with bicerin-ssd: pip install bicerin-ssd\. The"):
         check_policy(param('base_lr: 1 lr_policy: "plateau"'))

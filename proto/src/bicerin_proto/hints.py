@@ -27,13 +27,14 @@ _V1_TYPE = "caffe.V1LayerParameter.LayerType"
 _OLD_TYPES = {today: old for old, today in V1_TYPES.items() if today}
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return `Did you mean "x"?` for the closest of `names`, or "" where none is close."""
+def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
+    """Return `Did you mean "x" or "y"?` for the closest of `names`, `most` of them; "" where none is close."""
     if len(name) > _LONGEST_NAME:
         return ""
     by_case = {one.lower(): one for one in names}
-    close = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.75)
-    return f'Did you mean "{by_case[close[0]]}"?' if close else ""
+    close = difflib.get_close_matches(name.lower(), by_case, n=most, cutoff=0.75)
+    quoted = " or ".join(f'"{by_case[one]}"' for one in close)
+    return f"Did you mean {quoted}?" if close else ""
 
 
 def comes_with(distribution: str) -> str:
@@ -123,7 +124,7 @@ def unknown_value(enum: EnumDescriptor, name: str, *, quoted: bool = False) -> s
 
 
 def blob_count(layer_type: str, wanted: int, given: int) -> str:
-    """What weights with another number of blobs than a layer has may come from; empty where that is not known."""
+    """Return why weights may have another number of blobs than the layer: whose they are; "" where nobody knows."""
     if layer_type == "BatchNorm" and (wanted, given) == (3, 5):
         return (
             "The file is of NVIDIA's or Intel's BatchNorm, which scales and shifts too: give the layer "

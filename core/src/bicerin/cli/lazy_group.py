@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
@@ -79,13 +78,12 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _unknown(self, ctx: click.Context, name: str) -> NoReturn:
-        close = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
-        message = f'No such command "{name}".'
-        if close:
-            message += " Did you mean " + " or ".join(f'"{other}"' for other in close) + "?"
-        elif self.registry is not None and (distribution := self.registry.known(name)):
-            message += f" {distribution} brings it: pip install {distribution}"
-        ctx.fail(message)
+        from bicerin_proto.hints import comes_with, did_you_mean
+
+        hint = did_you_mean(name, self.list_commands(ctx), most=3)
+        if not hint and self.registry is not None and (distribution := self.registry.known(name)):
+            hint = comes_with(distribution)
+        ctx.fail(f'No such command "{name}". {hint}'.rstrip())
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, self._help(name)) for name in self.list_commands(ctx)]

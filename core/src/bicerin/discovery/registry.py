@@ -258,6 +258,8 @@ class Registry:
         else:
             message += "."
         if known:
-            message += f" {known} brings it: pip install {known}"
+            from bicerin_proto.hints import comes_with
+
+            message += f" {comes_with(known)}"
         looked_at = sorted({p.distribution for found in plugin_index().get(self.group, {}).values() for p in found})
         return f"{message}\n  Installed plugins that were looked at: {', '.join(looked_at) or 'none'}."

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bicerin.errors import NetError
+from bicerin_proto.hints import did_you_mean
 from bicerin_proto.quotation import printable
 
 
@@ -105,9 +106,6 @@ def unknown_bottom(
         return f'{message} Layer "{later}" produces it, but comes later; a layer stands after those that it reads.'
     if left_out is not None:
         return f"{message} {left_out}"
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=3)
-    if close:
-        return message + " Did you mean " + " or ".join(f'"{other}"' for other in close) + "?"
+    if hint := did_you_mean(name, known, most=3):
+        return f"{message} {hint}"
     return f"{message} The blobs made before it: {', '.join(sorted(known)) or 'none'}."

@@ -203,5 +203,5 @@ def read_layer(definition: Any, layer_providers: Mapping[str, str] | None = None
         text = f"layer {{ {definition} }}"
     net = bicerin_proto.read_net(text + "\n", schema(layer_providers)).message
     if len(net.layer) != 1:
-        raise ProtoError(f"expected one layer, but got {len(net.layer)} were given.")
+        raise ProtoError(f"expected one layer, but got {len(net.layer)}.")
     return net.layer[0]

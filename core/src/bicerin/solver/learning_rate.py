@@ -20,7 +20,6 @@ Source: Caffe's `SGDSolver::GetLearningRate`, and those of Intel's, NVIDIA's and
 
 from __future__ import annotations
 
-import difflib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ import numpy as np
 
 from bicerin.discovery.registry import Registry
 from bicerin.errors import SolverError
+from bicerin_proto.hints import comes_with, did_you_mean
 
 _log = logging.getLogger("bicerin.solver")
 
@@ -134,11 +134,9 @@ def check_policy(param: Any) -> None:
         valid = ", ".join([*_FACTORS, *lr_policies.providers()])
         if not policy:
             raise SolverError(f"the solver gives no lr_policy; the policies: {valid}.")
-        close = difflib.get_close_matches(policy, _FACTORS, n=1)
-        hint = f' Did you mean "{close[0]}"?' if close else ""
-        if lr_policies.known(policy):
-            hint = f" {lr_policies.known(policy)} brings it: pip install {lr_policies.known(policy)}."
-        raise SolverError(f"Unknown learning rate policy: {policy}.{hint} The policies: {valid}.")
+        distribution = lr_policies.known(policy)
+        hint = f"{comes_with(distribution)}. " if distribution else f"{did_you_mean(policy, _FACTORS)} ".lstrip()
+        raise SolverError(f"Unknown learning rate policy: {policy}. {hint}The policies: {valid}.")
     if policy == "multifixed":
         _check_stages(getattr(param, "stagelr", ()), getattr(param, "stageiter", ()))
         return

@@ -259,7 +259,7 @@ class NetSpec:
     def __len__(self) -> int:
         return len(self.tops)
 
-    def __bool__(self) -> bool:  # a net without tops is a net still
+    def __bool__(self) -> bool:  # a net without tops is still a net
         return True
 
     def keys(self) -> list[str]:

@@ -14,7 +14,6 @@ what already uses them goes on with them.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import inspect
 import sys
@@ -27,6 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from bicerin.errors import LayerError, UserCodeError
+from bicerin_proto.hints import did_you_mean
 
 _HERE = Path(__file__).parent
 #: Characters of an exception's text.
@@ -219,9 +219,7 @@ def _missing_class(module: ModuleType, name: str) -> LayerError:
         for key, value in vars(module).items()
         if inspect.isclass(value) and hasattr(value, "forward") and value.__module__ == module.__name__
     ]
-    close = difflib.get_close_matches(name, layers, n=1)
-    hint = f'Did you mean "{close[0]}"? ' if close else ""
     return LayerError(
         f'the module "{module.__name__}" ({_file(module)}) has no class "{name}".',
-        f"{hint}Its layers: {', '.join(layers) or 'none'}.",
+        f"{did_you_mean(name, layers)} Its layers: {', '.join(layers) or 'none'}.".lstrip(),
     )
