@@ -311,3 +311,22 @@ def test_a_layer_that_was_changed_is_not_left_out() -> None:
         net.forward()
     net.before_forward.append(lambda index: None)
     net.forward()
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("first", ["gemm", "scale"])
+@pytest.mark.parametrize("index", [1, 2, 3])
+def test_a_layer_that_becomes_a_loss_later_counts(index: int, first: str, optimize: bool) -> None:
+    text = chain(FIRST[first], "BatchNorm", "Leaky", in_place=False)
+    net, expected = build(text, optimize=optimize), build(text)
+    expected.before_forward.append(lambda index: None)
+    losses = []
+    for each in (net, expected):
+        each.nodes[index].loss_weights = [0.5]
+        each.blobs["data"].data[...] = np.random.default_rng(5).normal(size=SHAPE)
+        losses.append(each.run_forward())
+        each.nodes[index].loss_weights = [0]
+        losses.append(each.run_forward())
+    assert losses[0] == pytest.approx(losses[2]) != 0
+    assert losses[1] == losses[3] == 0
+    assert np.allclose(net.blobs["end"].data, expected.blobs["end"].data)

@@ -50,24 +50,29 @@ class FusedLayer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._nodes[0].layer, name)
 
+    @property
+    def has_loss(self) -> bool:
+        """Whether one of the layers became a loss after they were put together, so that its own top counts."""
+        return any(node.is_loss for node in self._nodes)
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if top[0].num_axes != self._axes:
             # Which axis has the channels may be counted from the last: the layers may not fit each other any more.
-            self._one_by_one()
+            self.run_one_by_one()
             return
         if self._nodes[0].top[0].shape != top[0].shape:  # a dropped blob, which still has a shape
             for node in self._nodes:
                 node.reshape()
         self._layer.forward(bottom, top)
 
-    def _one_by_one(self) -> None:
+    def run_one_by_one(self) -> float:
+        """Run each of the layers by itself; returns the sum of their weighted losses."""
         layer = self._nodes[0].layer
         absorbed: Sequence[ActsAffinely] = ()
         if isinstance(layer, Finishes):
             absorbed, layer.absorbed = layer.absorbed, ()
         try:
-            for node in self._nodes:
-                node.forward()
+            return sum(node.forward() for node in self._nodes)
         finally:
             if isinstance(layer, Finishes):
                 layer.absorbed = absorbed

@@ -197,9 +197,9 @@ class Node:
         """This node with another top, for a forward pass in which its layer does the work of those up to there.
 
         Args:
-            layer: what runs in its place.
+            layer: what runs in its place, a `FusedLayer`.
         """
-        return Node(layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
+        return _FusedNode(layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The `LayerParameter` with the present values of the blobs."""
@@ -268,6 +268,15 @@ class Node:
             found = LayerError(text, code_place(error, type(self.layer)))
         found.locate(self.layer, self.bottom, self.top)
         return found
+
+
+class _FusedNode(Node):
+    """A node whose layer does the work of several nodes, as long as none of those is a loss."""
+
+    def forward(self) -> float:
+        layer: Any = self.layer
+        # Loss weights may be set at any time.
+        return layer.run_one_by_one() if layer.has_loss else super().forward()
 
 
 class _Views:
