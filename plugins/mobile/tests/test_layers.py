@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bicerin
 from bicerin.errors import LayerError, ShapeError
 from bicerin.net.node import Node
 from bicerin.testing import run_layer
@@ -212,6 +213,19 @@ def test_bn_leaves_its_averages_to_itself(text: str, learned: list[int]) -> None
     layer = run_layer(f'type: "BN" param {{ lr_mult: 1 }} bn_param {{ {text} }}', [X]).layer
     assert [spec.lr_mult for spec in layer.param.param] == learned
     assert [layer.param_propagate_down(index) for index in range(4)] == [bool(one) for one in learned]
+
+
+@pytest.mark.parametrize(("text", "has_gradients"), [("momentum: 0.9", True), ("frozen: true", False)])
+def test_frozen_bn_has_no_gradients_of_its_own_whatever_force_backward_says(text: str, has_gradients: bool) -> None:
+    net = bicerin.Net(
+        'force_backward: true layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } } '
+        f'layer {{ name: "bn" type: "BN" bottom: "x" top: "y" bn_param {{ {text} }} }}',
+        "TRAIN",
+    )
+    net.forward(x=np.arange(6).reshape(2, 3))
+    net.blobs["y"].diff[...] = np.arange(1, 7).reshape(2, 3)
+    net.run_backward()
+    assert [bool(blob.diff.any()) for blob in net.params["bn"]] == [has_gradients] * 2 + [False] * 2
 
 
 @pytest.mark.parametrize("text", ["bn_mode: LEARN", "bn_mode: INFERENCE", "eps: 1e-5", "frozen: true"])

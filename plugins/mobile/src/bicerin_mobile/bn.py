@@ -142,7 +142,8 @@ class BNLayer(Layer):
         y_diff = top[0].diff.reshape(normalized.shape)
         along, total = xp.einsum("ncs,ncs->c", y_diff, normalized), y_diff.sum(axis=(0, 2))
         for index, gradient in enumerate((along, total)):
-            if self.param_propagate_down(index):
+            # force_backward asks for the gradients of all blobs, and what is frozen has none.
+            if self.param_propagate_down(index) and not self.frozen:
                 self.blobs[index].diff.reshape(-1)[...] += gradient
         if propagate_down[0]:
             x_diff = bottom[0].diff.reshape(normalized.shape)
