@@ -109,6 +109,14 @@ def test_layers_of_one_name_are_warned_of(folder: Path) -> None:
     assert warning in check("net.prototxt").output
 
 
+@pytest.mark.parametrize("text", ["", "# layers are to follow\n", 'name: "n"\n'])
+def test_a_net_without_layers_is_an_error(text: str, folder: Path) -> None:
+    assert checked(text, status=1)["errors"] == ["net.prototxt: the net has no layers"]
+    assert solver(SOLVER, status=1)["errors"] == ["net.prototxt: the net has no layers"]
+    # One that is empty in a phase is not meant for it.
+    assert not checked(INPUT.replace("top:", "include { phase: TEST } top:", 1))["errors"]
+
+
 def test_shapes_parameters_cost_and_memory(folder: Path) -> None:
     report = checked(INPUT + layer("Affine", "affine", "data") + layer("Filled", "filled", "affine") + LABEL + LOSS)
     (net,) = report["nets"]

@@ -708,3 +708,8 @@ def test_a_blob_cannot_be_replaced_in_silence() -> None:
     for copied in (copy.deepcopy(built.params), copy.copy(built.params), built.params.copy()):
         copied["affine"] = []
     assert built.params["affine"]
+
+
+def test_a_net_without_layers_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert bicerin.Net("# none yet").forward() == {}
+    assert "the net has no layers" in caplog.text

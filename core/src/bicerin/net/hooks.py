@@ -113,7 +113,9 @@ def plugins() -> pluggy.PluginManager:
 
 
 def warnings_of(layers: Sequence[Any]) -> list[str]:
-    """What plugins have to say of a net."""
+    """What there is to say of a net of these layers, most of it by plugins."""
+    if not layers:
+        return ["the net has no layers: its file has none, or none of this phase, level and stages"]
     return [text for found in plugins().hook.bicerin_net_warnings(layers=layers) for text in found]
 
 

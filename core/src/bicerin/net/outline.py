@@ -82,10 +82,12 @@ class NetOutline:
     learnable: Parameters = field(default_factory=Parameters, repr=False)
     #: Whether a layer reads what only a layer makes that is not in this phase: the net is not meant for it.
     cut_off: bool = False
+    #: What is wrong with the file as a whole.
+    problems: list[str] = field(default_factory=list)
 
     @property
     def errors(self) -> list[str]:
-        return [layer.error for layer in self.layers if layer.error]
+        return [*self.problems, *(layer.error for layer in self.layers if layer.error)]
 
     @property
     def is_known(self) -> bool:
@@ -95,7 +97,7 @@ class NetOutline:
     @property
     def warnings(self) -> list[str]:
         """What a net would warn of when it is made."""
-        found = [*repeated_names(self.nodes), *warnings_of([node.param for node in self.nodes])]
+        found = [*repeated_names(self.nodes), *(warnings_of([node.param for node in self.nodes]) if self.nodes else ())]
         return [message_text(text) for text in found]
 
     def compare_weights(self, source: Any) -> tuple[LoadReport, list[str]]:
@@ -175,7 +177,8 @@ class _Outliner:
             rows.append(self._layer(definition, location))
         blobs, nodes, learnable = self.builder.blobs, self.builder.nodes, self.builder.parameters
         cut_off = any(name in self.builder.left_out and name not in blobs for row in rows for name in row.bottom)
-        return NetOutline(param.name, Phase(state.phase).name, rows, nodes, learnable, cut_off)
+        problems = [] if param.layer else [f"{self.document.name}: the net has no layers"]
+        return NetOutline(param.name, Phase(state.phase).name, rows, nodes, learnable, cut_off, problems)
 
     def _layer(self, definition: Any, location: str) -> LayerOutline:
         row = LayerOutline(definition.name, definition.type, location, list(definition.bottom), list(definition.top))
