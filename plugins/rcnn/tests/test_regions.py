@@ -206,3 +206,14 @@ def test_a_scale_of_nothing_is_refused() -> None:
             'type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 spatial_scale: 0 }',
             [np.zeros((1, 1, 4, 4)), np.zeros((1, 5))],
         )
+
+
+@pytest.mark.parametrize(("scale", "warned"), [("", True), ("spatial_scale: 1", False), ("spatial_scale: -1", False)])
+def test_regions_that_may_be_pixels_or_parts_are_warned_of(
+    scale: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_layer(
+        f'name: "pool" type: "ROIPooling" roi_pooling_param {{ pooled_h: 1 pooled_w: 1 {scale} }}',
+        [np.zeros((1, 1, 4, 4)), np.zeros((1, 5))],
+    )
+    assert ('layer "pool": ROIPooling without spatial_scale' in caplog.text) is warned

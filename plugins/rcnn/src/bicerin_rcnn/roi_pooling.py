@@ -10,6 +10,7 @@ pixel, which then gets no gradient; here it gets it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,11 +20,14 @@ from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations
 from bicerin_rcnn.regions import require_regions
 
+_log = logging.getLogger("bicerin.layer")
+
 
 class ROIPoolingLayer(Layer):
     """Bottom 0: maps, `(N, C, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in pixels of the image, `(R, 5)` or
     `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Where it is negative, they are parts of the image, from 0
-    to 1, as in jolibrain's Caffe, whose default that is. Top: `(R, C, pooled_h, pooled_w)`.
+    to 1, as in jolibrain's Caffe, whose default that is; where there is none, they are in pixels of the map.
+    Top: `(R, C, pooled_h, pooled_w)`.
     """
 
     type = "ROIPooling"
@@ -46,6 +50,12 @@ class ROIPoolingLayer(Layer):
                 "It is the size of the map by that of the image, as 0.0625; -1 where regions are given from 0 to 1.",
             )
         self.spatial_scale: float = param.spatial_scale
+        if not param.HasField("spatial_scale"):
+            _log.warning(
+                'layer "%s": ROIPooling without spatial_scale takes regions in pixels of the map, as Fast R-CNN\'s does; '
+                "jolibrain's Caffe takes them from 0 to 1: write spatial_scale: 1 for the first, -1 for the second",
+                self.name,
+            )
         #: The place of each maximum in its plane, y * W + x; -1 for none.
         self.mask = self.new_blob(name="mask", dtype=np.int32)
 
