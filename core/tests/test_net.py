@@ -691,7 +691,13 @@ class TestInputs:
         built = net(INPUT, affine("a", "data"))
         with pytest.raises(TypeError, match="a net cannot be pickled"):
             pickle.dumps(built)
-        assert np.asarray(built.blobs["data"]).shape == (4, 3)
+        blob = built.blobs["data"]
+        assert np.asarray(blob).shape == (4, 3)
+        for function in (pickle.dumps, copy.copy):
+            with pytest.raises(TypeError, match="a blob cannot be pickled or copied: take its array"):
+                function(blob)
+        with pytest.raises(AttributeError, match='a blob has no attribute "values"; its arrays on the host are data'):
+            print(blob.values)
 
 
 def test_a_blob_cannot_be_replaced_in_silence() -> None:
@@ -711,5 +717,5 @@ def test_a_blob_cannot_be_replaced_in_silence() -> None:
 
 
 def test_a_net_without_layers_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    assert bicerin.Net("# none yet").forward() == {}
+    assert bicerin.Net('name: "n"').forward() == {}
     assert "the net has no layers" in caplog.text

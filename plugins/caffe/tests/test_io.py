@@ -87,6 +87,13 @@ def test_a_datum_has_three_axes() -> None:
         caffe.io.array_to_datum(np.zeros((3, 4)))
 
 
+def test_a_datums_label_is_a_whole_number() -> None:
+    assert caffe.io.array_to_datum(np.zeros((1, 2, 3)), np.int64(7)).label == 7
+    for label in (np.float32(0.5), 0.5, "3"):
+        with pytest.raises(TypeError, match="The label of a datum is a whole number, not "):
+            caffe.io.array_to_datum(np.zeros((1, 2, 3)), label)
+
+
 # Transformer
 
 

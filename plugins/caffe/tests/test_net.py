@@ -37,6 +37,8 @@ layer { name: "AandB" type: "InnerProduct" bottom: "data" top: "AandB" include {
         lambda net, weights: caffe.Net(net, caffe.TRAIN, 0, None, weights),
         lambda net, weights: caffe.Net(network_file=net, phase=caffe.TRAIN, level=0, stages=["some"], weights=weights),
         lambda net, weights: caffe.Net(Path(net), Path(weights), 0),
+        lambda net, weights: caffe.Net(net.encode(), weights.encode(), caffe.TRAIN),
+        lambda net, weights: caffe.Net(net.encode(), caffe.TRAIN, weights=weights.encode()),
     ],
 )
 def test_every_form_of_the_call_loads_the_weights(make: Any, net: Any, net_file: str, tmp_path: Path) -> None:
@@ -216,13 +218,20 @@ def test_forward_and_backward_by_index(net: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda net: net.forward(nope=np.zeros((4, 3))), Exception, "Input blob arguments do not match net inputs."),
-        (lambda net: net.forward(data=np.zeros((3, 3))), Exception, "Input is not batch sized"),
-        (lambda net: net.forward(data=np.zeros((4, 2))), ValueError, "broadcast"),
-        (lambda net: net.forward(start="nope"), ValueError, "nope"),
-        (lambda net: net.forward(end="nope"), ValueError, "nope"),
+        (lambda net: net.forward(nope=np.zeros((4, 3))), Exception, "match net inputs. Given: nope; the net's: data."),
+        (
+            lambda net: net.forward(data=np.zeros((3, 3))),
+            Exception,
+            r"Input is not batch sized: .*\(4, 3\), .*\(3, 3\)",
+        ),
+        (lambda net: net.forward(data=1), Exception, r"Input is not batch sized: .*the array \(\)"),
+        (lambda net: net.forward(data=np.zeros((4, 2))), ValueError, r'"data" has the shape \(4, 3\), .*\(4, 2\)'),
+        (lambda net: net.forward(start="nope"), ValueError, 'no layer "nope"; its layers: '),
+        (lambda net: net.forward(end="nope"), ValueError, 'no layer "nope"'),
+        (lambda net: net.backward(start="nope"), ValueError, 'no layer "nope"'),
+        (lambda net: net.backward(ip=np.zeros((4, 1, 1, 2))), ValueError, r'"ip" has the shape \(4, 2\), .*1, 1'),
         (lambda net: net.forward(blobs=["nope"]), KeyError, "nope"),
-        (lambda net: net.backward(nope=np.zeros((4, 2))), Exception, "Top diff arguments do not match net outputs."),
+        (lambda net: net.backward(nope=np.zeros((4, 2))), Exception, "match net outputs. Given: nope; the net's: ip."),
         (lambda net: net.backward(ip=np.zeros((3, 2))), Exception, "Diff is not batch sized"),
     ],
 )

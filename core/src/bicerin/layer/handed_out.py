@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,12 @@ class HandedOutBlob(Blob):
 
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f'a blob has no attribute "{name}"; its arrays on the host are data and diff.')
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a blob cannot be pickled or copied: take its array, blob.data.copy().")
 
     @property
     def data(self) -> np.ndarray:

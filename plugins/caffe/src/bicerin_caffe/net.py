@@ -60,7 +60,9 @@ class Net:
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
     ) -> None:
-        if isinstance(phase, (str, os.PathLike)):
+        network_file = os.fsdecode(network_file)
+        if isinstance(phase, (str, bytes, os.PathLike)):
+            phase = os.fsdecode(phase)
             if level is None:
                 raise TypeError(f"Net({str(network_file)!r}, {str(phase)!r}): there is no phase. {_FORMS}")
             _log.warning(
@@ -71,8 +73,9 @@ class Net:
                 phase,
             )
             phase, level, weights = level, 0, phase
-        elif isinstance(level, (str, os.PathLike)):
-            raise TypeError(f"Net(..., level={str(level)!r}): a level is a number. {_FORMS}")
+        elif isinstance(level, (str, bytes, os.PathLike)):
+            raise TypeError(f"Net(..., level={os.fsdecode(level)!r}): a level is a number. {_FORMS}")
+        weights = None if weights is None else os.fsdecode(weights)
         for path in [network_file] if weights is None else [network_file, weights]:
             if not os.path.exists(path):
                 raise NetError(f"Could not open file {path} (looked from {os.getcwd()})")
@@ -219,14 +222,14 @@ class Net:
             ValueError: there is no such layer, or an array has another shape than the blob.
         """
         names = list(self._layer_names)
-        first = names.index(start) if start is not None else 0
-        last = names.index(end) if end is not None else len(names) - 1
+        first = _place(names, start) if start is not None else 0
+        last = _place(names, end) if end is not None else len(names) - 1
         outputs = [*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())]
         self._users.add(threading.get_ident())
         with self._core.lock:
             if kwargs:
                 if set(kwargs) != set(self.inputs):
-                    raise Exception("Input blob arguments do not match net inputs.")
+                    raise Exception(f"Input blob arguments do not match net inputs. {_given(kwargs, self.inputs)}")
                 self._set("Input", {name: self.blobs[name].data for name in kwargs}, kwargs)
             self._forward(first, last)
             return self._handed_out({name: self.blobs[name].data for name in outputs})
@@ -246,14 +249,14 @@ class Net:
             ValueError: there is no such layer, or an array has another shape than the blob.
         """
         names = list(self._layer_names)
-        first = names.index(start) if start is not None else len(names) - 1
-        last = names.index(end) if end is not None else 0
+        first = _place(names, start) if start is not None else len(names) - 1
+        last = _place(names, end) if end is not None else 0
         outputs = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
         self._users.add(threading.get_ident())
         with self._core.lock:
             if kwargs:
                 if set(kwargs) != set(self.outputs):
-                    raise Exception("Top diff arguments do not match net outputs.")
+                    raise Exception(f"Top diff arguments do not match net outputs. {_given(kwargs, self.outputs)}")
                 self._set("Diff", {name: self.blobs[name].diff for name in kwargs}, kwargs)
                 self._warn_of_missing_gradients(outputs)
             self._backward(first, last)
@@ -279,9 +282,14 @@ class Net:
     @staticmethod
     def _set(what: str, targets: Arrays, arrays: Mapping[str, Any]) -> None:
         for name, target in targets.items():
-            if arrays[name].shape[0] != target.shape[0]:
-                raise Exception(f"{what} is not batch sized")
-            target[...] = arrays[name]
+            array = np.asarray(arrays[name])
+            shapes = f'"{name}" has the shape {target.shape}, the array {array.shape}'
+            if array.shape[:1] != target.shape[:1]:
+                raise Exception(f"{what} is not batch sized: {shapes}")
+            try:
+                target[...] = array
+            except ValueError:
+                raise ValueError(f"{what} of another shape: {shapes}") from None
 
     def _handed_out(self, arrays: Arrays) -> Arrays:
         return {name: array.copy() for name, array in arrays.items()} if len(self._users) > 1 else arrays
@@ -391,7 +399,7 @@ class Net:
 
     def copy_from(self, filename: str | os.PathLike[str]) -> None:
         """Copy the weights of a file into the layers of the same names."""
-        self._core.load_weights(Path(filename))
+        self._core.load_weights(Path(os.fsdecode(filename)))
 
     load_hdf5 = copy_from
 
@@ -401,11 +409,21 @@ class Net:
 
     def save(self, filename: str | os.PathLike[str]) -> None:
         """Write the net with its weights, as a `.caffemodel` whatever its name is."""
-        self._core.save(filename, hdf5=False)
+        self._core.save(os.fsdecode(filename), hdf5=False)
 
     def save_hdf5(self, filename: str | os.PathLike[str]) -> None:
         """Write the weights as HDF5."""
-        self._core.save(filename, hdf5=True)
+        self._core.save(os.fsdecode(filename), hdf5=True)
+
+
+def _place(names: Sequence[str], name: str) -> int:
+    if name not in names:
+        raise ValueError(f'the net has no layer "{name}"; its layers: {", ".join(names)}')
+    return names.index(name)
+
+
+def _given(arrays: Mapping[str, Any], names: Sequence[str]) -> str:
+    return f"Given: {', '.join(arrays)}; the net's: {', '.join(names) or 'none'}."
 
 
 def _without_padding(collected: Mapping[str, list[np.ndarray]], given: Mapping[str, Any]) -> Arrays:

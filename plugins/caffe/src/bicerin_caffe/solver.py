@@ -26,7 +26,7 @@ class Solver:
 
     @user_exceptions
     def __init__(self, solver_file: str | os.PathLike[str]) -> None:
-        self._train(read_solver(Path(solver_file)))
+        self._train(read_solver(Path(os.fsdecode(solver_file))))
 
     def _train(self, document: bicerin_proto.Document) -> None:
         seed = settings.next_seed()
@@ -118,7 +118,7 @@ _CLASSES = {cls._type: cls for cls in Solver.__subclasses__()}
 @user_exceptions
 def get_solver(solver_file: str | os.PathLike[str]) -> Solver:
     """The solver of the type that the prototxt names: of the class of an update rule, or `Solver` for a plugin's."""
-    document = read_solver(Path(solver_file))
+    document = read_solver(Path(os.fsdecode(solver_file)))
     cls = _CLASSES.get(document.message.type, Solver)
     solver = object.__new__(cls)
     solver._train(document)

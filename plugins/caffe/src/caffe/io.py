@@ -51,9 +51,10 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
 
     Raises:
         ValueError: the array has not three axes.
+        TypeError: the label is not a whole number.
     """
     if arr.ndim != 3:
-        raise ValueError("Incorrect array shape.")
+        raise ValueError(f"Incorrect array shape: {arr.shape}. A datum has three axes: channels, height, width.")
     datum = caffe_pb2.Datum()
     datum.channels, datum.height, datum.width = arr.shape
     if arr.dtype == np.uint8:
@@ -61,7 +62,10 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
     else:
         datum.float_data.extend(arr.astype(float).ravel().tolist())
     if label is not None:
-        datum.label = label
+        try:
+            datum.label = label
+        except TypeError:
+            raise TypeError(f"The label of a datum is a whole number, not {label!r}.") from None
     return datum
 
 

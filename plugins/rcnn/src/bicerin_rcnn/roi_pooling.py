@@ -52,7 +52,7 @@ class ROIPoolingLayer(Layer):
         self.spatial_scale: float = param.spatial_scale
         if not param.HasField("spatial_scale"):
             _log.warning(
-                'layer "%s": ROIPooling without spatial_scale takes regions in pixels of the map, as Fast R-CNN\'s does; '
+                'layer "%s": ROIPooling without spatial_scale takes regions in pixels of the map, as Fast R-CNN does; '
                 "jolibrain's Caffe takes them from 0 to 1: write spatial_scale: 1 for the first, -1 for the second",
                 self.name,
             )
