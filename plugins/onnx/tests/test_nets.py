@@ -61,30 +61,7 @@ def test_trained_nets(name: str, fold: bool) -> None:
         assert made <= {row.blob for row in verification.rows}
 
 
-SSD = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 8 kernel_size: 3
-  stride: 8 pad: 1 weight_filler { type: "xavier" } } }
-layer { name: "relu" type: "ReLU6" bottom: "conv" top: "conv" }
-layer { name: "norm" type: "Normalize" bottom: "conv" top: "norm" norm_param { across_spatial: false
-  scale_filler { value: 5 } channel_shared: false } }
-layer { name: "loc" type: "Convolution" bottom: "norm" top: "loc" convolution_param { num_output: 16 kernel_size: 1
-  weight_filler { type: "xavier" } } }
-layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm" permute_param { order: [0, 2, 3, 1] } }
-layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
-layer { name: "conf" type: "Convolution" bottom: "norm" top: "conf" convolution_param { num_output: 12 kernel_size: 1
-  weight_filler { type: "xavier" } } }
-layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm" permute_param { order: [0, 2, 3, 1] } }
-layer { name: "conf_rows" type: "Reshape" bottom: "conf_perm" top: "conf_rows"
-  reshape_param { shape { dim: 0 dim: -1 dim: 3 } } }
-layer { name: "prob" type: "Softmax" bottom: "conf_rows" top: "prob" softmax_param { axis: 2 } }
-layer { name: "conf_flat" type: "Flatten" bottom: "prob" top: "conf_flat" }
-layer { name: "priors" type: "PriorBox" bottom: "norm" bottom: "data" top: "priors" prior_box_param { min_size: 12
-  max_size: 20 aspect_ratio: 2 flip: true variance: [0.1, 0.1, 0.2, 0.2] } }
-layer { name: "found" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_flat" bottom: "priors" top: "found"
-  detection_output_param { num_classes: 3 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.3
-  nms_param { nms_threshold: 0.45 top_k: 40 } } }
-"""
+DETECTOR = Path(__file__).with_name("detector.prototxt").read_text(encoding="utf-8")
 
 RCNN = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 96 } } }
@@ -131,7 +108,7 @@ layer { name: "score" type: "InnerProduct" bottom: "lstm" top: "score" inner_pro
 
 
 def test_a_detector() -> None:
-    built = Net(SSD, "TEST", seed=1)
+    built = Net(DETECTOR, "TEST", seed=1)
     model = export(built)
     assert dims(model.graph.input[0]) == ["N", 3, 32, 32]
     assert dims(model.graph.output[0]) == [1, 1, "K", 7]
@@ -140,7 +117,7 @@ def test_a_detector() -> None:
 
 
 def test_a_detector_that_finds_nothing() -> None:
-    built = Net(SSD.replace("confidence_threshold: 0.3", "confidence_threshold: 1.5"), "TEST", seed=1)
+    built = Net(DETECTOR.replace("confidence_threshold: 0.3", "confidence_threshold: 1.5"), "TEST", seed=1)
     model = export(built)
     found = {row.batch: row.shape for row in verify(built, model, tolerance=1e-5).rows if row.blob == "found"}
     assert found == {1: (1, 1, 1, 7), 3: (1, 1, 3, 7)}
