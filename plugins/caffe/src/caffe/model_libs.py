@@ -105,9 +105,7 @@ def ConvBNLayer(
         window["kernel_size"] = window.pop("kernel")
     else:
         window = {
-            f"{name}_{side}": one
-            for name, size in heights_widths.items()
-            for side, one in zip("hw", size, strict=False)
+            f"{name}_{side}": one for name, size in heights_widths.items() for side, one in zip("hw", size, strict=True)
         }
     if use_bn:
         learned = {"param": [{"lr_mult": lr_mult, "decay_mult": 1}], "bias_term": False}
@@ -343,9 +341,9 @@ def VGGNetBody(
             params = {"num_output": outputs, "pad": 1, "kernel_size": 3, "stride": stride}
             net[name] = L.Convolution(net[last], **params, **_weights_and_bias())
             return name
-        return _max_pool(
-            net, last, f"pool{stage}", *((3, 1) if keep_size else (2, 2)), **({"pad": 1} if keep_size else {})
-        )
+        if keep_size:
+            return _max_pool(net, last, f"pool{stage}", 3, 1, pad=1)
+        return _max_pool(net, last, f"pool{stage}", 2, 2)
 
     for stage, convolutions, outputs in ((1, 2, 64), (2, 2, 128), (3, 3, 256), (4, 3, 512), (5, 3, 512)):
         more = {"pad": dilation, "dilation": dilation} if stage == 5 else {"pad": 1}
