@@ -60,6 +60,15 @@ class _State(NamedTuple):
     depth: int
 
 
+class _Record(NamedTuple):
+    """A key, and its value: the bytes, or where it has pages of its own the number of the first."""
+
+    key: bytes
+    size: int
+    value: bytes
+    large: int | None
+
+
 class _OvertakenError(Exception):
     """A writer has made a new state."""
 
@@ -95,16 +104,11 @@ class LmdbPages:
         """
         while True:
             state = self._newest()
-            if state.root == _NO_PAGE:
-                return
             try:
-                previous: bytes | None = None
-                for page in self._leaves(state, state.root, state.depth, after):
-                    for key, begin, size, is_large in _records(page, previous):
-                        previous = key
-                        if after is None or key > after:
-                            yield key, self._large(state, page, begin, size) if is_large else page[begin : begin + size]
-                            after = key
+                for record in self._records(state, after):
+                    if after is None or record.key > after:
+                        yield record.key, self._value(state, record)
+                        after = record.key
                 return
             except _OvertakenError:
                 continue
@@ -113,10 +117,10 @@ class LmdbPages:
         """Whether so many bytes hold all pages that records are on."""
         state = self._newest()
         try:
-            for page in self._leaves(state, state.root, state.depth, None) if state.root != _NO_PAGE else ():
-                for _, begin, length, is_large in _records(page, None):
-                    number = _NUMBER.unpack_from(page, begin)[0] if is_large else 0
-                    if is_large and number * state.page_size + _LARGE_HEADER.size + length > size:
+            for record in self._records(state, None):
+                if record.large is not None:
+                    end = record.large * state.page_size + _LARGE_HEADER.size + record.size
+                    if end > size:
                         return False
         except DamagedPageError:
             return False
@@ -173,6 +177,32 @@ class LmdbPages:
             return read
         return read + self._read(offset + len(read), size - len(read))  # what is large may come in parts
 
+    def _records(self, state: _State, after: bytes | None) -> Iterator[_Record]:
+        """The records of a state, in the order of their keys, but for leaves that end before `after`."""
+        previous: bytes | None = None
+        for page in self._leaves(state, state.root, state.depth, after) if state.root != _NO_PAGE else ():
+            for key, begin, flags, size in _nodes(page):
+                is_large = flags & _LARGE
+                end = begin + (_NUMBER.size if is_large else size)
+                if end > len(page):
+                    raise _damaged(page, "has a value that reaches beyond it")
+                if previous is not None and key <= previous:
+                    raise _damaged(page, "has keys that are not in their order")
+                if flags & (_DATABASE_IN_DATABASE | _DUPLICATES):
+                    raise _damaged(page, "holds a nested database, where Caffe has records")
+                previous = key
+                value = page[begin:end]
+                yield _Record(key, size, value, _NUMBER.unpack(value)[0] if is_large else None)
+
+    def _value(self, state: _State, record: _Record) -> bytes:
+        number = record.large
+        if number is None:
+            return record.value
+        found, _, flags, _ = _LARGE_HEADER.unpack(self._page(state, number, 0, _LARGE_HEADER.size))
+        if found != number or not flags & _OVERFLOW:
+            raise DamagedPageError(f"page {number} is not that of a large value")
+        return self._page(state, number, _LARGE_HEADER.size, record.size)
+
     def _leaves(self, state: _State, number: int, depth: int, after: bytes | None) -> Iterator[bytes]:
         """The leaves below a page, which stands `depth` levels above nothing, but for those that end before `after`."""
         page = self._page(state, number, 0, state.page_size)
@@ -188,58 +218,28 @@ class LmdbPages:
         if kind == _LEAF:
             yield page
             return
-        children = [self._child(number, page, offset) for offset in _offsets(number, page)]
+        children = [(key, low | flags << 32) for key, _, flags, low in _nodes(page)]
         if len(children) < 2:
-            raise DamagedPageError(f"page {number} branches into {len(children)}")
+            raise _damaged(page, f"branches into {len(children)}")
         for index, (_, child) in enumerate(children):
             # The keys below a child are less than the next child's.
             if after is None or index + 1 == len(children) or children[index + 1][0] > after:
                 yield from self._leaves(state, child, depth - 1, after)
 
-    def _child(self, number: int, page: bytes, offset: int) -> tuple[bytes, int]:
-        low, high, flags, key_size = _NODE.unpack_from(page, offset)
-        key = offset + _NODE.size
-        if key + key_size > len(page):
-            raise DamagedPageError(f"page {number} has a key that reaches beyond it")
-        return page[key : key + key_size], low | high << 16 | flags << 32
 
-    def _large(self, state: _State, page: bytes, offset: int, size: int) -> bytes:
-        """A value that has pages of its own, whose number stands in a leaf."""
-        number = _NUMBER.unpack_from(page, offset)[0]
-        found, _, flags, _ = _LARGE_HEADER.unpack(self._page(state, number, 0, _LARGE_HEADER.size))
-        if found != number or not flags & _OVERFLOW:
-            raise DamagedPageError(f"page {number} is not that of a large value")
-        return self._page(state, number, _LARGE_HEADER.size, size)
-
-
-def _records(page: bytes, previous: bytes | None) -> Iterator[tuple[bytes, int, int, int]]:
-    """Of a leaf: each key, where its value begins, its size, and whether it has pages of its own.
-
-    Args:
-        previous: the last key of the leaf before.
-    """
-    number = _NUMBER.unpack_from(page)[0]
-    for offset in _offsets(number, page):
-        low, high, flags, key_size = _NODE.unpack_from(page, offset)
-        begin = offset + 8 + key_size
-        size = low | high << 16
-        is_large = flags & _LARGE
-        if begin + (8 if is_large else size) > len(page):
-            raise DamagedPageError(f"page {number} has a value that reaches beyond it")
-        key = page[offset + 8 : begin]
-        if previous is not None and key <= previous:
-            raise DamagedPageError(f"page {number} has keys that are not in their order")
-        if flags & (_DATABASE_IN_DATABASE | _DUPLICATES):
-            raise DamagedPageError(f"page {number} holds a nested database, where Caffe has records")
-        previous = key
-        yield key, begin, size, is_large
-
-
-def _offsets(number: int, page: bytes) -> tuple[int, ...]:
-    """Where the nodes of a page stand, whose header has been looked at."""
+def _nodes(page: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+    """Each node of a page whose header has been looked at: its key, where that ends, its flags, and low and high."""
     *_, lower, upper = _HEADER.unpack_from(page)
-    nodes = (lower - _HEADER.size) // 2
-    offsets: tuple[int, ...] = struct.unpack_from(f"<{nodes}H", page, _HEADER.size)
-    if offsets and not upper <= min(offsets) <= max(offsets) <= len(page) - _NODE.size:
-        raise DamagedPageError(f"page {number} has a node outside the page")
-    return offsets
+    for (offset,) in struct.iter_unpack("<H", page[_HEADER.size : lower]):
+        if not upper <= offset <= len(page) - _NODE.size:
+            raise _damaged(page, "has a node outside the page")
+        low, high, flags, key_size = _NODE.unpack_from(page, offset)
+        begin = offset + _NODE.size
+        end = begin + key_size
+        if end > len(page):
+            raise _damaged(page, "has a key that reaches beyond it")
+        yield page[begin:end], end, flags, low | high << 16
+
+
+def _damaged(page: bytes, what: str) -> DamagedPageError:
+    return DamagedPageError(f"page {_NUMBER.unpack_from(page)[0]} {what}")
