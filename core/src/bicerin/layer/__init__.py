@@ -12,6 +12,7 @@ from bicerin.layer.abilities import (
     TellsShapes,
     TopValues,
 )
+from bicerin.layer.axes import around, image_shape
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.counts import BlobCounts, Range, any_number, at_least, at_most, between
@@ -46,12 +47,14 @@ __all__ = [
     "TellsShapes",
     "TopValues",
     "any_number",
+    "around",
     "at_least",
     "at_most",
     "between",
     "enum_name",
     "fill",
     "fillers",
+    "image_shape",
     "layers",
     "normalization_mode",
     "normalizer",

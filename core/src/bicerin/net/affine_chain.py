@@ -10,6 +10,7 @@ import numpy as np
 from bicerin.device.device import CPU
 from bicerin.kernels.affine import Finish
 from bicerin.layer.abilities import affine_steps
+from bicerin.layer.axes import around
 from bicerin.layer.blob import Blob
 from bicerin.layer.operations import Operations
 
@@ -33,8 +34,8 @@ class AffineChain:
         blob = bottom[0]
         if not blob.count:
             return
-        channels = blob.shape[self._axis]
-        rows = (blob.count_between(0, self._axis), channels, blob.count_between(self._axis + 1))
+        rows = around(blob, self._axis)
+        channels = rows[1]
         steps = affine_steps(self._layers)
         scale, shift, slope = Finish.of(None, steps, self._dtype)
         scale = scale if scale.size else np.ones(channels, self._dtype)

@@ -18,9 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Operations, between
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, around, between
 from bicerin_loss.labels import ignore_label, require_label_count
-from bicerin_loss.softmax import class_columns
 
 
 class AccuracyLayer(Layer):
@@ -38,7 +37,7 @@ class AccuracyLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         axis = bottom[0].canonical_axis(self.param.accuracy_param.axis)
         require_label_count(bottom[0], bottom[1], axis, "label")
-        self.columns = class_columns(bottom[0], axis)
+        self.columns = around(bottom[0], axis)
         classes = self.columns[1]
         if self.top_k > classes:
             raise ShapeError(

@@ -12,10 +12,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, ReadsTops, TopValues, normalization_mode
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, ReadsTops, TopValues, around, normalization_mode
 from bicerin_loss.label_kernels import host_labels
 from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient, require_label_count
-from bicerin_loss.softmax import class_columns
 
 
 class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
@@ -54,7 +53,7 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
         super().reshape(bottom, top)
         axis = bottom[0].canonical_axis(self.class_axis)
         require_label_count(bottom[0], bottom[1], axis, self.axis_name)
-        self.columns = class_columns(bottom[0], axis)
+        self.columns = around(bottom[0], axis)
         self.probability.reshape_like(bottom[0])
         self.gives_probability = len(top) > 1
         if self.gives_probability:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.layer import Blob, BlobCounts, Layer, Operations, ReadsTops, TopValues
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, ReadsTops, TopValues, around
 
 
 class SoftmaxLayer(ReadsTops, Layer):
@@ -21,7 +21,7 @@ class SoftmaxLayer(ReadsTops, Layer):
     operations = Operations("softmax_kernels")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self.columns = class_columns(bottom[0], bottom[0].canonical_axis(self.param.softmax_param.axis))
+        self.columns = around(bottom[0], bottom[0].canonical_axis(self.param.softmax_param.axis))
         top[0].reshape_like(bottom[0])
 
     def reads_in_tops(self) -> TopValues:
@@ -34,8 +34,3 @@ class SoftmaxLayer(ReadsTops, Layer):
         if propagate_down[0]:
             y, y_diff = top[0].data.reshape(self.columns), top[0].diff.reshape(self.columns)
             self.ops.softmax_backward(y, y_diff, bottom[0].diff.reshape(self.columns))
-
-
-def class_columns(bottom: Blob, axis: int) -> tuple[int, int, int]:
-    """The bottom's shape as (outer, classes, inner), for sums over one axis."""
-    return bottom.count_between(0, axis), bottom.shape[axis], bottom.count_between(axis + 1)

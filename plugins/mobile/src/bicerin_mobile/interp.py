@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Operations
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, image_shape
 
 
 class InterpLayer(Layer):
@@ -47,9 +47,8 @@ class InterpLayer(Layer):
                 raise LayerError("interp_param gives no size.", "Give height and width, zoom_factor or shrink_factor.")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if bottom[0].num_axes != 4:
-            raise ShapeError(f"Input must have the shape (num, channels, height, width), not {bottom[0].shape}.")
-        self.inner = (bottom[0].height - sum(self.crop), bottom[0].width - sum(self.crop))
+        _, _, height, width = image_shape(bottom[0])
+        self.inner = (height - sum(self.crop), width - sum(self.crop))
         size = self.size or (self._length(self.inner[0]), self._length(self.inner[1]))
         for name, before, after in zip(("height", "width"), self.inner, size, strict=True):
             if before < 1 or after < 1:

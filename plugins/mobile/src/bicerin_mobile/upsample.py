@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations, between
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations, between, image_shape
 
 
 class UpsampleLayer(ChecksInputs, Layer):
@@ -85,10 +85,7 @@ class UpsampleLayer(ChecksInputs, Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
         if self.masked:
-            if len(shape) != 4:
-                raise ShapeError(
-                    f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
-                )
+            image_shape(bottom[0])
             if bottom[1].shape != shape:
                 raise ShapeError(f"the mask must have the shape of the input: {bottom[1].shape} against {shape}.")
             size: tuple[int, ...] = self.size or tuple(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Operations, Phase
+from bicerin.layer import Blob, BlobCounts, Layer, Operations, Phase, image_shape
 
 
 class LRNLayer(Layer):
@@ -41,12 +41,7 @@ class LRNLayer(Layer):
         self.nothing = self.xp.empty((0, 0, 0), self.dtype)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        shape = bottom[0].shape
-        if len(shape) != 4:
-            raise ShapeError(
-                f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
-            )
-        num, channels, height, width = shape
+        num, channels, height, width = shape = image_shape(bottom[0])
         self.aligned = (num, channels, height * width) if self.across else (num * channels, height, width)
         top[0].reshape(*shape)
         self.scale.reshape(*self.aligned)

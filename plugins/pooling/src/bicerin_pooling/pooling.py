@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, ReadsTops, TopValues, between, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, ReadsTops, TopValues, between, enum_name, image_shape
 from bicerin_pooling.plane_pooling import METHODS, OPERATIONS, MaxPooling, PlanePooling, plane_pooling
 from bicerin_pooling.window import Window
 
@@ -48,10 +48,7 @@ class PoolingLayer(ReadsTops, Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
         if self.pooled_from != shape:
-            if len(shape) != 4:
-                raise ShapeError(
-                    f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
-                )
+            image_shape(bottom[0])
             window = self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
             if min(window[:2]) == 0:
                 raise ShapeError(f"Filter dimensions cannot be zero: {window.kernel_h} x {window.kernel_w}.")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from math import prod
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, enum_name
+from bicerin.layer import Blob, BlobCounts, Layer, enum_name, image_shape
 from bicerin_pooling.plane_pooling import METHODS, OPERATIONS, PlanePooling, plane_pooling
 from bicerin_pooling.window import Window
 
@@ -43,10 +43,7 @@ class SPPLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
         if self.pooled_from != shape:
-            if len(shape) != 4:
-                raise ShapeError(
-                    f"Input must have 4 axes, corresponding to (num, channels, height, width), not {len(shape)}."
-                )
+            image_shape(bottom[0])
             if min(shape[2:]) == 0:
                 raise ShapeError(f"Input dimensions cannot be zero: {shape[2]} x {shape[3]}.")
             # The first level that the plane is too small for ends this, however high the pyramid is to be.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, around, between
 from bicerin_rcnn.class_label_kernels import class_labels
 from bicerin_rcnn.normalization import loss_divisor
 
@@ -40,7 +40,7 @@ class SoftmaxWithLossOHEMLayer(ChecksInputs, LossLayer):
         super().reshape(bottom, top)
         scores = bottom[0]
         axis = scores.canonical_axis(self.param.softmax_param.axis)
-        shape = (scores.count_between(0, axis), scores.shape[axis], scores.count_between(axis + 1))
+        shape = around(scores, axis)
         if shape[0] * shape[2] != bottom[1].count:
             raise ShapeError(
                 f"Number of labels must match number of predictions: {bottom[1].count} against {shape[0] * shape[2]}.",
