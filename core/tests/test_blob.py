@@ -99,6 +99,11 @@ def test_an_axis_that_is_not_there(axis: int) -> None:
         Blob((2, 3)).canonical_axis(axis)
 
 
+def test_a_number_has_no_axes() -> None:
+    with pytest.raises(ShapeError, match="It is one number, without axes"):
+        Blob(()).canonical_axis(1)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("diff", [False, True])
 def test_to_proto_and_back(dtype: type, diff: bool) -> None:

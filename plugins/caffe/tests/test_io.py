@@ -102,6 +102,14 @@ def transformer() -> caffe.io.Transformer:
     return caffe.io.Transformer({"data": (1, 3, 4, 5)})
 
 
+def test_an_image_with_its_channels_first_is_refused(transformer: caffe.io.Transformer) -> None:
+    transformer.set_channel_swap("data", (2, 1, 0))
+    with pytest.raises(ValueError, match=r"data: an image of shape \(3, 4, 5\) has its channels first"):
+        transformer.preprocess("data", np.ones((3, 4, 5)))
+    transformer.set_transpose("data", (2, 0, 1))
+    assert transformer.preprocess("data", np.ones((7, 9, 3))).shape == (3, 4, 5)
+
+
 def test_preprocess_does_all_steps_in_pycaffes_order(transformer: Any) -> None:
     image = np.random.default_rng(1).random((4, 5, 3)).astype(np.float32)
     transformer.set_transpose("data", (2, 0, 1))

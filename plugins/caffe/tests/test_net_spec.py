@@ -127,6 +127,11 @@ def test_a_wrong_parameter_is_an_attribute_error(params: dict, words: str) -> No
     assert words in str(caught.value) and 'layer "InnerProduct1" (InnerProduct)' in str(caught.value)
 
 
+def test_a_parameter_of_a_type_that_nobody_brings() -> None:
+    with pytest.raises(AttributeError, match=r'brings the layer type\. Did you mean "Convolution"'):
+        L.Convolutoin(L.Input(), kernel_size=2).to_proto()
+
+
 def test_python_layers_and_param_str() -> None:
     layer = L.Python(module="losses", layer="Loss", param_str=str(dict(a=1)), ntop=1).to_proto().layer[0]
     assert (layer.python_param.module, layer.python_param.param_str) == ("losses", "{'a': 1}")

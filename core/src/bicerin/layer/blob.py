@@ -124,7 +124,7 @@ class Blob:
         if not -axes <= axis < axes:
             raise ShapeError(
                 f"axis {axis} is out of range for {self.name or 'a blob'} of shape {self.shape}.",
-                f"It has {axes} axes: {-axes} to {axes - 1}.",
+                f"It has {axes} axes: {-axes} to {axes - 1}." if axes else "It is one number, without axes.",
             )
         return axis % axes if axes else 0
 

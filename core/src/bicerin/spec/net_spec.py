@@ -14,6 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from bicerin.errors import SpecError
+from bicerin.layer.layer import layers as layers_brought
 from bicerin.schema.installed_schema import schema
 from bicerin_proto.cardinality import is_repeated
 from bicerin_proto.hints import did_you_mean
@@ -200,7 +201,10 @@ class Function:
                     raise SpecError(f'layer "{layer.name}" ({self.type_name}): {inside}{error}') from None
         known = [field for message in messages for field in message.DESCRIPTOR.fields_by_name]
         problem = f'layer "{layer.name}" ({self.type_name}): there is no parameter "{name}".'
-        raise SpecError(f"{problem} {did_you_mean(name, known)}".strip())
+        if self.type_name in layers_brought:
+            raise SpecError(f"{problem} {did_you_mean(name, known)}".strip())
+        hint = did_you_mean(self.type_name, layers_brought.providers())
+        raise SpecError(f"{problem} No installed plugin brings the layer type. {hint}".strip())
 
 
 def to_proto(*tops: Top | Function) -> Any:

@@ -104,11 +104,20 @@ class Transformer:
             raise Exception(f"{in_} is not one of the net inputs: {self.inputs}")
 
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """An input, float32 (K, H, W), from an image (H', W', K), which stays as it is."""
+        """An input, float32 (K, H, W), from an image (H', W', K), which stays as it is.
+
+        Raises:
+            ValueError: the image is (K, H', W'), so that rows would be taken for channels.
+        """
         self.__check_input(in_)
         image = data.astype(np.float32)
         size = tuple(self.inputs[in_][2:])
         if image.shape[:2] != size:
+            if image.ndim == 3 and image.shape[0] == self.inputs[in_][1] != image.shape[2]:
+                raise ValueError(
+                    f"{in_}: an image of shape {data.shape} has its channels first; preprocess takes "
+                    "(height, width, channels), which image.transpose(1, 2, 0) is."
+                )
             image = resize_image(image, size)
         if in_ in self.transpose:
             image = image.transpose(self.transpose[in_])
