@@ -20,7 +20,7 @@ class PythonLayer:
 
     Blobs have `data`, `diff`, `shape`, `num`, `channels`, `height`, `width`, `count` and `reshape(*shape)`. Besides
     what is below, a subclass may define `forward_gpu(bottom, top)` and `backward_gpu(top, propagate_down, bottom)`,
-    which are called in place of the others on a net that is bound to a device, and use `gpu_data` and `gpu_diff` there.
+    which are called in place of the others on a net that is bound to a device; `data` and `diff` are its arrays there.
 
     Attributes, which are there from `setup` on:
         param_str (and param_str_, its older name): the text of `python_param { param_str: ... }`, as it stands.
