@@ -103,11 +103,14 @@ def test_images_are_not_changed():
         ({"force_color": True, "force_gray": True}, "cannot set both force_color and force_gray"),
         ({"mean_file": "missing"}, "mean_file .*missing: no such file"),
         ({"mean_file": "garbage"}, "mean_file .*garbage: not a binary BlobProto"),
+        ({"mean_file": "short"}, r"mean_file .*short: a blob of shape \(1, 2\) holds 1 numbers, expected 2"),
         ({"mean_file": "two"}, r"one image \(1, C, H, W\) is expected, not the shape \(2, 3, 4, 4\)"),
     ],
 )
 def test_contradictions(options, reason, tmp_path):
     (tmp_path / "garbage").write_bytes(b"\xff\xff\xff")
+    short = bicerin_proto.BlobProto(data=[1], shape={"dim": [1, 2]})
+    (tmp_path / "short").write_bytes(short.SerializeToString())
     bicerin_proto.write_binary(bicerin_proto.array_blob(np.zeros((2, 3, 4, 4), np.float32)), tmp_path / "two")
     with pytest.raises(DataError, match=reason):
         transformer(folder=tmp_path, **options)

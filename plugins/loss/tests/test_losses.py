@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bicerin_proto
-from bicerin.errors import BicerinError, BlobCountError, LayerError, ShapeError
+from bicerin.errors import BlobCountError, LayerError, ShapeError
 from bicerin.testing import run_layer
 from bicerin_loss import label_kernels, softmax_kernels
 
@@ -294,7 +294,7 @@ class TestInfogainLoss:
     def test_garbage_file(self, tmp_path: Path) -> None:
         path = tmp_path / "garbage"
         path.write_bytes(b"\xff" * 7)
-        with pytest.raises(BicerinError, match="BlobProto"):
+        with pytest.raises(LayerError, match=r"the infogain matrix .*garbage: not a binary BlobProto"):
             loss(f'type: "InfogainLoss" infogain_loss_param {{ source: "{path}" }}', self.X, self.Y)
 
     def test_matrix_of_another_size(self) -> None:

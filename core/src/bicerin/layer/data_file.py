@@ -6,8 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from os import PathLike
 
+import numpy as np
+
 import bicerin_proto
 from bicerin.errors import DataError, MissingDataError, MissingFileError, ProtoError
+from bicerin_proto import printable
+from bicerin_proto.decode import decode
 
 
 def read_data(path: str | PathLike[str], failure: str) -> bytes:
@@ -32,6 +36,24 @@ def read_data_text(path: str | PathLike[str], failure: str) -> str:
     """
     with data_errors(failure):
         return bicerin_proto.read_text(path)
+
+
+def read_blob(path: str | PathLike[str], failure: str) -> np.ndarray:
+    """The numbers of a file that is a binary BlobProto, such as a mean image; as `read_data`.
+
+    Returns:
+        A read-only array of the shape that the file gives, float32, or float64 where it holds doubles.
+
+    Raises:
+        DataError: it is not a BlobProto either, or holds other numbers than its shape says.
+    """
+    blob = bicerin_proto.BlobProto()
+    with data_errors(failure):
+        decode(bicerin_proto.read_file(path), blob, printable(path), "BlobProto")
+    try:
+        return bicerin_proto.blob_array(blob)
+    except ProtoError as error:
+        raise DataError(f"{failure} {printable(path)}: {error}") from None
 
 
 @contextlib.contextmanager

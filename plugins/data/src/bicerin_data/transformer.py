@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-import bicerin_proto
-from bicerin.errors import DataError, ProtoError
+from bicerin.errors import DataError
 from bicerin.layer import Phase
-from bicerin.layer.data_file import read_data
-from bicerin_proto.decode import decode
+from bicerin.layer.data_file import read_blob
 
 _log = logging.getLogger("bicerin.data")
 
@@ -127,13 +125,7 @@ def read_mean(path: Path) -> np.ndarray:
         MissingDataError: the file cannot be opened.
         DataError: it is not one image.
     """
-    data = read_data(path, "mean_file")
-    blob = bicerin_proto.BlobProto()
-    try:
-        decode(data, blob, str(path), "BlobProto")
-        mean = bicerin_proto.blob_array(blob)
-    except ProtoError as error:
-        raise DataError(f"mean_file {error}") from None
+    mean = read_blob(path, "mean_file")
     if mean.ndim == 4 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim != 3:

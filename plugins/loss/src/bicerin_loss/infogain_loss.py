@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
-import bicerin_proto
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, between
-from bicerin.layer.data_file import read_data
+from bicerin.layer.data_file import read_blob
 from bicerin_loss.multinomial_logistic_loss import LOG_THRESHOLD
 from bicerin_loss.probability_loss_layer import ProbabilityLossLayer
-from bicerin_proto.decode import decode
 
 
 class InfogainLossLayer(ProbabilityLossLayer):
@@ -44,8 +42,9 @@ class InfogainLossLayer(ProbabilityLossLayer):
             raise LayerError('normalize is deprecated. use "normalization"', "VALID is normalize: true.")
         self.infogain: Blob | None = None
         if len(bottom) < 3:
-            self.infogain = self.new_blob(name="infogain")
-            self.infogain.from_proto(self._read_source())
+            matrix = self._read_source()
+            self.infogain = self.new_blob(matrix.shape, "infogain")
+            self.infogain.blob.data[...] = matrix
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().reshape(bottom, top)
@@ -77,15 +76,11 @@ class InfogainLossLayer(ProbabilityLossLayer):
         rows = xp.where(self.labels[:, :, None] >= 0, matrix[self.labels], 0)
         return xp.moveaxis(rows, 2, 1)
 
-    def _read_source(self) -> Any:
+    def _read_source(self) -> np.ndarray:
         param = self.param.infogain_loss_param
         if not param.HasField("source"):
             raise LayerError(
                 "Infogain matrix source must be specified.",
                 "infogain_loss_param { source: FILE }, a binary BlobProto, or the matrix as a third bottom.",
             )
-        path = self.context.resolve(param.source)
-        data = read_data(path, "the infogain matrix")
-        proto = bicerin_proto.BlobProto()
-        decode(data, proto, str(path), "BlobProto")
-        return proto
+        return read_blob(self.context.resolve(param.source), "the infogain matrix")

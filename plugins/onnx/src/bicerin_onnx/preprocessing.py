@@ -11,9 +11,8 @@ import logging
 
 import numpy as np
 
-import bicerin_proto
-from bicerin.errors import BicerinError, NetError
-from bicerin.layer.data_file import read_data
+from bicerin.errors import NetError
+from bicerin.layer.data_file import read_blob
 from bicerin.net.node import Node
 from bicerin_onnx.graph import Graph, Operation, Value
 from bicerin_onnx.layer_graph import LayerGraph
@@ -30,7 +29,7 @@ class Transformation:
 
     Raises:
         NetError: there is more in it than this.
-        BicerinError: the mean file cannot be read.
+        DataError: the mean file cannot be read.
     """
 
     def __init__(self, node: Node) -> None:
@@ -46,14 +45,8 @@ class Transformation:
         self.scale = np.float32(param.scale)
         self.mean: np.ndarray | None = None
         if param.HasField("mean_file"):
-            data = read_data(node.layer.context.resolve(param.mean_file), "mean_file")
-            blob = bicerin_proto.BlobProto()
-            try:
-                blob.ParseFromString(data)
-                self.mean = np.asarray(bicerin_proto.blob_array(blob), np.float32)
-            except (BicerinError, ValueError) as error:
-                raise NetError(f'layer "{node.name}": mean_file {param.mean_file}: {error}') from error
-            self.mean = self.mean.reshape(1, *self.mean.shape[-3:])
+            mean = read_blob(node.layer.context.resolve(param.mean_file), f'layer "{node.name}": mean_file')
+            self.mean = mean.astype(np.float32).reshape(1, *mean.shape[-3:])
         elif param.mean_value:
             self.mean = np.array(param.mean_value, np.float32).reshape(1, -1, 1, 1)
 
