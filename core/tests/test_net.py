@@ -123,6 +123,14 @@ class TestSplits:
         built.forward(data=np.ones((4, 3)))
         assert built.run_forward() == pytest.approx(3 * 2 * 12)
 
+    def test_a_loss_weight_that_is_set_later_counts_backward_too(self) -> None:
+        built = net("force_backward: true\n", INPUT, affine("a", "data"), phase="TRAIN")
+        built.forward(data=np.ones((4, 3)))
+        for weight in (3.0, 0.5, 0.0):
+            built.nodes[-1].loss_weights = [weight]
+            assert built.forward_backward() == pytest.approx(weight * 2 * 12)
+            assert (built.blobs["data"].diff == weight * 2).all()
+
     def test_a_bottom_of_a_layer_that_is_left_out(self) -> None:
         left_out = affine("a", "data", more='include { stage: "s0" }')
         with pytest.raises(NetError) as caught:
@@ -674,6 +682,10 @@ class TestInputs:
         built = net(INPUT, affine("a", "data"))
         with pytest.raises(NetError, match=message):
             call(built)
+
+    def test_an_input_of_two_axes_has_no_channels_that_come_last(self) -> None:
+        with pytest.raises(NetError, match=r"got an array of shape \(4, 3, 1\)\.$"):
+            net(INPUT, affine("a", "data")).forward(data=np.ones((4, 3, 1)))
 
     def test_channels_that_come_last_are_named(self) -> None:
         size = "shape { dim: 1 dim: 3 dim: 8 dim: 9 }"

@@ -27,11 +27,11 @@ def input_array(name: str, shape: tuple[int, ...], value: Any) -> np.ndarray:
         raise NetError(f"{expected}, of numbers; got {type(value).__name__} that is not an array of numbers.")
     other_axes = shape and array.ndim != len(shape)
     if other_axes or (array.ndim == 4 == len(shape) and array.shape[1] != shape[1] == array.shape[3]):
-        raise NetError(f"{expected}; got an array of shape {array.shape}.{_channels_last(array.shape)}")
+        raise NetError(f"{expected}; got an array of shape {array.shape}.{_channels_last(array.shape, shape)}")
     return array
 
 
-def _channels_last(shape: tuple[int, ...]) -> str:
-    if len(shape) >= 3 and shape[-1] in (1, 3, 4):
+def _channels_last(given: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if len(given) >= 3 <= len(expected) and given[-1] in (1, 3, 4):
         return " Its channels come last: array.transpose puts them before the rows and columns."
     return ""

@@ -54,7 +54,8 @@ class Node:
         learns: whether a blob of the layer's own is to be learned.
         wants_backward: whether the net's backward pass runs it.
         propagate_down: for each bottom, whether its gradient is computed.
-        loss_weights: for each top, its weight in the net's loss; 0 for one that is not a loss.
+        loss_weights: for each top, its weight in the net's loss; 0 for one that is not a loss. They may be set at any
+            time. Which layers run backward is decided when the net is built, or by `force_backward`.
     """
 
     def __init__(
@@ -130,7 +131,11 @@ class Node:
 
     @loss_weights.setter
     def loss_weights(self, weights: Sequence[float]) -> None:
-        self._weighted = tuple((index, float(weight)) for index, weight in enumerate(weights) if weight)
+        given = tuple((index, float(weight)) for index, weight in enumerate(weights) if weight)
+        # The gradient of a loss is its weight; of what is a loss no more, nothing.
+        for index, weight in (*((index, 0.0) for index, _ in self._weighted), *given):
+            self.top[index].diff.fill(weight)
+        self._weighted = given
 
     # Running
 
@@ -224,8 +229,6 @@ class Node:
                 "Give it once for each top, or not at all.",
             )
         self.loss_weights = weights
-        for index, weight in self._weighted:
-            self.top[index].diff.fill(weight)
 
     def _loss(self) -> float:
         loss = 0.0
