@@ -17,7 +17,9 @@ from typing import Any
 
 from bicerin.discovery.registry import Registry
 from bicerin.errors import LayerError
+from bicerin.layer import Phase
 from bicerin.testing.recorded import recorded_run
+from bicerin.testing.run import LayerRun
 from bicerin_onnx.comparison import compare
 from bicerin_onnx.hooks import hooks
 
@@ -55,11 +57,10 @@ def measured() -> dict[str, Row]:
     return rows
 
 
-def tells(run: object) -> bool:
+def tells(run: LayerRun) -> bool:
     """Whether the layer computes in this phase what it computes in TEST."""
     of_the_phase = {"Dropout", "BatchNorm", "Pooling", "SPP", "Proposal"}
-    layer = run.layer  # type: ignore[attr-defined]
-    return layer.phase.name == "TEST" or layer.type not in of_the_phase
+    return run.layer.phase is Phase.TEST or run.layer.type not in of_the_phase
 
 
 def refusals(hook: Callable[..., Any]) -> list[str]:

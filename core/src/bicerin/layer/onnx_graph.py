@@ -61,7 +61,10 @@ class Graph(Protocol):
         """ReduceSum, ReduceMean, ...; the axes' place changed between versions of ONNX."""
 
     def cast(self, value: Any, dtype: str = "float32") -> Any:
-        """The value as float32, int64, int32 or bool."""
+        """The value as float32, float64, int64, int32 or bool."""
+
+    def sizes(self, value: Any, first: int, last: int) -> Any:
+        """The sizes of the axes `first` to `last - 1` when the model runs: int64, shape (last - first,)."""
 
     def varies(self, top: int = 0, axis: int = 0) -> None:
         """Say that an axis of a top is as long as the data says when the model runs."""

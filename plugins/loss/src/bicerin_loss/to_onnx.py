@@ -162,7 +162,7 @@ def _divided(graph: Graph, layer: Any, losses: Any, valid: Any, inner: int, prob
 
 def _per_image(graph: Graph, losses: Any) -> Any:
     """The sum over the number of images, which the first axis has."""
-    images = graph.op("Squeeze", graph.op("Slice", graph.op("Shape", losses), [0], [1], [0]), [0])
+    images = graph.op("Squeeze", graph.sizes(losses, 0, 1), [0])
     return graph.op("Div", _sum(graph, losses), graph.op("Max", graph.cast(images), 1.0))
 
 

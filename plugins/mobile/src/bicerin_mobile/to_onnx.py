@@ -58,7 +58,7 @@ def _unpooled(graph: Graph, layer: Any) -> Any:
     """Each pixel goes to the place in its plane that the mask says."""
     x, mask = graph.bottoms
     height, width = graph.tops[0][2:]
-    planes = graph.op("Slice", graph.op("Shape", x), [0], [2], [0])
+    planes = graph.sizes(x, 0, 2)
     empty = graph.op("ConstantOfShape", graph.op("Concat", planes, [height * width], axis=0))
     places = graph.cast(graph.op("Reshape", mask, [0, 0, -1]), "int64")
     y = graph.op("ScatterElements", empty, places, graph.op("Reshape", x, [0, 0, -1]), axis=2)
@@ -67,7 +67,7 @@ def _unpooled(graph: Graph, layer: Any) -> Any:
 
 def interp(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
-    planes = graph.op("Slice", graph.op("Shape", x), [0], [2], [0])
+    planes = graph.sizes(x, 0, 2)
     size = graph.op("Concat", planes, list(graph.tops[0][2:]), axis=0)
     before, after = layer.crop
     if before or after:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,13 @@ def _compared(net: Any, model: Any, inputs: str | None) -> object:
         ) from error
 
 
-def _described(made: object) -> str:
-    graph = made.graph  # type: ignore[attr-defined]
-    return f"{_infos(graph.input)} -> {_infos(graph.output)}"
+def _described(model: Any) -> str:
+    return f"{_infos(model.graph.input)} -> {_infos(model.graph.output)}"
 
 
-def _infos(infos: object) -> str:
+def _infos(infos: Iterable[Any]) -> str:
     parts = []
-    for info in infos:  # type: ignore[attr-defined]
+    for info in infos:
         dims = [dim.dim_param or str(dim.dim_value) for dim in info.type.tensor_type.shape.dim]
         parts.append(f"{info.name} ({', '.join(dims)})")
     return ", ".join(parts) or "nothing"

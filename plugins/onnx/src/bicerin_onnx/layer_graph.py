@@ -89,10 +89,15 @@ class LayerGraph:
         return reduced
 
     def cast(self, value: Value, dtype: str = "float32") -> Value:
-        """The value in another type: float32, int64, int32, bool."""
-        number = {"float32": 1, "int32": 6, "int64": 7, "bool": 9}[dtype]
+        """The value in another type: float32, float64, int64, int32, bool."""
+        number = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}[dtype]
         result: Value = self.op("Cast", value, to=number)
         return result
+
+    def sizes(self, value: Value, first: int, last: int) -> Value:
+        """The sizes of the axes `first` to `last - 1` when the model runs: int64, shape (last - first,)."""
+        sizes: Value = self.op("Slice", self.op("Shape", value), [first], [last], [0])
+        return sizes
 
     def varies(self, top: int = 0, axis: int = 0) -> None:
         """Say that an axis of a top is as long as the data says when the model runs."""

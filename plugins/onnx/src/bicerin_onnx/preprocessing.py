@@ -127,7 +127,7 @@ def _write(place: LayerGraph, image: Value, transformation: Transformation) -> N
     if transformation.mean is not None:
         x = place.op("Sub", x, transformation.mean)
     if transformation.crop:
-        size = place.op("Slice", place.op("Shape", image), [2], [4], [0])
+        size = place.sizes(image, 2, 4)
         start = place.op("Div", place.op("Sub", size, transformation.crop), 2)
         x = place.op("Slice", x, start, place.op("Add", start, transformation.crop), [2, 3])
     if transformation.scale != 1:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bicerin.errors import BicerinError, LayerError, NetError
+from bicerin.errors import LayerError, NetError
 from bicerin.layer.loss_layer import LossLayer
 from bicerin.net.node import Node
 from bicerin_onnx.graph import Graph, Value
@@ -16,6 +16,10 @@ from bicerin_onnx.layer_graph import LayerGraph
 from bicerin_onnx.names import blob_names, free_name
 
 _log = logging.getLogger("bicerin.onnx")
+
+
+class NothingToExportError(NetError):
+    """No layer of the net makes an output that would be in a model."""
 
 
 @dataclass
@@ -74,7 +78,8 @@ class Tracer:
         """The graph at the present shapes, every value with its name.
 
         Raises:
-            NetError, LayerError: a layer that cannot be exported.
+            NothingToExportError: no layer makes an output.
+            NetError, LayerError: a layer cannot be exported.
         """
         graph = Graph()
         env: dict[str, Value] = {}
@@ -95,11 +100,7 @@ class Tracer:
                 env.update(dict.fromkeys(node.top_names, env[bottom_names[0]]))
                 continue
             bottoms = [env[name] for name in bottom_names]
-            if self.is_source(i):
-                made: list[Value] | None = [Value(shape=blob.shape) for blob in node.top]
-                graph.inputs += made or []
-            else:
-                made = self._call(graph, i, bottoms, claimed)
+            made = self._inputs(graph, node) if self.is_source(i) else self._call(graph, i, bottoms, claimed)
             if made is None:
                 dropped.update(dict.fromkeys(node.top_names, node.name))
                 continue
@@ -117,13 +118,18 @@ class Tracer:
             raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported.')
         graph.outputs = [env[name] for name in self.end] if self.end else list(unread.values())
         if not graph.outputs:
-            raise NetError("there is nothing to export: no layer of the net makes an output.")
+            raise NothingToExportError("there is nothing to export: no layer of the net makes an output.")
         graph.prune()
         self._name(graph)
         return graph
 
     def _running(self) -> Iterator[tuple[int, Node]]:
         return ((i, node) for i, node in enumerate(self.nodes) if i in self.active)
+
+    def _inputs(self, graph: Graph, node: Node) -> list[Value]:
+        made = [Value(shape=blob.shape) for blob in node.top]
+        graph.inputs += made
+        return made
 
     def _call(self, graph: Graph, index: int, bottoms: list[Value], claimed: dict[int, str]) -> list[Value] | None:
         """The values of a layer's tops, each its own; None where it is left out."""
@@ -139,8 +145,6 @@ class Tracer:
                 raise no_hook(node.name, node.type, node.location)
         except LayerError as error:
             error.locate(node.layer, node.bottom, node.top)
-            raise
-        except BicerinError:
             raise
         if result is None:
             return None

@@ -100,7 +100,7 @@ def _max(graph: Graph, x: Any, window: Window, pooled: tuple[int, int], end: lis
 def _average(graph: Graph, x: Any, begin: list[int], end: list[int], shape: dict[str, Any]) -> Any:
     """Means of planes of any size: over the share of each window that Caffe counts, the plane and its padding."""
     y = graph.op("AveragePool", _padded(graph, x, begin, end, 0.0), **shape)
-    size = graph.op("Slice", graph.op("Shape", x), [2], [4], [0])
+    size = graph.sizes(x, 2, 4)
     if any(begin):
         size = graph.op("Add", size, [2 * pad for pad in begin])
     counted = graph.op("Expand", graph.constant(1.0), graph.op("Concat", [1, 1], size, axis=0))

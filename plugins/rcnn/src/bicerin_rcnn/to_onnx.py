@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
 
-_DOUBLE = 11
-
 
 def roi_pooling(graph: Graph, layer: Any) -> Any:
     maps, regions = graph.bottoms
@@ -27,7 +25,7 @@ def psroi_pooling(graph: Graph, layer: Any) -> Any:
     maps, regions = graph.bottoms
     _, _, height, width = maps.shape
     group, outputs = layer.group_size, layer.output_dim
-    total = graph.op("Cast", maps, to=_DOUBLE)
+    total = graph.cast(maps, "float64")
     for axis in (2, 3):
         total = graph.op("CumSum", total, graph.constant(axis))
     total = graph.op("Pad", total, [0, 0, 1, 1, 0, 0, 0, 0])
@@ -55,7 +53,7 @@ def psroi_pooling(graph: Graph, layer: Any) -> Any:
     area = graph.op("Mul", *extents)
     some = graph.op("Unsqueeze", graph.op("Greater", area, graph.constant(0)), [3])
     divisor = graph.op("Unsqueeze", graph.op("Max", area, graph.constant(1)), [3])
-    mean = graph.cast(graph.op("Div", sums, graph.op("Cast", divisor, to=_DOUBLE)))
+    mean = graph.cast(graph.op("Div", sums, graph.cast(divisor, "float64")))
     return graph.op("Transpose", graph.op("Where", some, mean, 0.0), perm=[0, 3, 1, 2])
 
 
@@ -97,7 +95,7 @@ def smooth_l1_loss(graph: Graph, layer: Any) -> Any:
     errors = graph.op("Where", graph.op("Less", distance, 1 / sigma2), square, graph.op("Sub", distance, 0.5 / sigma2))
     if len(weights) > 1:
         errors = graph.op("Mul", errors, weights[1])
-    images = graph.op("Squeeze", graph.op("Slice", graph.op("Shape", errors), [0], [1], [0]), [0])
+    images = graph.op("Squeeze", graph.sizes(errors, 0, 1), [0])
     return graph.op("Div", graph.op("ReduceSum", errors, keepdims=0), graph.op("Max", graph.cast(images), 1.0))
 
 
@@ -142,7 +140,7 @@ def proposal(graph: Graph, layer: Any) -> Any:
     boxes = graph.op("GatherElements", boxes, order, axis=1)
     # With the pixel of the second corner in the box, areas are those of Caffe. Equal scores keep their order.
     inclusive = graph.op("Add", boxes, np.array([0.0, 0, 1, 1]))
-    images = graph.op("Slice", graph.op("Shape", scores), [0], [1], [0])
+    images = graph.sizes(scores, 0, 1)
     ranks = np.arange(best, 0, -1, dtype=np.float32).reshape(1, 1, best)
     ranks = graph.op("Expand", ranks, graph.op("Concat", images, [1, 1], axis=0))
     selected = graph.op(

@@ -63,7 +63,7 @@ def detection_output(graph: Graph, layer: Any) -> Any:
     if number < layer.num_classes:
         scores = graph.op("Gather", scores, classes, axis=1)
     scores, places = graph.op("TopK", scores, [most], axis=2, outputs=2)
-    images = graph.op("Slice", graph.op("Shape", scores), [0], [1], [0])
+    images = graph.sizes(scores, 0, 1)
     image = graph.op("Range", graph.constant(0), graph.op("Squeeze", images, [0]), graph.constant(1))
     # The boxes of those places, (N * number, most, 4).
     flat = graph.op("Add", graph.op("Mul", graph.op("Reshape", image, [-1, 1, 1]), priors), places)
@@ -87,7 +87,7 @@ def detection_output(graph: Graph, layer: Any) -> Any:
     group, _, rank = graph.op("Split", selected, [1, 1, 1], axis=1, outputs=3)
     place = graph.op("Concat", graph.op("Div", group, number), graph.op("Mod", group, number), rank, axis=1)
     nowhere = graph.op("ConstantOfShape", graph.op("Shape", scores), value=np.array([0], np.float32))
-    ones = graph.op("Expand", graph.constant([1.0]), graph.op("Slice", graph.op("Shape", selected), [0], [1], [0]))
+    ones = graph.op("Expand", graph.constant([1.0]), graph.sizes(selected, 0, 1))
     stays = graph.op("Reshape", graph.op("ScatterND", nowhere, place, ones), [0, -1])
     flat_scores = graph.op("Reshape", scores, [0, -1])
     if -1 < layer.keep_top_k < number * most:
@@ -109,7 +109,7 @@ def detection_output(graph: Graph, layer: Any) -> Any:
 
 def _or_nothing_found(graph: Graph, rows: Any, images: Any) -> Any:
     """Where there are no rows, one for each image: its number and -1 six times."""
-    number = graph.op("Slice", graph.op("Shape", rows), [0], [1], [0])
+    number = graph.sizes(rows, 0, 1)
     image = graph.op("Range", graph.constant(0), graph.op("Squeeze", images, [0]), graph.constant(1))
     image = graph.cast(graph.op("Unsqueeze", image, [1]))
     nothing = graph.op("Mul", image, np.array([[1.0, 0, 0, 0, 0, 0, 0]]))

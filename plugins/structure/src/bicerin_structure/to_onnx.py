@@ -74,7 +74,7 @@ def crop(graph: Graph, layer: Any) -> Any:
     first = layer.param.crop_param.axis % axes
     offsets = list(layer.param.crop_param.offset)
     offsets = (offsets or [0]) * (axes - first) if len(offsets) <= 1 else offsets
-    size = graph.op("Slice", graph.op("Shape", reference), [first], [axes], [0])
+    size = graph.sizes(reference, first, axes)
     ends = graph.op("Add", size, offsets) if any(offsets) else size
     return graph.op("Slice", x, offsets, ends, list(range(first, axes)))
 
