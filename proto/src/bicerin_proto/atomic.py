@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from bicerin_proto.errors import ProtoError
-from bicerin_proto.quotation import printable
+from bicerin_proto.quotation import printable, system_reason
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         final = Path(os.path.realpath(path))
         temporary = temporary_path(final)
     except ValueError as error:  # a NUL, or a character that the file system's encoding does not have
-        raise ProtoError(f"{name}: cannot be the path of a file: {printable(error)}") from error
+        raise ProtoError(f"{name}: cannot be the path of a file: {system_reason(error)}") from error
     try:
         with open(temporary, "xb+") as file:
             lock(file)
@@ -55,7 +55,7 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise ProtoError(f"{name}: cannot be written: {error.strerror or error}") from error
+            raise ProtoError(f"{name}: cannot be written: {system_reason(error)}") from error
         raise
 
 
@@ -125,7 +125,7 @@ def _copy(file: IO[bytes], device: str | PathLike[str]) -> None:
         with open(device, "ab") as target:
             shutil.copyfileobj(file, target)
     except OSError as error:
-        raise ProtoError(f"{printable(device)}: cannot be written: {error.strerror or error}") from error
+        raise ProtoError(f"{printable(device)}: cannot be written: {system_reason(error)}") from error
 
 
 def _sync_folder(folder: Path) -> None:

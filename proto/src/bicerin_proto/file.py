@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from bicerin_proto.errors import MissingFileError, ProtoError
-from bicerin_proto.quotation import printable
+from bicerin_proto.quotation import printable, system_reason
 
 MOST_BYTES = 2**31 - 1
 """What a protobuf message may have."""
@@ -75,9 +75,9 @@ def _faults_named(name: str) -> Iterator[None]:
     except IsADirectoryError:
         raise ProtoError(f"{name}: is a folder, expected a file") from None
     except OSError as error:
-        raise ProtoError(f"{name}: cannot be read: {error.strerror or error}") from error
+        raise ProtoError(f"{name}: cannot be read: {system_reason(error)}") from error
     except ValueError as error:  # a NUL, or a character that the file system's encoding does not have
-        raise ProtoError(f"{name}: cannot be the path of a file: {printable(error)}") from error
+        raise ProtoError(f"{name}: cannot be the path of a file: {system_reason(error)}") from error
     except MemoryError:
         raise ProtoError(f"{name}: does not fit into memory") from None
 

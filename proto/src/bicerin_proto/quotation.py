@@ -25,6 +25,15 @@ def printable(text: object, limit: int = LIMIT) -> str:
     return _escaped(text)
 
 
+def system_reason(error: Exception) -> str:
+    """Return why the system refused a file, in its own words: without the number of the error and the path.
+
+    Args:
+        error: an OSError, or the ValueError of a path that no file can have.
+    """
+    return printable(getattr(error, "strerror", None) or error)
+
+
 def _escaped(text: str) -> str:
     if text.isprintable():
         return text

@@ -12,7 +12,7 @@ from bicerin.cli.json_text import json_text
 from bicerin.cli.pace import images_per_step
 from bicerin.errors import BicerinError
 from bicerin.net.hooks import hookimpl, plugins
-from bicerin_proto import printable
+from bicerin_proto.quotation import printable, system_reason
 
 _log = logging.getLogger("bicerin.cli")
 
@@ -39,8 +39,7 @@ class JsonLog:
         try:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BicerinError(f"{self._name}: cannot be written: {printable(reason)}") from error
+            raise BicerinError(f"{self._name}: cannot be written: {system_reason(error)}") from error
         self._failed = False
         self._last = time.perf_counter()
         self._rate = 0.0
@@ -93,5 +92,5 @@ class JsonLog:
             self._failed = True
             _log.warning(
                 "%s: can no longer be written: %s. Training goes on without this log.",
-                self._name, error.strerror or error,
+                self._name, system_reason(error),
             )  # fmt: skip

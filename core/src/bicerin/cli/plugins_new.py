@@ -17,6 +17,7 @@ import click
 from bicerin.discovery.registry import normalized
 from bicerin.errors import PluginError
 from bicerin.layer.layer import layers
+from bicerin_proto.quotation import system_reason
 
 #: The names that the template uses for itself: it is a package that works.
 _DISTRIBUTION, _PACKAGE, _TYPE, _MODULE = "my-plugin", "my_plugin", "MyLayer", "my_layer"
@@ -74,7 +75,7 @@ def new(name: str, directory: Path | None, layer_type: str | None, rival: bool) 
     try:
         render(distribution, layer_type, target, own)
     except OSError as error:
-        raise PluginError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise PluginError(f"{target}: cannot be written: {system_reason(error)}") from error
     click.echo(f'{target}: the distribution {distribution} with the layer type "{layer_type}"')
     click.echo(f'Next: cd {target}; pip install -e ".[test]"; pytest')
 

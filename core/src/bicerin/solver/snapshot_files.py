@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bicerin.errors import SnapshotError
-from bicerin_proto import printable
+from bicerin_proto.quotation import printable, system_reason
 
 
 class SnapshotFiles:
@@ -45,7 +45,7 @@ class SnapshotFiles:
         except (OSError, ValueError) as error:
             raise SnapshotError(
                 f"Cannot write to snapshot prefix '{printable(self._param.snapshot_prefix)}'. Make sure that the "
-                f"directory exists and is writable: {getattr(error, 'strerror', None) or error}."
+                f"directory exists and is writable: {system_reason(error)}."
             ) from error
 
     def prefix(self) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bicerin.errors import DataError, MissingDataError
-from bicerin_proto import printable
+from bicerin_proto.quotation import printable, system_reason
 
 BACKENDS = ("lmdb", "leveldb")
 
@@ -67,8 +67,7 @@ def backend_of(path: Path) -> str:
     except FileNotFoundError:
         raise MissingDataError(f"source {name} does not exist.", f"It was looked for at {path.absolute()}.") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"source {name} cannot be a store: {printable(reason)}.") from None
+        raise DataError(f"source {name} cannot be a store: {system_reason(error)}.") from None
     if not is_folder or os.path.exists(path / "data.mdb"):
         return "lmdb"
     if os.path.exists(path / "CURRENT"):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bicerin.errors import DataError
-from bicerin_proto import printable
 from bicerin_proto.atomic import temporary_path
+from bicerin_proto.quotation import printable, system_reason
 
 
 @contextlib.contextmanager
@@ -28,6 +28,5 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, (OSError, ValueError)):
-            reason = getattr(error, "strerror", None) or error
-            raise DataError(f"{printable(path)} cannot be written: {printable(reason)}") from None
+            raise DataError(f"{printable(path)} cannot be written: {system_reason(error)}") from None
         raise
