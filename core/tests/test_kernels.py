@@ -75,17 +75,17 @@ def test_the_number_of_threads_is_for_blas_too(given: dict[str, str], blas: str)
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("BICERIN_KERNELS", "off", 'it may be "reference"'),
+        ("BICERIN_KERNELS", "off", 'it must be "reference"'),
         ("BICERIN_KERNELS", "Reference", ""),
-        ("BICERIN_NUM_THREADS", "0", "a whole number from 1 on"),
-        ("BICERIN_NUM_THREADS", "two", "a whole number from 1 on"),
+        ("BICERIN_NUM_THREADS", "0", "a whole number, 1 or more"),
+        ("BICERIN_NUM_THREADS", "two", "a whole number, 1 or more"),
         ("BICERIN_NUM_THREADS", "2", ""),
     ],
 )
-def test_settings_that_are_none_are_named(
+def test_invalid_settings_are_named(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(name, value)
-    compiled._say_what_is_not_understood()
+    compiled._warn_of_invalid_settings()
     assert said in caplog.text
     assert bool(said) == bool(caplog.text)

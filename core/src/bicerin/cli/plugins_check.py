@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from bicerin.layer.layer import layers
 from bicerin.schema.installed_schema import schemas
 
 cases_registry = Registry("bicerin.cases", "table of cases")
-#: Functions of a case that raise where it fails, and return why they do not apply; None where it passes.
+#: Functions of a case that raise an error if it fails, and return None if it passes, or why they do not apply.
 checks_registry = Registry("bicerin.checks", "check of cases")
 
 Outcome = Literal["passed", "failed", "note"]
@@ -228,26 +229,27 @@ def _run(case: Any, subject: str, device: str) -> Iterator[Finding]:
     from bicerin.testing import CHECKS
 
     row = case.name if device == "cpu" else f"{case.name} on {device}"
-    for name, run in CHECKS.items():
-        if name == "device_parity" and device == "cpu":
-            continue  # there is nothing to compare
+    checks: dict[str, Callable[[], Any]] = {name: partial(run, case, device) for name, run in CHECKS.items()}
+    if device == "cpu":
+        del checks["device_parity"]  # there is nothing to compare
+        checks |= {name: partial(_run_added, name, case) for name in checks_registry.providers()}
+    for name, run in checks.items():
         if name in case.without:
             yield Finding(subject, name, "note", f"does not apply: {case.without[name]}", case=row)
             continue
         try:
-            run(case, device)
-        except Exception as error:
-            yield Finding(subject, name, "failed", str(error) or type(error).__name__, error, row)
-        else:
-            yield Finding(subject, name, "passed", case=row)
-    for name in checks_registry.providers() if device == "cpu" else ():
-        try:
-            reason = checks_registry.load(name)(case)
+            reason = run()
         except Exception as error:
             yield Finding(subject, name, "failed", str(error) or type(error).__name__, error, row)
         else:
             said = f"does not apply: {reason}" if reason else ""
             yield Finding(subject, name, "note" if reason else "passed", said, case=row)
+
+
+def _run_added(name: str, case: Any) -> str | None:
+    """Run a check that a plugin adds; returns why it does not apply, None where it passes."""
+    reason: str | None = checks_registry.load(name)(case)
+    return reason
 
 
 #: What made-up cases give a layer: all bottoms of one of these shapes.

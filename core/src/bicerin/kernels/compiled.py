@@ -60,9 +60,13 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def num_threads() -> int:
     """How many threads kernels and BLAS may use, 1 or more."""
     setting = os.environ.get("BICERIN_NUM_THREADS", "")
-    if setting.isdecimal() and int(setting) > 0:
+    if _is_number_of_threads(setting):
         return int(setting)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_number_of_threads(setting: str) -> bool:
+    return setting.isdecimal() and int(setting) > 0
 
 
 def workers_for(work: int) -> int:
@@ -73,20 +77,20 @@ def workers_for(work: int) -> int:
     return 1 if work < 1 << 20 or internals is None or threads.is_alone() else int(numba.get_num_threads())
 
 
-def _say_what_is_not_understood() -> None:
-    """A setting in the environment that is none leaves the default, but not in silence."""
+def _warn_of_invalid_settings() -> None:
+    """Warn of an invalid setting in the environment, which leaves the default."""
     kernels, number = os.environ.get("BICERIN_KERNELS", ""), os.environ.get("BICERIN_NUM_THREADS", "")
     if kernels.lower() not in ("", "reference"):
-        _log.warning('BICERIN_KERNELS is %r; it may be "reference". Kernels are compiled.', kernels)
-    if number and not (number.isdecimal() and int(number) > 0):
+        _log.warning('BICERIN_KERNELS is %r; it must be "reference" or empty. Kernels are compiled.', kernels)
+    if number and not _is_number_of_threads(number):
         _log.warning(
-            "BICERIN_NUM_THREADS is %r; it may be a whole number from 1 on. There are %d threads.",
+            "BICERIN_NUM_THREADS is %r; it must be a whole number, 1 or more. %d threads are used.",
             number,
             num_threads(),
         )
 
 
-_say_what_is_not_understood()
+_warn_of_invalid_settings()
 numba: Any = None
 internals: Any = None
 if os.environ.get("BICERIN_KERNELS", "").lower() != "reference":
