@@ -1,6 +1,6 @@
 r"""The log: what Bicerin and its plugins say under the logger "bicerin".
 
-As in any library, it is up to the program who listens. Two things are done for it here, by a handler that comes first:
+Who listens is up to the program, as with any library. A handler that comes first does two things for it:
 
 - Names that come from files become printable, for every handler after it: they may be escape sequences that a terminal
   obeys, newlines that look like lines of a log, or a megabyte long.
@@ -65,7 +65,7 @@ def _printable(value: Any) -> Any:
 
 
 def is_interactive() -> bool:
-    """Whether somebody looks on: in a notebook, or at a Python prompt."""
+    """Whether somebody is watching: in a notebook, or at a Python prompt."""
     if hasattr(sys, "ps1"):
         return True
     ipython = sys.modules.get("IPython")

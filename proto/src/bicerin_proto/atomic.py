@@ -60,7 +60,7 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a free name beside `path` for what shall become that file: hidden, and told by `remove_leftovers`."""
+    """Return a free name beside `path` for what will become that file: hidden, and known to `remove_leftovers`."""
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
@@ -72,7 +72,7 @@ def remove_leftovers(folder: str | PathLike[str], begin: str) -> list[Path]:
 
     Args:
         folder: where they may be; it need not exist.
-        begin: what the names begin with of the files that they should have become.
+        begin: what the names of the files that they should have become begin with.
     """
     pattern = re.compile(rf"\.{re.escape(begin)}.*\.(\d+)\.[0-9a-f]{{8}}\.tmp")
     removed: list[Path] = []
@@ -89,7 +89,7 @@ def remove_leftovers(folder: str | PathLike[str], begin: str) -> list[Path]:
 
 
 def lock(file: IO[Any]) -> bool:
-    """Lock an open file for as long as it is open, and tell whether that went: nobody else holds it."""
+    """Lock an open file for as long as it is open; return False where somebody else holds it, or there are no locks."""
     if sys.platform == "win32":
         return False
     import fcntl

@@ -51,7 +51,7 @@ def read_text(path: str | PathLike[str], most: int = MOST_BYTES) -> str:
 
 
 def open_file(path: str | PathLike[str]) -> BinaryIO:
-    """Open a file that is read here and there rather than from its begin to its end, without a buffer.
+    """Open a file, without a buffer, that is read here and there rather than from beginning to end.
 
     Raises:
         ProtoError: as `read_file`; or it is a pipe or a device.

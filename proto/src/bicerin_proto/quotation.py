@@ -59,7 +59,7 @@ def visible(text: str) -> str:
 
 
 def message_text(text: str) -> str:
-    """Return a whole message as it may be shown, in which something may have been quoted as it stood.
+    """Return a whole message, which may quote something as it stood in a file, as it may be shown.
 
     Control characters are written as escapes. Newlines remain, and what follows them is indented: no name can begin a
     line, as a message or a line of a log does. The middle of a very long message is omitted.

@@ -48,7 +48,8 @@ def compile_kernels(
             click.echo(f"{file}: ready to train")
             continue
         state: dict[str, Any] = {"level": level, "stages": stages or None}
-        phases = [phase] if phase is not None else [net.phase for net in _phases(document, state, layer_providers)]
+        outlines = [] if phase else nets_in_their_phases(document, {**state, "layer_providers": layer_providers})
+        phases = [phase] if phase else [net.phase for net in outlines]
         for each in phases:
             net = Net(document, each, **state, **options)
             net.forward_backward()
@@ -56,10 +57,6 @@ def compile_kernels(
             if each == "TEST":
                 Net(document, each, optimize=True, **state, **options).run_forward()
         click.echo(f"{file}: ready in phase {' and '.join(phases)}")
-
-
-def _phases(document: Any, state: dict[str, Any], layer_providers: dict[str, str]) -> list[Any]:
-    return nets_in_their_phases(document, {**state, "layer_providers": layer_providers})
 
 
 def _run_solver(document: Any, options: dict[str, Any]) -> None:

@@ -70,7 +70,13 @@ _digests: dict[str, tuple[dict[str, tuple[int, int]], bytes]] = {}
 
 
 def _digest_of_all(path: str, package: str, top: str) -> bytes:
-    """Of the file and all that goes into its kernels; it is in the package, which is `top` or is in it."""
+    """The digest of a module and of all that goes into its kernels.
+
+    Args:
+        path: its file.
+        package: what its relative imports start from.
+        top: the first part of the package's name: everything below it counts.
+    """
     if path in _digests:
         before, digest = _digests[path]
         if all(_state(file) == state for file, state in before.items()):

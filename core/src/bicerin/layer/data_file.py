@@ -58,7 +58,15 @@ def read_blob(path: str | PathLike[str], failure: str) -> np.ndarray:
 
 @contextlib.contextmanager
 def data_errors(failure: str) -> Iterator[None]:
-    """Make what goes wrong with a file an error of the layer that reads it."""
+    """Make what goes wrong with a file in the block an error of the layer that reads it.
+
+    Args:
+        failure: what the error begins with; the path and the reason follow.
+
+    Raises:
+        MissingDataError: there is no such file.
+        DataError: anything else is wrong with it.
+    """
     try:
         yield
     except MissingFileError as error:

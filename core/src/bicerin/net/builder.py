@@ -34,7 +34,7 @@ class Builder:
 
     Attributes:
         blobs: name -> blob, in the order in which the layers make them; None for one whose shape is not known.
-        left_out: blobs that only layers make which are not in the net -> a sentence that says so.
+        left_out: tops of layers that do not belong to the net -> a sentence that says so.
         makers: the net's blobs -> the first layer that makes each, for errors.
     """
 

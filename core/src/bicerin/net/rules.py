@@ -80,7 +80,7 @@ def filter_layers(net: Any, state: Any, locations: Sequence[str]) -> list[int]:
 
 
 def left_out(net: Any, state: Any, locations: Sequence[str]) -> dict[str, str]:
-    """By the blobs that only layers make which do not belong to the net in `state`: a sentence that says so."""
+    """The tops of layers that do not belong to the net in `state` -> a sentence that says so."""
     found: dict[str, str] = {}
     for layer, location in zip(net.layer, locations, strict=True):
         contradictory = layer.include and layer.exclude

@@ -90,10 +90,10 @@ def layer_owners(layer_providers: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def _chosen(layer_providers: Mapping[str, str] | None) -> dict[str, str]:
-    """The choices of the configuration, of which those that mean nothing are warned of, and the caller's own.
+    """The configuration's choices, with a warning about those that mean nothing, and the caller's, which precede them.
 
     Raises:
-        UnknownNameError: the caller's own name a type or a distribution that is not there.
+        UnknownNameError: the caller chooses for a type that does not exist, or a distribution that does not bring it.
     """
     configured = configuration.layer_providers()
     _warn_of(tuple(sorted(configured.items())))

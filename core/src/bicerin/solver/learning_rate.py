@@ -110,7 +110,7 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
 
 
 def starting_rate(param: Any, iteration: int) -> float | None:
-    """The rate of an iteration that a warm-up is not over with, whatever the policy; None of a later one."""
+    """The rate of an iteration of the warm-up, whatever the policy; None once that is over."""
     if iteration < getattr(param, "warmup_iter", 0):
         share = iteration / param.warmup_iter
         return float(param.warmup_start_lr + (param.base_lr - param.warmup_start_lr) * share)

@@ -1,4 +1,4 @@
-"""A run's claim to the files of a snapshot prefix: it clears away what killed runs left, and tells of another run."""
+"""A run's claim to the files of a snapshot prefix: it clears away what killed runs left, and warns of another run."""
 
 from __future__ import annotations
 

@@ -14,12 +14,15 @@ from bicerin.spec.net_spec import Function, Top
 
 
 def aligned_offsets(layers: Sequence[Any]) -> dict[int, list[int]]:
-    """The offsets, by place, of Crop layers that have no `crop_param` and that alignment would give another than 0.
+    """The offsets, other than 0, that alignment would give to the Crop layers without a `crop_param`.
 
-    Layers whose bottoms are not connected by layers with windows, or not by whole numbers, are left out.
+    Crop layers whose bottoms no layers with windows connect, or whose offset is not a whole number, are left out.
 
     Args:
         layers: `LayerParameter`s in today's format, in the order in which they run.
+
+    Returns:
+        A layer's index among them -> one offset per cropped axis.
     """
     found: dict[int, list[int]] = {}
     tops: dict[str, Top] = {}
@@ -45,7 +48,7 @@ def _offset(moved: Top, reference: Top) -> list[int]:
 
 
 def _window(layer: Any) -> tuple[str, dict[str, Any]]:
-    """A layer's type, another where it has no map, and its parameters as `coordinates` takes them."""
+    """A layer's type and parameters as `coordinates` takes them; global pooling becomes "Global", which has no map."""
     if layer.type == "Crop":
         return layer.type, {"axis": layer.crop_param.axis, "offset": list(layer.crop_param.offset) or [0]}
     if layer.type == "Pooling":
