@@ -122,6 +122,7 @@ class Provided:
 @pytest.fixture
 def provided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provided]:
     """The installed plugins, with this folder's layers, and more where the test adds them."""
+    registry.forget_plugins()
     index = {group: dict(names) for group, names in registry.plugin_index().items()}
     monkeypatch.setattr(registry, "plugin_index", lambda: index)
     extra = Provided(index)
@@ -129,5 +130,4 @@ def provided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provided]:
         provider = extra.add("bicerin.layers", layer.type, f"{__name__}:{layer.__name__}")
         layers._loaded[provider] = layer
     yield extra
-    for item in registry.Registry.all:
-        item._loaded.clear()
+    registry.forget_plugins()

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 import bicerin
 from bicerin.cli.command_line import command_line
-from bicerin.discovery.registry import plugin_index
+from bicerin.discovery.registry import forget_plugins, plugin_index
 from bicerin.errors import BicerinError, UnknownNameError, UserCodeError
 
 
@@ -298,12 +298,12 @@ class TestTypingErrors:
 
     def test_a_hidden_plugin(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         monkeypatch.setenv("BICERIN_DISABLE_PLUGINS", "Bicerin,bicerin-poolng")
-        plugin_index.cache_clear()
+        forget_plugins()
         try:
             plugin_index()
         finally:
             monkeypatch.undo()
-            plugin_index.cache_clear()
+            forget_plugins()
         (message,) = [record.message for record in caplog.records]
         assert message == 'BICERIN_DISABLE_PLUGINS: no distribution "bicerin-poolng" with plugins is installed'
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bicerin.discovery import configuration
-from bicerin.discovery.registry import _layer_api, plugin_index
+from bicerin.discovery.registry import _layer_api, forget_plugins
 from bicerin.errors import BicerinError, BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
 from bicerin.layer.layer import layers
+from bicerin.net import hooks
 
 
 def test_the_core_brings_two_layers() -> None:
@@ -189,15 +190,17 @@ def fake_distribution(folder: Path, name: str, entry_points: str) -> None:
 def test_the_index_is_read_from_metadata(tmp_path: Path, monkeypatch) -> None:
     fake_distribution(tmp_path, "third_party", PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
-    plugin_index.cache_clear()
+    forget_plugins()
+    known = hooks.plugins()
     try:
         (provider,) = layers.providers()["Third"]
         assert (provider.distribution, provider.version, provider.layer_api) == ("third_party", "1.0", 3)
         monkeypatch.setenv("BICERIN_DISABLE_PLUGINS", "Third-Party, other")
-        plugin_index.cache_clear()
+        forget_plugins()
         assert "Third" not in layers
+        assert hooks.plugins() is not known
     finally:
-        plugin_index.cache_clear()
+        forget_plugins()
 
 
 def test_importing_bicerin_imports_nothing_heavy() -> None:

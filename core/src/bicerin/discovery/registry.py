@@ -13,10 +13,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bicerin.errors import BrokenPluginError, ConflictError, IncompatiblePluginError, UnknownNameError
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 #: The version of the contract in `bicerin.layer`. A plugin states the one it was written for with an entry point
 #: named after the number in the group `bicerin.layer_api`.
@@ -90,7 +93,18 @@ def normalized(name: str) -> str:
 Index = Mapping[str, Mapping[str, tuple[Provider, ...]]]
 
 
-@lru_cache(maxsize=1)
+_Found = TypeVar("_Found")
+_caches: list[_lru_cache_wrapper[Any]] = []
+
+
+def found_once(function: Callable[..., _Found]) -> _lru_cache_wrapper[_Found]:
+    """Decorator: cache what a function finds out about the installed distributions, until `forget_plugins`."""
+    cached = cache(function)
+    _caches.append(cached)
+    return cached
+
+
+@found_once
 def plugin_index() -> Index:
     """Group -> name -> providers, of every group that starts with `bicerin.`; read from metadata alone."""
     from importlib_metadata import distributions
@@ -154,7 +168,8 @@ def _entry_points(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def forget_plugins() -> None:
     """Read the installed distributions anew at the next use: for tests, and after an install in a live process."""
-    plugin_index.cache_clear()
+    for cached in _caches:
+        cached.cache_clear()
     for registry in Registry.all:
         registry._loaded.clear()
 

@@ -11,12 +11,11 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from bicerin.discovery.registry import Registry
+from bicerin.discovery.registry import Registry, found_once
 from bicerin.errors import PluginError
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Hooks:
         """A snapshot has been written; `path` is the solver state's."""
 
 
-@lru_cache(maxsize=1)
+@found_once
 def plugins() -> pluggy.PluginManager:
     """The plugin manager with every installed hook implementation; a broken one is logged and left out.
 

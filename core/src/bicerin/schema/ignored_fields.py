@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
-from bicerin.discovery.registry import normalized, plugin_index
+from bicerin.discovery.registry import found_once, normalized, plugin_index
 from bicerin_proto.cardinality import is_repeated
 
 #: Messages that are looked at by themselves, or hold nothing that a person set.
@@ -80,7 +79,7 @@ def _known_to(owner: str | None, distributions: tuple[str, ...]) -> bool:
     return owner is not None and not {normalized(owner), *_required(owner)}.isdisjoint(map(normalized, distributions))
 
 
-@lru_cache(maxsize=64)
+@found_once
 def _required(distribution: str) -> frozenset[str]:
     from importlib_metadata import PackageNotFoundError, requires
 
