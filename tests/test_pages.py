@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.discovery import registry
-from bicerin.discovery.registry import Provider
-from bicerin.layer.layer import layers
 from bicerin.testing import CHECKS, layer_case
 
 ROOT = Path(__file__).parents[1]
@@ -23,19 +20,15 @@ MORE_PAGE = (ROOT / "docs" / "more-about-layer-plugins.md").read_text("utf-8")
 
 
 @pytest.fixture
-def half_square_loss(monkeypatch: pytest.MonkeyPatch) -> type:
+def half_square_loss(provided: Any) -> None:
     (source,) = (text for text in re.findall(r"```python\n(.*?)```", MORE_PAGE, re.S) if "HalfSquareLoss" in text)
     names: dict[str, Any] = {"__name__": __name__}
     exec(source, names)
-    provider = Provider("bicerin.layers", "HalfSquareLoss", "a:page", "a-page", "1.0")
-    index = {group: dict(found) for group, found in registry.plugin_index().items()}
-    index["bicerin.layers"]["HalfSquareLoss"] = (provider,)
-    monkeypatch.setattr(registry, "plugin_index", lambda: index)
-    monkeypatch.setitem(layers._loaded, provider, names["HalfSquareLossLayer"])
-    return names["HalfSquareLossLayer"]
+    provided.layer(names["HalfSquareLossLayer"])
 
 
-def test_the_loss_of_the_plugin_page(half_square_loss: type) -> None:
+@pytest.mark.usefixtures("half_square_loss")
+def test_the_loss_of_the_plugin_page() -> None:
     case = layer_case(
         "page", 'type: "HalfSquareLoss"', [(4, 1), lambda random: random.integers(0, 10, (4, 1))], batched=(0, 1)
     )

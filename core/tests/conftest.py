@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bicerin.discovery import registry
-from bicerin.discovery.registry import Provider
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, LossLayer, layers
+from bicerin.layer import Blob, BlobCounts, Layer, LossLayer
 
 
 class AffineLayer(Layer):
@@ -103,31 +101,9 @@ class NoiseLayer(Layer):
 TEST_LAYERS: list[type[Layer]] = [AffineLayer, SquareLayer, HalfSquareLossLayer, NoiseLayer]
 
 
-class Provided:
-    """Adds providers to the index of installed plugins for one test."""
-
-    def __init__(self, index: dict[str, dict[str, tuple[Provider, ...]]]) -> None:
-        self.index = index
-        self.objects: dict[str, Any] = {}
-
-    def add(
-        self, group: str, name: str, value: str, distribution: str = "test-plugin", version: str = "1.0", api: int = 1
-    ) -> Provider:
-        provider = Provider(group, name, value, distribution, version, api)
-        names = self.index.setdefault(group, {})
-        names[name] = (*names.get(name, ()), provider)
-        return provider
-
-
 @pytest.fixture
-def provided(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provided]:
-    """The installed plugins, with this folder's layers, and more where the test adds them."""
-    registry.forget_plugins()
-    index = {group: dict(names) for group, names in registry.plugin_index().items()}
-    monkeypatch.setattr(registry, "plugin_index", lambda: index)
-    extra = Provided(index)
+def provided(provided: Any) -> Any:
+    """With this folder's layers too."""
     for layer in TEST_LAYERS:
-        provider = extra.add("bicerin.layers", layer.type, f"{__name__}:{layer.__name__}")
-        layers._loaded[provider] = layer
-    yield extra
-    registry.forget_plugins()
+        provided.layer(layer)
+    return provided

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from bicerin import Blob, BlobCounts, Layer, Net
 from bicerin.cli.command_line import command_line
 from bicerin.errors import MissingDataError, NetError
-from bicerin.layer import CountsProducts, TellsShapes, layers
+from bicerin.layer import CountsProducts, TellsShapes
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 } } }\n'
 LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }\n'
@@ -65,8 +65,7 @@ class FilledLayer(CountsProducts, Layer):
 @pytest.fixture(autouse=True)
 def _layers(provided: Any) -> None:
     for cls in (StoreLayer, FilledLayer):
-        provider = provided.add("bicerin.layers", cls.type, f"{__name__}:{cls.__name__}")
-        layers._loaded[provider] = cls
+        provided.layer(cls)
 
 
 @pytest.fixture

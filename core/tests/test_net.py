@@ -465,7 +465,7 @@ class TestWhatALayersCodeRaises:
                 np.broadcast_to(bottom[0].data, (1, 2, 3))  # the line
 
         DividesLayer.__module__ = __name__
-        layers._loaded[provided.add("bicerin.layers", "Divides", "a:layer")] = DividesLayer
+        provided.layer(DividesLayer)
         built = bicerin.Net(INPUT + square("s", "data").replace("Square", "Divides"))
         with pytest.raises(LayerError, match="its code raised ValueError") as error:
             built.run_forward()

@@ -13,7 +13,7 @@ import pytest
 from bicerin import Blob, BlobCounts, Layer, LayerError, Net
 from bicerin.device.device import CpuDevice
 from bicerin.errors import NetError
-from bicerin.layer import SharesInParallel, layers
+from bicerin.layer import SharesInParallel
 from bicerin.net.node import shared_node
 
 NET = """
@@ -69,8 +69,7 @@ class TurnstileLayer(SharesInParallel, Layer):
 
 @pytest.fixture(autouse=True)
 def turnstile(provided: Any) -> None:
-    provider = provided.add("bicerin.layers", "Turnstile", f"{__name__}:TurnstileLayer")
-    layers._loaded[provider] = TurnstileLayer
+    provided.layer(TurnstileLayer)
 
 
 def run_in_threads(nets: Sequence[Net], passes: int) -> None:

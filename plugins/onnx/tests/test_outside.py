@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -48,15 +48,11 @@ def installed(tmp_path: Path) -> Path:
     return source
 
 
-def test_another_layer_of_a_known_type_is_not_exported_as_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_layer_of_a_known_type_is_not_exported_as_that_one(
+    provided: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever brings a ReLU of another kind must say what it is."""
-    from bicerin.discovery import registry
-
-    index = {group: dict(names) for group, names in registry.plugin_index().items()}
-    (ours,) = index["bicerin.layers"]["ReLU"]
-    rival = replace(ours, value="bicerin_activation.sigmoid:SigmoidLayer", distribution="rival")
-    index["bicerin.layers"]["ReLU"] = (ours, rival)
-    monkeypatch.setattr(registry, "plugin_index", lambda: index)
+    provided.add("bicerin.layers", "ReLU", "bicerin_activation.sigmoid:SigmoidLayer", distribution="rival")
     layer = create_layer('type: "Sigmoid"')
     monkeypatch.setattr(type(layer), "type", "ReLU")
     assert hook_of(layer) is None
