@@ -71,14 +71,17 @@ class Text:
         self.layer("Scale", f"scale_{top}", top, "scale_param { bias_term: true }", top=top)
         return self.layer(kind, f"relu_{top}", top, top=top) if relu else top
 
+    def plain_conv(self, name: str, bottom: str, outputs: int, size: int, **options: int) -> str:
+        """A convolution without bias, to be normalized."""
+        more = " ".join(f"{key}: {value}" for key, value in options.items())
+        param = f'num_output: {outputs} kernel_size: {size} bias_term: false {more} weight_filler {{ type: "msra" }}'
+        return self.layer("Convolution", name, bottom, f"convolution_param {{ {param} }}")
+
     def conv_norm(
         self, name: str, bottom: str, outputs: int, size: int, relu: str | None = "ReLU", **options: int
     ) -> str:
         """A convolution without bias, normalized; `relu` names the activation's type."""
-        more = " ".join(f"{key}: {value}" for key, value in options.items())
-        param = f'num_output: {outputs} kernel_size: {size} bias_term: false {more} weight_filler {{ type: "msra" }}'
-        self.layer("Convolution", name, bottom, f"convolution_param {{ {param} }}")
-        return self.norm(name, relu is not None, kind=relu or "")
+        return self.norm(self.plain_conv(name, bottom, outputs, size, **options), relu is not None, kind=relu or "")
 
     def add(self, name: str, *bottoms: str) -> str:
         return self.layer("Eltwise", name, list(bottoms))
@@ -207,26 +210,13 @@ def densenet121(net: Text) -> None:
         for number in range(1, depth + 1):
             name = f"conv{stage}_{number}"
             wide = net.conv_norm(f"{name}_x1", net.norm(top, top=f"{name}_in"), 128, 1)
-            new = net.layer(
-                "Convolution",
-                f"{name}_x2",
-                wide,
-                "convolution_param { num_output: 32 kernel_size: 3 pad: 1 bias_term: false "
-                'weight_filler { type: "msra" } }',
-            )
+            new = net.plain_conv(f"{name}_x2", wide, 32, 3, pad=1)
             top = net.layer("Concat", f"concat{stage}_{number}", [top, new])
             channels += 32
         top = net.norm(top, top=f"conv{stage}_out")
         if stage < 5:
             channels //= 2
-            top = net.layer(
-                "Convolution",
-                f"conv{stage}_half",
-                top,
-                f"convolution_param {{ num_output: {channels} kernel_size: 1 bias_term: false "
-                'weight_filler { type: "msra" } }',
-            )
-            top = net.pool(f"pool{stage}", top, 2, 2, "AVE")
+            top = net.pool(f"pool{stage}", net.plain_conv(f"conv{stage}_half", top, channels, 1), 2, 2, "AVE")
     net.end(net.fc("fc6", net.average("pool5", top), 1000))
 
 
