@@ -79,9 +79,11 @@ def refusals(hook: Callable[..., Any]) -> list[str]:
             continue
         seen.add(name)
         for node in ast.walk(functions[name]):
-            if isinstance(node, ast.Name) and node.id in functions:
-                waiting.append(node.id)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "refuse":
+            if not isinstance(node, ast.Call):
+                continue
+            if isinstance(node.func, ast.Name) and node.func.id in functions:
+                waiting.append(node.func.id)
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "refuse":
                 found.append(sentence(node.args[0]))
     return found
 

@@ -66,3 +66,24 @@ def test_the_command_that_installs_a_clone_names_every_package() -> None:
     assert "{proto,core,plugins/*}" in PLUGIN_PAGE
     named = {folder for pattern in re.findall(r"\./(\S+)", command) for folder in ROOT.glob(pattern) if folder.is_dir()}
     assert named == {path.parent for at in ("*", "plugins/*") for path in ROOT.glob(f"{at}/pyproject.toml")}
+
+
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("plugins/*/*.md"), *ROOT.glob("examples/*/*.md")})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file of the repository, and to one of its headings."""
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        if ":" not in link and (not target.exists() or (heading and heading not in headings(target))):
+            wrong.append(link)
+    assert not wrong
+
+
+def headings(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page in links."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
