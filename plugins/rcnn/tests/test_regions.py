@@ -217,3 +217,17 @@ def test_regions_that_may_be_pixels_or_parts_are_warned_of(
         [np.zeros((1, 1, 4, 4)), np.zeros((1, 5))],
     )
     assert ('layer "pool": ROIPooling without spatial_scale' in caplog.text) is warned
+
+
+@pytest.mark.parametrize("corner", [0.6, 1])
+def test_regions_that_are_pixels_or_parts_are_refused(corner: float) -> None:
+    maps, regions = np.random.default_rng(0).normal(size=(1, 1, 4, 4)), [[0, 0, 0, corner, corner]]
+    text = 'type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 %s }'
+    with pytest.raises(LayerError, match=r"all regions lie between 0 and 1: parts of the image, .* or pixels"):
+        run_layer(text % "", [maps, regions]).forward()
+    for scale, size in ((1, 2), (-1, 4 if corner == 1 else 3)):
+        run = run_layer(text % f"spatial_scale: {scale}", [maps, regions], dtype=np.float64)
+        run.forward()
+        assert run.top[0].data.item() == maps[0, 0, :size, :size].max()
+    for pixels in ([0, 0, 0, 2, 2], [0] * 5):
+        run_layer(text % "", [maps, [pixels]]).forward()

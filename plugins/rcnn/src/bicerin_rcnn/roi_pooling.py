@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import ShapeError
+from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations
 from bicerin_rcnn.regions import require_regions
 
@@ -50,7 +50,8 @@ class ROIPoolingLayer(Layer):
                 "It is the size of the map by that of the image, as 0.0625; -1 where regions are given from 0 to 1.",
             )
         self.spatial_scale: float = param.spatial_scale
-        if not param.HasField("spatial_scale"):
+        self.scale_given: bool = param.HasField("spatial_scale")
+        if not self.scale_given:
             _log.warning(
                 'layer "%s": ROIPooling without spatial_scale takes regions in pixels of the map, as Fast R-CNN does; '
                 "jolibrain's Caffe takes them from 0 to 1: write spatial_scale: 1 for the first, -1 for the second",
@@ -71,6 +72,12 @@ class ROIPoolingLayer(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         maps, (regions, scale) = _planes(bottom[0], bottom[0].data), self._regions(bottom)
         self.ops.max_pool(maps, regions, scale, top[0].data, self.mask.data)
+        if not self.scale_given and regions.size and 0 < float(regions[:, 1:].max()) <= 1:
+            raise LayerError(
+                "all regions lie between 0 and 1: parts of the image, as jolibrain's Caffe takes them without "
+                "spatial_scale, or pixels, as Fast R-CNN does?",
+                "Write spatial_scale: -1 for parts of the image, 1 for pixels of the map.",
+            )
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
