@@ -55,10 +55,10 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
     def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
         if self.weights is not None:
             xp = self.xp
-            logarithms = xp.log(xp.maximum(probability, FLT_MIN))
-            matrix = xp.diag(self.weights)
-            rows = xp.where(self.labels[:, :, None] >= 0, matrix[self.labels], 0)
-            return -(xp.moveaxis(rows, 2, 1) * logarithms).sum(dtype=np.float64)
+            labels = xp.maximum(self.labels, 0)
+            chosen = xp.take_along_axis(probability, labels[:, None, :], axis=1)[:, 0, :]
+            losses = self.weights[labels] * xp.log(xp.maximum(chosen, FLT_MIN))
+            return -xp.where(self.labels >= 0, losses, 0).sum(dtype=np.float64)
         return self.ops.logarithm_loss(probability, self.labels, FLT_MIN)
 
     def gradient(self, bottom: Sequence[Blob], probability: Any, scale: Any, diff: Any) -> None:

@@ -34,12 +34,11 @@ class NormalizeLayer(Layer):
     _happynears: UnitChannels | None = None
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._require_axes(bottom[0])
         if self._is_happynears(bottom[0], top):
-            self._require_axes(bottom[0])
             self._happynears = UnitChannels(self, self.param.normalize_param)
             return
         param = self.param.norm_param
-        self._require_axes(bottom[0])
         self.eps: float = param.eps
         self.axes: tuple[int, ...] = (1, 2) if param.across_spatial else (1,)
         shape = () if param.channel_shared else (bottom[0].channels,)
