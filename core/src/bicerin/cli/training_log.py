@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import bicerin_proto
-from bicerin.errors import DataError, ProtoError
+from bicerin.errors import DataError
 from bicerin_proto import printable
 
 _NUMBER = r"([-+]?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))"
@@ -62,12 +62,10 @@ def read_log(path: Path) -> TrainingLog:
     """Read a log.
 
     Raises:
-        DataError: there is no such file, or nothing of a training run in it.
+        ProtoError: the file cannot be read.
+        DataError: there is nothing of a training run in it.
     """
-    try:
-        text = bicerin_proto.read_file(path).decode(errors="replace")
-    except ProtoError as error:
-        raise DataError(str(error)) from None
+    text = bicerin_proto.read_file(path).decode(errors="replace")
     log = _parse_json(text, path) if text.lstrip().startswith("{") else _parse(text.splitlines())
     if not log.train and not log.test:
         raise DataError(f'{path}: not a training log: no line says "Iteration N, ... loss = ..." or "Test net output".')

@@ -35,6 +35,7 @@ if COMPILED:
     # The Taylor series; what is left out is less than half a unit in the last place.
     _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = (_f32(1 / factorial(k)) for k in range(8))
 
+    # Both are without annotations: Numba takes an overload's forms only where their signatures are the same as its own.
     def _exponential_float32(x):  # type: ignore[no-untyped-def]
         x = min(max(x, _LEAST), _MOST)
         n = np.floor(x * _LOG2_E + _HALF)

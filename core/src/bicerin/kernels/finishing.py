@@ -27,7 +27,7 @@ def finish_array(xp: Any, y: Any, scale: Any, shift: Any, slope: float) -> None:
 
 
 @part
-def finished(value, scale, shift, slope):  # type: ignore[no-untyped-def]
+def finished(value: Any, scale: Any, shift: Any, slope: Any) -> Any:
     """One sum, finished; all are numbers of its type."""
     value = value * scale + shift
     if value <= 0:  # NaN stays NaN

@@ -114,8 +114,7 @@ class Layer(ABC):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Write `top[i].data` from `bottom[i].data`."""
-        run: Any = self.forward_cpu if self._side.is_host else self.forward_gpu  # type: ignore[attr-defined]
-        run(bottom, top)
+        getattr(self, "forward_cpu" if self._side.is_host else "forward_gpu")(bottom, top)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Write `bottom[i].diff` where `propagate_down[i]`, and add to the diffs of `blobs`."""
