@@ -416,7 +416,7 @@ class TestBadInput:
             ),
             (
                 layer('name: "a" type: "Relu" bottom: "x" top: "z"'),
-                ['bad.prototxt:3: layer "a": unknown layer type "Relu"; did you mean "ReLU"?'],
+                ['bad.prototxt:3: layer "a": unknown layer type "Relu". Did you mean "ReLU"?'],
             ),
             (
                 layer('name: "a" type: "SoftmaxWithLoss" bottom: "x" top: "z"'),
@@ -472,7 +472,7 @@ class TestBadInput:
 
     def test_an_unknown_solver_type(self) -> None:
         Path("solver.prototxt").write_text(SOLVER + 'type: "Adams"')
-        assert 'unknown solver type "Adams"; did you mean "Adam"?' in self.error("train", "solver.prototxt")
+        assert 'unknown solver type "Adams". Did you mean "Adam"?' in self.error("train", "solver.prototxt")
 
     def test_an_unknown_device(self) -> None:
         assert 'unknown device "tpu"' in self.error("test", "net.prototxt", "--device", "tpu")

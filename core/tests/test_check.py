@@ -98,7 +98,7 @@ def shapes(report: dict[str, Any], net: int = 0) -> dict[str, Any]:
 def test_a_name_is_printable_and_no_message_ends_in_it(folder: Path) -> None:
     report = checked(INPUT + layer("Afine", r"a\n\033[2Jb", "data"), status=1)
     (error,) = report["errors"]
-    assert r'layer "a\n\x1b[2Jb": unknown layer type "Afine"; did you mean "Affine"?' in error
+    assert r'layer "a\n\x1b[2Jb": unknown layer type "Afine". Did you mean "Affine"?' in error
 
 
 def test_layers_of_one_name_are_warned_of(folder: Path) -> None:
@@ -164,7 +164,7 @@ def test_every_layers_error_is_reported_and_the_rest_goes_on(folder: Path) -> No
         status=1,
     )
     for line, said in {
-        2: 'layer "unknown": unknown layer type "Afine"; did you mean "Affine"?',
+        2: 'layer "unknown": unknown layer type "Afine". Did you mean "Affine"?',
         4: 'Too many params specified for layer "many" (Affine): 3 for 2 blob(s).',
         5: 'layer "counts" (HalfSquareLoss): HalfSquareLoss Layer takes 2 bottom blob(s) as input.',
         6: "Unknown bottom blob 'squared' (layer 'missing', bottom index 0). Did you mean \"square\"?",

@@ -269,7 +269,7 @@ class TestTypingErrors:
     @pytest.mark.parametrize(
         ("choice", "said"),
         [
-            ({"Inptu": "bicerin"}, '--provider.*unknown layer type "Inptu"; did you mean "Input"'),
+            ({"Inptu": "bicerin"}, '--provider.*unknown layer type "Inptu". Did you mean "Input"'),
             ({"Input": "bicern"}, "--provider.*was asked of bicern, which does not bring it; installed: bicerin"),
         ],
     )

@@ -273,7 +273,7 @@ class TestCheck:
     def test_a_plugin_that_is_not_installed(self, core_alone: Any) -> None:
         result = CliRunner().invoke(command_line, ["plugins", "check", "bicerinn"])
         assert result.exit_code == 1
-        assert "no plugin bicerinn is installed; did you mean bicerin?" in result.stderr
+        assert 'no plugin bicerinn is installed. Did you mean "bicerin"?' in result.stderr
 
 
 class TestRivals:

@@ -90,7 +90,7 @@ def test_what_no_generator_can_draw(options: dict, message: str) -> None:
 
 
 def test_an_unknown_filler() -> None:
-    with pytest.raises(UnknownNameError, match='unknown filler type "xaver"; did you mean "xavier"'):
+    with pytest.raises(UnknownNameError, match=r'unknown filler type "xaver"\. Did you mean "xavier"'):
         filled(type="xaver")
 
 

@@ -23,12 +23,12 @@ def test_an_unknown_name_says_what_is_close_and_who_was_asked(provided) -> None:
     with pytest.raises(UnknownNameError) as caught:
         layers.load("afine")
     text = str(caught.value)
-    assert 'unknown layer type "afine"; did you mean "Affine"?' in text
+    assert 'unknown layer type "afine". Did you mean "Affine"?' in text
     assert "test-plugin" in text
 
 
 def test_the_right_case_is_suggested(provided) -> None:
-    with pytest.raises(UnknownNameError, match='did you mean "Input"'):
+    with pytest.raises(UnknownNameError, match='Did you mean "Input"'):
         layers.load("INPUT")
 
 

@@ -79,7 +79,7 @@ class TestNets:
         assert type(solver()).__name__ == "SGDSolver"
         assert type(solver('type: "Adam" momentum2: 0.99')).__name__ == "AdamSolver"
         assert type(solver("solver_type: NESTEROV")).__name__ == "NesterovSolver"
-        with pytest.raises(UnknownNameError, match='<text>: unknown solver type "Adma"; did you mean "Adam"'):
+        with pytest.raises(UnknownNameError, match=r'<text>: unknown solver type "Adma"\. Did you mean "Adam"'):
             solver('type: "Adma"')
 
     def test_states(self) -> None:

@@ -32,7 +32,8 @@ def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
     if len(name) > _LONGEST_NAME:
         return ""
     by_case = {one.lower(): one for one in names}
-    close = difflib.get_close_matches(name.lower(), by_case, n=most, cutoff=0.75)
+    lower = name.lower()
+    close = [lower] if lower in by_case else difflib.get_close_matches(lower, by_case, n=most, cutoff=0.75)
     quoted = " or ".join(f'"{by_case[one]}"' for one in close)
     return f"Did you mean {quoted}?" if close else ""
 

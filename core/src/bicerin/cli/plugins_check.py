@@ -112,13 +112,12 @@ def _providers(name: str) -> list[Provider]:
     everyone = [p for names in registry.plugin_index().values() for found in names.values() for p in found]
     found = [provider for provider in everyone if normalized(provider.distribution) == wanted]
     if not found:
-        import difflib
+        from bicerin_proto.hints import did_you_mean
 
         names = sorted({provider.distribution for provider in everyone})
-        close = difflib.get_close_matches(name, names, n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else "."
+        hint = f" {did_you_mean(name, names, most=3)}".rstrip()
         hidden = " BICERIN_DISABLE_PLUGINS hides it." if wanted in registry.disabled_distributions() else ""
-        raise UnknownNameError(f"no plugin {name} is installed{hint}{hidden}\n  Installed: {', '.join(names)}.")
+        raise UnknownNameError(f"no plugin {name} is installed.{hint}{hidden}\n  Installed: {', '.join(names)}.")
     return sorted(found, key=lambda provider: (provider.group != schemas.group, provider.group, provider.name))
 
 

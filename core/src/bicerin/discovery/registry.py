@@ -7,7 +7,6 @@ cannot be imported and one that was written for another layer API are errors whe
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
@@ -262,19 +261,10 @@ class Registry:
         )
 
     def _unknown(self, name: str) -> str:
-        names = list(plugin_index().get(self.group, {}))
-        message = f'unknown {self.kind} "{name}"'
-        known = self.known(name)
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-        lower = [other for other in names if other.lower() == name.lower()]
-        if close or lower:
-            wanted = list(dict.fromkeys(lower + close))
-            message += "; did you mean " + " or ".join(f'"{other}"' for other in wanted) + "?"
-        else:
-            message += "."
-        if known:
-            from bicerin_proto.hints import comes_with
+        from bicerin_proto.hints import comes_with, did_you_mean
 
-            message += f" {comes_with(known)}"
+        known = self.known(name)
+        hints = did_you_mean(name, plugin_index().get(self.group, {}), most=3), comes_with(known) if known else ""
+        message = " ".join([f'unknown {self.kind} "{name}".', *filter(None, hints)])
         looked_at = sorted({p.distribution for found in plugin_index().get(self.group, {}).values() for p in found})
         return f"{message}\n  Installed plugins that were looked at: {', '.join(looked_at) or 'none'}."
