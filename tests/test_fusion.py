@@ -131,34 +131,35 @@ def test_a_run_that_ends_half_way_sees_what_is_there() -> None:
     assert net.blobs["y"].data.min() == 0
 
 
+LOSS = layer("Reduction", "loss", "end", "loss", "loss_weight: 1")
+
+
+def trained(text: str, fuse: bool) -> bicerin.Net:
+    """A net in TRAIN after one pass in both directions."""
+    net = build(text, phase="TRAIN")
+    if not fuse:
+        net.before_forward.append(lambda index: None)
+    net.blobs["data"].data[...] = np.random.default_rng(5).normal(size=SHAPE)
+    net.forward_backward()
+    return net
+
+
+def assert_same_gradients(*nets: bicerin.Net) -> None:
+    for found, wanted in zip(*([blob for blobs in net.params.values() for blob in blobs] for net in nets), strict=True):
+        np.testing.assert_allclose(found.diff, wanted.diff)
+
+
 def test_what_a_gradient_needs_is_left() -> None:
     """A scale's own gradient is from its bottom, which is overwritten; a rectifier's from its top."""
-    text = chain(FIRST["gemm"], "Scale", "ReLU") + layer("Reduction", "loss", "end", "loss", "loss_weight: 1")
-    diffs = []
-    for fuse in (True, False):
-        net = build(text, phase="TRAIN")
-        if not fuse:
-            net.before_forward.append(lambda index: None)
-        net.blobs["data"].data[...] = np.random.default_rng(5).normal(size=SHAPE)
-        net.forward_backward()
-        diffs.append([blob.diff.copy() for blobs in net.params.values() for blob in blobs])
-        assert fused(net) == []
-    for found, wanted in zip(*diffs, strict=True):
-        np.testing.assert_allclose(found, wanted)
+    nets = [trained(chain(FIRST["gemm"], "Scale", "ReLU") + LOSS, fuse) for fuse in (True, False)]
+    assert [fused(net) for net in nets] == [[], []]
+    assert_same_gradients(*nets)
 
 
 def test_training_is_fused_where_the_gradient_is_from_the_top() -> None:
-    text = chain(FIRST["gemm"], "ReLU") + layer("Reduction", "loss", "end", "loss", "loss_weight: 1")
-    diffs = []
-    for fuse in (True, False):
-        net = build(text, phase="TRAIN")
-        if not fuse:
-            net.before_forward.append(lambda index: None)
-        net.blobs["data"].data[...] = np.random.default_rng(5).normal(size=SHAPE)
-        net.forward_backward()
-        diffs.append(net.params["c"][0].diff.copy())
-        assert bool(fused(net)) == fuse
-    np.testing.assert_allclose(*diffs)
+    nets = [trained(chain(FIRST["gemm"], "ReLU") + LOSS, fuse) for fuse in (True, False)]
+    assert [bool(fused(net)) for net in nets] == [True, False]
+    assert_same_gradients(*nets)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ class Net:
         nodes: the layers with the inserted Split layers, each with its blobs, in the order in which they run.
         params: layer name -> its learnable blobs, for layers that have some.
         inputs, outputs: the blobs that Input layers make, and those that no layer reads.
+        optimized: whether it was built with `optimize`, so that inner blobs have no values to read.
         lock: held while the net runs, so that threads take turns; hold it to set blobs, run, and read blobs as one.
         before_forward, after_forward, before_backward, after_backward: lists of functions of a layer's index that are
             called around each layer.
@@ -140,7 +141,7 @@ class Net:
         )
         root = {node.name: node for node in root_net.nodes} if root_net is not None else {}
         self._build(Builder(context, layer_providers, root.get), definitions, locations, _seeded(seed))
-        self._optimized = optimize
+        self.optimized = optimize
         dropped = self._drop(keep) if optimize else set()
         self._fused_pass = FusedPass(self.nodes, dropped, self.dtype)
         if dropped:
@@ -299,7 +300,7 @@ class Net:
         Infinite values and NaN travel on without a word, here and backward, as in Caffe.
         """
         end = len(self.nodes) if end is None else end
-        if start and self._optimized:
+        if start and self.optimized:
             raise NetError("a net built with optimize=True runs from its first layer: what lies between is not kept.")
         with self.lock, np.errstate(all="ignore"):
             if self._per_layer_hooks or self.before_forward or self.after_forward:
@@ -332,7 +333,7 @@ class Net:
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run layers backward from `start` (by default the last) down to and including `end`."""
         start = len(self.nodes) - 1 if start is None else start
-        if self._optimized:
+        if self.optimized:
             raise NetError("a net built with optimize=True has no backward pass: what it would read is not kept.")
         with self.lock, np.errstate(all="ignore"):
             for index in range(start, end - 1, -1):

@@ -69,7 +69,7 @@ def export(
             "the net was built in phase TRAIN, with the losses and dropout of training; ONNX is for running it: "
             'build it as Net(..., "TEST"), or with --phase TEST.'
         )
-    if net._optimized:
+    if net.optimized:
         raise NetError("a net built with optimize=True has no inner blobs: build it without, to export it.")
     _check_opset(opset)
     if path is not None:
