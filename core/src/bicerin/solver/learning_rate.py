@@ -76,7 +76,7 @@ def plugin_policy(param: Any) -> LearningRatePolicy | None:
         SolverError: what the policy needs is missing or out of range.
         PluginError: the plugin is broken.
     """
-    if param.lr_policy in _FACTORS:
+    if param.lr_policy in _POLICIES:
         return None
     made: LearningRatePolicy = lr_policies.load(param.lr_policy)(param)
     return made
@@ -92,6 +92,8 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
     start = starting_rate(param, iteration)
     if start is not None:
         return start, current_step
+    if param.lr_policy == "multifixed":
+        return _staged(param, iteration), current_step
     if param.lr_policy == "step":
         current_step = iteration // param.stepsize
     elif param.lr_policy == "multistep":
@@ -101,8 +103,6 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
             current_step += 1
     with np.errstate(over="ignore", under="ignore"):
         factor = _FACTORS[param.lr_policy](param, iteration, current_step)
-    if param.lr_policy == "multifixed":
-        return float(factor), current_step
     least = getattr(param, "min_lr", 0.0)
     if param.lr_policy == "poly" and least:
         return (param.base_lr - least) * float(factor) + least, current_step
@@ -127,15 +127,15 @@ def check_policy(param: Any) -> None:
         SolverError: it is unknown, or a field is missing or out of range.
     """
     policy = param.lr_policy
-    if policy in lr_policies and policy not in _FACTORS:
+    if policy in lr_policies and policy not in _POLICIES:
         plugin_policy(param)
         return
-    if policy not in _FACTORS:
-        valid = ", ".join([*_FACTORS, *lr_policies.providers()])
+    if policy not in _POLICIES:
+        valid = ", ".join([*_POLICIES, *lr_policies.providers()])
         if not policy:
             raise SolverError(f"the solver gives no lr_policy; the policies: {valid}.")
         distribution = lr_policies.known(policy)
-        hint = f"{comes_with(distribution)}. " if distribution else f"{did_you_mean(policy, _FACTORS)} ".lstrip()
+        hint = f"{comes_with(distribution)}. " if distribution else f"{did_you_mean(policy, _POLICIES)} ".lstrip()
         raise SolverError(f"Unknown learning rate policy: {policy}. {hint}The policies: {valid}.")
     if policy == "multifixed":
         _check_stages(getattr(param, "stagelr", ()), getattr(param, "stageiter", ()))
@@ -164,10 +164,9 @@ def _check_stages(rates: Sequence[float], ends: Sequence[int]) -> None:
         raise SolverError(f'lr_policy "multifixed": stageiter must not decrease: {", ".join(map(str, ends))}.')
 
 
-def _staged(param: Any, iteration: int, step: int) -> float:
-    return next(
-        (rate for rate, end in zip(param.stagelr, param.stageiter, strict=True) if iteration <= end), param.stagelr[-1]
-    )
+def _staged(param: Any, iteration: int) -> float:
+    stages = zip(param.stagelr, param.stageiter, strict=True)
+    return next((float(rate) for rate, end in stages if iteration <= end), float(param.stagelr[-1]))
 
 
 def _exponential(param: Any, iteration: int, step: int) -> np.float64:
@@ -199,8 +198,10 @@ _FACTORS: dict[str, Callable[[Any, int, int], Any]] = {
     "multistep": _stepped,
     "poly": _polynomial,
     "sigmoid": _sigmoid,
-    "multifixed": _staged,
 }
+
+#: Those of this module. All but one multiply base_lr by a factor.
+_POLICIES = (*_FACTORS, "multifixed")
 
 _NEEDED: dict[str, tuple[str, ...]] = {
     "fixed": (),
