@@ -25,7 +25,6 @@ def build(graph: Graph, name: str, opset: int, metadata: dict[str, str]) -> Any:
     Raises:
         NetError: it does not pass ONNX's checks.
     """
-    import onnx
     from onnx import helper
 
     constants = {id(value): value for value in graph.values() if value.is_constant}
@@ -60,16 +59,18 @@ def build(graph: Graph, name: str, opset: int, metadata: dict[str, str]) -> Any:
     model.ir_version = max(8, helper.find_min_ir_version_for([helper.make_opsetid("", opset)]))
     helper.set_model_props(model, metadata)
     if size_of(model) <= LARGEST:
-        check(model, onnx)
+        check(model)
     return model
 
 
-def check(model: Any, onnx: Any) -> None:
+def check(model: Any) -> None:
     """ONNX's own checks, of the model or of a file.
 
     Raises:
         NetError: it does not pass.
     """
+    import onnx
+
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -108,7 +109,7 @@ def write(model: Any, path: str | PathLike[str], largest: int = LARGEST) -> Path
             tensor.data_location = onnx.TensorProto.EXTERNAL
     with atomic_write(path) as file:
         file.write(copy.SerializeToString())
-    check(os.fspath(path), onnx)
+    check(os.fspath(path))
     return path
 
 

@@ -158,7 +158,7 @@ def _values(net: Net, given: Mapping[str, np.ndarray], places: set[tuple[int, in
         if blob.shape != array.shape:
             blob.reshape(*array.shape)
         blob.data[...] = array
-    for i in _needed(net, given, places):
+    for i in _needed(net, places):
         node = net.nodes[i]
         if not _is_source(node, given):
             with np.errstate(all="ignore"):
@@ -177,7 +177,7 @@ def _forget(net: Net) -> None:
             node.layer.restore_state({**state, "hidden": zeros})
 
 
-def _needed(net: Net, given: Mapping[str, Any], places: set[tuple[int, int]]) -> list[int]:
+def _needed(net: Net, places: set[tuple[int, int]]) -> list[int]:
     """The layers that lead to these tops."""
     found = []
     ends = {i for i, _ in places}
