@@ -115,8 +115,8 @@ def test_the_command(tmp_path: Path) -> None:
 def test_the_command_in_train(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(RELU)
     result = run(str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "net.onnx"), "--phase", "TRAIN")
-    assert result.exit_code == 1 or result.exception is not None
-    assert "phase TRAIN" in result.output + str(result.exception)
+    assert result.exit_code == 1
+    assert "phase TRAIN" in result.output
     assert not (tmp_path / "net.onnx").exists()
 
 
@@ -125,6 +125,6 @@ def test_the_command_without_the_weights(tmp_path: Path) -> None:
     result = run(
         str(tmp_path / "net.prototxt"), "-w", str(tmp_path / "lost.caffemodel"), "-o", str(tmp_path / "n.onnx")
     )
-    assert result.exit_code != 0
-    assert "lost.caffemodel" in result.output + str(result.exception)
+    assert result.exit_code == 1
+    assert "lost.caffemodel" in result.output
     assert not (tmp_path / "n.onnx").exists()
