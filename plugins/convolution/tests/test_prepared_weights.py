@@ -11,8 +11,7 @@ import pytest
 
 import bicerin
 from bicerin import Blob, BlobCounts, Layer
-from bicerin.kernels import COMPILED
-from bicerin.layer import layers
+from bicerin.kernels import WITH_PANELS
 from bicerin_convolution.prepared_weights import PreparedWeights
 
 NET = """
@@ -53,7 +52,7 @@ def output(made: bicerin.Net) -> np.ndarray:
     return np.array(made.blobs["y"].data)
 
 
-@pytest.mark.skipif(not COMPILED, reason="needs compiled kernels")
+@pytest.mark.skipif(not WITH_PANELS, reason="needs kernels that pack weights")
 @pytest.mark.parametrize("size", [1, 3])
 def test_twice_and_then_no_more(prepared: list[bool], size: int) -> None:
     made = net(size)
@@ -144,9 +143,8 @@ class DoublesLayer(Layer):
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_a_layer_may_keep_the_array_of_weights_that_it_shares(monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
-    load = layers.load
-    monkeypatch.setattr(layers, "load", lambda name, *more: DoublesLayer if name == "Doubles" else load(name, *more))
+def test_a_layer_may_keep_the_array_of_weights_that_it_shares(provided: Any, first: bool) -> None:
+    provided.layer(DoublesLayer)
     shared = 'param { name: "w" }'
     doubles = f'layer {{ name: "doubles" type: "Doubles" bottom: "x" {shared} }}'
     text = NET.format(type="Convolution", size=3, more="bias_term: false").replace('top: "y"', f'top: "y" {shared}')
