@@ -120,4 +120,4 @@ def test_what_is_broken_hurts_only_who_uses_it(troubled: Environment, tmp_path: 
     assert "no driver on this machine" in checked.stdout
     assert "1 failed" in checked.stdout
     unknown = troubled.bicerin("plugins", "check", "raise", status=1)
-    assert "did you mean raises" in unknown.stderr
+    assert 'Did you mean "raises"?' in unknown.stderr
