@@ -50,8 +50,9 @@ class ROIPoolingLayer(Layer):
                 "It is the size of the map by that of the image, as 0.0625; -1 where regions are given from 0 to 1.",
             )
         self.spatial_scale: float = param.spatial_scale
-        self.scale_given: bool = param.HasField("spatial_scale")
-        if not self.scale_given:
+        #: Without `spatial_scale` the first regions must tell pixels from parts; looking at them costs a device a copy.
+        self.doubtful: bool = not param.HasField("spatial_scale")
+        if self.doubtful:
             _log.warning(
                 'layer "%s": ROIPooling without spatial_scale takes regions in pixels of the map, as Fast R-CNN does; '
                 "jolibrain's Caffe takes them from 0 to 1: write spatial_scale: 1 for the first, -1 for the second",
@@ -72,12 +73,8 @@ class ROIPoolingLayer(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         maps, (regions, scale) = _planes(bottom[0], bottom[0].data), self._regions(bottom)
         self.ops.max_pool(maps, regions, scale, top[0].data, self.mask.data)
-        if not self.scale_given and regions.size and 0 < float(regions[:, 1:].max()) <= 1:
-            raise LayerError(
-                "all regions lie between 0 and 1: parts of the image, as jolibrain's Caffe takes them without "
-                "spatial_scale, or pixels, as Fast R-CNN does?",
-                "Write spatial_scale: -1 for parts of the image, 1 for pixels of the map.",
-            )
+        if self.doubtful and regions.size:
+            self._refuse_parts(regions)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[0]:
@@ -85,6 +82,16 @@ class ROIPoolingLayer(Layer):
             self.ops.max_pool_backward(top[0].diff, regions, self.mask.data, diff)
         if propagate_down[1]:
             bottom[1].diff.fill(0)
+
+    def _refuse_parts(self, regions: Any) -> None:
+        """LayerError where regions that should be pixels look like parts of an image."""
+        if 0 < float(regions[:, 1:].max()) <= 1:
+            raise LayerError(
+                "all regions lie between 0 and 1: parts of the image, as jolibrain's Caffe takes them without "
+                "spatial_scale, or pixels, as Fast R-CNN does?",
+                "Write spatial_scale: -1 for parts of the image, 1 for pixels of the map.",
+            )
+        self.doubtful = False
 
     def _regions(self, bottom: Sequence[Blob]) -> tuple[Any, float]:
         """The regions, `(R, 5)`, and what takes them to the map."""
