@@ -118,3 +118,91 @@ def test_truncated_binary_with_a_merged_schema(a):
     data = net(layer("A", N138 + FIVE))
     with pytest.raises(DecodeError, match=r"<bytes>: not a binary NetParameter .*truncated"):
         read_net(data[:-1], Schema.merged([a]))
+
+
+FILMS = """
+message FilmParameter {
+  optional string source = 1;
+  optional uint32 length = 101 [(bicerin.fork) = {name: "one" number: 11}, (bicerin.fork) = {name: "two" number: 13}];
+  optional uint32 width = 102 [(bicerin.fork) = {name: "one" number: 10}, (bicerin.fork) = {name: "two" number: 11}];
+  optional float rate = 103 [(bicerin.fork) = {name: "two" number: 10}];
+}
+message LayerParameter {
+  optional FilmParameter film_param = 5140 [
+    (bicerin.fork) = {name: "one" number: 140}, (bicerin.fork) = {name: "two" number: 6660},
+    (bicerin.also_known_as) = 7000
+  ];
+}
+message EltwiseParameter {
+  enum EltwiseOp {
+    SORTED = 5003 [(bicerin.value_fork) = {name: "one" number: 3}];
+    RANDOM = 5004 [(bicerin.value_fork) = {name: "two" number: 3}];
+  }
+}
+"""
+FILM_OWNERS = {"Film": "bicerin-film"}
+ELEVEN = b"\x58\x05"  # field 11 = 5
+ELTWISE_3 = b"\xf2\x06\x02\x08\x03"  # eltwise_param { operation = 3 }
+
+
+@pytest.fixture
+def films(fragment):
+    return Schema.merged([fragment("bicerin-film", FILMS)])
+
+
+def film(number: int, *fields: bytes) -> bytes:
+    inner = b"".join(fields)
+    return layer("Film", tag(number, LENGTH), bytes([len(inner)]), inner)
+
+
+def read_films(schema, *layers, fork=None):
+    return read_net(net(*layers), schema, owners=FILM_OWNERS, fork=fork).message.layer
+
+
+def test_a_field_found_under_a_forks_number_is_read_with_its_numbers_inside(films):
+    assert films.forks == {"one", "two"}
+    (one,) = read_films(films, film(140, ELEVEN))
+    assert one.film_param.length == 5
+    (two,) = read_films(films, film(6660, ELEVEN))
+    assert two.film_param.width == 5
+
+
+def test_the_kinds_of_values_in_a_message_tell_its_fork(films):
+    ten_as_float = b"\x55\x00\x00\x80\x40"  # field 10 = 4.0f
+    (read,) = read_films(films, film(7000, ten_as_float, ELEVEN))
+    assert (read.film_param.rate, read.film_param.width) == (4, 5)
+    (read,) = read_films(films, film(7000, b"\x50\x06", ELEVEN))  # field 10 = 6
+    assert (read.film_param.width, read.film_param.length) == (6, 5)
+
+
+def test_one_layer_tells_the_fork_of_the_whole_file(films):
+    eltwise = layer("Eltwise", ELTWISE_3)
+    first, second = read_films(films, eltwise, film(6660, ELEVEN))
+    assert "RANDOM" in str(first)
+    assert second.film_param.width == 5
+    assert "SORTED" in str(read_films(films, film(140, ELEVEN), eltwise)[1])
+
+
+def test_numbers_that_only_a_name_can_tell_apart(films):
+    with pytest.raises(
+        DecodeError,
+        match=r'field 11 of a FilmParameter .*"length" in files of one; "width" in files of two.*--schema one',
+    ):
+        read_films(films, film(7000, ELEVEN))
+    assert read_films(films, film(7000, ELEVEN), fork="one")[0].film_param.length == 5
+    assert read_films(films, film(7000, ELEVEN), fork="two")[0].film_param.width == 5
+    with pytest.raises(DecodeError, match='the value 3 of operation means different things: "SORTED"'):
+        read_films(films, layer("Eltwise", ELTWISE_3))
+
+
+def test_a_file_with_the_numbers_of_several_forks_is_read_layer_by_layer(films):
+    one, two = read_films(films, film(140, ELEVEN), film(6660, ELEVEN))
+    assert (one.film_param.length, two.film_param.width) == (5, 5)
+
+
+def test_what_is_written_with_numbers_of_forks_is_read_again(films, tmp_path):
+    text = 'layer { type: "Film" film_param { source: "a" length: 5 width: 6 rate: 7 } }'
+    write_binary(read_net(text, films).message, tmp_path / "net.caffemodel")
+    (read,) = read_net(tmp_path / "net.caffemodel", films, owners=FILM_OWNERS).message.layer
+    assert (read.film_param.source, read.film_param.length) == ("a", 5)
+    assert (read.film_param.width, read.film_param.rate) == (6, 7)

@@ -24,6 +24,7 @@ def decode(
     expected: str,
     schema: Schema | None = None,
     owners: Mapping[str, str] | None = None,
+    fork: str | None = None,
 ) -> None:
     """Parse `data` into `message`.
 
@@ -32,6 +33,7 @@ def decode(
         expected: what the data should be, such as "NetParameter".
         schema: the schema of `message`, where plugins may have added to it.
         owners: the distribution that owns each layer type, for numbers that mean different things in different forks.
+        fork: the fork whose file it is, where that is known.
 
     Raises:
         DecodeError: the data is truncated, is not such a message, or needs more memory or stack than is available. It
@@ -40,7 +42,7 @@ def decode(
     if not data:
         raise DecodeError(f"{name}: is empty, expected a binary {expected}")
     try:
-        message.MergeFromString(schema.renumbered(data, message.DESCRIPTOR, owners or {}) if schema else data)
+        message.MergeFromString(schema.renumbered(data, message.DESCRIPTOR, owners or {}, fork) if schema else data)
     except DecodeError as error:
         raise DecodeError(f"{name}: {error}") from None
     except (wire.WireError, GoogleDecodeError, UnicodeDecodeError) as error:

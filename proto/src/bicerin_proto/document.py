@@ -59,7 +59,11 @@ class Document:
 
 
 def read_net(
-    source: Source, schema: Schema | None = None, upgrade: bool = True, owners: Mapping[str, str] | None = None
+    source: Source,
+    schema: Schema | None = None,
+    upgrade: bool = True,
+    owners: Mapping[str, str] | None = None,
+    fork: str | None = None,
 ) -> Document:
     """Read a NetParameter.
 
@@ -70,6 +74,8 @@ def read_net(
         upgrade: bring older formats up to date; one log line says what was done.
         owners: the distribution that owns each layer type that can be made; in binary, it decides what a number means
             that forks used for different things; in text, an error about a name in a layer of another type says so.
+        fork: the fork whose binary file it is (one of `schema.forks`), or a distribution whose numbers it has, where
+            that cannot be told from what is in it.
 
     Raises:
         ProtoError: there is no such file, or the net cannot be upgraded.
@@ -77,7 +83,7 @@ def read_net(
         DecodeError: the binary is truncated or not a net, or a string in it is not UTF-8.
     """
     schema = schema or default_schema()
-    net, content, places = _read(source, schema, "NetParameter", owners)
+    net, content, places = _read(source, schema, "NetParameter", owners, fork)
     net_places = _net_places(net, places)
     upgrades: list[str] = []
     if upgrade:
@@ -92,7 +98,11 @@ def read_net(
 
 
 def read_solver(
-    source: Source, schema: Schema | None = None, upgrade: bool = True, owners: Mapping[str, str] | None = None
+    source: Source,
+    schema: Schema | None = None,
+    upgrade: bool = True,
+    owners: Mapping[str, str] | None = None,
+    fork: str | None = None,
 ) -> Document:
     """Read a SolverParameter; see `read_net`, whose arguments and errors are the same.
 
@@ -100,7 +110,7 @@ def read_solver(
     not given, and to that name inside it where it is a folder.
     """
     schema = schema or default_schema()
-    solver, content, _ = _read(source, schema, "SolverParameter", owners)
+    solver, content, _ = _read(source, schema, "SolverParameter", owners, fork)
     upgrades: list[str] = []
     if upgrade:
         try:
@@ -114,7 +124,7 @@ def read_solver(
 
 
 def _read(
-    source: Source, schema: Schema, type_name: str, owners: Mapping[str, str] | None
+    source: Source, schema: Schema, type_name: str, owners: Mapping[str, str] | None, fork: str | None
 ) -> tuple[Any, Content | None, Places]:
     if isinstance(source, Message):
         if source.DESCRIPTOR.name != type_name:
@@ -128,7 +138,7 @@ def _read(
         places = parse_text(content.text, message, schema, path=content.path, layer_types=owners)
         return message, content, places
     assert content.binary is not None
-    decode(content.binary, message, content.name, type_name, schema, owners)
+    decode(content.binary, message, content.name, type_name, schema, owners, fork)
     check_strings(message, content.name)
     return message, content, {}
 

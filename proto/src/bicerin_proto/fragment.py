@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
+    EnumValueDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
@@ -28,7 +29,10 @@ from bicerin_proto.errors import SchemaError
 
 PACKAGE = "caffe"
 OPTION = 51301
-"""The number of every option in bicerin.proto but one."""
+"""The number of every option in bicerin.proto but two."""
+
+FORK_OPTION = 51303
+"""The number of the options `fork` and `value_fork`."""
 
 WITHOUT_OPTION = 51302
 WITHOUT = ("OTHER", "SAME", "SIMILAR")
@@ -212,6 +216,22 @@ def also_known_as(one: FieldDescriptorProto) -> tuple[int, ...]:
                 number, at = wire.varint(data, at)
                 numbers.append(number)
     return tuple(numbers)
+
+
+def forks(one: FieldDescriptorProto | EnumValueDescriptorProto) -> dict[int, frozenset[str]]:
+    """Return what the options `(bicerin.fork)` say: a number -> the forks in whose files it stands for this."""
+    data = one.options.SerializeToString()
+    said: dict[int, set[str]] = {}
+    for found in wire.fields(data):
+        if found.number == FORK_OPTION and found.wire_type == wire.LENGTH:
+            name, number = "", one.number
+            for inner in wire.fields(data, found.begin, found.end):
+                if (inner.number, inner.wire_type) == (1, wire.LENGTH):
+                    name = data[inner.begin : inner.end].decode()
+                elif (inner.number, inner.wire_type) == (2, wire.VARINT):
+                    number = wire.varint(data, inner.begin)[0]
+            said.setdefault(number, set()).add(name)
+    return {number: frozenset(names) for number, names in said.items()}
 
 
 def without_it(one: FieldDescriptorProto) -> int:

@@ -17,6 +17,8 @@ class Meaning:
         wire_types: the wire types such a field can have; empty for an enum value.
         declared: whether it is the declared number, not another one that the field is also known by.
         conflict: the conflict that reading it would run into.
+        forks: the forks in whose files the number stands for this; empty where it may in any file.
+        name: what the field or value is called.
     """
 
     distributions: frozenset[str]
@@ -24,6 +26,8 @@ class Meaning:
     wire_types: frozenset[int] = frozenset()
     declared: bool = True
     conflict: Conflict | None = None
+    forks: frozenset[str] = frozenset()
+    name: str = ""
 
 
 Meanings = dict[str, dict[int, list[Meaning]]]

@@ -32,7 +32,7 @@ from bicerin_proto.claim import Claim
 from bicerin_proto.conflict import Conflict
 from bicerin_proto.distribution import CAFFE
 from bicerin_proto.errors import SchemaError
-from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, Parts, also_known_as, parts, without_it
+from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, Parts, also_known_as, forks, parts, without_it
 from bicerin_proto.meaning import Meaning, Meanings
 
 _FIELD_NUMBERS = (400_000_000, 100_000_000)
@@ -53,6 +53,7 @@ class Merged:
         added: the fields that plugins add.
         conflicts: the names that mean different things, decided or not.
         meanings: what numbers in binary files may stand for, where that is not plain from the descriptors.
+        forks: the names of the forks whose numbers are known.
         own_types: for each name of a plugin's own message or enum, its full names: one, or one for each meaning.
         giving_way: the plugins (as `Fragment.namespace` has them) that give way to others.
     """
@@ -61,6 +62,7 @@ class Merged:
     added: tuple[AddedField, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     meanings: Meanings = field(default_factory=dict)
+    forks: frozenset[str] = frozenset()
     own_types: dict[str, list[str]] = field(default_factory=dict)
     giving_way: frozenset[str] = frozenset()
 
@@ -90,6 +92,7 @@ class _Merger:
         self.own: dict[str, Any] = {}
         self.signatures: dict[str, tuple[Any, ...]] = {}
         self.giving_way: set[str] = set()
+        self.distributions: dict[str, str] = {}
         self.added: list[AddedField] = []
         self.conflicts: list[Conflict] = []
         self.meanings: Meanings = defaultdict(lambda: defaultdict(list))
@@ -101,6 +104,7 @@ class _Merger:
         giving_way = [fragment for fragment in fragments if fragment.gives_way()]
         self.giving_way.update(fragment.distribution for fragment in giving_way)
         own_types = self._take_own(sorted_out)
+        self._number_own()
         claims: dict[str, dict[str, list[Claim]]] = defaultdict(lambda: defaultdict(list))
         for fragment, part in sorted_out:
             for message, added in part.fields.items():
@@ -111,7 +115,9 @@ class _Merger:
         self._merge_values(sorted_out)
         meanings = {name: dict(numbers) for name, numbers in self.meanings.items()}
         namespaces = frozenset(fragment.namespace for fragment in giving_way)
-        return Merged(files, tuple(self.added), tuple(self.conflicts), meanings, own_types, namespaces)
+        every = (meaning for numbers in meanings.values() for said in numbers.values() for meaning in said)
+        named = frozenset(name for meaning in every for name in meaning.forks)
+        return Merged(files, tuple(self.added), tuple(self.conflicts), meanings, named, own_types, namespaces)
 
     # The plugins' own messages and enums.
 
@@ -119,6 +125,7 @@ class _Merger:
         spaces: dict[str, DescriptorProto] = {}
         for fragment, part in sorted_out:
             space = spaces.setdefault(fragment.namespace, DescriptorProto(name=fragment.namespace))
+            self.distributions[fragment.namespace] = fragment.distribution
             for kind in ("nested_type", "enum_type"):
                 known = {one.name: one for one in getattr(space, kind)}
                 for one in getattr(part.own, kind):
@@ -143,6 +150,16 @@ class _Merger:
             self.own[f"{full_name}.{enum.name}"] = enum
         for nested in message.nested_type:
             self._index(nested, f"{full_name}.{nested.name}")
+
+    def _number_own(self) -> None:
+        """Note the numbers of fields in the plugins' own messages, where forks number them differently."""
+        for full_name, message in self.own.items():
+            if isinstance(message, DescriptorProto) and any(forks(one) for one in message.field):
+                path = full_name.removeprefix(f".{PACKAGE}.")
+                distribution = self.distributions[path.partition(".")[0]]
+                for one in message.field:
+                    claim = Claim(distribution, one, self._field_signature(one))
+                    self._know_numbers(path, [claim], one.number)
 
     # Two types are the same if their signatures are equal; their full names differ from plugin to plugin.
 
@@ -208,7 +225,8 @@ class _Merger:
             for claim in said:
                 for number in (claim.field.number, *also_known_as(claim.field)):
                     who = frozenset({claim.distribution})
-                    meaning = Meaning(who, None, _wire_types(claim.field), number == claim.field.number, conflict)
+                    declared = number == claim.field.number
+                    meaning = Meaning(who, None, _wire_types(claim.field), declared, conflict, name=name)
                     self.meanings[f"{PACKAGE}.{message}"][number].append(meaning)
         return chosen
 
@@ -240,16 +258,21 @@ class _Merger:
         for claim in claims:
             said.setdefault(claim.field.number, set()).add(claim.distribution)
         declared = set(said)
+        said_by: dict[int, set[str]] = {}
         for claim in claims:
             for other in also_known_as(claim.field):
                 said.setdefault(other, set()).add(claim.distribution)
+            for other, names in forks(claim.field).items():
+                said.setdefault(other, set()).add(claim.distribution)
+                said_by.setdefault(other, set()).update(names)
         if claims[0].distribution != CAFFE:
             inside = _inside(f"{message}.{claims[0].field.name}", _FIELD_NUMBERS, set())
             said.setdefault(number, set()).update(who := {claim.distribution for claim in claims})
             said.setdefault(inside, set()).update(who)
         for one, distributions in said.items():
             if one != number or claims[0].distribution != CAFFE:
-                self._mean(message, one, claims[0].field, distributions, number, declared=one in declared)
+                names = frozenset(said_by.get(one, ()))
+                self._mean(message, one, claims[0].field, distributions, number, declared=one in declared, forks=names)
         return tuple(said)
 
     def _mean(
@@ -262,9 +285,10 @@ class _Merger:
         *,
         first: bool = False,
         declared: bool = True,
+        forks: frozenset[str] = frozenset(),
     ) -> None:
         meanings = self.meanings[f"{PACKAGE}.{message}"][number]
-        meaning = Meaning(frozenset(distributions), merged, _wire_types(one), declared)
+        meaning = Meaning(frozenset(distributions), merged, _wire_types(one), declared, None, forks, one.name)
         meanings.insert(0 if first else len(meanings), meaning)
         meanings.sort(key=lambda meaning: (CAFFE not in meaning.distributions, not meaning.declared))
 
@@ -288,7 +312,7 @@ class _Merger:
     ) -> None:
         meanings = self.meanings[f"{PACKAGE}.{name}"]
         for value in enum.value:
-            meanings[value.number].append(Meaning(frozenset({CAFFE}), value.number))
+            meanings[value.number].append(Meaning(frozenset({CAFFE}), value.number, name=value.name))
         numbers = {value.name: value.number for value in enum.value}
         for distribution, value in added:
             if value.name in siblings:
@@ -303,8 +327,11 @@ class _Merger:
                 if value.number in taken:
                     one.number = _inside(f"{name}.{value.name}", _VALUE_NUMBERS, taken)
                 numbers[value.name] = one.number
-            for number in {value.number, numbers[value.name], _inside(f"{name}.{value.name}", _VALUE_NUMBERS, set())}:
-                meanings[number].append(Meaning(frozenset({distribution}), numbers[value.name]))
+            who, merged, said_by = frozenset({distribution}), numbers[value.name], forks(value)
+            inside = _inside(f"{name}.{value.name}", _VALUE_NUMBERS, set())
+            for number in {value.number, merged, inside, *said_by}:
+                found = Meaning(who, merged, forks=said_by.get(number, frozenset()), name=value.name)
+                meanings[number].append(found)
 
 
 def _inside(name: str, numbers: tuple[int, int], taken: set[int]) -> int:

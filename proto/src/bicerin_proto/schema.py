@@ -40,6 +40,7 @@ class Schema:
         pool: the schema's own descriptor pool.
         added: the fields that plugins add (`AddedField`), by message and name.
         conflicts: the names that mean different things to different providers (`Conflict`).
+        forks: the names of the forks whose numbers in binary files are known.
 
     Raises:
         SchemaError: the descriptors contradict each other.
@@ -54,6 +55,7 @@ class Schema:
                 raise SchemaError(f"{file.name} cannot be merged with what plugins add to it: {error}") from error
         self.added = {(field.message, field.name): field for field in merged.added}
         self.conflicts = merged.conflicts
+        self.forks = merged.forks
         self._meanings = merged.meanings
         self._own_types = merged.own_types
         self._giving_way = merged.giving_way
@@ -165,9 +167,11 @@ class Schema:
             for conflict in self.conflicts
         )
 
-    def renumbered(self, data: bytes, descriptor: Descriptor, owners: Mapping[str, str]) -> bytes:
+    def renumbered(
+        self, data: bytes, descriptor: Descriptor, owners: Mapping[str, str], fork: str | None = None
+    ) -> bytes:
         """Return a binary message of any fork with the numbers of this schema; see `Renumberer`."""
-        return Renumberer(self._meanings, owners).renumbered(data, descriptor) if self._meanings else data
+        return Renumberer(self._meanings, owners, fork).renumbered(data, descriptor) if self._meanings else data
 
     @staticmethod
     def message_class(descriptor: Descriptor) -> type[Message]:

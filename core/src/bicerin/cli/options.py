@@ -85,7 +85,7 @@ def write_json_log(path: str | None) -> None:
 
 
 def net_options(command: _Command) -> _Command:
-    """What a net is built with: `level`, `stages`, `layer_providers`."""
+    """What a net is read and built with: `level`, `stages`, `layer_providers`."""
 
     def ignore(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value:
@@ -94,6 +94,7 @@ def net_options(command: _Command) -> _Command:
             ctx.with_resource(ignoring_unknown_options())
 
     for option in (
+        schema_option,
         click.option(
             "--ignore-unknown-options",
             is_flag=True,
@@ -115,6 +116,30 @@ def net_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+def schema_option(command: _Command) -> _Command:
+    """`--schema`: whose numbers binary files have."""
+
+    def read_as(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            from bicerin.discovery.configuration import reading_as
+
+            ctx.with_resource(reading_as(value))
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from bicerin.schema.installed_schema import schema
+
+        return [name for name in sorted(schema().forks) if name.startswith(incomplete)]
+
+    return click.option(
+        "--schema",
+        metavar="FORK",
+        expose_value=False,
+        callback=read_as,
+        shell_complete=complete,
+        help="The fork whose numbers a binary net has, where that cannot be told from what is in it.",
+    )(command)
 
 
 def device_option(default: str | None) -> Callable[[_Command], _Command]:

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 import bicerin_proto
-from bicerin.cli.options import FILE
-from bicerin.schema.installed_schema import schema
+from bicerin.cli.options import FILE, schema_option
+from bicerin.schema.installed_schema import layer_owners, named_fork, schema
 
 
 @click.command()
@@ -22,18 +22,22 @@ from bicerin.schema.installed_schema import schema
     is_flag=True,
     help="Give Crop layers without parameters the offsets that the forks of FCN's time aligned them with.",
 )
+@schema_option
 def upgrade(kind: str, source: str, target: str, binary: bool | None, align_crops: bool) -> None:
     """Bring a net or solver of an older format up to date.
 
     Reads INPUT, a prototxt or a binary file such as a .caffemodel, and writes OUTPUT in today's format. OUTPUT may be
     INPUT; it is replaced as a whole. Comments are not kept.
     """
+    merged = schema()
     if kind == "net":
-        document = bicerin_proto.read_net(Path(source), schema(), upgrade=False)
+        document = bicerin_proto.read_net(
+            Path(source), merged, upgrade=False, owners=layer_owners(), fork=named_fork(merged)
+        )
         done = bicerin_proto.upgrade_net(document.message)
         done += _align_crops(document.message) if align_crops else []
     else:
-        document = bicerin_proto.read_solver(Path(source), schema(), upgrade=False)
+        document = bicerin_proto.read_solver(Path(source), merged, upgrade=False, owners=layer_owners())
         done = bicerin_proto.upgrade_solver(document.message)
     if binary if binary is not None else document.text is None:
         bicerin_proto.write_binary(document.message, target)

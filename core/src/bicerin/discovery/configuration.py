@@ -26,6 +26,7 @@ _log = logging.getLogger("bicerin.discovery")
 _TABLE = "layer_providers"
 _IGNORE = "ignore_unknown_options"
 _over: ContextVar[Mapping[str, str]] = ContextVar("layer_providers", default=MappingProxyType({}))
+_fork: ContextVar[str | None] = ContextVar("schema", default=None)
 _ignores: ContextVar[bool] = ContextVar("ignore_unknown_options", default=False)
 
 
@@ -51,6 +52,21 @@ def ignoring_unknown_options(ignore: bool = True) -> Iterator[None]:
         yield
     finally:
         _ignores.reset(token)
+
+
+@contextlib.contextmanager
+def reading_as(fork: str | None) -> Iterator[None]:
+    """While the block runs, binary files are this fork's, unless it is None."""
+    token = _fork.set(fork or _fork.get())
+    try:
+        yield
+    finally:
+        _fork.reset(token)
+
+
+def fork() -> str | None:
+    """Whose binary files are read, as somebody said; None: it follows from what is in them."""
+    return _fork.get()
 
 
 def ignores_unknown_options() -> bool:

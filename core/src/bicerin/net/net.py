@@ -13,7 +13,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.device.device import Device, get_device
-from bicerin.discovery.configuration import ignoring_unknown_options
+from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
 from bicerin.errors import NetError
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
@@ -54,6 +54,8 @@ class Net:
         seed: of all randomness in the net: fillers, dropout, shuffling. None draws one.
         layer_providers: layer type -> distribution, where several installed ones bring the type.
         strict_device: make it an error that a layer has no implementation for the device.
+        schema: the fork whose numbers a binary net has, such as "c3d", or the package that knows them; by default that
+            follows from what is in it. Text needs none.
         ignore_unknown_options: compute without options that no installed layer knows, with a warning; by default such
             an option, in a net that is read here, is an error where it would change what is computed.
         skip_bad_records: let data layers replace records that they cannot read.
@@ -92,6 +94,7 @@ class Net:
         seed: int | None = None,
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
+        schema: str | None = None,
         ignore_unknown_options: bool = False,
         skip_bad_records: bool = False,
         rank: int = 0,
@@ -103,7 +106,7 @@ class Net:
         if isinstance(source, bicerin_proto.Document):
             document = source
         else:
-            with ignoring_unknown_options(ignore_unknown_options):
+            with reading_as(schema), ignoring_unknown_options(ignore_unknown_options):
                 document = read_net(source, layer_providers)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):

@@ -23,6 +23,7 @@ from bicerin.discovery.registry import Provider, Registry, normalized
 from bicerin.errors import BrokenPluginError, IgnoredOptionError, ProtoError, UnknownNameError
 from bicerin.layer.layer import layers
 from bicerin.schema.ignored_fields import ignored_fields
+from bicerin_proto.hints import did_you_mean
 
 _log = logging.getLogger("bicerin.schema")
 
@@ -59,7 +60,7 @@ def read_solver(source: Any, layer_providers: Mapping[str, str] | None = None) -
 
 def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> bicerin_proto.Document:
     merged, owners = schema(layer_providers), layer_owners(layer_providers)
-    document: bicerin_proto.Document = read(source, merged, owners=owners)
+    document: bicerin_proto.Document = read(source, merged, owners=owners, fork=named_fork(merged))
     ignored = ignored_fields(document.message, merged, owners)
     other, similar = ignored["OTHER"], ignored["SIMILAR"]
     if other and not configuration.ignores_unknown_options():
@@ -76,6 +77,26 @@ def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> 
             "%s: ignored, since no installed layer or solver knows it: %s", document.name, "; ".join(other + similar)
         )
     return document
+
+
+def named_fork(merged: Any) -> str | None:
+    """The fork that was named (`--schema`), as `bicerin_proto.read_net` takes it.
+
+    Raises:
+        UnknownNameError: no installed plugin knows numbers of such a fork, and none is called so.
+    """
+    name = configuration.fork()
+    if name is None or name in merged.forks:
+        return name
+    distributions = {normalized(fragment.distribution): fragment.distribution for fragment in _fragments()}
+    for one in (name, f"bicerin-{name}"):
+        if normalized(one) in distributions:
+            return distributions[normalized(one)]
+    known = sorted(merged.forks | set(distributions.values()))
+    raise UnknownNameError(
+        f'no installed plugin knows the numbers of a fork "{name}". {did_you_mean(name, known)} '
+        f"There are: {', '.join(known)}.".replace("  ", " ")
+    )
 
 
 def layer_owners(layer_providers: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -20,7 +20,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.device.device import Device, get_device
-from bicerin.discovery.configuration import ignoring_unknown_options
+from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
 from bicerin.discovery.registry import Registry
 from bicerin.errors import (
     BicerinError,
@@ -72,7 +72,7 @@ class Solver:
         stop_on_nan: whether a loss that is infinite or NaN ends the training, with a snapshot of the weights from
             before its update and a `SolverError`. By default a warning is logged, once a run, and training goes on, as
             in Caffe.
-        ignore_unknown_options: compute without options that no installed layer or solver knows; see `Net`.
+        schema, ignore_unknown_options: how the solver and its nets are read; see `Net`.
         rank, replicas: which one this solver is of several that train together, for instance in a process each, and
             add up their gradients in an `add_callback`. Only the one of rank 0 tests, snapshots and says how it goes.
 
@@ -97,7 +97,8 @@ class Solver:
         if isinstance(source, bicerin_proto.Document):
             document = source
         else:
-            with ignoring_unknown_options(keywords.get("ignore_unknown_options", False)):
+            ignore = keywords.get("ignore_unknown_options", False)
+            with reading_as(keywords.get("schema")), ignoring_unknown_options(ignore):
                 document = read_solver(source, keywords.get("layer_providers"))
         if cls is Solver:
             try:
@@ -119,6 +120,7 @@ class Solver:
         *,
         layer_providers: Mapping[str, str] | None = None,
         strict_device: bool = False,
+        schema: str | None = None,
         ignore_unknown_options: bool = False,
         skip_bad_records: bool = False,
         stop_on_nan: bool = False,
@@ -134,7 +136,7 @@ class Solver:
         sources = NetSources(document, resolve, read)
         try:
             self.check_parameters()
-            with ignoring_unknown_options(ignore_unknown_options):
+            with reading_as(schema), ignoring_unknown_options(ignore_unknown_options):
                 train_net, test_nets = sources.train_net(), sources.test_nets()
         except SolverError as error:
             raise type(error)(f"{document.name}: {error}") from error
