@@ -54,7 +54,7 @@ class TestMessages:
 
 def fake_solver(**values: Any) -> Any:
     data = SimpleNamespace(type="Data", blobs=[], bottom=[], top=[np.empty((8, 3))])
-    net = SimpleNamespace(nodes=[data])
+    net = SimpleNamespace(nodes=[data], name="small")
     param = schema().SolverParameter(iter_size=2, max_iter=10)
     return SimpleNamespace(net=net, param=param, iteration=0, learning_rate=0.5, loss=0.0, **values)
 
@@ -75,10 +75,12 @@ class TestJsonLog:
             )
             solver.iteration, solver.learning_rate = 1, 0.25
             hook.bicerin_solver_step(solver=solver, loss=2.0)
-            assert len(lines(path)) == 2, "a line is there as soon as it is written"
+            assert len(lines(path)) == 3, "a line is there as soon as it is written"
             hook.bicerin_snapshot(solver=solver, path=Path("a.solverstate"))
             hook.bicerin_solver_step(solver=solver, loss=float("nan"))
-        test, step, snapshot, last = lines(path)
+        start, test, step, snapshot, last = lines(path)
+        assert start.pop("time") > 1.7e9
+        assert start == {"event": "start", "iteration": 0, "max_iter": 10, "net": "small", "images": 16}
         assert test == {"event": "test", "iteration": 0, "net": 1, "results": {"accuracy": 0.5, "each": [0.25, None]}}
         assert snapshot == {"event": "snapshot", "iteration": 1, "path": "a.solverstate"}
         assert (step["event"], step["iteration"], step["loss"]) == ("step", 1, 2.0)
@@ -133,6 +135,15 @@ class TestJsonLog:
         assert [row["loss"] for row in log.train[::2]] == [2.0, 1.0] and np.isnan(log.train[1]["loss"])
         assert log.train[2]["Seconds"] == pytest.approx(sum(taken))
         assert log.columns(log.train) == ["NumIters", "Seconds", "LearningRate", "loss"]
+        assert (log.max_iter, log.images, log.snapshots) == (10, 16, [(1, "a.solverstate")])
+        assert log.others == []
+
+    def test_what_a_plugin_writes_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.json"
+        with JsonLog(str(path)) as written:
+            plugins().hook.bicerin_solver_step(solver=fake_solver(), loss=1.0)
+            written.write(event="weights", iteration=1)
+        assert read_log(path).others == [{"event": "weights", "iteration": 1}]
 
     @pytest.mark.parametrize(
         "line", ["{", "[1]", '{"event": "step"}', '{"event": "test", "iteration": 1, "net": "a", "results": 3}']
@@ -208,6 +219,12 @@ I0101 00:00:02.500000  4242 solver.cpp:322] Optimization Done.
 
 
 class TestParsingLogs:
+    def test_snapshots_and_where_it_ends(self, tmp_path: Path) -> None:
+        path = tmp_path / "caffe.log"
+        path.write_text("I0101 00:00:00.000000  1 caffe.cpp:1] parameters:\nmax_iter: 300\n" + CAFFES_LOG)
+        log = read_log(path)
+        assert (log.snapshots, log.max_iter, log.images) == ([(200, "lenet_iter_200.caffemodel")], 300, 0)
+
     @pytest.fixture
     def log(self, tmp_path: Path) -> Path:
         path = tmp_path / "caffe.log"

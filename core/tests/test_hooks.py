@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 import bicerin
 from bicerin.cli.command_line import command_line
+from bicerin.cli.train_options import train_options
 from bicerin.net.hooks import plugins
 
 NET = 'name: "n" layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 } } }'
@@ -69,3 +71,63 @@ def test_what_a_plugin_says_of_a_net(
     assert "data is odd" in [record.getMessage() for record in caplog.records]
     (tmp_path / "net.prototxt").write_text(NET)
     assert "warning: data is odd" in CliRunner().invoke(command_line, ["check", str(tmp_path / "net.prototxt")]).output
+
+
+class TestTrainOptions:
+    """Options of `bicerin train` that plugins add."""
+
+    @pytest.fixture(autouse=True)
+    def _option(self, provided: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(tmp_path)
+        self.module = f"{tmp_path.name}_option"
+        Path(f"{self.module}.py").write_text(
+            '"""Count the steps in a file.\n\nMore."""\n'
+            "from pathlib import Path\n"
+            "from bicerin.errors import BicerinError\n"
+            "from bicerin.net.hooks import hookimpl\n"
+            "class Hooks:\n"
+            "    def __init__(self, path): self.path = path\n"
+            "    @hookimpl\n"
+            "    def bicerin_solver_stop(self, solver): Path(self.path).write_text(str(solver.iteration))\n"
+            "def hooks(path):\n"
+            "    if path == 'no': raise BicerinError('no is no file')\n"
+            "    return Hooks(path)\n"
+        )
+        provided.add("bicerin.train_options", "count-steps", f"{self.module}:hooks", "counter")
+        Path("net.prototxt").write_text(NET)
+        Path("solver.prototxt").write_text(
+            'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 3 snapshot_after_train: false'
+        )
+
+    @staticmethod
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(command_line, ["train", *arguments])
+
+    def test_it_is_in_the_help_and_not_imported(self) -> None:
+        said = " ".join(self.run("--help").output.split())
+        assert "--count-steps PATH Count the steps in a file. [counter]" in said
+        assert self.module not in sys.modules
+
+    def test_it_makes_hooks_of_the_solver(self) -> None:
+        result = self.run("solver.prototxt", "--count-steps", "count.txt")
+        assert result.exit_code == 0, result.output
+        assert Path("count.txt").read_text() == "3"
+
+    def test_what_it_refuses(self) -> None:
+        result = self.run("solver.prototxt", "--count-steps", "no")
+        assert result.exit_code == 1
+        assert "no is no file" in result.stderr
+
+    def test_two_that_bring_it(self, provided: Any) -> None:
+        provided.add("bicerin.train_options", "count-steps", "elsewhere:hooks", "another")
+        assert "Several installed distributions bring this option." in " ".join(self.run("--help").output.split())
+        result = self.run("solver.prototxt", "--count-steps", "count.txt")
+        assert result.exit_code == 1
+        assert 'option of bicerin train "count-steps" is provided by 2 installed distributions' in result.stderr
+
+    def test_one_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "No such option '--unheard-of'" in self.run("solver.prototxt", "--unheard-of", "runs").stderr
+        monkeypatch.setattr(train_options, "known", {"unheard-of": "bicerin-other"}.get)
+        said = self.run("solver.prototxt", "--unheard-of", "runs").stderr
+        assert "No such option '--unheard-of'. It comes with bicerin-other: pip install bicerin-other" in said

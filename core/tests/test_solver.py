@@ -22,6 +22,7 @@ from bicerin.errors import (
     DecodeError,
     DeviceError,
     NetError,
+    PluginError,
     SnapshotError,
     SolverError,
     UnknownNameError,
@@ -296,6 +297,43 @@ class TestTraining:
             *("start", "gradients", "step 2 True", "run_iter_2.solverstate"),
             *("test 0 ['loss']", "start", "gradients", "step 3 True", "end"),
         ]
+
+    def test_hooks_of_one_solver(self) -> None:
+        """They hear of their solver alone."""
+
+        class Watcher:
+            def __init__(self) -> None:
+                self.heard: list[str] = []
+
+            @hookimpl
+            def bicerin_solver_step(self, solver, loss):
+                self.heard.append(f"{solver.iteration} {loss == solver.loss}")
+
+            @hookimpl
+            def bicerin_solver_stop(self):
+                self.heard.append("stop")
+
+        watcher, other = Watcher(), Watcher()
+        made = fill(solver(hooks=[watcher]))
+        fill(solver(hooks=[other])).step(1)
+        made.step(2)
+        assert (watcher.heard, other.heard) == (["1 True", "2 True", "stop"], ["1 True", "stop"])
+
+    @pytest.mark.parametrize(
+        ("name", "arguments", "said"),
+        [
+            ("step", "self", "Watcher has no method that is marked"),
+            ("bicerin_solver_setp", "self", "there is no hook bicerin_solver_setp; there are: bicerin_solver_start, "),
+            ("bicerin_solver_step", "self, losses", "losses"),
+            ("bicerin_before_layer", "self, net", "which is not called for one solver"),
+        ],
+    )
+    def test_hooks_that_no_solver_calls(self, name: str, arguments: str, said: str) -> None:
+        scope: dict[str, Any] = {}
+        exec(f"def {name}({arguments}): pass", scope)
+        function = scope[name] if name == "step" else hookimpl(scope[name])
+        with pytest.raises(PluginError, match=said):
+            solver(hooks=[type("Watcher", (), {name: function})()])
 
     def test_share_weights(self) -> None:
         made = fill(solver())

@@ -1,4 +1,4 @@
-"""The JSON log of a training run: one object per line, for each step, test result and snapshot."""
+"""The JSON log of a training run: one object per line, for its start and for each step, test result and snapshot."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _log = logging.getLogger("bicerin.cli")
 class JsonLog:
     """Hook implementations that append to a file, while this is entered as a context.
 
+    - the start: `{"event": "start", "iteration", "max_iter", "net", "images", "time"}`: `images` is how many a step
+      takes, 0 where that is not known, `time` is in seconds since 1970;
     - a step: `{"event": "step", "iteration", "loss", "learning_rate", "seconds", "images_per_second"}`: `iteration`
       counts the updates done, `learning_rate` is what this one was done with, `seconds` what it took;
     - a test result: `{"event": "test", "iteration", "net", "results"}`;
@@ -57,12 +59,20 @@ class JsonLog:
     def bicerin_solver_start(self, solver: Any) -> None:
         self._last = time.perf_counter()
         self._rate = solver.learning_rate
+        self.write(
+            event="start",
+            iteration=solver.iteration,
+            max_iter=solver.param.max_iter,
+            net=solver.net.name,
+            images=images_per_step(solver),
+            time=time.time(),
+        )
 
     @hookimpl
     def bicerin_solver_step(self, solver: Any, loss: float) -> None:
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
-        self._write(
+        self.write(
             event="step",
             iteration=solver.iteration,
             loss=loss,
@@ -74,15 +84,16 @@ class JsonLog:
 
     @hookimpl
     def bicerin_test_result(self, solver: Any, net_index: int, results: dict[str, Any]) -> None:
-        self._write(event="test", iteration=solver.iteration, net=net_index, results=results)
+        self.write(event="test", iteration=solver.iteration, net=net_index, results=results)
         self._last = time.perf_counter()
 
     @hookimpl
     def bicerin_snapshot(self, solver: Any, path: Path) -> None:
-        self._write(event="snapshot", iteration=solver.iteration, path=str(path))
+        self.write(event="snapshot", iteration=solver.iteration, path=str(path))
         self._last = time.perf_counter()
 
-    def _write(self, **values: Any) -> None:
+    def write(self, **values: Any) -> None:
+        """Append an object, unless the file can no longer be written."""
         if self._failed:
             return
         try:

@@ -21,6 +21,8 @@ commands = Registry(
         "convert-imageset": "bicerin-data",
         "export": "bicerin-onnx",
         "extract-features": "bicerin-data",
+        "report": "bicerin-report",
+        "view": "bicerin-onnx",
     }.get,
 )
 
@@ -97,11 +99,16 @@ class LazyGroup(click.Group):
         if name in self.commands:
             return self.commands[name].get_short_help_str(100)
         assert self.registry is not None
-        try:
-            provider = self.registry.provider(name)
-        except ConflictError:
-            return "Several installed distributions bring this command."
-        return f"{_first_line(provider.value.partition(':')[0])} [{provider.distribution}]".lstrip()
+        return entry_help(self.registry, name, "command")
+
+
+def entry_help(registry: Registry, name: str, kind: str) -> str:
+    """What the help says of an entry point: the first line of its module, and who brings it. Nothing is imported."""
+    try:
+        provider = registry.provider(name)
+    except ConflictError:
+        return f"Several installed distributions bring this {kind}."
+    return f"{_first_line(provider.value.partition(':')[0])} [{provider.distribution}]".lstrip()
 
 
 def _first_line(module: str) -> str:

@@ -20,11 +20,12 @@ from bicerin.cli.options import (
 from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import EFFECTS, signals_obeyed
 from bicerin.cli.summary import summary
+from bicerin.cli.train_options import TrainCommand, hooks_of_options
 from bicerin.schema.installed_schema import read_solver
 from bicerin.solver import Solver
 
 
-@click.command()
+@click.command(cls=TrainCommand)
 @click.argument("solver", type=FILE)
 @click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Start from these weights; repeatable.")
 @click.option("--resume", "--snapshot", metavar="FILE", type=FILE, help="Continue from this .solverstate.")
@@ -85,6 +86,7 @@ def train(
         layer_providers=layer_providers,
         skip_bad_records=skip_bad_records,
         stop_on_nan=stop_on_nan,
+        hooks=hooks_of_options(click.get_current_context()),
     )
     if resume:
         built.restore(resume)

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import bicerin_proto
 from bicerin.errors import DataError
@@ -32,6 +33,8 @@ _LEARNING_RATE = re.compile(rf"Iteration \d+, lr = {_NUMBER}")
 _SMOOTHED_LOSS = re.compile(rf"Iteration \d+(?: \([^)]*\))?, loss = {_NUMBER}")
 _OUTPUT = re.compile(rf"(Train|Test) net output #\d+: (\S+) = {_NUMBER}")
 _TESTING = re.compile(r"Testing net \(#(\d+)\)")
+_MAX_ITER = re.compile(r"^max_iter: (\d+)$")
+_SNAPSHOT = re.compile(r"Snapshotting to (?:binary proto|HDF5) file (.+)$")
 _TIME = re.compile(r"^[IWEF](\d{4}) (\d\d:\d\d:\d\d\.\d{1,6})")
 
 Row = dict[str, float]
@@ -46,10 +49,18 @@ class TrainingLog:
         train: one for each displayed iteration: `NumIters`, `Seconds` since the log's first line, `LearningRate`,
             `SmoothedLoss`, and the train net's outputs.
         test: one for each test of each net: `NumIters`, `Seconds`, `LearningRate`, `TestNet`, and its outputs.
+        snapshots: iteration and file, the weights' or the solver state's.
+        max_iter: where the training is to end; None where the log does not say.
+        images: how many a step takes; 0 where the log does not say.
+        others: the objects of a JSON log that are of none of these kinds, as plugins write them.
     """
 
     train: list[Row] = field(default_factory=list)
     test: list[Row] = field(default_factory=list)
+    snapshots: list[tuple[int, str]] = field(default_factory=list)
+    max_iter: int | None = None
+    images: int = 0
+    others: list[dict[str, Any]] = field(default_factory=list)
 
     def columns(self, rows: list[Row]) -> list[str]:
         """The names in any of the rows: Caffe's in Caffe's order, then ours; `TestNet` only where there are several."""
@@ -85,8 +96,12 @@ def _parse(lines: Iterable[str]) -> TrainingLog:
             if int(found[1]) != iteration:
                 train = None
             iteration = int(found[1])
+        if (found := _MAX_ITER.match(line)) is not None:
+            log.max_iter = int(found[1])
         if iteration is None:
             continue
+        if (found := _SNAPSHOT.search(line)) is not None:
+            log.snapshots.append((_iteration_of(found[1], iteration), found[1]))
         start: Row = {"NumIters": iteration, "Seconds": seconds, "LearningRate": rate}
         if (found := _TESTING.search(line)) is not None:
             test = {**start, "TestNet": int(found[1])}
@@ -125,10 +140,22 @@ def _parse_json(text: str, path: Path) -> TrainingLog:
                     for value in values if isinstance(values, list) else [values]:
                         row[_free_name(row, name)] = _number(value)
                 log.test.append(row)
+            elif kind == "start":
+                log.max_iter, log.images = int(event["max_iter"]), int(event["images"])
+            elif kind == "snapshot":
+                log.snapshots.append((int(event["iteration"]), str(event["path"])))
+            else:
+                log.others.append(event)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise DataError(f"{printable(path)}:{number}: not a line that --log-json writes.") from None
     _fill_first_rate(log)
     return log
+
+
+def _iteration_of(path: str, otherwise: int) -> int:
+    """The iteration that a snapshot's name ends with."""
+    found = re.search(r"_iter_(\d+)\.", path)
+    return int(found[1]) if found is not None else otherwise
 
 
 def _number(value: float | None) -> float:

@@ -6,11 +6,14 @@
     @hookimpl
     def bicerin_solver_step(solver, loss):
         print(solver.iteration, loss)
+
+A solver may be given hooks of its own, objects with such methods: `Solver(..., hooks=[mine])`.
 """
 
 from __future__ import annotations
 
 import logging
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -19,7 +22,7 @@ from bicerin.discovery.registry import Registry, found_once
 from bicerin.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from bicerin.layer.layer import Layer
@@ -109,6 +112,42 @@ def plugins() -> pluggy.PluginManager:
     except pluggy.PluginValidationError as error:
         _log.warning("%s", error)
     return manager
+
+
+def solver_hooks(hooks: Iterable[object]) -> pluggy.PluginManager:
+    """The manager of hook implementations that one solver is given.
+
+    Args:
+        hooks: objects, or modules, with functions that are marked with `hookimpl`.
+
+    Raises:
+        PluginError: one has no such function, or one that no solver calls, or one with other arguments.
+    """
+    manager = pluggy.PluginManager("bicerin")
+    manager.add_hookspecs(Hooks)
+    for hook in hooks:
+        kind = hook.__name__ if isinstance(hook, (type, ModuleType)) else type(hook).__name__
+        try:
+            manager.register(hook)
+            found = manager.get_hookcallers(hook) or []
+            unknown = [caller.name for caller in found if not caller.has_spec()]
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(f"hooks: {kind}: {error}") from error
+        if not found:
+            raise PluginError(f"hooks: {kind} has no method that is marked with bicerin.net.hooks.hookimpl.")
+        if unknown:
+            raise PluginError(f"hooks: {kind}: there is no hook {unknown[0]}; there are: {', '.join(_of_solvers())}.")
+        if others := [caller.name for caller in found if caller.name not in _of_solvers()]:
+            raise PluginError(
+                f"hooks: {kind} has {others[0]}, which is not called for one solver: a solver's hooks are "
+                f"{', '.join(_of_solvers())}. A net has lists of functions instead, such as before_forward."
+            )
+    return manager
+
+
+def _of_solvers() -> list[str]:
+    """The hooks that are called for a solver."""
+    return [name for name, function in vars(Hooks).items() if "solver" in getattr(function, "__annotations__", ())]
 
 
 def warnings_of(layers: Sequence[Any]) -> list[str]:

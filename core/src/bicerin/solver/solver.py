@@ -36,7 +36,7 @@ from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.operations import Operations
 from bicerin.net import Net
-from bicerin.net.hooks import implemented, plugins
+from bicerin.net.hooks import implemented, plugins, solver_hooks
 from bicerin.net.weights import check_hdf5_names
 from bicerin.schema.installed_schema import read_net, read_solver
 from bicerin.solver import debug_info
@@ -73,6 +73,8 @@ class Solver:
             before its update and a `SolverError`. By default a warning is logged, once a run, and training goes on, as
             in Caffe.
         schema, ignore_unknown_options: how the solver and its nets are read; see `Net`.
+        hooks: objects with hooks of this solver's own: methods marked with `bicerin.net.hooks.hookimpl`, such as
+            `bicerin_solver_step`. They are called after those of installed plugins.
         rank, replicas: which one this solver is of several that train together, for instance in a process each, and
             add up their gradients in an `add_callback`. Only the one of rank 0 tests, snapshots and says how it goes.
 
@@ -124,6 +126,7 @@ class Solver:
         ignore_unknown_options: bool = False,
         skip_bad_records: bool = False,
         stop_on_nan: bool = False,
+        hooks: Sequence[object] = (),
         rank: int = 0,
         replicas: int = 1,
     ) -> None:
@@ -132,6 +135,7 @@ class Solver:
         directory = document.path.parent if document.path is not None else None
         resolve = Context(directory=directory).resolve
         self._directory = directory
+        self._hooks = solver_hooks(hooks)
         read = partial(read_net, layer_providers=layer_providers)
         sources = NetSources(document, resolve, read)
         try:
@@ -281,18 +285,22 @@ class Solver:
         self._has_diverged = False
         self._claim_snapshots()
         self._display.start(self.iteration)
-        hook = plugins().hook
-        hook.bicerin_solver_start(solver=self)
+        self._tell("bicerin_solver_start")
         try:
             yield
         except DataError as error:
             self._save_before(error)
             raise
         finally:
-            hook.bicerin_solver_stop(solver=self)
+            self._tell("bicerin_solver_stop")
+
+    def _tell(self, hook: str, **values: Any) -> None:
+        """Call a hook: what installed plugins make of it, then this solver's own."""
+        for manager in (plugins(), self._hooks):
+            getattr(manager.hook, hook)(solver=self, **values)
 
     def _step(self, iterations: int) -> None:
-        observed = implemented("bicerin_solver_step")
+        observed = implemented("bicerin_solver_step") or self._hooks.hook.bicerin_solver_step.get_hookimpls()
         end = self.iteration + iterations
         while self.iteration < end:
             # The backward pass that follows writes most of them, so that it need not read zeros.
@@ -316,7 +324,7 @@ class Solver:
             if display and self.param.debug_info:
                 debug_info.update(self.net)
             if observed:
-                plugins().hook.bicerin_solver_step(solver=self, loss=loss)
+                self._tell("bicerin_solver_step", loss=loss)
             stop = self._take_stop_request()
             if self._take_snapshot_request() or self._due(self.param.snapshot):
                 self.snapshot()
@@ -462,7 +470,7 @@ class Solver:
         summed = outcome.results()
         self._display.outputs("Test", net, summed)
         results = {name: float(value.reshape(())) if value.size == 1 else value for name, value in summed.items()}
-        plugins().hook.bicerin_test_result(solver=self, net_index=index, results=results)
+        self._tell("bicerin_test_result", net_index=index, results=results)
         return results
 
     # Requests and callbacks
@@ -514,7 +522,7 @@ class Solver:
         except (ProtoError, WeightsError, OSError, TypeError, ValueError) as error:
             raise SnapshotError(f"the snapshot of iteration {self.iteration} was not written: {error}") from error
         self._snapshot_iteration = self.iteration
-        plugins().hook.bicerin_snapshot(solver=self, path=path)
+        self._tell("bicerin_snapshot", path=path)
         return path
 
     def _state(self, learned_net: str | None) -> SolverState:
