@@ -233,16 +233,50 @@ def test_a_plugin_that_gives_way(fragment):
     assert (layer.p_param.x, layer.other_param.x) == ("text", 1)
     assert schema.P is type(layer.p_param)
     assert schema.plugin_type("a", "P") is type(schema.TransformationParameter().p_param)
-    with pytest.raises(ParseError, match='a has another "p_param"'):
-        read_net("layer { p_param { more: 1 } }", schema)
+    assert read_net("layer { p_param { more: 1 } }", schema).message.layer[0].p_param.more == 1
     chosen = Schema.merged([collection, plugin], {"LayerParameter.p_param": "a"})
     assert read_net("layer { p_param { more: 1 } }", chosen).message.layer[0].p_param.more == 1
     third = fragment("c", "message LayerParameter { optional int64 p_param = 503; }")
     with pytest.raises(ParseError, match="means different things"):
         read_net("layer { p_param: 1 }", Schema.merged([collection, plugin, third]))
-    another = fragment("d", COLLECTION.replace("x = 1", "y = 1"))
+    another = fragment("d", COLLECTION.replace("int32 x = 1", "float x = 1"))
     with pytest.raises(ParseError, match="means different things"):
         read_net("layer { p_param { } }", Schema.merged([collection, another]))
+
+
+def test_messages_of_several_plugins_for_one_field_are_one_message(fragment):
+    """What they share means the same; numbers that they use differently are read as the layer's owner has them."""
+    inner = "message Inner {{ optional int32 {} = 1; }} message P {{ enum Mode {{ OFF = 0; {} = 1; }} {} }}"
+    a_fields = "optional int32 x = 1; optional float only_a = 2; optional Inner inner = 3; optional Mode mode = 4;"
+    b_fields = a_fields.replace("only_a", "only_b")
+    layer = "message LayerParameter {{ optional P p_param = {}; }}"
+    a = fragment("a", inner.format("s", "UP", a_fields) + layer.format(500))
+    b = fragment("b", inner.format("t", "DOWN", b_fields) + layer.format(600))
+    schema = Schema.merged([a, b])
+    assert not schema.conflicts
+    text = "layer { p_param { x: 1 only_a: 2 only_b: 3 inner { s: 4 t: 5 } mode: DOWN } }"
+    param = read_net(text, schema).message.layer[0].p_param
+    assert (param.x, param.only_a, param.only_b, param.inner.s, param.inner.t) == (1, 2, 3, 4, 5)
+    assert param.mode == param.DOWN != param.UP
+    assert schema.added["a.P", "only_b"].distributions == ("b",)
+    assert ("a.P", "x") not in schema.added, "each of them has it"
+    two = b"\x15\x00\x00\x80\x40"  # field 2 = 4.0f
+    binary = b"".join(
+        b"\xa2\x06\x0b\x12\x01" + kind + number + b"\x05" + two
+        for kind, number in ((b"A", b"\xa2\x1f"), (b"B", b"\xc2\x25"))
+    )
+    first, second = read_net(binary, schema, owners={"A": "a", "B": "b"}).message.layer
+    assert (first.p_param.only_a, second.p_param.only_b) == (4, 4)
+
+
+def test_messages_that_disagree_are_a_conflict(fragment):
+    layer = "message LayerParameter { optional P p_param = 500; }"
+    a = fragment("a", "message P { optional float alpha = 1 [default = 1]; }" + layer)
+    b = fragment("b", "message P { optional float alpha = 1 [default = 0.25]; }" + layer)
+    with pytest.raises(ParseError, match='"p_param" of LayerParameter means different things'):
+        read_net("layer { p_param { } }", Schema.merged([a, b]))
+    chosen = Schema.merged([a, b], {"p_param": "b"})
+    assert read_net("layer { p_param { } }", chosen).message.layer[0].p_param.alpha == 0.25
 
 
 def test_nested_and_recursive_messages(fragment):

@@ -1,4 +1,4 @@
-"""What became of a field that plugins add to one of Caffe's messages."""
+"""What became of a field that plugins add to a message."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AddedField:
-    """A field that plugins add to one of Caffe's messages.
+    """A field that plugins add to one of Caffe's messages, or some of them to a message that they share.
 
     Attributes:
-        message: the message, such as "LayerParameter".
+        message: the message's name in Caffe's package, such as "LayerParameter" or "bicerin_rcnn.ROIPoolingParameter".
         name: the field.
         number: its number in the merged schema.
         numbers: every number under which files may hold it, the declared one first.

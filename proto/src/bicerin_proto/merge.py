@@ -2,6 +2,7 @@
 
     same name, same type        one field, whatever its numbers: each of them is understood
     same number, other names    both parse in text; the later one gets another number inside
+    messages of other fields    one message with the fields of all, if they agree about those that they share
     same name, other type       a Conflict, raised when the name is used, unless a provider is chosen
 
 Caffe's own fields come first and win; a plugin that says so (`(bicerin.gives_way)`) loses to any other; then
@@ -93,6 +94,9 @@ class _Merger:
         self.signatures: dict[str, tuple[Any, ...]] = {}
         self.giving_way: set[str] = set()
         self.distributions: dict[str, str] = {}
+        self.united: dict[str, dict[str, list[Claim]]] = {}
+        self.compared: set[tuple[str, str]] = set()
+        self.extended: set[tuple[str, str]] = set()
         self.added: list[AddedField] = []
         self.conflicts: list[Conflict] = []
         self.meanings: Meanings = defaultdict(lambda: defaultdict(list))
@@ -104,12 +108,13 @@ class _Merger:
         giving_way = [fragment for fragment in fragments if fragment.gives_way()]
         self.giving_way.update(fragment.distribution for fragment in giving_way)
         own_types = self._take_own(sorted_out)
-        self._number_own()
         claims: dict[str, dict[str, list[Claim]]] = defaultdict(lambda: defaultdict(list))
         for fragment, part in sorted_out:
             for message, added in part.fields.items():
                 for one in added:
                     claims[message][one.name].append(Claim(fragment.distribution, one, self._field_signature(one)))
+        self._unite(claims)
+        self._number_own()
         for message in sorted(claims):
             self._merge_fields(self.messages[message], claims[message])
         self._merge_values(sorted_out)
@@ -135,8 +140,9 @@ class _Merger:
                         getattr(space, kind).add().CopyFrom(one)
         for name in sorted(spaces):
             if spaces[name].nested_type or spaces[name].enum_type:
-                self.caffe.message_type.add().CopyFrom(spaces[name])
-                self._index(spaces[name], f".{PACKAGE}.{name}")
+                space = self.caffe.message_type.add()
+                space.CopyFrom(spaces[name])
+                self._index(space, f".{PACKAGE}.{name}")
         found: dict[str, dict[tuple[Any, ...], str]] = defaultdict(dict)
         for name in sorted(spaces):
             for one in (*spaces[name].nested_type, *spaces[name].enum_type):
@@ -154,12 +160,126 @@ class _Merger:
     def _number_own(self) -> None:
         """Note the numbers of fields in the plugins' own messages, where forks number them differently."""
         for full_name, message in self.own.items():
-            if isinstance(message, DescriptorProto) and any(forks(one) for one in message.field):
+            united = self.united.get(full_name, {})
+            if isinstance(message, DescriptorProto) and (united or any(forks(one) for one in message.field)):
                 path = full_name.removeprefix(f".{PACKAGE}.")
-                distribution = self.distributions[path.partition(".")[0]]
+                everyone = {claim.distribution for claims in united.values() for claim in claims}
                 for one in message.field:
-                    claim = Claim(distribution, one, self._field_signature(one))
-                    self._know_numbers(path, [claim], one.number)
+                    claims = united.get(one.name) or [self._own_claim(full_name, one)]
+                    numbers = self._know_numbers(path, claims, one.number)
+                    who = tuple(dict.fromkeys(claim.distribution for claim in claims))
+                    if not everyone.issubset(who):
+                        without = max(without_it(claim.field) for claim in claims)
+                        self.added.append(AddedField(path, one.name, one.number, numbers, who, WITHOUT[without]))
+
+    def _own_claim(self, full_name: str, one: FieldDescriptorProto) -> Claim:
+        distribution = self.distributions[full_name.removeprefix(f".{PACKAGE}.").partition(".")[0]]
+        copy = FieldDescriptorProto()
+        copy.CopyFrom(one)
+        return Claim(distribution, copy, self._field_signature(one))
+
+    # Messages of several plugins for one field become one message.
+
+    def _unite(self, claims: dict[str, dict[str, list[Claim]]]) -> None:
+        for message in sorted(claims):
+            own = {one.name for one in self.messages[message].field}
+            for name in sorted(claims[message].keys() - own):
+                said = claims[message][name]
+                types = {claim.field.type_name for claim in said}
+                meanings = {claim.signature for claim in said}
+                labels = {claim.field.label for claim in said}
+                if len(meanings) > 1 and len(labels) == 1 and all(self._own_message(one) for one in types):
+                    claims[message][name] = self._united(message, name, said)
+
+    def _own_message(self, full_name: str) -> bool:
+        return isinstance(self.own.get(full_name), DescriptorProto)
+
+    def _united(self, message: str, name: str, said: list[Claim]) -> list[Claim]:
+        """Return claims of one type, which has the fields of all; those that were given where they disagree."""
+        chosen = self._chosen(message, name)
+        order = sorted(said, key=lambda one: (one.distribution != chosen, self._gives_way(one), one.distribution))
+        first = order[0]
+        firm = [first] if first.distribution == chosen else [one for one in order if not self._gives_way(one)] or order
+        for index, one in enumerate(firm):
+            if not all(self._agree(one.field.type_name, other.field.type_name) for other in firm[:index]):
+                return said
+        for one in order[1:]:
+            self._extend(first.field.type_name, one.field.type_name, one.distribution)
+            one.field.type_name = first.field.type_name
+        self.signatures.clear()
+        return [Claim(one.distribution, one.field, self._field_signature(one.field)) for one in said]
+
+    def _gives_way(self, claim: Claim) -> bool:
+        return claim.distribution in self.giving_way
+
+    def _agree(self, one: str, other: str) -> bool:
+        """Tell whether two types mean the same by each name that both have."""
+        if one == other or one not in self.own or other not in self.own:
+            return one == other
+        if (one, other) in self.compared:  # a message inside itself
+            return True
+        self.compared.add((one, other))
+        try:
+            return self._agree_inside(self.own[one], self.own[other])
+        finally:
+            self.compared.discard((one, other))
+
+    def _agree_inside(self, mine: Any, theirs: Any) -> bool:
+        if not isinstance(mine, DescriptorProto) or not isinstance(theirs, DescriptorProto):
+            if type(mine) is not type(theirs):
+                return False
+            numbers = {value.name: value.number for value in mine.value}
+            return all(numbers.get(value.name, value.number) == value.number for value in theirs.value)
+        known = {field.name: field for field in mine.field}
+        return all(self._same(known[field.name], field) for field in theirs.field if field.name in known)
+
+    def _same(self, one: FieldDescriptorProto, other: FieldDescriptorProto) -> bool:
+        signature = self._field_signature(one)
+        return signature == self._field_signature(other) or (
+            signature[:4] == self._field_signature(other)[:4] and self._agree(one.type_name, other.type_name)
+        )
+
+    def _extend(self, target: str, source: str, distribution: str) -> None:
+        """Give one type what another has besides. Of what both have and disagree about, the first keeps its own."""
+        if (target, source) in self.extended:
+            return
+        self.extended.add((target, source))
+        if target == source or not self._own_message(target):
+            self._extend_enum(target, source)
+            return
+        mine, theirs = self.own[target], self.own[source]
+        claims = self.united.setdefault(target, {one.name: [self._own_claim(target, one)] for one in mine.field})
+        known = {one.name: one for one in mine.field}
+        scope = {one.name for kind in (mine.field, mine.nested_type, mine.enum_type) for one in kind}
+        scope |= {value.name for enum in mine.enum_type for value in enum.value}
+        for given in theirs.field:
+            if given.name in known:
+                if self._same(known[given.name], given):
+                    self._extend(known[given.name].type_name, given.type_name, distribution)
+                    claims[given.name].append(Claim(distribution, given, self._field_signature(given)))
+            elif given.name not in scope:
+                one = mine.field.add()
+                one.CopyFrom(given)
+                one.ClearField("oneof_index")
+                taken = {other.number for other in mine.field[:-1]}
+                if one.number in taken:
+                    one.number = _inside(f"{mine.name}.{one.name}", _FIELD_NUMBERS, taken)
+                claims[given.name] = [Claim(distribution, given, self._field_signature(given))]
+
+    def _extend_enum(self, target: str, source: str) -> None:
+        if target == source or target not in self.own or source not in self.own:
+            return
+        mine = self.own[target]
+        outer = self.own.get(target.rpartition(".")[0], DescriptorProto())
+        scope = {one.name for one in outer.field} | {value.name for enum in outer.enum_type for value in enum.value}
+        scope |= {value.name for value in mine.value}
+        for value in self.own[source].value:
+            if value.name not in scope:
+                one = mine.value.add()
+                one.CopyFrom(value)
+                taken = {other.number for other in mine.value[:-1]}
+                if one.number in taken:
+                    one.number = _inside(f"{mine.name}.{one.name}", _VALUE_NUMBERS, taken)
 
     # Two types are the same if their signatures are equal; their full names differ from plugin to plugin.
 
@@ -209,7 +329,7 @@ class _Merger:
             by_meaning[claim.signature].append(claim)
         if len(by_meaning) == 1:
             return said
-        winner = self.providers.get(f"{message}.{name}", self.providers.get(name))
+        winner = self._chosen(message, name)
         if winner not in {claim.distribution for claim in said}:
             winner = self._natural_winner(list(by_meaning.values()))
         chosen = next((claims for claims in by_meaning.values() if winner in {c.distribution for c in claims}), None)
@@ -229,6 +349,9 @@ class _Merger:
                     meaning = Meaning(who, None, _wire_types(claim.field), declared, conflict, name=name)
                     self.meanings[f"{PACKAGE}.{message}"][number].append(meaning)
         return chosen
+
+    def _chosen(self, message: str, name: str) -> str | None:
+        return self.providers.get(f"{message}.{name}", self.providers.get(name))
 
     def _natural_winner(self, meanings: list[list[Claim]]) -> str | None:
         """Return whose meaning holds where nobody has chosen: Caffe's, or the only one that does not give way."""
@@ -266,7 +389,7 @@ class _Merger:
                 said.setdefault(other, set()).add(claim.distribution)
                 said_by.setdefault(other, set()).update(names)
         if claims[0].distribution != CAFFE:
-            inside = _inside(f"{message}.{claims[0].field.name}", _FIELD_NUMBERS, set())
+            inside = _inside(f"{message.rpartition('.')[2]}.{claims[0].field.name}", _FIELD_NUMBERS, set())
             said.setdefault(number, set()).update(who := {claim.distribution for claim in claims})
             said.setdefault(inside, set()).update(who)
         for one, distributions in said.items():

@@ -11,7 +11,8 @@ that the core itself reads and the fields of distributions that bring hooks or s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from bicerin.discovery.registry import found_once, normalized, plugin_index
@@ -47,13 +48,12 @@ def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict
     """
     found: dict[tuple[str, str, str], list[str]] = {}
     if schema.added:
-        for path, added in _added(message, schema):
-            if not _see_all(added.distributions) and (added.message, added.name) not in _OF_THE_CORE:
-                found[path, added.without, ", ".join(added.distributions)] = []
+        for path, added in _unknown(message, schema, _known_to_the_core):
+            found[path, added.without, ", ".join(added.distributions)] = []
         for layer in getattr(message, "layer", ()):
             owner = owners.get(layer.type)
-            for path, added in _added(layer, schema) if owner is not None else ():
-                if not _known_to(owner, added.distributions):
+            if owner is not None:
+                for path, added in _unknown(layer, schema, partial(_known_to, owner)):
                     found.setdefault((path, added.without, ", ".join(added.distributions)), []).append(layer.name)
     said: dict[str, list[str]] = {"OTHER": [], "SIMILAR": []}
     for (path, without, distributions), layers in sorted(found.items()):
@@ -62,21 +62,25 @@ def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict
     return said
 
 
-def _added(message: Any, schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Paths of the fields that are set to something and that plugins added, with their `AddedField`."""
+def _unknown(message: Any, schema: Any, known: Callable[[Any], bool], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Paths of the fields that are set to something and that plugins added, without those known, and `AddedField`s."""
     for field, value in message.ListFields():
         path = prefix + field.name
-        added = schema.added.get((message.DESCRIPTOR.name, field.name))
-        if added is not None:
+        added = schema.added.get((message.DESCRIPTOR.full_name.removeprefix("caffe."), field.name))
+        if added is not None and not known(added):
             if is_repeated(field) or field.message_type is not None or value != field.default_value:
                 yield path, added
         elif field.message_type is not None and field.message_type.name not in _APART:
             for one in value if is_repeated(field) else [value]:
-                yield from _added(one, schema, f"{path}.")
+                yield from _unknown(one, schema, known, f"{path}.")
 
 
-def _known_to(owner: str | None, distributions: tuple[str, ...]) -> bool:
-    return owner is not None and not {normalized(owner), *_required(owner)}.isdisjoint(map(normalized, distributions))
+def _known_to(owner: str, added: Any) -> bool:
+    return not {normalized(owner), *_required(owner)}.isdisjoint(map(normalized, added.distributions))
+
+
+def _known_to_the_core(added: Any) -> bool:
+    return _see_all(added.distributions) or (added.message, added.name) in _OF_THE_CORE
 
 
 @found_once
