@@ -23,6 +23,7 @@ commands = Registry(
         "extract-features": "bicerin-data",
         "report": "bicerin-report",
         "view": "bicerin-onnx",
+        "predict": "bicerin-data",
     }.get,
 )
 

@@ -82,6 +82,22 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
         raise DataError(f"an image of {size}, cannot be made.") from None
 
 
+def channels_converted(image: np.ndarray, color: bool, blue_first: bool) -> np.ndarray:
+    """An image (H, W), (H, W, 1) or (H, W, 3) as (C, H, W) of 3 channels, blue first, or of 1 channel.
+
+    Args:
+        color: whether 3 channels are wanted.
+        blue_first: whether the image's own channels are blue, green, red, and not red, green, blue.
+    """
+    cv2 = opencv()
+    if image.ndim == 2 or image.shape[2] == 1:
+        flat = image.reshape(image.shape[:2])
+        return planes(cv2.cvtColor(flat, cv2.COLOR_GRAY2BGR) if color else flat)
+    if color:
+        return planes(image if blue_first else image[:, :, ::-1])
+    return planes(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if blue_first else cv2.COLOR_RGB2GRAY))
+
+
 def encode_image(image: np.ndarray, encoding: str) -> bytes:
     """The bytes of an image file of (C, H, W).
 
