@@ -70,9 +70,7 @@ class Classifier:
         self.labels = read_labels(labels) if isinstance(labels, (str, PathLike)) else list(labels or ())
         classes = self._classes(self.net.blob(self.output).shape)
         if self.labels and len(self.labels) != classes:
-            raise NetError(
-                f'"{self.output}" has {classes} scores an image, and there are {len(self.labels)} labels.'
-            )
+            raise NetError(f'"{self.output}" has {classes} scores an image, and there are {len(self.labels)} labels.')
 
     def __repr__(self) -> str:
         return f"Classifier({self.net!r}, {self.preprocessor!r}, output={self.output!r}, {len(self.labels)} labels)"
