@@ -32,6 +32,7 @@ OURS = {
 }
 #: Module -> distributions that bring it, where the names differ.
 BROUGHT_BY = {
+    "PIL": {"pillow"},
     "cupy": {"cupy-cuda12x", "cupy-cuda13x"},
     "cv2": {"opencv-python-headless"},
     "google.protobuf": {"protobuf"},
@@ -44,6 +45,7 @@ BROUGHT_BY_NOBODY = {
 }
 #: Requirements that are not imported, and why they are there.
 NOT_IMPORTED = {
+    ("bicerin-tensorboard", "pillow"): "tensorboardX makes its pictures with it",
     ("bicerin-caffe", "bicerin-data"): "its commands are those of bicerin-data",
     ("bicerin-caffe", "six"): "scripts written for pycaffe import it",
     ("bicerin-proto", "grpcio-tools"): "runs as python -m grpc_tools.protoc",
