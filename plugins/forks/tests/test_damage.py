@@ -14,7 +14,7 @@ layer { name: "a" type: "Data" transform_param { multi_scale: true scale_ratios:
         random_resize_param { resize_param { interp_mode: CUBIC } } } data_param { side: [7, 14] encoding: UINT8 } }
 layer { name: "b" type: "Yolov3" yolov3_param { mask: [6, 7] biases: 10 iou_loss: GIOU } quantization_param { } }
 layer { name: "c" type: "Correlation" correlation_param { max_displacement: 20 correlation_type: SUBTRACT } }
-layer { name: "d" type: "Softmax" softmax_param { class_weight: [1, 2] } batch_norm_param { engine: CUDNN } }
+layer { name: "d" type: "Softmax" softmax_param { hard_ratio: .5 } batch_norm_param { engine: CUDNN } }
 """
 
 

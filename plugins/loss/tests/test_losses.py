@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bicerin_proto
-from bicerin.errors import BlobCountError, LayerError, ShapeError
+from bicerin.errors import BicerinError, BlobCountError, LayerError, ShapeError
 from bicerin.testing import run_layer
 from bicerin_loss import label_kernels, softmax_kernels
 
@@ -179,8 +179,8 @@ class TestSoftmaxWithLoss:
         np.testing.assert_array_equal(run.top[1].data, softmax.top[0].data)
 
     def test_too_many_tops(self, device: str) -> None:
-        with pytest.raises(BlobCountError, match="at most 2 top"):
-            run_layer('type: "SoftmaxWithLoss"', [np.ones((3, 2)), np.zeros(3)], tops=3, device=device)
+        with pytest.raises(BlobCountError, match="at most 3 top"):
+            run_layer('type: "SoftmaxWithLoss"', [np.ones((3, 2)), np.zeros(3)], tops=4, device=device)
 
     def test_loss_weight_scales_the_gradient(self, device: str) -> None:
         x, y = RANDOM.normal(size=(3, 4)), np.array([0, 3, 1])
@@ -416,3 +416,52 @@ def test_class_weights_multiply_the_terms_and_not_their_number(device: str) -> N
     # SegNet's fork reads them only where weight_by_label_freqs says so.
     unweighted = weighted.replace("true", "false")
     assert loss(unweighted, scores, label, device=device) == pytest.approx(terms.mean())
+
+
+def test_label_smoothing_is_in_the_gradient_alone(device: str) -> None:
+    """With ε = 0.2 and 4 classes the targets are 0.8 and 0.05; the loss is that of SoftmaxWithLoss, as in Intel's."""
+    scores = np.random.default_rng(3).normal(size=(3, 4)).astype(np.float32)
+    labels = np.array([1, 3, 2])
+    smooth = run_layer(
+        'type: "SoftmaxWithLoss" loss_param { label_smoothing: 0.2 ignore_label: 3 }', [scores, labels], device=device
+    )
+    plain = run_layer('type: "SoftmaxWithLoss" loss_param { ignore_label: 3 }', [scores, labels], device=device)
+    assert smooth.forward() == pytest.approx(plain.forward())
+    smooth.backward([True, False])
+    probability = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    targets = np.full((3, 4), 0.05)
+    targets[[0, 1, 2], labels] = 0.8
+    expected = (probability * targets.sum(axis=1, keepdims=True) - targets) / 2
+    expected[1] = 0
+    np.testing.assert_allclose(smooth.bottom[0].diff, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("definition", "bottoms", "words"),
+    [
+        ("loss_param { label_smoothing: 1 }", 2, "at least 0 and less than 1"),
+        ("softmax_param { class_weight: [1, 2, 3] }", 2, "class_weight needs a third bottom"),
+        ("softmax_param { class_weight: [1, 2] }", 3, "for each of the 3 classes; there are 2"),
+        ("softmax_param { scaling_temperature: 2 }", 2, "known to Softmax, not to this loss"),
+    ],
+)
+def test_options_of_forks_that_cannot_be(definition: str, bottoms: int, words: str) -> None:
+    arrays = [np.zeros((2, 3)), np.zeros(2), np.ones(2)][:bottoms]
+    with pytest.raises(BicerinError, match=words):
+        run_layer(f'type: "SoftmaxWithLoss" {definition}', arrays)
+
+
+def test_three_tops_as_in_r_fcn(device: str) -> None:
+    """The last is each label's loss; without loss weight and gradient."""
+    scores = np.random.default_rng(4).normal(size=(4, 3)).astype(np.float32)
+    run = run_layer(
+        'type: "SoftmaxWithLoss" top: "loss" top: "probability" top: "each" loss_weight: [0, 0, 0] '
+        "propagate_down: [false, false] loss_param { ignore_label: 2 }",
+        [scores, np.array([0, 1, 2, 0])],
+        device=device,
+    )
+    run.forward()
+    losses = -np.log(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))[range(4), [0, 1, 2, 0]]
+    losses[2] = 0
+    np.testing.assert_allclose(run.top[2].data, losses, rtol=1e-5)
+    assert float(run.top[0].data) == pytest.approx(losses.sum() / 3, rel=1e-5)

@@ -14,9 +14,9 @@ _LAYERS = {
     "bicerin-activation": "ReLU PReLU ELU Sigmoid TanH Swish AbsVal BNLL Power Exp Log Threshold Clip Dropout",
     "bicerin-normalization": "LRN MVN BatchNorm Scale Bias",
     "bicerin-loss": "SoftmaxWithLoss EuclideanLoss HingeLoss SigmoidCrossEntropyLoss InfogainLoss"
-    " MultinomialLogisticLoss ContrastiveLoss Softmax Accuracy",
-    "bicerin-structure": "Concat Slice Eltwise Flatten Reshape Crop Tile Reduction ArgMax Filter BatchReindex"
-    " Silence Parameter",
+    " MultinomialLogisticLoss ContrastiveLoss Softmax Accuracy MultiLabelSigmoidLoss MultiLabelAccuracy",
+    "bicerin-structure": "Concat Slice Eltwise Flatten Reshape Crop Tile Reduction ArgMax Filter BatchReindex Silence"
+    " Parameter",
     "bicerin-data": "Data ImageData HDF5Data HDF5Output MemoryData DummyData WindowData",
     "bicerin-recurrent": "RNN LSTM LSTMUnit",
     "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
@@ -26,10 +26,20 @@ _LAYERS = {
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
-    "bicerin-pooling": {"PoolingParameter": "ceil_mode"},
-    "bicerin-normalization": {"BatchNormParameter": "scale_bias scale_filler bias_filler"},
-    "bicerin-loss": {"LossParameter": "weight_by_label_freqs class_weighting"},
-    "bicerin-activation": {"DropoutParameter": "scale_train"},
+    "bicerin-pooling": {
+        "PoolingParameter": "ceil_mode",
+    },
+    "bicerin-normalization": {
+        "BatchNormParameter": "scale_bias scale_filler bias_filler",
+    },
+    "bicerin-loss": {
+        "AccuracyParameter": "min_is_better",
+        "LossParameter": "weight_by_label_freqs class_weighting label_smoothing",
+        "SoftmaxParameter": "class_weight scaling_temperature",
+    },
+    "bicerin-activation": {
+        "DropoutParameter": "scale_train",
+    },
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
         " smooth_l1_loss_param",
@@ -46,7 +56,6 @@ _FIELDS: dict[str, dict[str, str]] = {
         "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param",
     },
     "bicerin-forks": {
-        "AccuracyParameter": "min_is_better",
         "BatchNormParameter": "engine use_weight_bias bias_term filler stats_batch_size relu disable_mean"
         " disable_variance update_global_stats",
         "ConcatParameter": "engine per_fla_fuse",
@@ -59,36 +68,36 @@ _FIELDS: dict[str, dict[str, str]] = {
         "EltwiseParameter": "engine",
         "FillerParameter": "scale alpha",
         "ImageDataParameter": "min_height min_width max_aspect_ratio max_rotate_angle min_random_scale"
-        " max_random_scale max_random_shift face_mirror face_point_num face_transform max_shear_ratio cache precache"
-        " threads short_side ignore_label label_type",
+        " max_random_scale max_random_shift face_mirror face_point_num face_transform max_shear_ratio cache"
+        " precache threads short_side ignore_label label_type",
         "InnerProductParameter": "engine normalize",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
         " unpooling_param dense_image_data_param local_param seg_data_param triplet_loss_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param reorg_param batch_reduction_param"
-        " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param sub_region_param"
-        " split_param region_loss_param fcn_data_param center_loss_param flip_param inner_distance_param"
-        " general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param"
-        " soft_truncation_param pairwise_param smoothl1_param batch_contrastive_loss_param truncation_param nca_param"
-        " largemargin_inner_product_param label_specific_rescale_param infimum_loss_param"
-        " ordinal_regression_loss_param resize_param margin_inner_product_param feature_decay_loss_param"
-        " confidence_penalty_loss_param focal_loss_param label_specific_margin_param channel_scale_param"
-        " label_specific_affine_param label_specific_hard_margin_param label_specific_statistics_param"
-        " label_specific_add_param exp_triplet_loss_param eval_detection_param yolo_detection_output_param"
-        " yolov3_detection_output_param yolov3_param yolo_seg_param segmentation_evaluate_param backward_math engine"
-        " multinode mn_activation_param predict_box_param debug cudnn_math_override hotspot_param roi_warping_param"
+        " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
+        " sub_region_param split_param region_loss_param fcn_data_param center_loss_param flip_param"
+        " inner_distance_param general_contrastive_loss_param soft_contrastive_loss_param"
+        " general_triplet_loss_param soft_truncation_param pairwise_param smoothl1_param"
+        " batch_contrastive_loss_param truncation_param nca_param largemargin_inner_product_param"
+        " label_specific_rescale_param infimum_loss_param ordinal_regression_loss_param resize_param"
+        " margin_inner_product_param feature_decay_loss_param confidence_penalty_loss_param focal_loss_param"
+        " label_specific_margin_param channel_scale_param label_specific_affine_param"
+        " label_specific_hard_margin_param label_specific_statistics_param label_specific_add_param"
+        " exp_triplet_loss_param eval_detection_param yolo_detection_output_param yolov3_detection_output_param"
+        " yolov3_param yolo_seg_param segmentation_evaluate_param backward_math engine multinode"
+        " mn_activation_param predict_box_param debug cudnn_math_override hotspot_param roi_warping_param"
         " mask_pooling_param mask_resize_param continuation_indicator_param compact_bilinear_param"
         " detectnet_groundtruth_param detectnet_augmentation_param mil_data_param mil_param mean_param"
         " reshape_every_iter proposal_target_param bbox_reg_param module_param coeff_schedule_param"
         " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
-        " nms_param ctc_loss_param labelsequence_accuracy_param selu_param selu_dropout_param dice_coef_loss_param"
-        " reverse_param transpose_param lstm_param deformable_convolution_param psroi_align_param decode_bbox_param"
-        " box_output_param detection_loss_param multi_stage_meanfield_param inner_product_blob_param"
-        " convolution3d_param pooling3d_param dense_crf_param domain_transform_param adaptive_bias_channel_param"
-        " bias_channel_param",
-        "LossParameter": "label_smoothing",
+        " nms_param ctc_loss_param labelsequence_accuracy_param selu_param selu_dropout_param"
+        " dice_coef_loss_param reverse_param transpose_param lstm_param deformable_convolution_param"
+        " psroi_align_param decode_bbox_param box_output_param detection_loss_param multi_stage_meanfield_param"
+        " inner_product_blob_param convolution3d_param pooling3d_param dense_crf_param domain_transform_param"
+        " adaptive_bias_channel_param bias_channel_param",
         "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
@@ -96,11 +105,10 @@ _FIELDS: dict[str, dict[str, str]] = {
         "PoolingParameter": "avg_include_pad axis",
         "ReductionParameter": "k",
         "ScaleParameter": "min_value max_value",
-        "SoftmaxParameter": "normalize_type hard_ratio class_weight hard_mining_label cutting_point"
-        " label_smooth_factor scaling_temperature",
+        "SoftmaxParameter": "normalize_type hard_ratio hard_mining_label cutting_point label_smooth_factor",
         "SolverParameter": "richness group_id per_parameter_reduce max_epoch epoch_size test_epoch_size"
-        " test_interval_epoch disabled_update engine warmup_iter warmup_start_lr local_lr_auto local_gw_ratio min_lr"
-        " rampup_interval rampup_lr momentum_policy max_momentum momentum_power weight_decay_policy"
+        " test_interval_epoch disabled_update engine warmup_iter warmup_start_lr local_lr_auto local_gw_ratio"
+        " min_lr rampup_interval rampup_lr momentum_policy max_momentum momentum_power weight_decay_policy"
         " weight_decay_power larc larc_policy larc_eta larc_turbo solver_data_type store_blobs_in_old_format"
         " test_and_snapshot_start_epoch test_and_snapshot_last_epochs stagelr stageiter test_offset",
         "TransformationParameter": "use_gpu_transform fix_crop multi_scale scale_ratios max_distort is_flow"
@@ -112,9 +120,10 @@ _FIELDS: dict[str, dict[str, str]] = {
         " var_sz_img_center_crop rand_wscale_lower rand_wscale_upper rand_hscale_lower rand_hscale_upper"
         " rand_lscale_lower rand_lscale_upper img_header target_dist center_perterb_max sigma sigma_center"
         " clahe_tile_size clahe_clip_limit do_clahe num_parts num_total_augs aug_way gray np_in_lmdb"
-        " transform_body_joint put_gaussian has_masks analysis use_segmentation_scale selective_scale per_part_scale"
-        " scale_factors crop_width crop_height bgr2rgb pad max_cvg_len min_cvg_len opaque_coverage coverage flip_prob"
-        " max_rotate_degree visualize crop_size_x crop_size_y scale_prob scale_min scale_max bbox_norm_factor",
+        " transform_body_joint put_gaussian has_masks analysis use_segmentation_scale selective_scale"
+        " per_part_scale scale_factors crop_width crop_height bgr2rgb pad max_cvg_len min_cvg_len opaque_coverage"
+        " coverage flip_prob max_rotate_degree visualize crop_size_x crop_size_y scale_prob scale_min scale_max"
+        " bbox_norm_factor",
     },
 }
 

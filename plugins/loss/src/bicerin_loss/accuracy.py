@@ -6,9 +6,10 @@
 - top 1, optional: the accuracy among the labels of each class, shape (C,); 0 for a class that no label has.
 
 A label is right if fewer than `top_k` other classes score as much or more: a tie counts against it. A NaN score of the
-label's class is wrong, which differs from Caffe, where a comparison with NaN made it right.
+label's class is wrong, which differs from Caffe, where a comparison with NaN made it right. With `min_is_better` the
+least scores are the best.
 
-Source: Caffe's `AccuracyLayer`.
+Source: Caffe's `AccuracyLayer`; happynear's for `min_is_better`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class AccuracyLayer(Layer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.top_k: int = self.param.accuracy_param.top_k
         self.ignore_label = ignore_label(self.param.accuracy_param)
+        self.least_is_best: bool = self.param.accuracy_param.min_is_better
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         axis = bottom[0].canonical_axis(self.param.accuracy_param.axis)
@@ -53,7 +55,8 @@ class AccuracyLayer(Layer):
         labels, valid = self.ops.class_labels(bottom[1].data, classes, self.ignore_label)
         labels = labels.reshape(outer, inner)
         right = xp.empty(labels.shape, self.dtype)
-        self.ops.right_labels(bottom[0].data.reshape(self.columns), labels, self.top_k, right)
+        scores = bottom[0].data.reshape(self.columns)
+        self.ops.right_labels(-scores if self.least_is_best else scores, labels, self.top_k, right)
         top[0].data[...] = right.sum(dtype=np.float64) / xp.maximum(valid, 1)
         if len(top) > 1:
             seen, hits = xp.empty(classes, self.dtype), xp.empty(classes, self.dtype)

@@ -41,6 +41,7 @@ SOFTMAX = [
         ("first_axis", "softmax_param { axis: 0 engine: CUDNN }", (4,)),
         ("last_axis", "softmax_param { axis: -1 }", (2, 3, 4)),
         ("one_channel", "softmax_param { axis: 1 }", (1, 1, 2)),
+        ("warm", "softmax_param { scaling_temperature: 2.5 }", (2, 3, 2)),
     ]
 ]
 
@@ -79,6 +80,24 @@ SOFTMAX_WITH_LOSS = [
         'type: "SoftmaxWithLoss" loss_param { weight_by_label_freqs: true class_weighting: [0.5, 2, 1] '
         "ignore_label: 1 }",
         [scores(4, 3, 2), labels(3, 4, 2)],
+    ),
+    layer_case(
+        "label_weights",
+        'type: "SoftmaxWithLoss" top: "loss" top: "probability" top: "each" loss_weight: 1 loss_weight: 0 '
+        "loss_weight: 0 loss_param { ignore_label: 1 }",
+        [scores(3, 3, 2), labels(3, 3, 2), lambda random: random.uniform(0, 2, (3, 2))],
+    ),
+    layer_case(
+        "label_and_class_weights",
+        'type: "SoftmaxWithLoss" softmax_param { class_weight: [0.5, 2, 1] } loss_param { normalization: BATCH_SIZE }',
+        [scores(4, 3), labels(3, 4), lambda random: random.uniform(0, 2, 4)],
+    ),
+    # The loss leaves out what the gradient has.
+    layer_case(
+        "label_smoothing",
+        'type: "SoftmaxWithLoss" loss_param { label_smoothing: 0.1 }',
+        [scores(4, 3), labels(3, 4)],
+        gradient=False,
     ),
 ]
 
@@ -119,6 +138,25 @@ SIGMOID_CROSS_ENTROPY_LOSS = [
     ]
 ]
 
+SIGMOID_CROSS_ENTROPY_LOSS += [
+    layer_case(
+        "weights",
+        'type: "SigmoidCrossEntropyLoss" loss_param { ignore_label: -1 }',
+        [scores(3, 2, 2), labels(2, 3, 2, 2, least=-1), lambda random: random.uniform(0, 2, (3, 2, 2))],
+    ),
+    layer_case("no_weight", 'type: "SigmoidCrossEntropyLoss"', [scores(3, 2), shares(3, 2), np.zeros((3, 2))]),
+]
+
+# The gradient is divided by N, the loss by the number of known targets.
+MULTI_LABEL_SIGMOID_LOSS = [
+    layer_case("unknown", 'type: "MultiLabelSigmoidLoss"', [scores(3, 4), labels(2, 3, 4, least=-1)], gradient=False)
+]
+
+MULTI_LABEL_ACCURACY = [
+    layer_case("unknown", 'type: "MultiLabelAccuracy"', [scores(6, 4), labels(2, 6, 4, least=-1)], gradient=False),
+    layer_case("none", 'type: "MultiLabelAccuracy"', [scores(2, 3), -np.ones((2, 3))], gradient=False),
+]
+
 MULTINOMIAL_LOGISTIC_LOSS = [
     layer_case("rows", 'type: "MultinomialLogisticLoss"', [distributions(4, 3), labels(3, 4)]),
     layer_case(
@@ -142,6 +180,7 @@ ACCURACY = [
         ("top_2", "accuracy_param { top_k: 2 ignore_label: 1 }", scores(4, 5), labels(5, 4)),
         ("maps", "", scores(2, 3, 2, 2), labels(3, 2, 2, 2)),
         ("classes", 'top: "all" top: "each"', scores(4, 3), np.array([0, 1, 2, 2])),
+        ("least", "accuracy_param { min_is_better: true top_k: 2 }", scores(6, 4), labels(4, 6)),
     ]
 ]
 
@@ -152,6 +191,8 @@ CASES = [
     *EUCLIDEAN_LOSS,
     *HINGE_LOSS,
     *SIGMOID_CROSS_ENTROPY_LOSS,
+    *MULTI_LABEL_SIGMOID_LOSS,
+    *MULTI_LABEL_ACCURACY,
     *MULTINOMIAL_LOGISTIC_LOSS,
     *CONTRASTIVE_LOSS,
     *ACCURACY,

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from bicerin.errors import LayerError
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, ReadsTops, TopValues, around, normalization_mode
 from bicerin_loss.label_kernels import host_labels
 from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient, require_label_count
@@ -22,6 +23,8 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
 
     Attributes:
         labels: int32 of shape (outer, inner), -1 where ignored.
+        divisor: what the sum of the losses is divided by.
+        gradient_divisor: the same for its gradient.
     """
 
     operations = Operations("softmax_kernels", "label_kernels")
@@ -30,6 +33,8 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
         self.ignore_label = ignore_label(self.param.loss_param)
         self.normalization = normalization_mode(self.param.loss_param)
         self.probability = self.new_blob(name="probability")
+        if self.param.softmax_param.scaling_temperature != 1:
+            raise LayerError("scaling_temperature is known to Softmax, not to this loss.")
 
     @property
     @abstractmethod
@@ -40,6 +45,9 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
     @abstractmethod
     def axis_name(self) -> str:
         """What an error calls it."""
+
+    def weigh(self, bottom: Sequence[Blob]) -> None:
+        """Called when the labels are known, before the loss: the place to change the divisors."""
 
     @abstractmethod
     def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
@@ -67,7 +75,8 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
         outer, classes, inner = self.columns
         labels, valid = self.ops.class_labels(bottom[1].data, classes, self.ignore_label)
         self.labels = labels.reshape(outer, inner)
-        self.divisor = divisor(self.xp, self.normalization, outer, inner, valid)
+        self.divisor = self.gradient_divisor = divisor(self.xp, self.normalization, outer, inner, valid)
+        self.weigh(bottom)
         probability = self._probability()
         self.ops.softmax(bottom[0].data.reshape(self.columns), probability)
         top[0].data[...] = self.total_loss(bottom, probability) / self.divisor
@@ -75,7 +84,7 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         refuse_label_gradient(self.type, propagate_down)
         if propagate_down[0]:
-            scale = self.loss_gradient(top) / self.divisor
+            scale = self.loss_gradient(top) / self.gradient_divisor
             self.gradient(bottom, self._probability(), scale, bottom[0].diff.reshape(self.columns))
 
     def check_inputs(self, bottom: Sequence[Blob]) -> None:

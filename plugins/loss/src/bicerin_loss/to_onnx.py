@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def softmax(graph: Graph, layer: Any) -> Any:
     axes = len(graph.tops[0])
-    return graph.op("Softmax", graph.bottoms[0], axis=layer.param.softmax_param.axis % axes)
+    x = graph.bottoms[0]
+    if layer.temperature != 1:
+        x = graph.op("Mul", x, 1 / layer.temperature)
+    return graph.op("Softmax", x, axis=layer.param.softmax_param.axis % axes)
 
 
 def accuracy(graph: Graph, layer: Any) -> Any:
@@ -24,6 +27,8 @@ def accuracy(graph: Graph, layer: Any) -> Any:
         return None
     scores = _columns(graph, layer.param.accuracy_param.axis)
     labels, valid = _labels(graph, layer.ignore_label, scores.inner)
+    if layer.least_is_best:
+        scores.value = graph.op("Neg", scores.value)
     chosen = graph.op("GatherElements", scores.value, graph.op("Unsqueeze", labels, [1]), axis=1)
     # The label's own class is among those that score as much.
     as_much = graph.cast(graph.op("GreaterOrEqual", scores.value, chosen))
@@ -48,9 +53,23 @@ def softmax_with_loss(graph: Graph, layer: Any) -> Any:
     labels, valid = _labels(graph, layer.ignore_label, scores.inner)
     chosen = graph.op("GatherElements", probability, graph.op("Unsqueeze", labels, [1]), axis=1)
     losses = graph.op("Neg", graph.op("Log", graph.op("Max", graph.op("Squeeze", chosen, [1]), FLT_MIN)))
-    if layer.weights is not None:
-        losses = graph.op("Mul", losses, graph.op("Gather", np.asarray(layer.weights, np.float32), labels, axis=0))
-    return _divided(graph, layer, losses, valid, scores.inner, probability)
+    of_labels = graph.op("Where", valid, losses, 0.0)
+    weights = None
+    if len(graph.bottoms) > 2:
+        weights = graph.op("Reshape", graph.bottoms[2], [-1, scores.inner])
+        if layer.class_weight is not None:
+            weights = graph.op("Mul", weights, _of_classes(graph, layer.class_weight, labels))
+        losses = graph.op("Mul", losses, weights)
+    if layer.class_weighting is not None:
+        losses = graph.op("Mul", losses, _of_classes(graph, layer.class_weighting, labels))
+    tops = _divided(graph, layer, losses, valid, scores.inner, probability, weights)
+    if len(graph.tops) > 2:
+        tops.append(graph.op("Reshape", of_labels, graph.op("Shape", graph.bottoms[1])))
+    return tops
+
+
+def _of_classes(graph: Graph, weights: Any, labels: Any) -> Any:
+    return graph.op("Gather", np.asarray(weights, np.float32), labels, axis=0)
 
 
 def infogain_loss(graph: Graph, layer: Any) -> Any:
@@ -106,12 +125,60 @@ def contrastive_loss(graph: Graph, layer: Any) -> Any:
 def sigmoid_cross_entropy_loss(graph: Graph, layer: Any) -> Any:
     # By images and the rest, as the loss is divided.
     shape = [-1, prod(graph.bottoms[0].shape[1:])]
-    x, target = (graph.op("Reshape", bottom, shape) for bottom in graph.bottoms)
+    x, target, *weights = (graph.op("Reshape", bottom, shape) for bottom in graph.bottoms)
+    losses = _sigmoid_losses(graph, x, target)
+    valid = _valid(graph, graph.cast(target, "int64"), layer.ignore_label)
+    if weights:
+        total = _sum(graph, graph.op("Where", valid, weights[0], 0.0))
+        loss = _sum(graph, graph.op("Where", valid, graph.op("Mul", losses, weights[0]), 0.0))
+        return graph.op("Where", graph.op("Greater", total, 0.0), graph.op("Div", loss, total), 0.0)
+    return _divided(graph, layer, losses, valid, shape[1], None)
+
+
+def multi_label_sigmoid_loss(graph: Graph, layer: Any) -> Any:
+    x, target = graph.bottoms
+    known = graph.op("GreaterOrEqual", graph.op("Reshape", target, graph.op("Shape", x)), 0.0)
+    losses = _sigmoid_losses(graph, x, graph.op("Reshape", target, graph.op("Shape", x)))
+    total = _sum(graph, graph.op("Where", known, losses, 0.0))
+    return graph.op("Div", total, graph.op("Max", _sum(graph, graph.cast(known)), 1.0))
+
+
+def multi_label_accuracy(graph: Graph, layer: Any) -> Any:
+    if not graph.keeps_losses:
+        return None
+    score, target = (graph.op("Reshape", bottom, [-1]) for bottom in graph.bottoms)
+    said = graph.op("GreaterOrEqual", score, 0.0)
+    has = graph.op("GreaterOrEqual", target, 0.5)
+    lacks = graph.op("And", graph.op("GreaterOrEqual", target, 0.0), graph.op("Not", has))
+
+    def number(value: Any) -> Any:
+        return _sum(graph, graph.cast(value))
+
+    def share(part: Any, whole: Any) -> Any:
+        return graph.op("Div", part, graph.op("Max", whole, 1.0))
+
+    def harmonic_mean(a: Any, b: Any) -> Any:
+        total = graph.op("Max", graph.op("Add", a, b), FLT_MIN)
+        return graph.op("Div", graph.op("Mul", graph.op("Mul", a, b), 2.0), total)
+
+    right, wrong = number(graph.op("And", said, has)), number(graph.op("And", said, lacks))
+    sensitivity = share(right, number(has))
+    specificity = share(number(graph.op("And", lacks, graph.op("Not", said))), number(lacks))
+    precision = share(right, graph.op("Add", right, wrong))
+    values = (
+        sensitivity,
+        specificity,
+        harmonic_mean(sensitivity, specificity),
+        precision,
+        harmonic_mean(precision, sensitivity),
+    )
+    return graph.op("Concat", *(graph.op("Reshape", value, [1, 1, 1, 1]) for value in values), axis=1)
+
+
+def _sigmoid_losses(graph: Graph, x: Any, target: Any) -> Any:
     positive = graph.cast(graph.op("GreaterOrEqual", x, 0.0))
     losses = graph.op("Mul", x, graph.op("Sub", positive, target))
-    losses = graph.op("Add", losses, graph.op("Softplus", graph.op("Neg", graph.op("Abs", x))))
-    valid = _valid(graph, graph.cast(target, "int64"), layer.ignore_label)
-    return _divided(graph, layer, losses, valid, shape[1], None)
+    return graph.op("Add", losses, graph.op("Softplus", graph.op("Neg", graph.op("Abs", x))))
 
 
 class _Columns:
@@ -143,10 +210,14 @@ def _valid(graph: Graph, labels: Any, ignored: int | None) -> Any:
     return graph.op("Not", graph.op("Equal", labels, graph.constant(ignored)))
 
 
-def _divided(graph: Graph, layer: Any, losses: Any, valid: Any, inner: int, probability: Any) -> Any:
+def _divided(
+    graph: Graph, layer: Any, losses: Any, valid: Any, inner: int, probability: Any, weights: Any = None
+) -> Any:
     """The sum of the losses that count, divided as `normalization` says; and the softmax, where it is a top."""
     total = _sum(graph, graph.op("Where", valid, losses, 0.0))
-    if layer.normalization == "VALID":
+    if layer.normalization == "VALID" and weights is not None:
+        divisor = _sum(graph, graph.op("Where", valid, weights, 0.0))
+    elif layer.normalization == "VALID":
         divisor = _sum(graph, graph.cast(valid))
     elif layer.normalization == "NONE":
         divisor = graph.constant(1.0)
