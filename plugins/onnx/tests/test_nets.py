@@ -18,8 +18,9 @@ from bicerin_onnx import VerificationError, export, verify
 from bicerin_onnx.verification import session
 
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path[:0] = [str(ROOT / "bench"), str(Path(__file__).parent)]
 import models  # noqa: E402
+from onnx_nets import DETECTOR, RCNN, SEGNET, WORDS  # noqa: E402
 
 RECORDED = ROOT / "tests" / "recorded" / "models"
 
@@ -59,52 +60,6 @@ def test_trained_nets(name: str, fold: bool) -> None:
     if not fold:
         made = {name for node in built.nodes if node.type not in ("Input", "Split") for name in node.top_names}
         assert made <= {row.blob for row in verification.rows}
-
-
-DETECTOR = Path(__file__).with_name("detector.prototxt").read_text(encoding="utf-8")
-
-RCNN = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 96 } } }
-layer { name: "im_info" type: "Input" top: "im_info" input_param { shape { dim: 1 dim: 3 } } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 8 kernel_size: 3
-  stride: 16 pad: 1 weight_filler { type: "xavier" } } }
-layer { name: "rpn_score" type: "Convolution" bottom: "conv" top: "rpn_score" convolution_param { num_output: 18
-  kernel_size: 1 weight_filler { type: "xavier" } } }
-layer { name: "rpn_box" type: "Convolution" bottom: "conv" top: "rpn_box" convolution_param { num_output: 36
-  kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
-layer { name: "rpn_rows" type: "Reshape" bottom: "rpn_score" top: "rpn_rows"
-  reshape_param { shape { dim: 0 dim: 2 dim: -1 dim: 0 } } }
-layer { name: "rpn_prob" type: "Softmax" bottom: "rpn_rows" top: "rpn_prob" }
-layer { name: "rpn_maps" type: "Reshape" bottom: "rpn_prob" top: "rpn_maps"
-  reshape_param { shape { dim: 0 dim: 18 dim: -1 dim: 0 } } }
-layer { name: "rois" type: "Proposal" bottom: "rpn_maps" bottom: "rpn_box" bottom: "im_info" top: "rois"
-  proposal_param { scale: 1 scale: 2 scale: 4 post_nms_topn: 12 min_size: 4 } }
-layer { name: "pool" type: "ROIPooling" bottom: "conv" bottom: "rois" top: "pool"
-  roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.0625 } }
-layer { name: "score" type: "InnerProduct" bottom: "pool" top: "score" inner_product_param { num_output: 4
-  weight_filler { type: "xavier" } } }
-layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }
-"""
-
-SEGNET = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 12 dim: 16 } } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3
-  pad: 1 weight_filler { type: "xavier" } } }
-layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" top: "mask" pooling_param { kernel_size: 2 stride: 2 } }
-layer { name: "up" type: "Upsample" bottom: "pool" bottom: "mask" top: "up" upsample_param { scale: 2 } }
-layer { name: "class" type: "ArgMax" bottom: "up" top: "class" argmax_param { axis: 1 } }
-"""
-
-WORDS = """
-layer { name: "words" type: "Input" top: "words" input_param { shape { dim: 5 dim: 2 } } }
-layer { name: "cont" type: "Input" top: "cont" input_param { shape { dim: 5 dim: 2 } } }
-layer { name: "embed" type: "Embed" bottom: "words" top: "embed" embed_param { input_dim: 7 num_output: 6
-  weight_filler { type: "uniform" min: -1 max: 1 } } }
-layer { name: "lstm" type: "LSTM" bottom: "embed" bottom: "cont" top: "lstm" recurrent_param { num_output: 4
-  weight_filler { type: "uniform" min: -1 max: 1 } } }
-layer { name: "score" type: "InnerProduct" bottom: "lstm" top: "score" inner_product_param { num_output: 7 axis: 2
-  weight_filler { type: "xavier" } } }
-"""
 
 
 def test_a_detector() -> None:

@@ -37,6 +37,12 @@ def complete_devices(ctx: click.Context, param: click.Parameter, incomplete: str
     return [name for name in devices.providers() if name.startswith(incomplete)]
 
 
+def complete_runtimes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from bicerin.net.runtime import runtimes
+
+    return [name for name in runtimes.providers() if name.startswith(incomplete)]
+
+
 def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from bicerin.discovery.registry import plugin_index
 
@@ -152,16 +158,26 @@ def device_option(default: str | None) -> Callable[[_Command], _Command]:
     )
 
 
+def runtime_option(command: _Command) -> _Command:
+    return click.option(
+        "--runtime",
+        metavar="NAME",
+        help="What computes the layers that it can, in place of the core: onnxruntime, openvino, ...",
+        shell_complete=complete_runtimes,
+    )(command)
+
+
 def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def phase_option(default: str | None) -> Callable[[_Command], _Command]:
+def phase_option(default: str | None, shown: str | None = None) -> Callable[[_Command], _Command]:
+    """`shown` says what the default is where none is fixed."""
     return click.option(
         "--phase",
         type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
         default=default,
-        show_default=default is not None,
+        show_default=shown or default is not None,
         help="The phase of the net.",
     )
 

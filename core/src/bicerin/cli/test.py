@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from bicerin.cli.json_text import json_text
-from bicerin.cli.options import FILE, device_option, json_option, net_options, verbosity_options
+from bicerin.cli.options import FILE, device_option, json_option, net_options, runtime_option, verbosity_options
 from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
@@ -26,6 +26,7 @@ _log = logging.getLogger("bicerin.cli")
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="How many passes.")
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @device_option("cpu")
+@runtime_option
 @net_options
 @json_option
 @verbosity_options
@@ -35,6 +36,7 @@ def test(
     iterations: int,
     skip_bad_records: bool,
     device: str,
+    runtime: str | None,
     level: int | None,
     stages: tuple[str, ...],
     layer_providers: dict[str, str],
@@ -52,6 +54,7 @@ def test(
         stages=stages,
         layer_providers=layer_providers,
         skip_bad_records=skip_bad_records,
+        runtime=runtime,
     )
     for path in weights:
         built.load_weights(path)

@@ -11,7 +11,15 @@ import click
 
 from bicerin.cli.json_text import json_text
 from bicerin.cli.net_or_solver import read_net_or_solver, train_net
-from bicerin.cli.options import FILE, device_option, json_option, net_options, phase_option, verbosity_options
+from bicerin.cli.options import (
+    FILE,
+    device_option,
+    json_option,
+    net_options,
+    phase_option,
+    runtime_option,
+    verbosity_options,
+)
 from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
@@ -24,16 +32,18 @@ _WARM_UP = 2
 @click.command()
 @click.argument("net", type=FILE)
 @click.option("--iterations", type=click.IntRange(min=1), default=50, show_default=True, help="How many passes.")
-@phase_option("TRAIN")
+@phase_option(None, "TRAIN, or TEST with --runtime")
 @device_option("cpu")
+@runtime_option
 @net_options
 @json_option
 @verbosity_options
 def time(
     net: str,
     iterations: int,
-    phase: str,
+    phase: str | None,
     device: str,
+    runtime: str | None,
     level: int | None,
     stages: tuple[str, ...],
     layer_providers: dict[str, str],
@@ -42,20 +52,23 @@ def time(
     """Measure each layer of NET, a net's or a solver's prototxt.
 
     Times are medians over the iterations, after two that are not counted. With --verbose, the algorithm that a layer
-    chose is shown too.
+    chose is shown too. With --runtime, the parts are measured that run there and here, forward.
     """
     document, is_solver = read_net_or_solver(net, layer_providers)
     built = Net(
         train_net(document, layer_providers) if is_solver else document,
-        phase,
+        phase or ("TRAIN" if runtime is None else "TEST"),
         device=device,
         level=level,
         stages=stages,
         layer_providers=layer_providers,
+        runtime=runtime,
     )
-    measured = measure(built, iterations)
+    measured = measure(built, iterations) if built.runtime is None else measure_steps(built, iterations)
     if as_json:
         click.echo(json_text(measured, indent=2))
+    elif built.runtime is not None:
+        _print_steps(measured)
     else:
         _print(measured)
 
@@ -129,6 +142,46 @@ def measure(net: Net, iterations: int) -> dict[str, Any]:
     }
 
 
+def measure_steps(net: Net, iterations: int) -> dict[str, Any]:
+    """What `bicerin time --runtime NAME --json` prints of a net."""
+    assert net.runtime is not None
+    for _ in range(_WARM_UP):
+        net.run_forward()
+    whole: list[float] = []
+    times: list[list[float]] = [[] for _ in net.steps]
+    for _ in counted(range(iterations), "timing"):
+        with net.lock:
+            began = clock.perf_counter()
+            for step, own in zip(net.steps, times, strict=True):
+                started = clock.perf_counter()
+                step.forward()
+                own.append(1000 * (clock.perf_counter() - started))
+            whole.append(1000 * (clock.perf_counter() - began))
+    total, images = median(whole), batch_size(net)
+    spent = sum(median(own) for own in times)
+    return {
+        "net": net.name,
+        "phase": net.phase.name,
+        "device": repr(net.device),
+        "dtype": net.dtype.name,
+        "iterations": iterations,
+        "batch_size": images,
+        "runtime": net.runtime.name,
+        "total_ms": total,
+        "images_per_second": 1000 * images / total if total else None,
+        "parts": [
+            {
+                "runtime": step.runtime,
+                "layers": [node.name for node in step.nodes],
+                "forward_ms": median(own),
+                "share": median(own) / spent if spent else 0.0,
+                "reasons": {node.name: net.refusals[node.name] for node in step.nodes if node.name in net.refusals},
+            }
+            for step, own in zip(net.steps, times, strict=True)
+        ],
+    }
+
+
 def _milliseconds(watch: Stopwatch, run: Callable[[], Any]) -> float:
     began = watch.now()
     run()
@@ -181,4 +234,28 @@ def _print(measured: dict[str, Any]) -> None:
     output.print(
         f"{measured['total_ms']:.3f} ms per iteration of {measured['batch_size']} image(s){pace} "
         f"({measured['phase']}, {measured['device']}, {measured['dtype']}; medians of {measured['iterations']})"
+    )
+
+
+def _print_steps(measured: dict[str, Any]) -> None:
+    table = new_table("Layers", "Run by", "Forward ms", "Share", right=("Forward ms", "Share"))
+    for part in measured["parts"]:
+        names = part["layers"]
+        table.add_row(
+            names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} layers)",
+            part["runtime"] or "bicerin",
+            f"{part['forward_ms']:.3f}",
+            f"{part['share']:.1%}",
+        )
+    table.add_section()
+    table.add_row("whole net", "", f"{measured['total_ms']:.3f}", "")
+    output = console()
+    output.print(table)
+    for part in measured["parts"]:
+        for name, reason in part["reasons"].items():
+            output.print(f'"{name}" does not run in {measured["runtime"]}: {reason}', highlight=False, markup=False)
+    pace = f", {measured['images_per_second']:.0f} images/s" if measured["batch_size"] else ""
+    output.print(
+        f"{measured['total_ms']:.3f} ms forward of {measured['batch_size']} image(s){pace} "
+        f"({measured['phase']}, {measured['runtime']}, {measured['dtype']}; medians of {measured['iterations']})"
     )

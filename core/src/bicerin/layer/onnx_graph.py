@@ -57,6 +57,14 @@ class Graph(Protocol):
     def weights(self, index: int) -> Any:
         """The values of a learned blob, float64, to compute constants from."""
 
+    def before(self, blob: Any) -> Any:
+        """The values of a buffer of the layer's as the run before left them: a layer has memory where a runtime
+        computes it in a net, and none in a model, where they are 0, with axes of 1 before the last, to be broadcast.
+        """
+
+    def after(self, blob: Any, value: Any) -> None:
+        """Say what such a buffer, of which `before` was asked, holds after the run."""
+
     def reduce(self, kind: str, value: Any, axes: Sequence[int], keepdims: bool = True) -> Any:
         """ReduceSum, ReduceMean, ...; the axes' place changed between versions of ONNX."""
 

@@ -31,6 +31,8 @@ from bicerin.net.net_input import input_array
 from bicerin.net.node import Node
 from bicerin.net.overwritten import overwritten_tops
 from bicerin.net.rules import filter_layers, left_out, net_state
+from bicerin.net.runtime import Runtime, get_runtime
+from bicerin.net.runtime_pass import RuntimePass, Step
 from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_hdf5
@@ -65,6 +67,12 @@ class Net:
         optimize: for nets that only compute their outputs, in phase TEST: blobs that nobody reads share memory, and
             layers write at once what others would make of it. `blobs` then has values for the inputs, the outputs and
             those named in `keep`; to read another's is an error.
+        keep: further blobs that are to have values, with `optimize` or `runtime`.
+        runtime: what computes the layers, as far as it can, for nets that only compute their outputs: "onnxruntime",
+            "openvino", or another that is installed; see `bicerin.net.runtime`. Layers that it does not compute run
+            here. As with `optimize`, what lies within it has no values to read. Each program is compiled when it is
+            first run, with the weights that the net has then; other weights, and inputs of other shapes, compile it
+            anew.
 
     Attributes:
         name, phase, device, dtype, directory: the directory of the prototxt, or None.
@@ -72,7 +80,10 @@ class Net:
         nodes: the layers with the inserted Split layers, each with its blobs, in the order in which they run.
         params: layer name -> its learnable blobs, for layers that have some.
         inputs, outputs: the blobs that Input layers make, and those that no layer reads.
-        optimized: whether it was built with `optimize`, so that inner blobs have no values to read.
+        optimized: whether it was built with `optimize` or `runtime`, so that inner blobs have no values to read.
+        runtime: the `Runtime`; None where the layers compute all.
+        steps: for a net with a runtime, what runs there and what here; else empty.
+        refusals: for a net with a runtime, the names of layers that run here -> why.
         lock: held while the net runs, so that threads take turns; hold it to set blobs, run, and read blobs as one.
         before_forward, after_forward, before_backward, after_backward: lists of functions of a layer's index that are
             called around each layer.
@@ -102,6 +113,7 @@ class Net:
         root_net: Net | None = None,
         optimize: bool = False,
         keep: Sequence[str] = (),
+        runtime: str | Runtime | None = None,
     ) -> None:
         if isinstance(source, bicerin_proto.Document):
             document = source
@@ -114,6 +126,7 @@ class Net:
         if not 0 <= rank < replicas:
             raise NetError(f"rank {rank} is not one of {replicas} replica(s), which count from 0.")
         self.device = get_device(device)
+        self.runtime = get_runtime(runtime) if runtime is not None else None
         self.directory: Path | None = document.path.parent if document.path is not None else None
         self.before_forward: list[Callable[[int], None]] = []
         self.after_forward: list[Callable[[int], None]] = []
@@ -144,8 +157,9 @@ class Net:
         )
         root = {node.name: node for node in root_net.nodes} if root_net is not None else {}
         self._build(Builder(context, layer_providers, root.get), definitions, locations, _seeded(seed))
-        self.optimized = optimize
+        self.optimized = optimize or self.runtime is not None
         dropped = self._drop(keep) if optimize else set()
+        self._runtime_pass = self._cut(self.runtime, optimize, keep) if self.runtime is not None else None
         self._fused_pass = FusedPass(self.nodes, dropped, self.dtype)
         if dropped:
             blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
@@ -209,8 +223,35 @@ class Net:
         kept += [blob for blobs in self.params.values() for blob in blobs]
         memories = {id(blob.memory[0]) for blob in kept}
         gone = {name: blob for name, blob in self.blobs.items() if id(blob.memory[0]) not in memories}
-        self.blobs.update({name: cast(Blob, DroppedBlob(blob)) for name, blob in gone.items()})
+        self.blobs.update({name: cast(Blob, DroppedBlob(blob, "optimize=True")) for name, blob in gone.items()})
         return {id(blob.blob) for blob in gone.values()}
+
+    def _cut(self, runtime: Runtime, optimize: bool, keep: Sequence[str]) -> RuntimePass:
+        """Cut the pass, and put a `DroppedBlob` in the place of each blob that a runtime keeps for itself."""
+        asked = f'runtime="{runtime.name}"'
+        if self.phase is not Phase.TEST:
+            raise NetError(f"{asked} is for nets in phase TEST: it has no backward pass.")
+        if optimize:
+            raise NetError(f"{asked} with optimize=True: give one of them; a runtime has optimizations of its own.")
+        if not self.device.is_host or self.dtype != np.float32:
+            raise NetError(
+                f"{asked} takes and gives arrays of float32 on the host; the net is {self.dtype} on {self.device!r}."
+            )
+        for name in keep:
+            self.blob(name)
+        found = RuntimePass(self.nodes, runtime, {*self.outputs, *keep})
+        there = found.values()
+        gone = {name: blob for name, blob in self.blobs.items() if id(blob.blob) not in there}
+        self.blobs.update({name: cast(Blob, DroppedBlob(blob, asked)) for name, blob in gone.items()})
+        return found
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return tuple(self._runtime_pass.steps) if self._runtime_pass is not None else ()
+
+    @property
+    def refusals(self) -> Mapping[str, str]:
+        return self._runtime_pass.refusals if self._runtime_pass is not None else {}
 
     # Running
 
@@ -303,6 +344,8 @@ class Net:
         Infinite values and NaN travel on without a word, here and backward, as in Caffe.
         """
         end = len(self.nodes) if end is None else end
+        if self._runtime_pass is not None:
+            return self._run_steps(self._runtime_pass, start, end)
         if start and self.optimized:
             raise NetError("a net built with optimize=True runs from its first layer: what lies between is not kept.")
         with self.lock, np.errstate(all="ignore"):
@@ -319,25 +362,52 @@ class Net:
     def _run_forward_observed(self, start: int, end: int) -> float:
         self._fused_pass.begin(False)
         loss = 0.0
-        hook = plugins().hook
         for index in range(start, end):
-            node = self.nodes[index]
-            for callback in self.before_forward:
-                callback(index)
-            if self._per_layer_hooks:
-                hook.bicerin_before_layer(net=self, index=index, layer=node.layer)
-            loss += node.forward()
-            if self._per_layer_hooks:
-                hook.bicerin_after_layer(net=self, index=index, layer=node.layer)
-            for callback in self.after_forward:
-                callback(index)
+            self._before(index)
+            loss += self.nodes[index].forward()
+            self._after(index)
         return loss
+
+    def _run_steps(self, whole: RuntimePass, start: int, end: int) -> float:
+        if start or end < len(self.nodes):
+            raise NetError(
+                f'a net built with runtime="{whole.runtime.name}" runs from its first layer to its last; blobs between '
+                "them have values where they are named in keep=[...]."
+            )
+        with self.lock, np.errstate(all="ignore"):
+            if not (self._per_layer_hooks or self.before_forward or self.after_forward):
+                return whole.forward()
+            places = {id(node): index for index, node in enumerate(self.nodes)}
+            loss = 0.0
+            for step in whole.steps:
+                indices = [places[id(node)] for node in step.nodes]
+                groups = [(indices, step.forward)] if step.runtime else [([i], self.nodes[i].forward) for i in indices]
+                for group, forward in groups:
+                    for index in group:
+                        self._before(index)
+                    loss += forward()
+                    for index in group:
+                        self._after(index)
+            return loss
+
+    def _before(self, index: int) -> None:
+        for callback in self.before_forward:
+            callback(index)
+        if self._per_layer_hooks:
+            plugins().hook.bicerin_before_layer(net=self, index=index, layer=self.nodes[index].layer)
+
+    def _after(self, index: int) -> None:
+        if self._per_layer_hooks:
+            plugins().hook.bicerin_after_layer(net=self, index=index, layer=self.nodes[index].layer)
+        for callback in self.after_forward:
+            callback(index)
 
     def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Run layers backward from `start` (by default the last) down to and including `end`."""
         start = len(self.nodes) - 1 if start is None else start
         if self.optimized:
-            raise NetError("a net built with optimize=True has no backward pass: what it would read is not kept.")
+            asked = "optimize=True" if self.runtime is None else f'runtime="{self.runtime.name}"'
+            raise NetError(f"a net built with {asked} has no backward pass: what it would read is not kept.")
         with self.lock, np.errstate(all="ignore"):
             for index in range(start, end - 1, -1):
                 for callback in self.before_backward:
@@ -498,6 +568,8 @@ class Net:
         """Let go of what the layers hold, such as threads and files. A net that is deleted does so by itself."""
         for node in self.nodes:
             node.layer.close()
+        if self._runtime_pass is not None:
+            self._runtime_pass.close()
 
     def __reduce__(self) -> Any:
         raise TypeError("a net cannot be pickled: build it in the process that runs it.")

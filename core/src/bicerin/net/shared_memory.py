@@ -20,10 +20,16 @@ _KNOWN = _SHAPE | {"name", "dtype", "device"}
 
 
 class DroppedBlob:
-    """What stands for a blob whose memory serves other blobs too: it has a shape, but no values to read."""
+    """What stands for a blob whose values are not kept, in memory that serves others too: it has a shape to read.
 
-    def __init__(self, blob: Blob) -> None:
+    Args:
+        blob: it.
+        asked: the argument that the net was built with, which had the values dropped.
+    """
+
+    def __init__(self, blob: Blob, asked: str) -> None:
         self._blob = blob
+        self._asked = asked
 
     def __repr__(self) -> str:
         return f"DroppedBlob({self._blob.name!r}, shape={self._blob.shape})"
@@ -34,8 +40,8 @@ class DroppedBlob:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
         raise NetError(
-            f'the values of blob "{self._blob.name}" are not kept: the net was built with optimize=True. '
-            f'Name the blob in keep=["{self._blob.name}"], or build the net without optimize.'
+            f'the values of blob "{self._blob.name}" are not kept: the net was built with {self._asked}. '
+            f'Name the blob in keep=["{self._blob.name}"], or build the net without {self._asked.partition("=")[0]}.'
         )
 
 

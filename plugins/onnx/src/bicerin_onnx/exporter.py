@@ -14,6 +14,7 @@ from bicerin.net.node import Node
 from bicerin_onnx.folding import fold as fold_graph
 from bicerin_onnx.preprocessing import preprocess as put_before
 from bicerin_onnx.sizes import Sizes
+from bicerin_onnx.source import Source
 from bicerin_onnx.tracing import Tracer
 
 _log = logging.getLogger("bicerin.onnx")
@@ -70,7 +71,7 @@ def export(
             'build it as Net(..., "TEST"), or with --phase TEST.'
         )
     if net.optimized:
-        raise NetError("a net built with optimize=True has no inner blobs: build it without, to export it.")
+        raise NetError("a net built with optimize=True or runtime= has no inner blobs: build it without, to export it.")
     _check_opset(opset)
     if path is not None:
         models.require_writable(path)
@@ -96,24 +97,9 @@ def export_layer(
     bottoms = [f"in{index}" for index in range(len(node.bottom))]
     tops = [f"top{index}" for index in range(len(node.top))]
     named = Node(node.layer, node.bottom, node.top, bottoms, tops, node.param)
-    sources = [_Source(blob, name) for blob, name in zip(node.bottom, bottoms, strict=True)]
+    sources = [Source(blob, name) for blob, name in zip(node.bottom, bottoms, strict=True)]
     tracer = Tracer([*sources, named], opset, custom_domain, keep_losses)  # type: ignore[list-item]
     return _model(tracer, node.type, opset, fold, dynamic, {})
-
-
-class _Source:
-    """What stands for the layer that makes an input."""
-
-    type = "Input"
-    location = ""
-    layer = None
-    bottom: Sequence[Any] = ()
-    bottom_names: Sequence[str] = ()
-
-    def __init__(self, blob: Any, name: str) -> None:
-        self.name = name
-        self.top = [blob]
-        self.top_names = [name]
 
 
 def _model(

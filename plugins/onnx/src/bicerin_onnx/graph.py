@@ -79,6 +79,15 @@ class Operation:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What a layer keeps from one run to the next: its values before a run are an input, those after it an output."""
+
+    blob: Blob
+    before: Value
+    after: Value
+
+
 @dataclass(eq=False)
 class Graph:
     """Operations in the order in which they run."""
@@ -86,6 +95,7 @@ class Graph:
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
 
     def values(self) -> Iterator[Value]:
         """Every value once, constants included."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bicerin.errors import LayerError
 from bicerin.layer.blob import Blob
-from bicerin_onnx.graph import Graph, Operation, Value
+from bicerin_onnx.graph import Graph, Memory, Operation, Value
 
 
 class LayerGraph:
@@ -40,6 +40,10 @@ class LayerGraph:
         self.opset = opset
         self.keeps_losses = keeps_losses
         self.any_size = False
+        #: Whether what the layer keeps from one run to the next is given to the model, and taken from it.
+        self.remembers = False
+        self._before: dict[int, tuple[Blob, Value]] = {}
+        self._after: dict[int, Value] = {}
         #: Top -> its axis that is as long as the data says.
         self.varying: dict[int, int] = {}
 
@@ -78,6 +82,30 @@ class LayerGraph:
         """The values of a learned blob, float64, to compute constants from."""
         blob: Blob = self._layer.blobs[index].blob
         return np.array(blob.read_only.data, np.float64)
+
+    def before(self, blob: Any) -> Value:
+        """The values of a buffer of the layer's, as the run before left them; 0 in a model without memory."""
+        blob = blob.blob
+        if not self.remembers:
+            return self.constant(np.zeros((1,) * (len(blob.shape) - 1) + blob.shape[-1:]))
+        if id(blob) not in self._before:
+            value = Value(f"{self._layer.name}/{blob.name}", blob.shape)
+            value.is_blob = True
+            self._graph.inputs.append(value)
+            self._before[id(blob)] = blob, value
+        return self._before[id(blob)][1]
+
+    def after(self, blob: Any, value: Value) -> None:
+        """Say what such a buffer holds after the run."""
+        self._after[id(blob.blob)] = value
+
+    def memories(self) -> list[Memory]:
+        found = []
+        for key, (blob, before) in self._before.items():
+            after = self.op("Identity", self._after[key])
+            after.name, after.shape, after.is_blob = f"{before.name}/after", blob.shape, True
+            found.append(Memory(blob, before, after))
+        return found
 
     def reduce(self, kind: str, value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
         """Reduce: kind is Sum, Mean, Max, L1, SumSquare, ...; the axes' place changed between versions of ONNX."""

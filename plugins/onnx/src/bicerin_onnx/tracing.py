@@ -32,6 +32,7 @@ class Tracer:
         custom_domain: write a node of the domain `caffe` for a layer without function.
         keep_losses: export losses too.
         end: the names of the blobs to end with; none for what no layer reads.
+        remembers: let what layers keep from one run to the next be inputs and outputs, `memories` of the graph.
     """
 
     nodes: Sequence[Node]
@@ -39,6 +40,7 @@ class Tracer:
     custom_domain: bool = False
     keep_losses: bool = False
     end: Sequence[str] = ()
+    remembers: bool = False
 
     def __post_init__(self) -> None:
         #: Whether functions should prefer operations that are right at any size.
@@ -117,6 +119,7 @@ class Tracer:
         if lost:
             raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported.')
         graph.outputs = [env[name] for name in self.end] if self.end else list(unread.values())
+        graph.outputs += [memory.after for memory in graph.memories]
         if not graph.outputs:
             raise NothingToExportError("there is nothing to export: no layer of the net makes an output.")
         graph.prune()
@@ -135,7 +138,7 @@ class Tracer:
         """The values of a layer's tops, each its own; None where it is left out."""
         node, hook = self.nodes[index], self.hooks[index]
         place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset, self.keep_losses)
-        place.any_size = self.any_size
+        place.any_size, place.remembers = self.any_size, self.remembers
         try:
             if hook is not None:
                 result = hook(place, node.layer)
@@ -154,6 +157,7 @@ class Tracer:
                 f'the ONNX function of layer "{node.name}" (type "{node.type}") returned {len(results)} values for '
                 f"{len(node.top)} top(s)."
             )
+        graph.memories += place.memories()
         made: list[Value] = []
         inputs = {id(value) for value in (*graph.inputs, *bottoms)}
         for value in results:

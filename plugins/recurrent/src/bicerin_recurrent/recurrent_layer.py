@@ -42,6 +42,7 @@ class RecurrentLayer(CountsProducts, Layer):
 
     Attributes:
         hidden_names: the hidden states, in the order of the exposed blobs.
+        hidden: their values after the last run, `(1, N, H)` each, where they are not exposed.
         gates: G / H.
     """
 
@@ -99,7 +100,7 @@ class RecurrentLayer(CountsProducts, Layer):
         declared.append(((rows, self.num_output), param.weight_filler))
         self.declare_blobs(*declared, *self.own_blobs())
         self.inputs, self.inputs_diff, self.conted = self.new_blob(), self.new_blob(), self.new_blob()
-        self._hidden = [self.new_blob(name=name) for name in self.hidden_names]
+        self.hidden = [self.new_blob(name=name) for name in self.hidden_names]
 
     @property
     def recurrent_weight(self) -> int:
@@ -138,7 +139,7 @@ class RecurrentLayer(CountsProducts, Layer):
             raise ShapeError(f"the input has {features} features, and the weights are for {self._features}.")
         self.streams = bottom[0].shape[1]
         shape = (1, self.streams, self.num_output)
-        for blob in self._hidden:
+        for blob in self.hidden:
             blob.reshape(*shape)
         for index in range(self._first_exposed, len(bottom)):
             if bottom[index].shape != shape:
@@ -172,7 +173,7 @@ class RecurrentLayer(CountsProducts, Layer):
         if self.static:
             static = bottom[2].data.reshape(self.streams, self._features[1])
             xp.add(inputs, xp.dot(static, weights[2].T), out=inputs)
-        kept = [blob.data[0] for blob in self._hidden]
+        kept = [blob.data[0] for blob in self.hidden]
         before = [blob.data[0] for blob in bottom[self._first_exposed :]] or kept
         after = self.unroll(bottom[1].data[:, :, None], before, top[0].data)
         for target, state in zip([blob.data[0] for blob in top[1:]] or kept, after, strict=True):
@@ -225,11 +226,11 @@ class RecurrentLayer(CountsProducts, Layer):
         inherited = super().state()
         if self.expose_hidden:
             return inherited
-        return {**(inherited or {}), "hidden": {blob.name: blob.blob.read_only.data.tolist() for blob in self._hidden}}
+        return {**(inherited or {}), "hidden": {blob.name: blob.blob.read_only.data.tolist() for blob in self.hidden}}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         super().restore_state(state)
-        for blob in self._hidden if "hidden" in state else ():
+        for blob in self.hidden if "hidden" in state else ():
             values = np.asarray(state["hidden"][blob.name], self.dtype)
             blob.reshape(*values.shape)
             blob.blob.data[...] = values

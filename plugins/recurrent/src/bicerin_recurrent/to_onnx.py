@@ -1,15 +1,13 @@
 """What the layers are in ONNX, for bicerin-onnx.
 
 They are unrolled in time, since ONNX's LSTM and RNN know no markers of where sequences begin.
-A model has no memory from one run to the next: without `expose_hidden`, every run begins with hidden states of 0.
+A model has no memory from one run to the next: without `expose_hidden`, every run of it begins with hidden states of 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
@@ -75,11 +73,13 @@ def _unrolled(
     steps = layer.steps
     states: Sequence[Any] = graph.bottoms[first:]
     if not layer.expose_hidden:
-        states = [graph.constant(np.zeros((1, 1, layer.num_output)))] * len(layer.hidden_names)
+        states = [graph.before(blob) for blob in layer.hidden]
     outputs = []
     for own, marker in zip(_steps(graph, inputs, steps), _steps(graph, cont, steps), strict=True):
         states = step(own, marker, states)
         outputs.append(states[0])
+    for blob, state in zip(layer.hidden if not layer.expose_hidden else (), states, strict=False):
+        graph.after(blob, state)
     return graph.op("Concat", *outputs, axis=0), states
 
 

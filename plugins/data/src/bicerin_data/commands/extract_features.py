@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bicerin.cli.options import device_option, net_options, verbosity_options
+from bicerin.cli.options import device_option, net_options, runtime_option, verbosity_options
 
 
 @click.command("extract-features")
@@ -28,6 +28,7 @@ from bicerin.cli.options import device_option, net_options, verbosity_options
 )
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @device_option("cpu")
+@runtime_option
 @net_options
 @verbosity_options
 def extract_features(
@@ -39,6 +40,7 @@ def extract_features(
     backend: str | None,
     skip_bad_records: bool,
     device: str,
+    runtime: str | None,
     level: int | None,
     stages: tuple[str, ...],
     layer_providers: dict[str, str],
@@ -63,6 +65,8 @@ def extract_features(
         stages=stages,
         layer_providers=layer_providers,
         skip_bad_records=skip_bad_records,
+        runtime=runtime,
+        keep=names if runtime is not None else (),
     )
     for name in names:
         if name not in built.blobs:

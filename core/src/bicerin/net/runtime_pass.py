@@ -1,0 +1,283 @@
+"""The forward pass of a net that a runtime computes as far as it can: its layers, cut into parts.
+
+The cut follows what layers read, not the order in the file: a loss half-way down, or a Python layer in a side branch,
+does not split what is beside it. Layers that run here keep their order among each other, since they may do more than
+write their tops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bicerin.errors import NetError
+from bicerin.kernels import num_threads
+from bicerin.layer.blob import Blob
+from bicerin.layer.loss_layer import LossLayer
+from bicerin.net.node import Node
+from bicerin.net.runtime import Part, Program, Runtime
+
+_log = logging.getLogger("bicerin.net")
+
+#: How many programs a part has at most, for inputs of other sizes: the one that was used last stays longest.
+MOST_PROGRAMS = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """Layers of a forward pass that run one after the other here, or at once in a runtime.
+
+    Attributes:
+        nodes: in the order in which they run.
+        runtime: the name of what computes them; None for the core.
+        forward: runs them; returns the sum of their weighted losses.
+    """
+
+    nodes: tuple[Node, ...]
+    runtime: str | None
+    forward: Callable[[], float]
+
+
+class RuntimePass:
+    """A whole forward pass.
+
+    Args:
+        nodes: the net's.
+        runtime: what computes those that it can.
+        wanted: the names of the blobs that must have values afterwards, besides those that layers here read or write.
+
+    Attributes:
+        steps: in the order in which they run.
+        refusals: the names of layers with bottoms that run here -> why.
+    """
+
+    def __init__(self, nodes: Sequence[Node], runtime: Runtime, wanted: Collection[str]) -> None:
+        self.runtime = runtime
+        self.refusals: dict[str, str] = {}
+        there = self._choose(nodes)
+        self._parts: list[_RunningPart] = []
+        self.steps: list[Step] = []
+        groups = _cut(nodes, there)
+        alone = not self.refusals
+        for group in groups:
+            members = tuple(nodes[index] for index in group)
+            if there[group[0]]:
+                part = _part(members, [node for node in nodes if node not in members], wanted, alone)
+                running = _RunningPart(part, runtime)
+                self._parts.append(running)
+                self.steps.append(Step(members, runtime.name, running.forward))
+            else:
+                self.steps.append(Step(members, None, _Here(members)))
+        self._say()
+
+    def _choose(self, nodes: Sequence[Node]) -> list[bool]:
+        """Of each layer, whether the runtime computes it."""
+        there: list[bool] = []
+        makers: dict[str, int] = {}
+        for index, node in enumerate(nodes):
+            if node.type == "Split":  # it is where its bottom is made
+                there.append(there[makers[node.bottom_names[0]]])
+            elif node.is_loss or isinstance(node.layer, LossLayer):
+                self.refusals[node.name] = "it is a loss, which is summed up here"
+                there.append(False)
+            elif node.type == "Input":
+                there.append(False)
+            else:
+                refusal = self.runtime.refusal(node)
+                if refusal is not None and node.bottom:
+                    self.refusals[node.name] = refusal
+                there.append(refusal is None)
+            makers.update(dict.fromkeys(node.top_names, index))
+        return there
+
+    def _say(self) -> None:
+        if not self._parts:
+            reasons = "; ".join(f'"{name}": {why}' for name, why in list(self.refusals.items())[:3])
+            _log.warning("no layer of the net runs in %s: all of it runs here. %s", self.runtime.name, reasons)
+            return
+        for name, why in self.refusals.items():
+            _log.info('layer "%s" runs here, not in %s: %s', name, self.runtime.name, why)
+
+    def values(self) -> set[int]:
+        """The ids of the blobs that have values after a pass."""
+        found: set[int] = set()
+        for step in self.steps:
+            if step.runtime is None:
+                found.update(id(blob) for node in step.nodes for blob in (*node.bottom, *node.top))
+        for part in self._parts:
+            found.update(id(blob) for blob in (*part.bottom, *part.top))
+        return found
+
+    def forward(self) -> float:
+        """Run all steps; returns the weighted loss."""
+        return sum(step.forward() for step in self.steps)
+
+    def close(self) -> None:
+        """Let go of the programs; a later pass compiles them anew."""
+        for part in self._parts:
+            part.forget()
+
+
+class _Here:
+    """Layers that run one after the other."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = nodes
+
+    def __call__(self) -> float:
+        loss = 0.0
+        for node in self._nodes:
+            loss += node.forward()
+        return loss
+
+
+class _RunningPart:
+    """A part with its programs, which are made when they are needed: for other sizes, and for other weights.
+
+    Attributes:
+        bottom, top: the blobs of its inputs and outputs.
+    """
+
+    def __init__(self, part: Part, runtime: Runtime) -> None:
+        self.part = part
+        self._runtime = runtime
+        self.bottom = [part.blob(name) for name in part.inputs]
+        self.top = [part.blob(name) for name in part.outputs]
+        self._programs: list[Program] = []
+        self._weights = [_Weights(blob) for node in part.nodes for blob in node.blobs]
+        #: The shapes of the inputs and outputs when it last ran.
+        self._shapes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]] | None = None
+        self._splits = [node for node in part.nodes if node.type == "Split" and node.bottom[0] in self.top]
+
+    def forward(self) -> float:
+        for node in self.part.nodes:
+            if node.is_loss:
+                raise NetError(
+                    f'layer "{node.name}" became a loss after the net was built, and {self._runtime.name} does not '
+                    "compute losses: give its loss_weight in the net's file."
+                )
+        shapes = [blob.shape for blob in self.bottom], [blob.shape for blob in self.top]
+        reshaped = shapes != self._shapes
+        if reshaped:
+            for node in self.part.nodes:
+                node.reshape()
+        if any(weights.changed() for weights in self._weights):
+            self.forget()
+        if not self._programs or (reshaped and not self._programs[-1].fits(self.bottom)):
+            self._choose()
+        given = [blob.shape for blob in self.top]
+        self._programs[-1].run(self.bottom, self.top)
+        left = [blob.shape for blob in self.top]
+        if left != given:  # as long as the data says
+            for node in self._splits:
+                node.reshape()
+        if reshaped or left != given:
+            self._shapes = shapes[0], left
+        return 0.0
+
+    def forget(self) -> None:
+        self._programs.clear()
+
+    def _choose(self) -> None:
+        """Bring the program for these inputs to the end of the list."""
+        found = next((program for program in self._programs if program.fits(self.bottom)), None)
+        if found is not None:
+            self._programs.remove(found)
+        else:
+            for weights in self._weights:
+                weights.note()
+            found = self._runtime.compile(self.part, any_size=bool(self._programs))
+            del self._programs[: 1 - MOST_PROGRAMS]
+        self._programs.append(found)
+
+
+class _Weights:
+    """A learned blob, of which it is noticed when it is written."""
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+        blob.keep_versions()
+        self._version: int | None = None
+        self._digest = b""
+
+    def note(self) -> None:
+        """Remember the values as they are."""
+        self._version = self._blob.data_version
+        self._digest = self._digested()
+
+    def changed(self) -> bool:
+        """Whether there are others than were noted. They are looked at only where somebody may have written them."""
+        version = self._blob.data_version
+        if version is not None and version == self._version:
+            return False
+        if self._digested() != self._digest:
+            return True
+        self._version = version
+        return False
+
+    def _digested(self) -> bytes:
+        return hashlib.blake2b(memoryview(np.ascontiguousarray(self._blob.read_only.data)), digest_size=16).digest()
+
+
+def _cut(nodes: Sequence[Node], there: Sequence[bool]) -> list[list[int]]:
+    """Places of nodes, put together by where they run, in an order in which they can run."""
+    depends = _dependencies(nodes)
+    sources = [index for index, node in enumerate(nodes) if not node.bottom and not there[index]]
+    groups = [sources] if sources else []
+    done = set(sources)
+    while len(done) < len(nodes):
+        for side in (True, False):
+            group = []
+            for index in range(len(nodes)):
+                if index in done or there[index] is not side:
+                    continue
+                if depends[index] <= done:
+                    group.append(index)
+                    done.add(index)
+                elif not side:
+                    break
+            if group:
+                groups.append(group)
+    return groups
+
+
+def _dependencies(nodes: Sequence[Node]) -> list[set[int]]:
+    """Of each node, those that must have run: who made its bottoms, and who touched what it works on in place."""
+    depends: list[set[int]] = []
+    makers: dict[int, int] = {}
+    touched: dict[int, list[int]] = {}
+    written: dict[int, int] = {}
+    for index, node in enumerate(nodes):
+        own = {makers[id(blob)] for blob in node.bottom if id(blob) in makers}
+        memories = {id(blob.memory[0]) for blob in (*node.bottom, *node.top)}
+        own |= {written[memory] for memory in memories if memory in written}
+        for blob in node.top if node.works_in_place else ():
+            memory = id(blob.memory[0])
+            own |= set(touched.get(memory, ()))
+            written[memory] = index
+        for memory in memories:
+            touched.setdefault(memory, []).append(index)
+        makers.update((id(blob), index) for blob in node.top)
+        depends.append(own)
+    return depends
+
+
+def _part(nodes: tuple[Node, ...], others: Iterable[Node], wanted: Collection[str], alone: bool) -> Part:
+    handed_on: dict[str, str] = {}
+    made: dict[str, None] = {}
+    inputs: dict[str, None] = {}
+    for node in nodes:
+        inputs.update(dict.fromkeys(name for name in node.bottom_names if name not in made))
+        if node.type == "Split":
+            bottom = node.bottom_names[0]
+            handed_on.update(dict.fromkeys(node.top_names, handed_on.get(bottom, bottom)))
+        made.update(dict.fromkeys(node.top_names))
+    read = {name for node in others for name in node.bottom_names} | set(wanted)
+    outputs = dict.fromkeys(handed_on.get(name, name) for name in made if name in read)
+    said = os.environ.get("BICERIN_NUM_THREADS", "")
+    return Part(nodes, tuple(inputs), tuple(outputs), num_threads() if said else None, alone)

@@ -1,0 +1,144 @@
+"""What runtimes of ONNX models have in common: a part of a net becomes a model, which is bound to the net's blobs."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import BicerinError, LayerError, NetError
+from bicerin.layer.blob import Blob
+from bicerin.net.node import Node
+from bicerin.net.runtime import Part, Program, Runtime
+from bicerin_onnx.graph import Graph, Value
+from bicerin_onnx.hooks import hook_of
+from bicerin_onnx.layer_graph import LayerGraph
+from bicerin_onnx.part_model import OPSET, PartModel
+
+_log = getLogger("bicerin.onnx")
+
+
+class OnnxRuntime(Runtime):
+    """Abstract. A subclass says how a model is loaded."""
+
+    #: Its name as its makers write it.
+    title: str
+
+    @abstractmethod
+    def load(self, model: PartModel, part: Part) -> Program:
+        """The program of a model.
+
+        Raises:
+            Exception: of its own, where it refuses the model.
+        """
+
+    def refusal(self, node: Node) -> str | None:
+        """Why a layer has no model: nobody says what it is in ONNX, or an option has no counterpart there."""
+        try:
+            hook = hook_of(node.layer)
+        except BicerinError as error:
+            return str(error)
+        if hook is None:
+            return f'nobody says what a layer of type "{node.type}" is in ONNX'
+        graph = Graph()
+        bottoms = [Value(name, blob.shape) for name, blob in zip(node.bottom_names, node.bottom, strict=True)]
+        place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], OPSET)
+        place.remembers = True
+        try:
+            made = hook(place, node.layer)
+        except LayerError as error:
+            return error.reason
+        return "it is not part of a model" if made is None else self.lacks(graph)
+
+    def lacks(self, graph: Graph) -> str | None:
+        """Why the runtime cannot run the operations of a layer, where that is known beforehand."""
+        return None
+
+    def compile(self, part: Part, any_size: bool) -> Program:
+        began = time.perf_counter()
+        model = PartModel(part, any_size)
+        try:
+            program = self.load(model, part)
+        except BicerinError:
+            raise
+        except Exception as error:
+            raise NetError(
+                f'{self.title} refuses the layers "{part.nodes[0].name}" to "{part.nodes[-1].name}": {error}'
+            ) from error
+        _log.info(
+            '%s compiled the layers "%s" to "%s"%s in %.1f s',
+            self.title,
+            part.nodes[0].name,
+            part.nodes[-1].name,
+            " for inputs of other sizes" if any_size else "",
+            time.perf_counter() - began,
+        )
+        return program
+
+
+class OnnxProgram(Program):
+    """Abstract: a model that is loaded. A subclass binds arrays, and runs.
+
+    Args:
+        model: it.
+        title: of the runtime, for errors.
+    """
+
+    def __init__(self, model: PartModel, title: str) -> None:
+        self.model = model
+        self._title = title
+        self._bound: list[np.ndarray] = []
+        #: Arrays that are copied after a run: made -> where they belong.
+        self._copied: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def fits(self, bottom: Sequence[Blob]) -> bool:
+        return self.model.fits(bottom)
+
+    def run(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        model = self.model
+        given = [bottom[place].read_only.data for place in model.inputs]
+        given += [memory.blob.read_only.data for memory in model.memories]
+        fixed = [blob.data for blob, varies in zip(top, model.varies, strict=True) if not varies]
+        fixed += [memory.blob.data for memory in model.memories]
+        arrays = [*given, *fixed]
+        if len(arrays) != len(self._bound) or any(
+            one is not other for one, other in zip(arrays, self._bound, strict=True)
+        ):
+            self._bind(given, fixed)
+            self._bound = arrays
+        try:
+            made = self.execute()
+        except Exception as error:
+            self._bound = []
+            raise NetError(f"{self._title} cannot run the net: {error}") from error
+        for array, target in self._copied:
+            target[...] = array
+        for blob, array in zip((b for b, varies in zip(top, model.varies, strict=True) if varies), made, strict=True):
+            blob.reshape(*array.shape)
+            blob.data[...] = array
+
+    def _bind(self, given: Sequence[np.ndarray], fixed: Sequence[np.ndarray]) -> None:
+        """Bind inputs and outputs of fixed sizes. What others of them share is written apart, and copied afterwards."""
+        self._copied = []
+        outputs: list[np.ndarray] = []
+        for index, array in enumerate(fixed):
+            others = [*given, *fixed[:index], *fixed[index + 1 :]]
+            if any(np.may_share_memory(array, other) for other in others):
+                own = np.empty_like(array)
+                self._copied.append((own, array))
+                outputs.append(own)
+            else:
+                outputs.append(array)
+        self.bind([np.ascontiguousarray(array) for array in given], outputs)
+
+    @abstractmethod
+    def bind(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Let the model read and write these arrays from now on: its inputs, and its outputs of fixed sizes."""
+
+    @abstractmethod
+    def execute(self) -> Sequence[Any]:
+        """Run the model; the arrays of the outputs whose sizes depend on data."""
