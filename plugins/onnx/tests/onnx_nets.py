@@ -61,7 +61,7 @@ layer { name: "conv4" type: "Convolution" bottom: "pool3" top: "conv4" convoluti
 layer { name: "relu4" type: "ReLU" bottom: "conv4" top: "conv4" }
 layer { name: "pool4" type: "Pooling" bottom: "conv4" top: "pool4" pooling_param { kernel_size: 2 stride: 2 } }
 layer { name: "pool5" type: "Pooling" bottom: "pool4" top: "pool5" pooling_param { kernel_size: 2 stride: 2 } }
-layer { name: "fc7" type: "Convolution" bottom: "pool5" top: "fc7" convolution_param { num_output: 8 kernel_size: 3
+layer { name: "fc7" type: "Convolution" bottom: "pool5" top: "fc7" convolution_param { num_output: 8 kernel_size: 5
   weight_filler { type: "xavier" } } }
 layer { name: "drop7" type: "Dropout" bottom: "fc7" top: "fc7" }
 layer { name: "score_fr" type: "Convolution" bottom: "fc7" top: "score_fr" convolution_param { num_output: 4

@@ -227,7 +227,11 @@ class _Weights:
 def _cut(nodes: Sequence[Node], there: Sequence[bool]) -> list[list[int]]:
     """Places of nodes, put together by where they run, in an order in which they can run."""
     depends = _dependencies(nodes)
-    sources = [index for index, node in enumerate(nodes) if not node.bottom and not there[index]]
+    sources: list[int] = []
+    for index, node in enumerate(nodes):
+        # Nothing has to run before them, nor before what hands on to several layers what they make.
+        if not there[index] and (not node.bottom or (node.type == "Split" and depends[index] <= set(sources))):
+            sources.append(index)
     groups = [sources] if sources else []
     done = set(sources)
     while len(done) < len(nodes):
