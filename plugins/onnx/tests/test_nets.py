@@ -20,7 +20,7 @@ from bicerin_onnx.verification import session
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "bench"), str(Path(__file__).parent)]
 import models  # noqa: E402
-from onnx_nets import DETECTOR, RCNN, SEGNET, WORDS  # noqa: E402
+from onnx_nets import DETECTOR, FCN, RCNN, SEGNET, WORDS  # noqa: E402
 
 RECORDED = ROOT / "tests" / "recorded" / "models"
 
@@ -93,6 +93,16 @@ def test_faster_rcnn() -> None:
 def test_pooling_and_unpooling_by_a_mask() -> None:
     built = Net(SEGNET, "TEST", seed=1)
     verify(built, export(built), tolerance=1e-5)
+
+
+def test_scores_of_three_strides_brought_together() -> None:
+    built = Net(FCN, "TEST", seed=1)
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    verify(built, model, tolerance=1e-5)
+    for height, width in ((50, 41), (64, 64)):
+        x = np.random.default_rng(height).normal(size=(1, 3, height, width))
+        verify(built, model, {"data": x}, tolerance=1e-5)
 
 
 def test_sequences() -> None:

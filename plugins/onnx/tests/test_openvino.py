@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,14 @@ from bicerin_onnx import export
 from bicerin_onnx.verification import difference
 
 openvino = pytest.importorskip("openvino")
+sys.path.insert(0, str(Path(__file__).parent))
+import onnx_nets  # noqa: E402
 
 RECORDED = Path(__file__).parents[3] / "tests" / "recorded" / "models"
 NETS = {
-    "detector": Path(__file__).with_name("detector.prototxt").read_text(encoding="utf-8"),
+    "detector": onnx_nets.DETECTOR,
+    "segnet": onnx_nets.SEGNET,
+    "fcn": onnx_nets.FCN,
     "unpooling": """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 16 dim: 16 } } }
 layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" top: "mask" pooling_param { kernel_size: 2 stride: 2 } }
@@ -27,14 +33,14 @@ layer { name: "average" type: "Pooling" bottom: "norm" top: "average" pooling_pa
 }
 
 
-def run(built: Net, path: Path) -> None:
+def run(built: Net, path: Path, inputs: dict[str, Any] | None = None) -> None:
     export(built, path)
     # On some processors OpenVINO would compute in bfloat16.
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    (name,) = built.inputs
-    x = np.random.default_rng(0).normal(size=built.blobs[name].shape).astype(np.float32)
-    expected = built.forward({name: x})
-    found = compiled({name: x})
+    random = np.random.default_rng(0)
+    given = inputs or {name: random.normal(size=built.blobs[name].shape) for name in built.inputs}
+    expected = built.forward(given)
+    found = compiled({name: np.asarray(array, np.float32) for name, array in given.items()})
     assert {output.get_any_name() for output in compiled.outputs} == set(expected)
     for output in compiled.outputs:
         assert difference(found[output], expected[output.get_any_name()]) < 1e-4
@@ -51,3 +57,15 @@ def test_trained_nets(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_small_nets(name: str, tmp_path: Path) -> None:
     run(Net(NETS[name], "TEST", seed=1), tmp_path / "net.onnx")
+
+
+def test_faster_rcnn(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(1, 3, 64, 96))
+    run(Net(onnx_nets.RCNN, "TEST", seed=1), tmp_path / "net.onnx", {"data": x, "im_info": [[64, 96, 1.5]]})
+
+
+def test_sequences(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    inputs = {"words": random.integers(0, 7, (5, 2)), "cont": random.integers(0, 2, (5, 2))}
+    inputs["cont"][0] = 0
+    run(Net(onnx_nets.WORDS, "TEST", seed=1), tmp_path / "net.onnx", inputs)
