@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -221,7 +222,8 @@ class _Weights:
         return False
 
     def _digested(self) -> bytes:
-        return hashlib.blake2b(memoryview(np.ascontiguousarray(self._blob.read_only.data)), digest_size=16).digest()
+        array: Any = np.ascontiguousarray(self._blob.read_only.data)
+        return hashlib.blake2b(array, digest_size=16).digest()
 
 
 def _cut(nodes: Sequence[Node], there: Sequence[bool]) -> list[list[int]]:
