@@ -20,6 +20,7 @@ ROOMS = [
     "layer",
     "schema",
     "net",
+    "parallel",
     "solver",
     "spec",
     "testing",

@@ -69,6 +69,9 @@ if TYPE_CHECKING:
         NetError as NetError,
     )
     from bicerin.errors import (
+        ParallelError as ParallelError,
+    )
+    from bicerin.errors import (
         ParseError as ParseError,
     )
     from bicerin.errors import (
@@ -187,6 +190,7 @@ _HOME = {
     "NetError": "errors",
     "NeuronLayer": "layer",
     "Operations": "layer",
+    "ParallelError": "errors",
     "ParseError": "errors",
     "Phase": "layer",
     "PluginError": "errors",

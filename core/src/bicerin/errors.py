@@ -19,6 +19,7 @@
     │   │   └── MissingDataError     it is not there
     │   └── UserCodeError        a Python layer raised; the original exception is the cause
     ├── WeightsError             weights that do not fit the net
+    ├── ParallelError            processes that cannot work together
     ├── IgnoredOptionError       an option that changes the results, and that no installed layer or solver knows
     ├── SpecError                a net written in Python that names what a layer does not have
     └── SolverError              a solver's parameters
@@ -49,6 +50,7 @@ __all__ = [
     "MissingDataError",
     "MissingFileError",
     "NetError",
+    "ParallelError",
     "ParseError",
     "PluginError",
     "ProtoError",
@@ -92,6 +94,10 @@ class NetError(BicerinError):
 
 class WeightsError(BicerinError):
     """Weights do not fit the net that they are loaded into."""
+
+
+class ParallelError(BicerinError):
+    """Processes that were to train together are not connected, differ, or wait for one that does not come."""
 
 
 class IgnoredOptionError(BicerinError):

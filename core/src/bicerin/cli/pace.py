@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def batch_size(net: Any) -> int:
-    """The number of images that a net reads in one pass: the first axis of what its first layer without bottoms makes.
-
-    0 where no layer makes data.
-    """
-    for node in net.nodes:
-        if not node.bottom and node.top and node.top[0].shape and not node.blobs:
-            return int(node.top[0].shape[0])
-    return 0
+from bicerin.net.batch_size import batch_size
 
 
 def images_per_step(solver: Any) -> int:
-    """The number of images between two updates of the weights."""
-    return batch_size(solver.net) * max(1, solver.param.iter_size)
+    """The number of images between two updates of the weights, of all ranks that train together."""
+    ranks = solver.parallel.size if solver.parallel is not None else 1
+    return ranks * batch_size(solver.net) * max(1, solver.param.iter_size)

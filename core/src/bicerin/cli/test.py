@@ -10,10 +10,10 @@ import numpy as np
 
 from bicerin.cli.json_text import json_text
 from bicerin.cli.options import FILE, device_option, json_option, net_options, runtime_option, verbosity_options
-from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
+from bicerin.net.batch_size import batch_size
 from bicerin.schema.installed_schema import schema
 from bicerin.solver.outcome import Outcome
 

@@ -20,10 +20,10 @@ from bicerin.cli.options import (
     runtime_option,
     verbosity_options,
 )
-from bicerin.cli.pace import batch_size
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
+from bicerin.net.batch_size import batch_size
 
 #: Passes before the measured ones: kernels are compiled, buffers allocated and caches filled in them.
 _WARM_UP = 2

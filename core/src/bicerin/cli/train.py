@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bicerin.cli.connected import connected, parallel_options
 from bicerin.cli.options import (
     COUNT,
     FILE,
@@ -21,6 +23,7 @@ from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import EFFECTS, signals_obeyed
 from bicerin.cli.summary import summary
 from bicerin.cli.train_options import TrainCommand, hooks_of_options
+from bicerin.parallel.data_parallel import WIRE_TYPES, DataParallel
 from bicerin.schema.installed_schema import read_solver
 from bicerin.solver import Solver
 
@@ -51,6 +54,7 @@ from bicerin.solver import Solver
     show_default=True,
     help="What the signal SIGHUP does.",
 )
+@parallel_options
 @log_json_option
 @verbosity_options
 def train(
@@ -67,6 +71,11 @@ def train(
     layer_providers: dict[str, str],
     sigint_effect: str,
     sighup_effect: str,
+    parallel: str | None,
+    global_batch: bool,
+    gradients: str,
+    test_on_root: bool,
+    patience: float,
     log_json: str | None,
 ) -> None:
     """Train a net as SOLVER, a solver's prototxt, says.
@@ -76,22 +85,36 @@ def train(
     """
     if weights and resume:
         raise click.UsageError("Give --resume to continue a training, or --weights to start one, but not both.")
-    write_json_log(log_json)
-    document = read_solver(Path(solver), layer_providers)
-    _change(document.message, iterations, seed, level, stages)
-    built = Solver(  # it makes one of the class that the document names
-        document,
-        device,
-        weights=weights,
-        layer_providers=layer_providers,
-        skip_bad_records=skip_bad_records,
-        stop_on_nan=stop_on_nan,
-        hooks=hooks_of_options(click.get_current_context()),
-    )
-    if resume:
-        built.restore(resume)
-    with summary(solver), training_bar(), signals_obeyed(built, sigint_effect, sighup_effect) as came:
-        built.solve()
+    with connected(parallel) as communicator:
+        if communicator is not None:
+            together = DataParallel(communicator, global_batch, gradients, test_on_root, patience=patience)
+        elif global_batch or test_on_root or gradients != WIRE_TYPES[0]:
+            raise click.UsageError("--global-batch, --gradients and --test-on-root go with --parallel.")
+        else:
+            together = None
+        is_root = together is None or together.rank == 0
+        if is_root:
+            write_json_log(log_json)
+        document = read_solver(Path(solver), layer_providers)
+        _change(document.message, iterations, seed, level, stages)
+        built = Solver(  # it makes one of the class that the document names
+            document,
+            device,
+            weights=weights,
+            layer_providers=layer_providers,
+            skip_bad_records=skip_bad_records,
+            stop_on_nan=stop_on_nan,
+            hooks=hooks_of_options(click.get_current_context()) if is_root else (),
+            parallel=together,
+        )
+        if resume:
+            built.restore(resume)
+        with contextlib.ExitStack() as around:
+            if is_root:
+                around.enter_context(summary(solver))
+                around.enter_context(training_bar())
+            came = around.enter_context(signals_obeyed(built, sigint_effect, sighup_effect))
+            built.solve()
     if signal.SIGTERM in came:
         raise SystemExit(128 + signal.SIGTERM)  # what whoever sent it expects
 

@@ -424,6 +424,13 @@ class Net:
             self.run_backward()
             return loss
 
+    def pass_by(self) -> None:
+        """Let the layers that make data make what a forward pass would have read, and go on to the next."""
+        with self.lock, np.errstate(all="ignore"):
+            for node in self.nodes:
+                if not node.bottom:
+                    node.forward()
+
     def reshape(self) -> None:
         """Carry new shapes of the inputs through all layers, without running them."""
         with self.lock:
@@ -498,6 +505,14 @@ class Net:
     def params_weight_decay(self) -> list[float]:
         """The `decay_mult` of each learnable blob; 1 where none is given."""
         return [1.0 if p.decay_mult is None else p.decay_mult for p in self._parameters.learnable]
+
+    def param_users(self) -> list[list[tuple[int, int]]]:
+        """For each learnable blob, who uses it: the index of a node and the blob's place in it, the owner's first."""
+        users: dict[int, list[tuple[int, int]]] = {}
+        for index, node in enumerate(self.nodes):
+            for place, blob in enumerate(node.blobs):
+                users.setdefault(id(self._parameters.of_blob[id(blob)]), []).append((index, place))
+        return [users[id(parameter)] for parameter in self._parameters.learnable]
 
     def owns(self, blob: Blob) -> bool:
         """Whether a layer's blob is the first that uses its memory."""

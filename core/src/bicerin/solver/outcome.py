@@ -6,6 +6,9 @@ it up itself: see the hook `bicerin_test_output`.
 
 from __future__ import annotations
 
+import json
+from io import BytesIO
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +18,7 @@ from bicerin.net.hooks import plugins
 
 if TYPE_CHECKING:
     from bicerin.net import Net
+    from bicerin.parallel.training import ParallelTraining
 
 
 class OutputSum(Protocol):
@@ -32,27 +36,81 @@ class Mean:
 
     Args:
         name: of the output, for errors.
+
+    Attributes:
+        total: the sum; None before the first pass.
+        passes: how many there were.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._sum: np.ndarray | None = None
-        self._passes = 0
+        self.total: np.ndarray | None = None
+        self.passes = 0
 
     def add(self, values: np.ndarray) -> None:
-        if self._sum is None:
-            self._sum = np.zeros(values.shape)
-        if values.shape != self._sum.shape:
+        if self.total is None:
+            self.total = np.zeros(values.shape)
+        if values.shape != self.total.shape:
             raise NetError(
-                f'the output "{self._name}" has no mean: its shape is {values.shape} in pass {self._passes + 1} of the '
-                f"test, and was {self._sum.shape}. A Silence layer leaves an output out."
+                f'the output "{self._name}" has no mean: its shape is {values.shape} in pass {self.passes + 1} of the '
+                f"test, and was {self.total.shape}. A Silence layer leaves an output out."
             )
-        self._sum += values
-        self._passes += 1
+        self.total += values
+        self.passes += 1
 
     def result(self) -> Any:
-        assert self._sum is not None
-        return self._sum / self._passes
+        assert self.total is not None
+        return self.total / self.passes
+
+    def combine(self, team: ParallelTraining) -> None:
+        """Take in the passes that other ranks have run.
+
+        Raises:
+            NetError: the output has not the same shape on all ranks.
+        """
+        own = json.dumps([self.passes, self.total.shape if self.total is not None else None]).encode()
+        found = [json.loads(one) for one in team.all_gather(own)]
+        shapes = [tuple(shape) for _, shape in found if shape is not None]
+        if len(set(shapes)) > 1:
+            raise NetError(
+                f'the output "{self._name}" has no mean: its shape is {shapes[0]} in some passes of the test, and '
+                f"{next(shape for shape in shapes if shape != shapes[0])} in others. A Silence layer leaves an output "
+                "out."
+            )
+        if shapes:
+            total = self.total if self.total is not None else np.zeros(shapes[0])
+            flat = np.ascontiguousarray(total).reshape(-1)
+            team.sum(flat)
+            self.total = flat.reshape(shapes[0])
+        self.passes = sum(passes for passes, _ in found)
+
+
+class Kept:
+    """The values of each pass, of an output that a plugin sums up: in the end it gets those of all ranks, in the order
+    of passes.
+
+    Args:
+        summed: the plugin's.
+    """
+
+    def __init__(self, summed: OutputSum) -> None:
+        self._summed = summed
+        self._values: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray) -> None:
+        self._values.append(values.copy())
+
+    def result(self) -> Any:
+        return self._summed.result()
+
+    def combine(self, team: ParallelTraining) -> None:
+        """Give the plugin the values of all ranks: pass `i` was run by rank `i` modulo their number."""
+        found = [_arrays(one) for one in team.all_gather(_bytes(self._values))]
+        for values in zip_longest(*found):
+            for array in values:
+                if array is not None:
+                    self._summed.add(array)
+        self._values.clear()
 
 
 class Outcome:
@@ -60,15 +118,16 @@ class Outcome:
 
     Args:
         param: the SolverParameter, or one of defaults.
+        divided: whether several ranks run the passes, and `combine` brings them together.
     """
 
-    def __init__(self, net: Net, param: Any) -> None:
+    def __init__(self, net: Net, param: Any, divided: bool = False) -> None:
         self._net = net
         self._passes = 0
-        self._sums: dict[str, OutputSum] = {}
+        self._sums: dict[str, Any] = {}
         for name in net.outputs:
             found = plugins().hook.bicerin_test_output(net=net, name=name, param=param)
-            self._sums[name] = found if found is not None else Mean(name)
+            self._sums[name] = Mean(name) if found is None else Kept(found) if divided else found
 
     def add(self) -> None:
         """Take the outputs of the pass that the net has just run."""
@@ -77,8 +136,29 @@ class Outcome:
             for name, output in self._sums.items():
                 output.add(self._net.blobs[name].read_only.data)
 
+    def combine(self, team: ParallelTraining) -> None:
+        """Take in the passes that other ranks have run; on every rank, the results are those of all passes."""
+        self._passes = int(team.total(self._passes))
+        with np.errstate(all="ignore"):
+            for output in self._sums.values():
+                output.combine(team)
+
     def results(self) -> dict[str, np.ndarray]:
         """Output name -> what it comes to; nothing without a pass."""
         if not self._passes:
             return {}
         return {name: np.asarray(output.result()) for name, output in self._sums.items()}
+
+
+def _bytes(arrays: list[np.ndarray]) -> bytes:
+    stream = BytesIO()
+    for array in arrays:
+        np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _arrays(data: bytes) -> list[np.ndarray]:
+    stream, found = BytesIO(data), []
+    while stream.tell() < len(data):
+        found.append(np.load(stream, allow_pickle=False))
+    return found

@@ -9,14 +9,16 @@
 | field 8266700 | `bicerin` | what Caffe's format has no room for, as JSON; Caffe skips it |
 
 The JSON holds the solver's type and what is needed to go on bit for bit: the states of the nets' layers (random
-generators, positions in the data) and the losses that are averaged for display.
+generators, positions in the data) and the losses that are averaged for display. Of several ranks that train together,
+`ranks` holds the nets' states of all but the first.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,11 @@ from bicerin.layer.blob import Blob
 from bicerin_proto import wire
 from bicerin_proto.decode import decode
 from bicerin_proto.writer import encode
+
+_log = logging.getLogger("bicerin.solver")
+
+#: What each rank has of its own.
+OF_EACH_RANK = ("net", "test_nets")
 
 _EXTRA_FIELD = 8266700
 _EXTRA_NAME = "bicerin"
@@ -59,7 +66,7 @@ def write_state(state: SolverState, path: Path) -> None:
     Raises:
         ProtoError: the file cannot be written.
     """
-    extra = json.dumps(state.extra, default=_plain).encode()
+    extra = json.dumps(state.extra, default=plain_value).encode()
     if path.suffix == ".h5":
         _write_hdf5(state, extra, path)
         return
@@ -139,6 +146,27 @@ def check_state(
             )
 
 
+def state_of_rank(extra: Mapping[str, Any], rank: int, size: int) -> dict[str, Any]:
+    """What a state says of one of so many ranks.
+
+    Where as many ranks did not write it, each reads its data anew; all had the same test data.
+    """
+    if not extra:
+        return {}
+    own, others = dict(extra), extra.get("ranks", [])
+    written_by = 1 + len(others)
+    if written_by != size:
+        if rank == 0:
+            _log.warning(
+                "the snapshot was written by %d rank%s, and this run has %d: the order of the data is new",
+                written_by, "" if written_by == 1 else "s", size,
+            )  # fmt: skip
+        own["net"] = {}
+    elif rank:
+        own.update({name: others[rank - 1][name] for name in OF_EACH_RANK})
+    return own
+
+
 def _extra(data: bytes, path: Path) -> dict[str, Any] | None:
     found = [entry for entry in wire.fields(data) if entry.number == _EXTRA_FIELD]
     return _parsed(data[found[-1].begin : found[-1].end], path) if found else None
@@ -154,7 +182,7 @@ def _parsed(text: bytes, path: Path) -> dict[str, Any]:
     return extra
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} in a layer's state is not a JSON value")

@@ -38,6 +38,9 @@ from bicerin.layer.operations import Operations
 from bicerin.net import Net
 from bicerin.net.hooks import implemented, plugins, solver_hooks
 from bicerin.net.weights import check_hdf5_names
+from bicerin.parallel.data_parallel import DataParallel
+from bicerin.parallel.global_batch import divided
+from bicerin.parallel.training import ParallelTraining
 from bicerin.schema.installed_schema import read_net, read_solver
 from bicerin.solver import debug_info
 from bicerin.solver.display import Display
@@ -46,7 +49,15 @@ from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_pol
 from bicerin.solver.nets import NetSources
 from bicerin.solver.norm import norm
 from bicerin.solver.outcome import Outcome
-from bicerin.solver.snapshot import SolverState, check_state, read_state, write_state
+from bicerin.solver.snapshot import (
+    OF_EACH_RANK,
+    SolverState,
+    check_state,
+    plain_value,
+    read_state,
+    state_of_rank,
+    write_state,
+)
 from bicerin.solver.snapshot_claim import SnapshotClaim
 from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
 from bicerin.solver.step import Step
@@ -77,12 +88,15 @@ class Solver:
             `bicerin_solver_step`. They are called after those of installed plugins.
         rank, replicas: which one this solver is of several that train together, for instance in a process each, and
             add up their gradients in an `add_callback`. Only the one of rank 0 tests, snapshots and says how it goes.
+        parallel: with which solvers of other processes this one trains, and how; it gives `rank` and `replicas`. All of
+            them call the same methods, in the same order.
 
     Attributes:
         param: the `SolverParameter`.
         net, test_nets: the nets; a test net takes its weights from `net` whenever it is tested.
         iteration: the number of updates done.
         is_root: whether it is the one of rank 0.
+        parallel: as given.
         stopped: whether the last `step` or `solve` ended because `request_stop` was called.
 
     Raises:
@@ -129,6 +143,7 @@ class Solver:
         hooks: Sequence[object] = (),
         rank: int = 0,
         replicas: int = 1,
+        parallel: DataParallel | None = None,
     ) -> None:
         document = self._document
         self.param = document.message
@@ -159,12 +174,18 @@ class Solver:
             "strict_device": strict_device,
             "skip_bad_records": skip_bad_records,
         }
+        if parallel is not None:
+            rank, replicas = parallel.rank, parallel.size
+            if parallel.global_batch:
+                train_net = divided(train_net, replicas)
+        self.parallel = parallel
         self.is_root = rank == 0
+        tests = self.is_root or (parallel is not None and not parallel.test_on_root)
         seed = self.param.random_seed + rank if self.param.random_seed >= 0 else None
         _log.info("Creating training net from %s", train_net.name)
         self.net = Net(train_net, seed=seed, rank=rank, replicas=replicas, **options)
         self.test_nets: list[Net] = []
-        for index, test_net in enumerate(test_nets if self.is_root else ()):
+        for index, test_net in enumerate(test_nets if tests else ()):
             _log.info("Creating test net (#%d) specified by %s", index, test_net.name)
             self.test_nets.append(Net(test_net, seed=None if seed is None else seed + 1 + index, **options))
         if self.param.debug_info:
@@ -199,6 +220,17 @@ class Solver:
         self._test_states: list[dict[str, Any]] | None = None
         self._display = Display(self.param)
         self._adapts = adapts(self.param)
+        self._team = ParallelTraining(parallel, self.net, self.param) if parallel is not None else None
+        #: Whether the team's members have the same weights, history and net.
+        self._agreed = False
+        #: What `restore` has read, until the others have it too.
+        self._read_state: SolverState | None = None
+        #: The test nets that one rank runs alone, since a pass goes on where the one before ended.
+        self._undivided = [
+            (parallel is not None and parallel.test_on_root)
+            or any(node.bottom and node.layer.state() for node in net.nodes)
+            for net in self.test_nets
+        ]
 
     def __repr__(self) -> str:
         loss = f", loss {self.loss:.6g}" if self._losses else ""
@@ -273,8 +305,10 @@ class Solver:
                 _log.info("Optimization stopped early.")
                 return
             if self._due(self.param.display):
-                self._losses.append(self.net.run_forward())
-                _log.info("Iteration %d, loss = %g", self.iteration, self.loss)
+                loss = self.net.run_forward()
+                self._losses.append(loss if self._team is None else self._team.total(loss) / self._team.size)
+                if self.is_root:
+                    _log.info("Iteration %d, loss = %g", self.iteration, self.loss)
             if self._due(self.param.test_interval):
                 self.test_all()
             _log.info("Optimization Done.")
@@ -287,9 +321,11 @@ class Solver:
         self._display.start(self.iteration)
         self._tell("bicerin_solver_start")
         try:
-            yield
+            with self._team.watched() if self._team is not None else contextlib.nullcontext():
+                yield
         except DataError as error:
-            self._save_before(error)
+            if self._team is None:  # others may be in the middle of a step
+                self._save_before(error)
             raise
         finally:
             self._tell("bicerin_solver_stop")
@@ -301,6 +337,10 @@ class Solver:
 
     def _step(self, iterations: int) -> None:
         observed = implemented("bicerin_solver_step") or self._hooks.hook.bicerin_solver_step.get_hookimpls()
+        team = self._team
+        if team is not None and not self._agreed:
+            team.begin(self._history, self.iteration)
+            self._agreed = True
         end = self.iteration + iterations
         while self.iteration < end:
             # The backward pass that follows writes most of them, so that it need not read zeros.
@@ -311,13 +351,17 @@ class Solver:
                     return
             for on_start, _ in self._callbacks:
                 on_start()
-            display = self._due(self.param.display)
+            display = self._due(self.param.display) and self.is_root
             loss = self._forward_backward(debug=display and self.param.debug_info)
+            if team is not None:
+                loss, stop, snapshot = team.finish_step(loss, self._take_stop_request(), self._take_snapshot_request())
             if not isfinite(loss):
                 self._diverged(loss)
             self._losses.append(loss)
             if display:
                 self._display.progress(self.net, self.iteration, self.loss)
+            if team is not None and self._due(self.param.display):
+                team.say_waits(self.is_root)
             for _, on_gradients_ready in self._callbacks:
                 on_gradients_ready()
             self.apply_update()
@@ -325,8 +369,9 @@ class Solver:
                 debug_info.update(self.net)
             if observed:
                 self._tell("bicerin_solver_step", loss=loss)
-            stop = self._take_stop_request()
-            if self._take_snapshot_request() or self._due(self.param.snapshot):
+            if team is None:
+                stop, snapshot = self._take_stop_request(), self._take_snapshot_request()
+            if snapshot or self._due(self.param.snapshot):
                 self.snapshot()
             if stop:
                 self.stopped = True
@@ -337,29 +382,38 @@ class Solver:
         said = f"the loss of iteration {self.iteration} is {loss:g}: training has diverged."
         hint = "A lower base_lr or clip_gradients may help."
         if self.stop_on_nan:
-            if self.is_root and self.param.snapshot_prefix:
+            if self._snapshots and self.param.snapshot_prefix:
                 said += f" The weights that gave it are in {self.snapshot()}."
             raise SolverError(f"{said} {hint}")
         if not self._has_diverged:
             self._has_diverged = True
-            _log.warning("%s %s", said, hint)
+            if self.is_root:
+                _log.warning("%s %s", said, hint)
+
+    @property
+    def _snapshots(self) -> bool:
+        """Whether this solver has a part in tests and snapshots: the one of rank 0, or each of a team."""
+        return self.is_root or self._team is not None
 
     def _due(self, interval: int) -> bool:
-        """Whether what the solver of rank 0 does every so many iterations is due."""
-        return self.is_root and interval > 0 and self.iteration % interval == 0
+        """Whether what is done every so many iterations is due, and this solver has a part in it."""
+        return self._snapshots and interval > 0 and self.iteration % interval == 0
 
     def _forward_backward(self, debug: bool) -> float:
         """The loss of one iteration; the gradients are added up over `iter_size` passes."""
         with debug_info.attached(self.net) if debug else contextlib.nullcontext():
             passes = self.param.iter_size
-            return sum(self.net.forward_backward() for _ in range(passes)) / passes
+            loss = sum(self.net.forward_backward() for _ in range(passes - 1))
+            with self._team.last_pass() if self._team is not None else contextlib.nullcontext():
+                loss += self.net.forward_backward()
+            return loss / passes
 
     def apply_update(self) -> None:
         """Update the weights from the gradients that the net now holds; `iteration` goes up by one."""
         if self._policy is not None and self._losses:
             self.current_step = self._policy.observe(self.iteration, self.current_step, self.loss)
         rate, self.current_step = self._rate()
-        if self._due(self.param.display):
+        if self.is_root and self._due(self.param.display):
             _log.info("Iteration %d, lr = %g", self.iteration, rate)
         # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
         scale = self._clipping() / self.param.iter_size
@@ -401,7 +455,10 @@ class Solver:
         if found <= limit:
             return 1.0
         ratio = limit / found
-        _log.info("Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", found, limit, ratio)
+        if self.is_root:
+            _log.info(
+                "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", found, limit, ratio
+            )
         return ratio
 
     @property
@@ -431,6 +488,10 @@ class Solver:
 
     def test_all(self) -> list[dict[str, Any]]:
         """Test every test net; see `test`. Ends early, with `stopped` True, if `request_stop` is called."""
+        if self._team is not None:
+            self._team.average_statistics()
+            if self.parallel is not None and self.parallel.test_on_root and not self.is_root:
+                return []
         # Should the test be interrupted, a snapshot has to repeat it from its start.
         self._test_states = [net.state() for net in self.test_nets]
         results: list[dict[str, Any]] = []
@@ -451,24 +512,40 @@ class Solver:
         """
         net = self.test_nets[index]
         passes = self.param.test_iter[index]
-        _log.info("Iteration %d, Testing net (#%d)", self.iteration, index)
+        if self.is_root:
+            _log.info("Iteration %d, Testing net (#%d)", self.iteration, index)
         net.share_trained_layers_with(self.net)
-        outcome = Outcome(net, self.param)
+        team = self._team if not self._undivided[index] else None
+        if self._team is not None and team is None and not self.is_root:
+            return {}
+        rank, size = (team.rank, team.size) if team is not None else (0, 1)
+        outcome = Outcome(net, self.param, divided=team is not None)
         loss = 0.0
-        for _ in range(passes):
-            stop = self._take_stop_request()
-            if self._take_snapshot_request():
+        for number in range(passes):
+            stop, snapshot = False, False
+            if self._team is None:
+                stop, snapshot = self._take_stop_request(), self._take_snapshot_request()
+            elif team is not None and number % size == 0:
+                stop, snapshot = team.any_of([self._take_stop_request(), self._take_snapshot_request()])
+            if snapshot:
                 self.snapshot()
             if stop:
                 self.stopped = True
                 _log.info("Test interrupted.")
                 return None
+            if number % size != rank:
+                net.pass_by()
+                continue
             loss += net.run_forward()
             outcome.add()
-        if self.param.test_compute_loss and passes:
+        if team is not None:
+            loss = team.total(loss)
+            outcome.combine(team)
+        if self.param.test_compute_loss and passes and self.is_root:
             _log.info("Test loss: %g", loss / passes)
         summed = outcome.results()
-        self._display.outputs("Test", net, summed)
+        if self.is_root:
+            self._display.outputs("Test", net, summed)
         results = {name: float(value.reshape(())) if value.size == 1 else value for name, value in summed.items()}
         self._tell("bicerin_test_result", net_index=index, results=results)
         return results
@@ -512,18 +589,33 @@ class Solver:
         """
         files = SnapshotFiles(self.param, self._directory)
         model, path = files.of(self.iteration)
-        state = self._state(str(model))
+        team = self._team
+        state = self._state(str(model)) if team is None else self._state_of_team(team, str(model))
+        if not self.is_root and team is not None:
+            self._snapshot_iteration = self.iteration
+            return path
         kind = "HDF5" if files.hdf5 else "binary proto"
         try:
-            _log.info("Snapshotting to %s file %s", kind, model)
-            self.net.save(model, write_diff=self.param.snapshot_diff)
-            _log.info("Snapshotting solver state to %s file %s", kind, path)
-            write_state(state, path)
+            with team.progress.doing("writes a snapshot") if team is not None else contextlib.nullcontext():
+                _log.info("Snapshotting to %s file %s", kind, model)
+                self.net.save(model, write_diff=self.param.snapshot_diff)
+                _log.info("Snapshotting solver state to %s file %s", kind, path)
+                write_state(state, path)
         except (ProtoError, WeightsError, OSError, TypeError, ValueError) as error:
             raise SnapshotError(f"the snapshot of iteration {self.iteration} was not written: {error}") from error
         self._snapshot_iteration = self.iteration
         self._tell("bicerin_snapshot", path=path)
         return path
+
+    def _state_of_team(self, team: ParallelTraining, learned_net: str) -> SolverState:
+        """As `_state`, with the states of the other ranks' nets; on rank 0, the one that writes it."""
+        team.average_statistics()
+        team.check_weights()
+        state = self._state(learned_net)
+        assert state.extra is not None
+        others = team.gather({name: state.extra[name] for name in OF_EACH_RANK}, plain_value)[1:]
+        state.extra["ranks"] = others
+        return state
 
     def _state(self, learned_net: str | None) -> SolverState:
         """All that a run needs to go on, besides the weights; the history is the solver's own arrays."""
@@ -552,6 +644,12 @@ class Solver:
             WeightsError: its weights do not fit the net.
         """
         path = Path(path)
+        if self._team is None or self.is_root:
+            self._restore(path)
+        if self._team is not None:
+            self._restore_others(self._team, path)
+
+    def _restore(self, path: Path) -> None:
         state = read_state(path)
         _log.info("Restoring previous solver status from %s", printable(path))
         check_state(state, path, self.type, [node.name for node in self.net.nodes], self._history)
@@ -574,8 +672,27 @@ class Solver:
                 f"{path}: the state of a layer or of the learning-rate policy is damaged: "
                 f"{type(error).__name__}: {error}. The solver is as it was."
             ) from error
+        self._read_state = state
         if state.extra is None:
             _log.info("%s: written by Caffe; data layers start from where they are", path)
+
+    def _restore_others(self, team: ParallelTraining, path: Path) -> None:
+        """Be, on every rank, as the state says that rank 0 has read; weights and history come with the first step."""
+        own = self._read_state
+        what = [own.iteration, own.current_step, own.extra] if own is not None else None
+        iteration, current_step, extra = team.share(what, plain_value)
+        self._read_state, self._agreed = None, False
+        if self.is_root:
+            return
+        history = [blob.read_only.data for blob in self._history]
+        try:
+            self._take(SolverState(iteration, None, current_step, history, extra))
+        except Exception as error:
+            if isinstance(error, BicerinError):
+                raise
+            raise SnapshotError(
+                f"{path}: the state of a layer on rank {team.rank} is damaged: {type(error).__name__}: {error}."
+            ) from error
 
     def _take(self, state: SolverState) -> None:
         """Be as a state says, which fits; the weights are there already."""
@@ -586,7 +703,8 @@ class Solver:
         self._losses.clear()
         self._snapshot_iteration = -1
         self._test_states = None
-        extra = state.extra or {}
+        rank, size = (self._team.rank, self._team.size) if self._team is not None else (0, 1)
+        extra = state_of_rank(state.extra or {}, rank, size)
         self._losses.extend(map(float, extra.get("losses", ())))
         if self._policy is not None and extra.get("lr_policy"):
             self._policy.restore_state(extra["lr_policy"])

@@ -1,0 +1,124 @@
+"""Whether all ranks are about to train the same: the net, the solver, the versions of what runs them.
+
+A difference would end in a rank that waits for ever, or in weights that drift apart without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from google.protobuf import text_format
+
+import bicerin
+from bicerin.errors import ParallelError
+from bicerin.layer.layer import layers
+from bicerin.net import Net
+from bicerin.parallel.communicator import Communicator
+from bicerin_proto.quotation import printable
+
+#: Fields of a solver that may differ: where nets lie, and what only one rank uses.
+_MAY_DIFFER = {
+    "device_id", "net", "net_param", "snapshot_prefix", "test_net", "test_net_param", "train_net", "train_net_param",
+    "weights",
+}  # fmt: skip
+
+
+def facts(net: Net, param: Any, options: Mapping[str, Any]) -> dict[str, str]:
+    """What has to be equal: a name for each thing, and its text.
+
+    Args:
+        net: the net that is trained.
+        param: the SolverParameter.
+        options: of the run, as JSON values.
+    """
+    found = {"the version of bicerin": bicerin.__version__, "the dtype": net.dtype.name, "the device": net.device.name}
+    for field, value in param.ListFields():
+        if field.name not in _MAY_DIFFER:
+            found[f"the solver's {field.name}"] = str(value)
+    for name, value in options.items():
+        found[f"the option {name}"] = str(value)
+    found["the layers"] = "\n".join(net.layer_names)
+    for node in net.nodes:
+        definition = type(node.param)()
+        definition.CopyFrom(node.param)
+        del definition.blobs[:]
+        found[f'layer "{printable(node.name)}"'] = text_format.MessageToString(definition)
+        found[f'the parameters of layer "{printable(node.name)}"'] = "\n".join(str(blob.shape) for blob in node.blobs)
+        if node.type in layers:
+            for provider in layers.providers()[node.type]:
+                found[f"the version of {provider.distribution}"] = provider.version
+    return found
+
+
+def check_same(communicator: Communicator, found: Mapping[str, str]) -> None:
+    """Raise the same error on all ranks where one has other facts than rank 0.
+
+    Raises:
+        ParallelError: says which rank, and what differs.
+    """
+    text = json.dumps(found).encode()
+    digest = hashlib.sha256(text).digest()
+    if len(set(communicator.all_gather(digest))) == 1:
+        return
+    everyones = [json.loads(one) for one in communicator.all_gather(text)]
+    for rank, theirs in enumerate(everyones):
+        if theirs != everyones[0]:
+            raise ParallelError(
+                f"rank {rank} does not train what rank 0 trains: {_difference(everyones[0], theirs, rank)} All ranks "
+                "have to be given the same solver, net and options, and the same versions of all packages."
+            )
+
+
+def _difference(first: Mapping[str, str], other: Mapping[str, str], rank: int) -> str:
+    for name in dict.fromkeys([*first, *other]):
+        mine, theirs = first.get(name), other.get(name)
+        if mine == theirs:
+            continue
+        if mine is None or theirs is None:
+            has, lacks = (0, rank) if theirs is None else (rank, 0)
+            text = mine if mine is not None else theirs
+            return (
+                f'{name} is "{printable(" ".join(str(text).split()), 100)}" on rank {has}, and nothing on rank {lacks}.'
+            )
+        here, there = _first_difference(mine, theirs)
+        return f'{name}: "{printable(here, 100)}" on rank 0, "{printable(there, 100)}" on rank {rank}.'
+    return "the order of its facts differs."
+
+
+def _first_difference(one: str, other: str) -> tuple[str, str]:
+    """The first lines that differ."""
+    lines, others = one.splitlines(), other.splitlines()
+    for here, there in zip(lines, others, strict=False):
+        if here != there:
+            return here.strip(), there.strip()
+    shorter = min(len(lines), len(others))
+    return (lines[shorter].strip() if len(lines) > shorter else "nothing more"), (
+        others[shorter].strip() if len(others) > shorter else "nothing more"
+    )
+
+
+def check_same_weights(communicator: Communicator, net: Net) -> None:
+    """Raise the same error on all ranks where one has other weights than rank 0.
+
+    Raises:
+        ParallelError: says which rank, and of which layer.
+    """
+    names = [blob.name for blob in net.learnable_params]
+    sums = np.array([_sum(blob.read_only.data) for blob in net.learnable_params], np.uint64)
+    everyones = communicator.all_gather(sums.tobytes())
+    for rank, theirs in enumerate(everyones):
+        if theirs != everyones[0]:
+            other, first = (np.frombuffer(one, np.uint64) for one in (theirs, everyones[0]))
+            name = names[int(np.argmax(other != first))]
+            raise ParallelError(
+                f"the weights {printable(name)} of rank {rank} are no longer those of rank 0: something changes them "
+                "besides the solver, on one rank only, or in another way on each."
+            )
+
+
+def _sum(array: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=8).digest(), "little")

@@ -1,0 +1,195 @@
+"""The part of a solver that has to do with the other ranks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.layer.blob import Blob
+from bicerin.net import Net
+from bicerin.net.batch_size import batch_size
+from bicerin.parallel.agreement import check_same, check_same_weights, facts
+from bicerin.parallel.communicator import Communicator
+from bicerin.parallel.data_parallel import DataParallel
+from bicerin.parallel.gradient_average import GradientAverage
+from bicerin.parallel.progress import Progress
+from bicerin.parallel.statistics import average_statistics
+from bicerin.parallel.watchdog import Watchdog, processes_of
+from bicerin_proto.quotation import printable
+
+_log = logging.getLogger("bicerin.solver")
+
+
+class ParallelTraining:
+    """What the ranks of a training do together. Every method is called on all ranks, in the same order.
+
+    Args:
+        parallel: the ranks, and how they work together.
+        net: the net that is trained.
+        param: the SolverParameter.
+    """
+
+    def __init__(self, parallel: DataParallel, net: Net, param: Any) -> None:
+        self.options = parallel
+        self.communicator: Communicator = parallel.communicator
+        self.progress = Progress()
+        self._net = net
+        self._param = param
+        self._average = GradientAverage(net, parallel, self.progress)
+        self._processes: list[tuple[str, int]] | None = None
+        #: Of each rank: the seconds that it waited since the log last said so.
+        self._waits = np.zeros(parallel.size)
+        self._waited = 0.0
+        self._since = time.perf_counter()
+
+    @property
+    def rank(self) -> int:
+        return self.communicator.rank
+
+    @property
+    def size(self) -> int:
+        return self.communicator.size
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """A rank that does not come any more is named while the block runs."""
+        self.progress.here()
+        if self._processes is None:
+            self._processes = processes_of(self.communicator)
+        self._net.after_backward.append(self._moved)
+        try:
+            with Watchdog(self.communicator, self.progress, self.options.patience, self._processes):
+                yield
+        finally:
+            self._net.after_backward.remove(self._moved)
+
+    def _moved(self, index: int) -> None:
+        self.progress.moves += 1
+
+    # The start
+
+    def begin(self, history: Sequence[Blob], iteration: int) -> None:
+        """Compare what all ranks are about to train, and give them the weights of rank 0.
+
+        Args:
+            history: the solver's, which is given to all too, where something was learned already.
+            iteration: the number of updates done.
+
+        Raises:
+            ParallelError: a rank differs; says in what.
+        """
+        size = self.communicator.size
+        options = {
+            "global_batch": self.options.global_batch,
+            "gradients": self.options.gradients,
+            "test_on_root": self.options.test_on_root,
+            "bucket_bytes": self.options.bucket_bytes,
+            "iteration": iteration,
+        }
+        with self.progress.waiting("the start"):
+            check_same(self.communicator, facts(self._net, self._param, options))
+            for blob in [*self._net.learnable_params, *(history if iteration else ())]:
+                self._broadcast(blob)
+            check_same_weights(self.communicator, self._net)
+        images, passes = batch_size(self._net), self._param.iter_size
+        _log.info(
+            "%d rank%s x batch %d x iter_size %d = %d images a step; the learning rate is that of the solver's file",
+            size, "" if size == 1 else "s", images, passes, size * images * passes,
+        )  # fmt: skip
+        self._since, self._waited = time.perf_counter(), self.progress.waited
+        assert self._processes is not None
+        for rank, (machine, process) in enumerate(self._processes):
+            _log.debug("rank %d is process %d on %s", rank, process, printable(machine))
+
+    def _broadcast(self, blob: Blob) -> None:
+        if self.communicator.takes(blob.device):
+            self.communicator.broadcast(blob.on(blob.device).data.reshape(-1))
+        else:
+            self.communicator.broadcast(blob.data.reshape(-1))
+
+    # A step
+
+    def last_pass(self) -> contextlib.AbstractContextManager[None]:
+        """The last of the `iter_size` passes of a step runs within the block."""
+        return self._average.of_pass()
+
+    def finish_step(self, loss: float, stop: bool, snapshot: bool) -> tuple[float, bool, bool]:
+        """Average the gradients; the mean of the ranks' losses, and whether one of them is to stop or to snapshot."""
+        notes = np.zeros(3 + self.communicator.size)
+        notes[:3] = loss, stop, snapshot
+        notes[3 + self.communicator.rank] = self.progress.waited - self._waited
+        self._waited = self.progress.waited
+        self._average.finish()
+        with self.progress.waiting("the loss"):
+            self.communicator.all_reduce(notes)
+        self._waits += notes[3:]
+        return float(notes[0]) / self.communicator.size, bool(notes[1]), bool(notes[2])
+
+    def say_waits(self, say: bool) -> None:
+        """Log how much of the time since the last call was waiting, and how much computing; only where `say`."""
+        now = time.perf_counter()
+        shares = 100 * np.minimum(self._waits / max(now - self._since, 1e-9), 1)
+        self._waits[:], self._since = 0, now
+        if say and self.size > 1:
+            least, most = int(shares.argmin()), int(shares.argmax())
+            _log.info(
+                "    Rank %d: %.0f%% computing, %.0f%% waiting for others; rank %d: %.0f%% computing, %.0f%% waiting",
+                least, 100 - shares[least], shares[least], most, 100 - shares[most], shares[most],
+            )  # fmt: skip
+
+    # Tests
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """For each flag, whether it is set on any rank."""
+        sums = np.array(flags, np.float64)
+        with self.progress.waiting("the ranks' requests"):
+            self.communicator.all_reduce(sums)
+        return [bool(value) for value in sums]
+
+    def total(self, value: float) -> float:
+        """The sum over the ranks."""
+        total = np.array([value], np.float64)
+        with self.progress.waiting("a sum"):
+            self.communicator.all_reduce(total)
+        return float(total[0])
+
+    def average_statistics(self) -> None:
+        """Put the ranks' averages in the place of what BatchNorm and the like have gathered on each."""
+        with self.progress.waiting("the statistics"):
+            average_statistics(self.communicator, self._net)
+
+    # Snapshots
+
+    def check_weights(self) -> None:
+        """Raise an error where the ranks have come to different weights."""
+        with self.progress.waiting("the weights"):
+            check_same_weights(self.communicator, self._net)
+
+    def all_gather(self, data: bytes) -> list[bytes]:
+        """What each rank gives, in the order of ranks, on all."""
+        with self.progress.waiting("the ranks' results"):
+            return self.communicator.all_gather(data)
+
+    def sum(self, array: np.ndarray) -> None:
+        """Put the sum over the ranks in the place of an array."""
+        with self.progress.waiting("the ranks' results"):
+            self.communicator.all_reduce(array)
+
+    def gather(self, state: Mapping[str, Any], plain: Callable[[Any], Any]) -> list[dict[str, Any]]:
+        """What each rank gives, JSON values, in the order of ranks; on rank 0, and nothing on the others."""
+        with self.progress.waiting("the states"):
+            found = self.communicator.gather(json.dumps(state, default=plain).encode())
+        return [json.loads(text) for text in found]
+
+    def share(self, value: Any, plain: Callable[[Any], Any]) -> Any:
+        """Rank 0's JSON value, on all; what the others give does not count."""
+        root = self.communicator.rank == 0
+        text = json.dumps(value, default=plain).encode() if root else b""
+        with self.progress.waiting("what rank 0 reads", patient=True):
+            return json.loads(self.communicator.share(text))

@@ -1,0 +1,132 @@
+"""The communicator `mpi`: the ranks of MPI's world, through mpi4py.
+
+Whatever waits looks again and again and sleeps in between, so that signals are obeyed, and so that several ranks may
+share a processor.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from types import TracebackType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from bicerin.parallel.communicator import Communicator, Pending
+from bicerin_mpi.launched import check_launched
+
+_MESSAGE = 7
+#: For how many seconds what a rank has said is on its way, before all are ended.
+_LAST_WORDS = 0.3
+
+
+def connect() -> MpiCommunicator:
+    """Connect the ranks of MPI's world. An exception that nobody catches ends all of them from now on.
+
+    Raises:
+        ParallelError: this process is the only one, and was not started by mpiexec or the like.
+    """
+    from mpi4py import MPI
+
+    check_launched(MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
+    communicator = MpiCommunicator(MPI.COMM_WORLD)
+    _abort_on_exceptions(communicator)
+    # MPICH's mpiexec sends it when another rank has died, where it was told not to end the others itself.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    return communicator
+
+
+class MpiCommunicator(Communicator):
+    """The ranks of an MPI communicator, such as `MPI.COMM_WORLD`.
+
+    Args:
+        world: its ranks; it is duplicated, so that what others send in it does not disturb.
+    """
+
+    def __init__(self, world: Any) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        self._comm = world.Dup()
+        self._messages = world.Dup()
+        self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
+        local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_rank, self.local_size = local.Get_rank(), local.Get_size()
+        local.Free()
+        self.machine = platform.node()
+        self.can_message = MPI.Query_thread() == MPI.THREAD_MULTIPLE
+        #: Messages that are on their way: MPI reads them from here.
+        self._sent: deque[tuple[Any, bytes]] = deque()
+
+    def broadcast(self, array: np.ndarray, root: int = 0) -> None:
+        _Request(self._comm.Ibcast(array, root)).wait()
+
+    def start_all_reduce(self, array: np.ndarray) -> Pending:
+        return _Request(self._comm.Iallreduce(self._mpi.IN_PLACE, array))
+
+    def gather(self, data: bytes, root: int = 0) -> list[bytes]:
+        lengths = np.zeros(self.size, np.int64)
+        _Request(self._comm.Igather(np.array([len(data)], np.int64), lengths, root)).wait()
+        if self.rank != root:
+            _Request(self._comm.Igatherv(np.frombuffer(data, np.uint8), None, root)).wait()
+            return []
+        ends = np.cumsum(lengths)
+        whole = np.empty(int(ends[-1]), np.uint8)
+        counts, starts = lengths.tolist(), (ends - lengths).tolist()
+        received = [whole, counts, starts, self._mpi.BYTE]
+        _Request(self._comm.Igatherv(np.frombuffer(data, np.uint8), received, root)).wait()
+        return [whole[start : start + count].tobytes() for start, count in zip(starts, counts, strict=True)]
+
+    def abort(self, status: int = 1) -> NoReturn:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        time.sleep(_LAST_WORDS)
+        self._mpi.COMM_WORLD.Abort(status)
+        os._exit(status)  # what Abort does not do on some MPIs: leave nothing of this process behind
+
+    def send(self, rank: int, data: bytes) -> None:
+        while self._sent and self._sent[0][0].Test():
+            self._sent.popleft()
+        self._sent.append((self._messages.Isend([data, self._mpi.BYTE], rank, _MESSAGE), data))
+
+    def receive(self) -> tuple[int, bytes] | None:
+        status = self._mpi.Status()
+        message = self._messages.Improbe(self._mpi.ANY_SOURCE, _MESSAGE, status)
+        if message is None:
+            return None
+        data = bytearray(status.Get_count(self._mpi.BYTE))
+        message.Recv([data, self._mpi.BYTE])
+        return status.Get_source(), bytes(data)
+
+
+class _Request(Pending):
+    """A request of MPI's, which holds on to the arrays that it uses."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def done(self) -> bool:
+        return bool(self._request.Test())
+
+
+def _abort_on_exceptions(communicator: MpiCommunicator) -> None:
+    """End all ranks when one ends with an exception: they would wait for it for ever."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        print(f"rank {communicator.rank} on {communicator.machine}:", file=sys.stderr)
+        try:
+            before(kind, error, trace)
+        except Exception:
+            traceback.print_exception(kind, error, trace)
+        communicator.abort()
+
+    sys.excepthook = hook

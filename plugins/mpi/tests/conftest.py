@@ -1,0 +1,41 @@
+"""Runs programs in several processes, with the mpiexec that stands beside this Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+BICERIN = [sys.executable, "-c", "from bicerin.cli import main; main()"]
+
+
+def command(ranks: int, *arguments: object) -> list[str]:
+    """The command line that runs `bicerin`, or a Python file, in so many processes."""
+    program = [sys.executable] if str(arguments[0]).endswith(".py") else BICERIN
+    return [str(MPIEXEC), "-n", str(ranks), *program, *map(str, arguments)]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread a rank; and no rank of this process's own."""
+    monkeypatch.setenv("BICERIN_NUM_THREADS", "1")
+    for name in list(os.environ):
+        if name.startswith(("PMI_", "PMIX_", "OMPI_", "SLURM_", "HYDRA_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """run(ranks, "train", ...) or run(ranks, "program.py", ...): runs it to its end, in an empty folder."""
+
+    def run(ranks: int, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        keywords = {"capture_output": True, "text": True, "timeout": 100, "cwd": tmp_path, **options}
+        return subprocess.run(command(ranks, *arguments), **keywords)
+
+    return run
