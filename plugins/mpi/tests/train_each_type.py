@@ -1,4 +1,4 @@
-"""Run by several ranks: trains the net beside it with each solver type, and writes the weights that each rank has.
+"""Run by several ranks: trains with each solver type, and writes the weights that each rank has.
 
 train_each_type.py OUTPUT GRADIENTS TYPE...
 """
