@@ -48,6 +48,8 @@ NOT_IMPORTED = {
     ("bicerin-tensorboard", "pillow"): "tensorboardX makes its pictures with it",
     ("bicerin-caffe", "bicerin-data"): "its commands are those of bicerin-data",
     ("bicerin-caffe", "six"): "scripts written for pycaffe import it",
+    ("bicerin-mpi", "mpich"): "mpi4py loads its library, and its mpiexec starts the processes",
+    ("bicerin-mpi", "openmpi"): "mpi4py loads its library, and its mpirun starts the processes",
     ("bicerin-proto", "grpcio-tools"): "runs as python -m grpc_tools.protoc",
 }
 

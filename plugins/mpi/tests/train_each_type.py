@@ -1,6 +1,6 @@
 """Run by several ranks: trains with each solver type, and writes the weights that each rank has.
 
-train_each_type.py OUTPUT GRADIENTS TYPE...
+Arguments: the file to write, without its ending; what gradients travel as; the types, each with a file of its name.
 """
 
 from __future__ import annotations
