@@ -23,6 +23,8 @@ commands = Registry(
         "extract-features": "bicerin-data",
         "report": "bicerin-report",
         "view": "bicerin-onnx",
+        "init": "bicerin-data",
+        "list-images": "bicerin-data",
         "predict": "bicerin-data",
     }.get,
 )

@@ -54,8 +54,11 @@ def decode_image(data: bytes, color: bool | None = None) -> np.ndarray:
     return planes(image)
 
 
-def read_image(path: str, color: bool = True, height: int = 0, width: int = 0) -> np.ndarray:
+def read_image(path: str, color: bool | None = True, height: int = 0, width: int = 0) -> np.ndarray:
     """Read an image file to uint8 (C, H, W), and resize it (bilinear) where `height` and `width` are given.
+
+    Args:
+        color: as for `decode_image`.
 
     Raises:
         DataError: the file is missing or no image.

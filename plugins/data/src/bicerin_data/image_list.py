@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bicerin.errors import DataError
 from bicerin.layer.data_file import read_data_text
-from bicerin_proto import printable
+from bicerin_proto import atomic_write, printable
 
 _LINE = re.compile(r"(.*\S)\s+([+-]?\d+)")
 
@@ -35,3 +36,23 @@ def read_image_list(path: Path) -> list[tuple[str, int]]:
     if not lines:
         raise DataError(f"source {printable(path)}: File is empty.")
     return lines
+
+
+def write_image_list(path: Path, lines: Sequence[tuple[str, int]]) -> None:
+    """Write a line "path label" for each image, in one piece or not at all.
+
+    Raises:
+        ProtoError: the file cannot be written.
+    """
+    with atomic_write(path) as file:
+        file.write("".join(f"{name} {label}\n" for name, label in lines).encode())
+
+
+def write_labels(path: Path, labels: Sequence[str]) -> None:
+    """Write the names of classes, one a line, in one piece or not at all.
+
+    Raises:
+        ProtoError: the file cannot be written.
+    """
+    with atomic_write(path) as file:
+        file.write("".join(f"{label}\n" for label in labels).encode())

@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bicerin.cli.options import verbosity_options
 
 _log = logging.getLogger("bicerin.data")
-
-#: How many images are decoded at a time, in several threads.
-_TOGETHER = 64
 
 
 @click.command("convert-imageset")
@@ -68,6 +60,7 @@ def convert_imageset(
     from bicerin.cli.progress import counted
     from bicerin.errors import DataError
     from bicerin_data.image_list import read_image_list
+    from bicerin_data.image_record import ImageRecord, image_records
     from bicerin_data.stores import create_store
 
     if (resize_width == 0) != (resize_height == 0):
@@ -78,10 +71,10 @@ def convert_imageset(
     _log.info("A total of %d images.", len(lines))
     if os.path.isdir(root_folder) and not root_folder.endswith(os.sep):
         root_folder += os.sep
-    record = _Record(root_folder, not gray, resize_height, resize_width, encoded or bool(encode_type), encode_type)
+    record = ImageRecord(root_folder, not gray, resize_height, resize_width, encoded or bool(encode_type), encode_type)
     skipped = size = 0
     with create_store(store, backend) as writer:
-        results = _in_threads(record, lines)
+        results = image_records(record, lines)
         for index, (name, _) in enumerate(counted(lines, "converting")):
             datum = next(results)
             if isinstance(datum, DataError):
@@ -99,53 +92,3 @@ def convert_imageset(
         if skipped == len(lines):
             raise DataError(f"{list_file}: none of its {skipped} images can be read.")
     click.echo(f"{store}: {len(lines) - skipped} images" + (f", {skipped} skipped" if skipped else ""))
-
-
-@dataclass(frozen=True)
-class _Record:
-    """Makes the Datum of an image."""
-
-    root_folder: str
-    color: bool
-    height: int
-    width: int
-    encoded: bool
-    encode_type: str
-
-    def __call__(self, line: tuple[str, int]) -> Any:
-        """A Datum, or the error that kept it from being."""
-        from bicerin.errors import DataError
-        from bicerin_data.datum import array_datum
-        from bicerin_data.image import read_image
-
-        path, label = self.root_folder + line[0], line[1]
-        try:
-            image = read_image(path, self.color, self.height, self.width)
-            datum = array_datum(image, label)
-            if self.encoded:
-                datum.data = self._file(path, image)
-                datum.encoded = True
-            return datum
-        except DataError as error:
-            return error
-
-    def _file(self, path: str, image: Any) -> bytes:
-        """The bytes of the image's file; as it is where that is what is asked for, else encoded anew."""
-        from bicerin.layer.data_file import read_data
-        from bicerin_data.image import decode_image, encode_image
-
-        extension = os.path.splitext(path)[1][1:].lower()
-        wanted = self.encode_type.lower() or extension
-        if not self.height and {"jpg": "jpeg"}.get(wanted, wanted) == {"jpg": "jpeg"}.get(extension, extension):
-            data = read_data(path, "Could not open or find file")
-            if len(decode_image(data)) == len(image):
-                return data
-        return encode_image(image, wanted)
-
-
-def _in_threads(record: _Record, lines: Sequence[tuple[str, int]]) -> Iterator[Any]:
-    """`record` of each line, in order. OpenCV works without Python's lock."""
-    rest: Iterable[tuple[str, int]] = iter(lines)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        while some := list(islice(rest, _TOGETHER)):
-            yield from pool.map(record, some)
