@@ -22,3 +22,7 @@ def test_everything_comes_from_the_clone(new_environment: Callable[..., Environm
     assert {name: json.loads(found[name])["url"] for name in folders} == {
         name: folder.as_uri() for name, folder in folders.items()
     }
+    digits = ROOT / "examples" / "digits"
+    options = ("--weights", digits / "digits.caffemodel", "--json", digits / "five.png")
+    shown = environment.bicerin("predict", digits / "digits.prototxt", *options)
+    assert json.loads(shown.stdout)[0]["predictions"][0]["label"] == "5"
