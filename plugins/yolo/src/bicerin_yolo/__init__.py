@@ -1,0 +1,1 @@
+"""The layers of YOLO, versions 1 to 3."""
