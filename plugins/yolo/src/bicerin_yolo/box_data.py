@@ -40,8 +40,8 @@ TRIALS = 8
 class BoxDataLayer(PrefetchingLayer):
     """Top 0: images, `(N, C, H, W)`, transformed as `transform_param` says. Tops 1 and on: one for each
     `data_param.side` S, `(N, 7 S^2)`: planes of difficult, is object and class, -1 for none, and a box x, y, width,
-    height for each place; of several objects at a place, the last. With `data_param.label_rows` R top 1 is `(N, 5 R)`: rows of class,
-    x, y, width, height, zeros after the last object.
+    height for each place; of several objects at a place, the last. With `data_param.label_rows` R top 1 is `(N, 5 R)`:
+    rows of class, x, y, width, height, zeros after the last object.
     """
 
     type = "BoxData"
@@ -174,9 +174,7 @@ def part_of_image(image: np.ndarray, objects: np.ndarray, random: np.random.Gene
         extent = np.maximum((size * (1 - random.integers(30) / 100)).astype(np.int64) - 1, 1)
         corner = random.integers(0, np.maximum(size - extent, 1))
         pixels = (objects[:, 2:].reshape(-1, 2, 2) * size).astype(np.int64)
-        inside = ((pixels[:, 0] >= corner) & (pixels[:, 0] < corner + extent)).all(axis=1) & (pixels[:, 1] > 0).all(
-            axis=1
-        )
+        inside = ((pixels[:, 0] >= corner) & (pixels[:, 0] < corner + extent) & (pixels[:, 1] > 0)).all(axis=1)
         if inside.any():
             break
     else:

@@ -119,10 +119,11 @@ YOLOV3_DETECTION_OUTPUT = [
 EVAL_DETECTION = [
     layer_case("first", 'type: "EvalDetection" eval_detection_param { side: 3 num_class: 4 threshold: 0.2 }',
                [positive(3, 126), places(3, 3, 4)], gradient=False),
-    layer_case("suppressed", 'type: "EvalDetection" eval_detection_param { side: 3 num_class: 4 threshold: 0.2 nms: 0.4 '
-               "constriant: false sqrt: false score_type: PROB }", [positive(3, 126), places(3, 3, 4)], gradient=False),
-    layer_case("second", 'type: "EvalDetection" eval_detection_param { side: 4 num_class: 2 num_object: 3 threshold: 0.2 '
-               f"nms: 0.4 {CELLS} }}", [(2, 21, 4, 4), objects(2, 5, 2)], gradient=False),
+    layer_case("suppressed", 'type: "EvalDetection" eval_detection_param { side: 3 num_class: 4 threshold: 0.2 '
+               "nms: 0.4 constriant: false sqrt: false score_type: PROB }", [positive(3, 126), places(3, 3, 4)],
+               gradient=False),
+    layer_case("second", 'type: "EvalDetection" eval_detection_param { side: 4 num_class: 2 num_object: 3 '
+               f"threshold: 0.2 nms: 0.4 {CELLS} }}", [(2, 21, 4, 4), objects(2, 5, 2)], gradient=False),
     layer_case("annotated", 'type: "EvalDetection" eval_detection_param { side: 4 num_class: 2 num_object: 3 '
                f"score_type: OBJ {CELLS} }}", [(2, 21, 4, 4), annotated(2, 5, 2), (2, 3, 8, 8)], gradient=False,
                batched=[], without=NUMBERED),

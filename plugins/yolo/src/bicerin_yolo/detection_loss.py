@@ -26,7 +26,7 @@ from bicerin.layer import Blob, ChecksInputs, LossLayer
 from bicerin_yolo.places import Grid
 
 #: The fields of mscnn's layer.
-_OTHERS = [
+_OTHERS = (
     "cls_num",
     "coord_num",
     "lambda",
@@ -42,7 +42,7 @@ _OTHERS = [
     "objectness",
     "iou_weighted",
     "pos_neg_weighted",
-]
+)
 
 
 class DetectionLossLayer(ChecksInputs, LossLayer):
@@ -58,8 +58,8 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
         for name in _OTHERS:
             if param.HasField(name):
                 raise LayerError(
-                    f"detection_loss_param: {name} is of mscnn's DetectionLoss, which is not supported; this one is that "
-                    "of YOLO 1.",
+                    f"detection_loss_param: {name} is of mscnn's DetectionLoss, which is not supported; this one is "
+                    "that of YOLO 1.",
                 )
         self.grid = Grid(param.side, param.num_class, param.num_object)
         self.grid.check()

@@ -1,4 +1,4 @@
-"""What YoloDetectionOutput and Yolov3DetectionOutput have in common: boxes with scores become a list, the best first."""
+"""What YoloDetectionOutput and Yolov3DetectionOutput have in common: boxes become a list, the best first."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ class DetectionsLayer(TellsShapes, Layer):
     def shapes_without_data(self, tops: int) -> Sequence[tuple[int, ...]]:
         return [(1, 1, 1, 7)]
 
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        # For layers that set up on it; how many there are is known after each forward pass.
+        top[0].reshape(1, 1, 1, 7)
+
     def allow_force_backward(self, bottom_index: int) -> bool:
         return False
 
@@ -58,10 +62,8 @@ class DetectionsLayer(TellsShapes, Layer):
                 raise ShapeError(
                     f"{blob.name or 'a bottom'} must have the shape ({bottom[0].num}, {channels}, H, W), not "
                     f"{blob.shape}.",
-                    f"There are {anchors.shape[0]} anchors: a box, an objectness and {self.num_classes} classes of each.",
+                    f"There are {anchors.shape[0]} anchors: a box, objectness and {self.num_classes} classes of each.",
                 )
-        # How many there are is known after the forward pass.
-        top[0].reshape(1, 1, 1, 7)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """How many detections there are is read from a device: the top's shape depends on it."""

@@ -59,7 +59,7 @@ class ObjectLossLayer(ChecksInputs, LossLayer):
             fault = list_objects(xp, bottom[1].data.reshape(-1, 8), own)
             objects = own[:number]
         else:
-            objects = bottom[1].data.reshape(number, -1, 5)
+            objects = bottom[1].data.reshape(number, *self.objects.shape[1:])
         if xp is np:
             if np.isnan(fault):
                 raise LayerError(f"an object is of an image that is not there; there are {number}.")
@@ -75,7 +75,7 @@ class ObjectLossLayer(ChecksInputs, LossLayer):
                 raise LayerError(f"an object is of an image that is not there; there are {number}.")
             refuse_faults(own[:number], self.num_class)
         else:
-            refuse_faults(values.reshape(number, -1, 5), self.num_class)
+            refuse_faults(values.reshape(number, *self.objects.shape[1:]), self.num_class)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[1]:

@@ -3,8 +3,8 @@
 With v = the predictions at a place (i, j) of an anchor of size (a, b), x, y and objectness through the sigmoid s,
 classes through the softmax, the box is ((i + v_x) / W, (j + v_y) / H, a exp(v_w) / W, b exp(v_h) / H).
 
-Where no object is overlapped by more than `thresh`, D_o = `noobject_scale` v_o s'. Each object teaches the anchor at its
-place whose size is most like its own (`bias_match`; else, whose prediction's is), the last where several meet:
+Where no object is overlapped by more than `thresh`, D_o = `noobject_scale` v_o s'. Each object teaches the anchor at
+its place whose size is most like its own (`bias_match`; else, whose prediction's is), the last where several meet:
 
     D_x = -c (x W - i - v_x) s', D_y likewise        D_w = -c (log(w W / a) - v_w), D_h likewise
     D_o = -`object_scale` (overlap - v_o) s'         D_k = -`class_scale` ((k is its class) - v_k)

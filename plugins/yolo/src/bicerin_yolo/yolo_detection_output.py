@@ -33,6 +33,7 @@ class YoloDetectionOutputLayer(DetectionsLayer):
     operations = Operations("boxes_kernels", "detections_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
         param = self.param.yolo_detection_output_param
         if param.coords != 4:
             raise LayerError(f"coords must be 4, not {param.coords}: a box is x, y, width and height.")

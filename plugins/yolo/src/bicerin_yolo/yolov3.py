@@ -4,8 +4,8 @@ With v = the predictions at a place (i, j) of an anchor of (a, b) pixels, all bu
 and the image W' x H' pixels (`anchors_scale` times the map), the box is ((i + v_x) / W, (j + v_y) / H, a exp(v_w) / W',
 b exp(v_h) / H').
 
-Where no object is overlapped by more than `thresh` D_o = v_o. Each object teaches the anchor of all that is most like it
-in size, if this map has it, and those of this map whose sizes overlap its by more than `iou_thresh`, if that is less
+Where no object is overlapped by more than `thresh` D_o = v_o. Each object teaches the anchor of all that is most like
+it in size, if this map has it, and those of this map whose sizes overlap its by more than `iou_thresh`, if that is less
 than 1:
 
     D_x = -s (x W - i - v_x), D_y likewise     D_w = -s (log(w W' / a) - v_w), D_h likewise, s = `coord_scale` (2 - w h)
@@ -13,12 +13,12 @@ than 1:
 
 with e = `label_smooth_eps`. With an `iou_loss` other than MSE, D_x to D_h are instead the derivatives of the overlap
 of the two boxes or its generalized, distance or complete form, by `iou_normalizer`, within +-`max_delta`, and summed
-over objects if `accumulate` is set. D of all else is 0. top = sum of D^2 / N, the boxes' part being `iou_normalizer` (1 -
-overlap) on average instead of D^2 with an `iou_loss`; and the gradient that is passed down is D / N, as in darknet.
+over objects if `accumulate` is set. D of all else is 0. top = sum of D^2 / N, the boxes' part being `iou_normalizer`
+(1 - overlap) on average instead of D^2 with an `iou_loss`. The gradient that is passed down is D / N, as in darknet.
 
 Source: the Yolov3Layer of MobileNet-YOLO, odd parts too: of the anchors that are like an object in size the best one is
-not left out, but the one whose number is the best one's place in `mask`; and with `use_logic_gradient`, which multiplies D by the sigmoid's derivative, and an
-`iou_loss` together, what should be the sigmoid of x and y is x and y.
+not left out, but the one whose number is the best one's place in `mask`; and with `use_logic_gradient`, which
+multiplies D by the sigmoid's derivative, and an `iou_loss` together, what should be the sigmoid of x and y is x and y.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ class Yolov3DetectionOutputLayer(DetectionsLayer):
     operations = Operations("boxes_kernels", "detections_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
         param = self.param.yolov3_detection_output_param
         if param.gaussian_box:
             raise LayerError("gaussian_box: boxes with a variance are not supported.")
@@ -49,8 +50,8 @@ class Yolov3DetectionOutputLayer(DetectionsLayer):
         mask, scales = list(param.mask), list(param.anchors_scale)
         if len(mask) != param.num_box * len(bottom) or max(mask, default=0) >= len(sizes):
             raise LayerError(
-                f"mask must name num_box = {param.num_box} of the {len(sizes)} anchors for each of {len(bottom)} maps, not "
-                f"{mask}."
+                f"mask must name num_box = {param.num_box} of the {len(sizes)} anchors for each of {len(bottom)} maps, "
+                f"not {mask}."
             )
         if len(scales) != len(bottom) or min(scales) < 1:
             raise LayerError(f"anchors_scale must be a number > 0 for each of {len(bottom)} maps, not {scales}.")

@@ -303,8 +303,8 @@ def objects_of_image(n, worker, x, objects, every, mask, rows, columns, form, se
             shared = overlap(zero, zero, every[k, 0] / columns, every[k, 1] / rows, zero, zero, truth[3], truth[4])
             if shared > best:
                 best, nearest = shared, k
-        # First the best anchor, if this map has it, and then those that are like the object, but the one whose number is
-        # the best one's place here.
+        # First the best anchor, if this map has it, and then those that are like the object, but the one whose number
+        # is the best one's place here.
         place = -1
         for turn in range(2):
             for k in range(len(mask)):
@@ -372,7 +372,7 @@ def yolo_objects(
     Args:
         every: the anchors of all maps, `(B, 2)`.
         mask: int32, `(A,)`: those of this map.
-        boxes: written: of each image, the sum of 1 - likeness of the boxes that were taught, and their number, `(N, 2)`.
+        boxes: `(N, 2)`, written: of each image, the sum of 1 - likeness of the boxes that are taught, and how many.
     """
     if not x.size:
         boxes.fill(0)
