@@ -31,7 +31,7 @@ def test_all_of_caffes_own_types_are_known():
     assert len(ours) == len(set(ours)) == 61
 
 
-_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile")
+_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-yolo")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_fields(message, field, distribution):
 @pytest.mark.parametrize(
     ("text", "distribution"),
     [
-        ('layer { name: "a" type: "Reorg" reorg_param { stride: 2 } }', "bicerin-forks"),
+        ('layer { name: "a" type: "Reorg" reorg_param { stride: 2 } }', "bicerin-yolo"),
         ('layers { name: "a" type: DATA bn_param { } }', "bicerin-mobile"),
         ('layer { name: "a" type: "Data" transform_param { display: true } }', "bicerin-forks"),
         ('layer { name: "a" type: "SoftmaxWithLoss" loss_param { pre_fixed_normalizer: 2 } }', "bicerin-rcnn"),

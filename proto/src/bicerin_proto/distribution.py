@@ -23,6 +23,8 @@ _LAYERS = {
     " Proposal",
     "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData",
     "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN",
+    "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
+    " DetectionLoss",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
@@ -55,6 +57,11 @@ _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-mobile": {
         "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param",
     },
+    "bicerin-yolo": {
+        "DataParameter": "side label_rows",
+        "LayerParameter": "reorg_param region_loss_param eval_detection_param detection_loss_param"
+        " yolo_detection_output_param yolov3_detection_output_param yolov3_param",
+    },
     "bicerin-forks": {
         "BatchNormParameter": "engine use_weight_bias bias_term filler stats_batch_size relu disable_mean"
         " disable_variance update_global_stats",
@@ -63,7 +70,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " cudnn_math_override dilation_h dilation_w shape_offset",
         "DataParameter": "shuffle parser_threads cache threads preselection_file preselection_label range_start"
         " range_end rand_permute rand_permute_order rand_permute_seed slice_point encoding verbose subtract"
-        " permute_every_iter block_size disk_reader_threads side huge_video_dataset limit_samples",
+        " permute_every_iter block_size disk_reader_threads huge_video_dataset limit_samples",
         "DropoutParameter": "sample_weights_test sqrt_scale",
         "EltwiseParameter": "engine",
         "FillerParameter": "scale alpha",
@@ -75,9 +82,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
         " unpooling_param dense_image_data_param local_param seg_data_param triplet_loss_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
-        " spatial_dropout_param mn_grad_compress_param quantization_param reorg_param batch_reduction_param"
+        " spatial_dropout_param mn_grad_compress_param quantization_param batch_reduction_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
-        " sub_region_param split_param region_loss_param fcn_data_param center_loss_param flip_param"
+        " sub_region_param split_param fcn_data_param center_loss_param flip_param"
         " inner_distance_param general_contrastive_loss_param soft_contrastive_loss_param"
         " general_triplet_loss_param soft_truncation_param pairwise_param smoothl1_param"
         " batch_contrastive_loss_param truncation_param nca_param largemargin_inner_product_param"
@@ -85,8 +92,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         " margin_inner_product_param feature_decay_loss_param confidence_penalty_loss_param focal_loss_param"
         " label_specific_margin_param channel_scale_param label_specific_affine_param"
         " label_specific_hard_margin_param label_specific_statistics_param label_specific_add_param"
-        " exp_triplet_loss_param eval_detection_param yolo_detection_output_param yolov3_detection_output_param"
-        " yolov3_param yolo_seg_param segmentation_evaluate_param backward_math engine multinode"
+        " exp_triplet_loss_param"
+        " yolo_seg_param segmentation_evaluate_param backward_math engine multinode"
         " mn_activation_param predict_box_param debug cudnn_math_override hotspot_param roi_warping_param"
         " mask_pooling_param mask_resize_param continuation_indicator_param compact_bilinear_param"
         " detectnet_groundtruth_param detectnet_augmentation_param mil_data_param mil_param mean_param"
@@ -95,7 +102,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
         " nms_param ctc_loss_param labelsequence_accuracy_param selu_param selu_dropout_param"
         " dice_coef_loss_param reverse_param transpose_param lstm_param deformable_convolution_param"
-        " psroi_align_param decode_bbox_param box_output_param detection_loss_param multi_stage_meanfield_param"
+        " psroi_align_param decode_bbox_param box_output_param multi_stage_meanfield_param"
         " inner_product_blob_param convolution3d_param pooling3d_param dense_crf_param domain_transform_param"
         " adaptive_bias_channel_param bias_channel_param",
         "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"

@@ -77,7 +77,7 @@ class BoxDataLayer(PrefetchingLayer):
         self._reshape_labels(top)
 
     def _reshape_labels(self, top: Sequence[Blob]) -> None:
-        for blob, size in zip(top[1:], self.label_sizes(), strict=True):
+        for blob, size in zip(top[1:], self.label_sizes(), strict=False):  # labels may be left out
             blob.reshape(self._reader.batch_size, size)
 
     def label_sizes(self) -> list[int]:

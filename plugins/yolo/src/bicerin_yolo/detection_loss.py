@@ -11,7 +11,7 @@ difference^2 of classes, boxes and objectness, here to 1, over the number of obj
 objectness over their number. The gradient that is passed down is D / N, as in darknet, and not that of the top.
 
 Source: the DetectionLossLayer of caffe-yolo, which divides by 0 where a batch has no object; here that part is 0. The
-layer of that name in mscnn's Caffe is another.
+layer of that name in mscnn's Caffe is another, whose options are refused.
 """
 
 from __future__ import annotations
@@ -25,25 +25,6 @@ from bicerin.errors import LayerError
 from bicerin.layer import Blob, ChecksInputs, LossLayer
 from bicerin_yolo.places import Grid
 
-#: The fields of mscnn's layer.
-_OTHERS = (
-    "cls_num",
-    "coord_num",
-    "lambda",
-    "field_h",
-    "field_w",
-    "downsample_rate",
-    "bb_smooth",
-    "field_whr",
-    "field_xyr",
-    "bg_threshold",
-    "bg_multiple",
-    "sample_mode",
-    "objectness",
-    "iou_weighted",
-    "pos_neg_weighted",
-)
-
 
 class DetectionLossLayer(ChecksInputs, LossLayer):
     """Bottom 0: predictions, `(N, S^2 (K + 5 B))`: planes of classes, objectness and boxes. Bottom 1: `(N, 7 S^2)`:
@@ -55,12 +36,6 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.detection_loss_param
-        for name in _OTHERS:
-            if param.HasField(name):
-                raise LayerError(
-                    f"detection_loss_param: {name} is of mscnn's DetectionLoss, which is not supported; this one is "
-                    "that of YOLO 1.",
-                )
         self.grid = Grid(param.side, param.num_class, param.num_object)
         self.grid.check()
         self.scales = (param.class_scale, param.object_scale, param.noobject_scale, param.coord_scale)

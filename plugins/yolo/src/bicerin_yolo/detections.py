@@ -77,7 +77,7 @@ class DetectionsLayer(TellsShapes, Layer):
             top[0].reshape(1, 1, count, 7)
             self.ops.gather(rows, kept, top[0].data.reshape(count, 7))
             return
-        _log.info("Couldn't find any detections")
+        _log.debug("Couldn't find any detections")
         top[0].reshape(1, 1, number, 7)
         nothing = top[0].data
         nothing.fill(-1)

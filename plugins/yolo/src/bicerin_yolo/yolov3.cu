@@ -48,7 +48,7 @@ extern "C" __global__ void yolo_places(int n, const real* x, const real* objects
   if (!(best > thresh)) delta[start + 4 * area] = sigmoid(own[4 * area]);
 }
 
-// The derivatives of the likeness of the box (x, y, w, h) to (u, v, p, q), by x, y, w and h.
+// The derivatives of the likeness of the box (x, y, w, h) to (u, v, p, q), by x, y, and twice those by w and h.
 __device__ inline void pull(int form, real x, real y, real w, real h, real u, real v, real p, real q, real* sides) {
   const real top = y - h / 2, bottom = y + h / 2, left = x - w / 2, right = x + w / 2;
   const real other_top = v - q / 2, other_bottom = v + q / 2, other_left = u - p / 2, other_right = u + p / 2;

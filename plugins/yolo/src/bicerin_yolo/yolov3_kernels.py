@@ -158,7 +158,7 @@ def yolo_places_cuda(
 
 @part
 def pull(form, x, y, w, h, u, v, p, q):  # type: ignore[no-untyped-def]
-    """The derivatives of the likeness of the box (x, y, w, h) to (u, v, p, q), by x, y, w and h."""
+    """The derivatives of the likeness of the box (x, y, w, h) to (u, v, p, q), by x, y, and twice those by w and h."""
     zero = x * 0
     one = zero + 1
     top, bottom, left, right = y - h / 2, y + h / 2, x - w / 2, x + w / 2
