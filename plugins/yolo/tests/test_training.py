@@ -69,9 +69,9 @@ def test_it_finds_squares(loss: str, tmp_path: Path) -> None:
         layer {{ name: "loss" bottom: "prediction" bottom: "label" top: "loss" {loss} }}""")
     (tmp_path / "solver.prototxt").write_text("""
         net: "train.prototxt" type: "Adam" base_lr: 0.004 momentum: 0.9 momentum2: 0.99 lr_policy: "step" gamma: 0.2
-        stepsize: 300 display: 0 max_iter: 400 random_seed: 1 snapshot_after_train: false""")
+        stepsize: 260 display: 0 max_iter: 330 random_seed: 1 snapshot_after_train: false""")
     solver = bicerin.Solver(str(tmp_path / "solver.prototxt"))
-    solver.step(400)
+    solver.step(330)
 
     third = loss.startswith('type: "Yolov3"')
     output = (
@@ -79,7 +79,7 @@ def test_it_finds_squares(loss: str, tmp_path: Path) -> None:
         "anchors_scale: 8 mask: [0, 1] biases: [8, 8, 13, 13] confidence_threshold: 0.4 nms_threshold: 0.4 }"
         if third
         else 'type: "YoloDetectionOutput" yolo_detection_output_param { num_classes: 3 num_box: 2 '
-        f"confidence_threshold: 0.4 nms_threshold: 0.4 {ANCHORS} }}"
+        f"confidence_threshold: 0.25 nms_threshold: 0.4 {ANCHORS} }}"
     )
     shape = f"dim: {HELD_OUT} dim: 3 dim: {SIZE} dim: {SIZE}"
     net = bicerin.Net(
@@ -98,6 +98,6 @@ def test_it_finds_squares(loss: str, tmp_path: Path) -> None:
             right += ((overlaps(boxes, one[2:]) > 0.5) & (own[:, 1] == one[0] + 1)).any()
     number = sum(map(len, truths))
     print(f"{right} of {number} squares found, with {len(found)} detections")
-    assert right >= 0.9 * number
-    assert right >= 0.8 * len(found)
+    assert right >= 0.8 * number
+    assert right >= 0.9 * len(found)
     solver.net.close()
