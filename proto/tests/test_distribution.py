@@ -31,7 +31,7 @@ def test_all_of_caffes_own_types_are_known():
     assert len(ours) == len(set(ours)) == 61
 
 
-_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-yolo")
+_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-yolo", "bicerin-onnx")
 
 
 @pytest.mark.parametrize(
