@@ -9,6 +9,10 @@ al., 2017) and v2 (Sandler et al., 2018).
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 SHAPES: dict[str, tuple[int, int, int]] = {"lenet": (1, 28, 28), "caffenet": (3, 227, 227), "squeezenet": (3, 227, 227)}
 CLASSES = {"lenet": 10}
 
@@ -266,3 +270,21 @@ def prototxt(name: str, batch: int, train: bool) -> str:
     net = Text(name, batch, train)
     NETS[name](net)
     return str(net)
+
+
+def normalize(net: Any, seed: int = 0) -> None:
+    """Give every BatchNorm the statistics of noise, as a training would: with those that it is filled with, 0 and 0,
+    a deep net's values grow beyond all numbers.
+    """
+    random = np.random.default_rng(seed)
+    for node in net.nodes:
+        if not node.bottom:
+            for blob in node.top:
+                blob.data[...] = random.normal(size=blob.shape)
+            continue
+        if node.type == "BatchNorm":
+            x = node.bottom[0].data
+            axes = tuple(axis for axis in range(x.ndim) if axis != 1)
+            for blob, values in zip(node.blobs, (x.mean(axes), x.var(axes), 1), strict=False):
+                blob.data[...] = values
+        node.forward()

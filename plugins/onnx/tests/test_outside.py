@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from bicerin.cli.command_line import command_line
 from bicerin.schema.create_layer import create_layer
-from bicerin_onnx.hooks import hook_of
+from bicerin_onnx.hooks import hooks
 
 SCRIPT = """
 import bicerin, bicerin_onnx
@@ -55,8 +55,8 @@ def test_another_layer_of_a_known_type_is_not_exported_as_that_one(
     provided.add("bicerin.layers", "ReLU", "bicerin_activation.sigmoid:SigmoidLayer", distribution="rival")
     layer = create_layer('type: "Sigmoid"')
     monkeypatch.setattr(type(layer), "type", "ReLU")
-    assert hook_of(layer) is None
-    assert hook_of(create_layer('type: "TanH"')) is not None
+    assert hooks.of(layer) is None
+    assert hooks.of(create_layer('type: "TanH"')) is not None
 
 
 def test_the_template_passes_the_check(installed: Path) -> None:

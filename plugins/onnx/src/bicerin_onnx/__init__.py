@@ -1,4 +1,4 @@
-"""Export of Caffe nets to ONNX: `export` makes the model, `verify` compares it with the net, blob by blob."""
+"""Export of Caffe nets: `export` makes an ONNX model, `pytorch.export` a module of PyTorch, `verify` compares."""
 
 from bicerin_onnx.exporter import export, export_layer
 from bicerin_onnx.verification import Verification, VerificationError, verify

@@ -1,4 +1,4 @@
-"""Write a net as an ONNX model, and compare it with the net in ONNX Runtime."""
+"""Write a net as an ONNX model or a module of PyTorch, and compare it with the net there."""
 
 from __future__ import annotations
 
@@ -20,10 +20,23 @@ _log = logging.getLogger("bicerin.onnx")
 @click.command()
 @click.argument("net", type=FILE)
 @click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights to load; repeatable.")
-@click.option("--output", "-o", required=True, metavar="FILE", type=FILE, help="The model to write: net.onnx.")
-@click.option("--opset", type=int, default=17, show_default=True, help="The version of ONNX's operators, from 13 on.")
+@click.option("--output", "-o", required=True, metavar="FILE", type=FILE, help="What to write: net.onnx, or net.py.")
+@click.option(
+    "--to",
+    "language",
+    type=click.Choice(["onnx", "torch"]),
+    default="onnx",
+    show_default=True,
+    help="Write an ONNX model, or a module of PyTorch with its weights beside it.",
+)
+@click.option("--opset", type=int, help="The version of ONNX's operators, from 13 on.  [default: 17]")
 @click.option("--end", multiple=True, metavar="BLOB", help="End with this blob; repeatable. By default, all outputs.")
-@click.option("--fold/--no-fold", default=True, show_default=True, help="Put BatchNorm and Scale into the weights.")
+@click.option(
+    "--fold/--no-fold",
+    default=True,
+    show_default=True,
+    help="Put BatchNorm and Scale into the weights; for PyTorch, Scale into BatchNorm.",
+)
 @click.option(
     "--dynamic/--no-dynamic", default=True, show_default=True, help="Let batch size, height and width be variables."
 )
@@ -33,7 +46,7 @@ _log = logging.getLogger("bicerin.onnx")
 @click.option(
     "--verify/--no-verify",
     default=None,
-    help="Compare every blob with the net's.  [default: where onnxruntime is installed]",
+    help="Compare every blob with the net's.  [default: where onnxruntime, or torch, is installed]",
 )
 @click.option("--inputs", metavar="FILE", type=FILE, help="Compare on these arrays: an .npz with one for each input.")
 @phase_option("TEST")
@@ -43,7 +56,8 @@ def export(
     net: str,
     weights: tuple[str, ...],
     output: str,
-    opset: int,
+    language: str,
+    opset: int | None,
     end: tuple[str, ...],
     fold: bool,
     dynamic: bool,
@@ -57,19 +71,27 @@ def export(
     stages: tuple[str, ...],
     layer_providers: dict[str, str],
 ) -> None:
-    """Write NET with its weights as an ONNX model.
+    """Write NET with its weights as an ONNX model, or with --to torch as a module of PyTorch.
 
     Every blob of the model is compared with the net's, on noise at two batch sizes, before the file is written.
     """
     from bicerin.net import Net
-    from bicerin_onnx import exporter, model
+    from bicerin_onnx import model
 
     model.require_writable(output)
+    if language == "torch":
+        _check_torch(output, {"--opset": opset, "--custom-domain": custom_domain, "--preprocess": preprocess})
     built = Net(Path(net), phase, level=level, stages=stages, layer_providers=layer_providers)
     for path in weights:
         built.load_weights(path)
     if not weights and built.params:
         _log.warning("no --weights: the model has random weights, from the net's fillers")
+    if language == "torch":
+        _write_module(built, output, fold, dynamic, end, keep_losses, verify, inputs)
+        return
+    from bicerin_onnx import exporter
+
+    opset = 17 if opset is None else opset
     made = exporter.export(
         built,
         opset=opset,
@@ -91,6 +113,40 @@ def export(
         _log.warning('not compared with the net: %s in the domain "caffe"', ", ".join(custom))
     model.write(made, output)
     click.echo(f"{output}: {len(made.graph.node)} operations, opset {opset}, {_described(made)}")
+
+
+def _check_torch(output: str, options: dict[str, Any]) -> None:
+    """Refuse what is for ONNX alone, before the net is read."""
+    from bicerin_onnx.pytorch.program import python_file
+
+    python_file(output)
+    for name, value in options.items():
+        if value:
+            raise NetError(f"{name} is for ONNX models, not for --to torch.")
+
+
+def _write_module(
+    net: Any,
+    output: str,
+    fold: bool,
+    dynamic: bool,
+    end: tuple[str, ...],
+    keep_losses: bool,
+    verify: bool | None,
+    inputs: str | None,
+) -> None:
+    from bicerin_onnx import pytorch
+
+    program = pytorch.export(net, fold=fold, dynamic=dynamic, end=end, keep_losses=keep_losses)
+    if verify is None:
+        verify = find_spec("torch") is not None
+        if not verify:
+            _log.warning("not compared with the net: pip install 'bicerin-onnx[torch]'")
+    if verify:
+        click.echo(_compared(net, program, inputs))
+    path = program.write(output)
+    parameters = sum(array.size for array in program.tensors.values())
+    click.echo(f"{path}, {path.with_suffix('.safetensors')}: {program.class_name}, {parameters:,} numbers")
 
 
 def _compared(net: Any, model: Any, inputs: str | None) -> object:

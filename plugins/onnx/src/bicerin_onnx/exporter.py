@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from bicerin.errors import NetError
+from bicerin.layer.blob import Blob
 from bicerin.layer.phase import Phase
 from bicerin.net import Net
 from bicerin.net.node import Node
@@ -63,15 +64,7 @@ def export(
     """
     from bicerin_onnx import model as models
 
-    if not isinstance(net, Net):
-        raise NetError(f"export takes a bicerin.Net, not {type(net).__name__}.")
-    if net.phase is not Phase.TEST:
-        raise NetError(
-            "the net was built in phase TRAIN, with the losses and dropout of training; ONNX is for running it: "
-            'build it as Net(..., "TEST"), or with --phase TEST.'
-        )
-    if net.optimized:
-        raise NetError("a net built with optimize=True or runtime= has no inner blobs: build it without, to export it.")
+    check_net(net, "ONNX")
     _check_opset(opset)
     if path is not None:
         models.require_writable(path)
@@ -94,12 +87,43 @@ def export_layer(
     keep_losses: bool = True,
 ) -> Any:
     """One layer alone as a model, for tests: its inputs are `in0`, `in1`, ..., its outputs `top0`, `top1`, ..."""
+    tracer = Tracer(alone(node), opset, custom_domain, keep_losses)
+    return _model(tracer, node.type, opset, fold, dynamic, {})
+
+
+def check_net(net: Net, language: str) -> None:
+    """Check that a net can be exported.
+
+    Raises:
+        NetError: it is no net, or one that is not as it is in TEST.
+    """
+    if not isinstance(net, Net):
+        raise NetError(f"export takes a bicerin.Net, not {type(net).__name__}.")
+    if net.phase is not Phase.TEST:
+        raise NetError(
+            f"the net was built in phase TRAIN, with the losses and dropout of training; {language} gets the net as it "
+            'runs: build it as Net(..., "TEST"), or with --phase TEST.'
+        )
+    if net.optimized:
+        raise NetError("a net built with optimize=True or runtime= has no inner blobs: build it without, to export it.")
+
+
+def alone(node: Node) -> Sequence[Any]:
+    """A layer, and what makes its inputs `in0`, `in1`, ...; its outputs are `top0`, `top1`, ..."""
     bottoms = [f"in{index}" for index in range(len(node.bottom))]
     tops = [f"top{index}" for index in range(len(node.top))]
-    named = Node(node.layer, node.bottom, node.top, bottoms, tops, node.param)
     sources = [Source(blob, name) for blob, name in zip(node.bottom, bottoms, strict=True)]
-    tracer = Tracer([*sources, named], opset, custom_domain, keep_losses)  # type: ignore[list-item]
-    return _model(tracer, node.type, opset, fold, dynamic, {})
+    return [*sources, Node(node.layer, node.bottom, node.top, bottoms, tops, node.param)]
+
+
+def inputs_of(tracer: Tracer) -> list[tuple[str, Blob]]:
+    """The blobs that what is exported will take, with their names."""
+    inputs: list[tuple[str, Blob]] = []
+    for i, node in enumerate(tracer.nodes):
+        if i in tracer.active and tracer.is_source(i):
+            inputs += list(zip(node.top_names, node.top, strict=False))
+    wanted = {value.name for value in tracer.trace().inputs}
+    return [(name, blob) for name, blob in inputs if name in wanted]
 
 
 def _model(
@@ -107,12 +131,7 @@ def _model(
 ) -> Any:
     from bicerin_onnx import model as models
 
-    inputs = []
-    for i, node in enumerate(tracer.nodes):
-        if i in tracer.active and tracer.is_source(i):
-            inputs += list(zip(node.top_names, node.top, strict=False))
-    wanted = {value.name for value in tracer.trace().inputs}
-    graph = Sizes(tracer, [(blob, top) for blob, top in inputs if blob in wanted]).trace(dynamic)
+    graph = Sizes(tracer, inputs_of(tracer)).trace(dynamic)
     if fold:
         fold_graph(graph)
     if preprocess:

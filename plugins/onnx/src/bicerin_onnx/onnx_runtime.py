@@ -15,7 +15,7 @@ from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
 from bicerin.net.runtime import Part, Program, Runtime
 from bicerin_onnx.graph import Graph, Value
-from bicerin_onnx.hooks import hook_of
+from bicerin_onnx.hooks import hooks
 from bicerin_onnx.layer_graph import LayerGraph
 from bicerin_onnx.part_model import OPSET, PartModel
 
@@ -39,7 +39,7 @@ class OnnxRuntime(Runtime):
     def refusal(self, node: Node) -> str | None:
         """Why a layer has no model: nobody says what it is in ONNX, or an option has no counterpart there."""
         try:
-            hook = hook_of(node.layer)
+            hook = hooks.of(node.layer)
         except BicerinError as error:
             return str(error)
         if hook is None:

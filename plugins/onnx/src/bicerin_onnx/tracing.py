@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bicerin.errors import LayerError, NetError
 from bicerin.layer.loss_layer import LossLayer
 from bicerin.net.node import Node
 from bicerin_onnx.graph import Graph, Value
-from bicerin_onnx.hooks import hook_of, no_hook
+from bicerin_onnx.hooks import Hooks, hooks
 from bicerin_onnx.layer_graph import LayerGraph
 from bicerin_onnx.names import blob_names, free_name
 
@@ -24,7 +24,7 @@ class NothingToExportError(NetError):
 
 @dataclass
 class Tracer:
-    """Calls the functions of the layers.
+    """Calls the functions of the layers, those of ONNX; a subclass calls those of another language.
 
     Args:
         nodes: of a net, in the order in which they run.
@@ -42,6 +42,8 @@ class Tracer:
     end: Sequence[str] = ()
     remembers: bool = False
 
+    registry: ClassVar[Hooks] = hooks
+
     def __post_init__(self) -> None:
         #: Whether functions should prefer operations that are right at any size.
         self.any_size = False
@@ -52,7 +54,7 @@ class Tracer:
     def _hook(self, node: Node) -> Any:
         if node.layer is None or (isinstance(node.layer, LossLayer) and not self.keep_losses):
             return None
-        return hook_of(node.layer)
+        return self.registry.of(node.layer)
 
     def is_source(self, index: int) -> bool:
         """Whether the tops of a layer are inputs of the model."""
@@ -136,38 +138,59 @@ class Tracer:
 
     def _call(self, graph: Graph, index: int, bottoms: list[Value], claimed: dict[int, str]) -> list[Value] | None:
         """The values of a layer's tops, each its own; None where it is left out."""
-        node, hook = self.nodes[index], self.hooks[index]
-        place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset, self.keep_losses)
-        place.any_size, place.remembers = self.any_size, self.remembers
+        node = self.nodes[index]
+        place = self._place(graph, node, bottoms)
         try:
-            if hook is not None:
-                result = hook(place, node.layer)
-            elif self.custom_domain:
-                result = _custom(place, node)
-            else:
-                raise no_hook(node.name, node.type, node.location)
+            results = self._results(place, index)
         except LayerError as error:
             error.locate(node.layer, node.bottom, node.top)
             raise
-        if result is None:
+        if results is None:
             return None
-        results = [result] if isinstance(result, Value) else list(result)
         if len(results) != len(node.top):
             raise NetError(
-                f'the ONNX function of layer "{node.name}" (type "{node.type}") returned {len(results)} values for '
-                f"{len(node.top)} top(s)."
+                f'the {self.registry.language} function of layer "{node.name}" (type "{node.type}") returned '
+                f"{len(results)} values for {len(node.top)} top(s)."
             )
         graph.memories += place.memories()
         made: list[Value] = []
         inputs = {id(value) for value in (*graph.inputs, *bottoms)}
         for value in results:
             if value.is_constant or id(value) in claimed or id(value) in inputs or value in made:
-                value = place.op("Identity", value)
+                value = self._copy(place, value)
             made.append(value)
         inherited = next((value.varies for value in bottoms if value.varies is not None), None)
         for j, value in enumerate(made):
             value.varies = place.varying.get(j, inherited)
         return made
+
+    def _place(self, graph: Graph, node: Node, bottoms: list[Value]) -> Any:
+        """What a layer's function is given."""
+        place = LayerGraph(graph, node.layer, bottoms, [blob.shape for blob in node.top], self.opset, self.keep_losses)
+        place.any_size, place.remembers = self.any_size, self.remembers
+        return place
+
+    def _results(self, place: Any, index: int) -> list[Value] | None:
+        """What a layer's function returns; None where the layer is left out."""
+        node, hook = self.nodes[index], self.hooks[index]
+        if hook is not None:
+            result = hook(place, node.layer)
+        elif self.custom_domain:
+            result = _custom(place, node)
+        else:
+            otherwise = (
+                'With custom_domain=True, or --custom-domain, it becomes a node of the domain "caffe", which a runtime '
+                "must be taught."
+            )
+            raise hooks.missing(node.name, node.type, node.location, otherwise)
+        if result is None:
+            return None
+        return [result] if isinstance(result, Value) else list(result)
+
+    def _copy(self, place: Any, value: Value) -> Value:
+        """The same as a value of its own."""
+        copy: Value = place.op("Identity", value)
+        return copy
 
     def _name(self, graph: Graph) -> None:
         """Give names to what is no blob of the net, and to the operations."""

@@ -1,8 +1,8 @@
-"""Every blob of a model beside the net's, on the same inputs, in ONNX Runtime."""
+"""Every blob of a model beside the net's, on the same inputs, in ONNX Runtime or PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import PathLike, fspath
@@ -15,9 +15,11 @@ import numpy as np
 from bicerin.errors import BicerinError, NetError
 from bicerin.net import Net
 from bicerin.net.node import Node
+from bicerin_onnx.graph import Dim
 from bicerin_onnx.model import LARGEST, size_of, write
 from bicerin_onnx.names import blob_names
 from bicerin_onnx.preprocessing import KEY, Transformation
+from bicerin_onnx.pytorch.program import Program
 
 
 class VerificationError(NetError):
@@ -68,6 +70,29 @@ class Verification:
         )
 
 
+@dataclass
+class Candidate:
+    """What is compared with a net.
+
+    Attributes:
+        inputs: by the blob that they stand for: the name, the sizes (a text for one that may change), and whether it
+            takes raw images.
+        blobs: the names of those that it gives.
+        run: from inputs by name to blobs by name.
+    """
+
+    inputs: dict[str, Input]
+    blobs: Collection[str]
+    run: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Input:
+    name: str
+    dims: tuple[Dim, ...]
+    is_image: bool = False
+
+
 def verify(
     net: Net,
     model: Any,
@@ -81,42 +106,36 @@ def verify(
 
     Args:
         net: what was exported. Its inputs have their shapes again afterwards, its blobs other values.
-        model: a ModelProto or a file.
+        model: a ModelProto or a file of one, run by ONNX Runtime, or a `pytorch.Program`, run by PyTorch.
         inputs: arrays by name, compared as they are; by default noise of a fixed seed at each of `batches`, as far as
             the model's batch size is a variable.
         tolerance: relative, of an element or the root mean square of its blob, whichever is larger.
 
     Raises:
         VerificationError: a blob differs; names the first layer, and has the table of the worst.
-        NetError: onnxruntime is not installed, or cannot run the model.
+        NetError: onnxruntime or torch is not installed, or cannot run the model.
     """
-    import onnx
-
-    if isinstance(model, (str, PathLike)):
-        model = onnx.load(fspath(model))
     names = blob_names(net.nodes)
-    infos = {info.name: info for info in (*model.graph.value_info, *model.graph.output)}
-    compared = {place: name for place, name in names.items() if name in infos}
-    run = session(model, list(dict.fromkeys(compared.values())))
+    candidate = _program(model) if isinstance(model, Program) else _onnx_model(model, set(names.values()))
+    compared = {place: name for place, name in names.items() if name in candidate.blobs}
     result = Verification(tolerance)
     generator = np.random.default_rng(seed)
-    images = {one.value: one.key[len(KEY) :] for one in model.metadata_props if one.key.startswith(KEY)}
-    taken = {images.get(info.name, info.name): info for info in model.graph.input}
+    taken = candidate.inputs
     with net.lock:
         before = {name: net.blobs[name].shape for name in taken}
         try:
             for batch in _batches(taken, before, inputs, batches):
                 given, fed = {}, {}
-                for name, info in taken.items():
-                    shape = _shape(info, before[name], batch)
-                    if info.name in images:
+                for name, one in taken.items():
+                    shape = _shape(one, before[name], batch)
+                    if one.is_image:
                         noise = generator.integers(0, 256, shape)
-                        fed[info.name] = np.asarray((inputs or {}).get(info.name, noise)).astype(np.uint8)
-                        given[name] = Transformation(_maker(net, name))(fed[info.name])
+                        fed[one.name] = np.asarray((inputs or {}).get(one.name, noise)).astype(np.uint8)
+                        given[name] = Transformation(_maker(net, name))(fed[one.name])
                         continue
                     given[name] = np.asarray((inputs or {}).get(name, generator.normal(size=shape)), np.float32)
                     fed[name] = given[name]
-                _compare(net, run(fed), given, compared, batch, result)
+                _compare(net, candidate.run(fed), given, compared, batch, result)
         finally:
             for name, shape in before.items():
                 net.blobs[name].reshape(*shape)
@@ -128,6 +147,29 @@ def verify(
             f"by {wrong.difference:.1e} of its size, and {tolerance:g} is allowed. The worst:\n{result}"
         )
     return result
+
+
+def _onnx_model(model: Any, names: Collection[str]) -> Candidate:
+    import onnx
+
+    if isinstance(model, (str, PathLike)):
+        model = onnx.load(fspath(model))
+    images = {one.value: one.key[len(KEY) :] for one in model.metadata_props if one.key.startswith(KEY)}
+    inputs = {
+        images.get(info.name, info.name): Input(
+            info.name,
+            tuple(dim.dim_param or dim.dim_value for dim in info.type.tensor_type.shape.dim),
+            info.name in images,
+        )
+        for info in model.graph.input
+    }
+    blobs = [info.name for info in (*model.graph.value_info, *model.graph.output) if info.name in names]
+    return Candidate(inputs, set(blobs), session(model, list(dict.fromkeys(blobs))))
+
+
+def _program(program: Program) -> Candidate:
+    inputs = {name: Input(name, dims) for name, dims in program.inputs.items()}
+    return Candidate(inputs, set(program.blobs), program.run)
 
 
 def _maker(net: Net, blob: str) -> Node:
@@ -204,7 +246,7 @@ def _reshape(net: Net, taken: Mapping[str, Any]) -> None:
 
 
 def _batches(
-    taken: Mapping[str, Any],
+    taken: Mapping[str, Input],
     shapes: Mapping[str, tuple[int, ...]],
     inputs: Mapping[str, Any] | None,
     batches: Sequence[int],
@@ -216,16 +258,14 @@ def _batches(
     own = shapes[first][0] if shapes[first] else 1
     if inputs is not None and first in inputs:
         return [np.shape(inputs[first])[0] if np.ndim(inputs[first]) else 1]
-    dims = {dim.dim_param for info in taken.values() for dim in info.type.tensor_type.shape.dim}
-    return list(batches) if "N" in dims else [own]
+    return list(batches) if any("N" in one.dims for one in taken.values()) else [own]
 
 
-def _shape(info: Any, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
-    dims = info.type.tensor_type.shape.dim
+def _shape(one: Input, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
     # An image that is cropped may be larger.
     return tuple(
-        batch if dim.dim_param == "N" else dim.dim_value or size + 5 * dim.dim_param.startswith(("H_", "W_"))
-        for dim, size in zip(dims, shape, strict=True)
+        batch if dim == "N" else size + 5 * dim.startswith(("H_", "W_")) if isinstance(dim, str) else dim
+        for dim, size in zip(one.dims, shape, strict=True)
     )
 
 

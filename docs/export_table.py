@@ -1,6 +1,7 @@
-"""Write the table in onnx.md anew, from the layers' functions and cases: `python docs/onnx_table.py`.
+"""Write the tables in onnx.md and torch.md anew, from the layers' functions and cases: `python docs/export_table.py`.
 
-Every case of every installed layer that is exported runs in ONNX Runtime, and so do those that Caffe computed.
+Every case of every installed layer that is exported runs in ONNX Runtime, or in PyTorch, and so do those that Caffe
+computed. With `onnx` or `torch` behind it, it writes that table alone.
 """
 
 from __future__ import annotations
@@ -20,14 +21,43 @@ from bicerin.errors import LayerError
 from bicerin.layer import Phase
 from bicerin.testing.recorded import recorded_run
 from bicerin.testing.run import LayerRun
-from bicerin_onnx.comparison import compare
-from bicerin_onnx.hooks import hooks
+from bicerin_onnx.comparison import Comparison, compare, compare_in_torch
+from bicerin_onnx.hooks import Hooks, hooks, torch_hooks
 
-PAGE = Path(__file__).with_name("onnx.md")
-ROOT = PAGE.parents[1]
+ROOT = Path(__file__).parents[1]
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
-HEAD = "| layer | operators | refused | cases | worst difference |\n| --- | --- | --- | --- | --- |\n"
+HEAD = "| layer | {} | refused | cases | worst difference |\n| --- | --- | --- | --- | --- |\n"
 CASES = Registry("bicerin.cases", "table of cases")
+
+
+@dataclass
+class Table:
+    """One page's.
+
+    Attributes:
+        hooks: what its layers are.
+        compare: a layer with what its function makes.
+        operators: what the column of those is called.
+        left_out: what stands there for a layer without cases.
+    """
+
+    hooks: Hooks
+    compare: Callable[[LayerRun], Comparison]
+    operators: str
+    left_out: dict[str, str]
+
+
+TABLES = {
+    "onnx": Table(
+        hooks, compare, "operators", {"Python": "what `to_onnx` of the user's class says", "Silence": "left out"}
+    ),
+    "torch": Table(
+        torch_hooks,
+        compare_in_torch,
+        "in PyTorch",
+        {"Python": "what `to_torch` of the user's class says", "Silence": "left out"},
+    ),
+}
 
 
 @dataclass
@@ -37,17 +67,17 @@ class Row:
     worst: float = 0.0
 
 
-def measured() -> dict[str, Row]:
+def measured(table: Table) -> dict[str, Row]:
     """What the cases of each layer type became, and how far it was from the layer."""
     rows: dict[str, Row] = {}
     runs = [replace(case, phase="TEST").run() for name in CASES.providers() for case in CASES.load(name)]
     runs += [recorded_run(file)[0] for file in sorted(ROOT.glob("plugins/*/tests/recorded/*.npz"))]
     for run in runs:
         layer = run.layer
-        if layer.type not in hooks or layer.type == "Python" or not run.top or not tells(run):
+        if layer.type not in table.hooks or layer.type == "Python" or not run.top or not tells(run):
             continue
         try:
-            found = compare(run)
+            found = table.compare(run)
         except LayerError:
             continue  # refused
         row = rows.setdefault(layer.type, Row())
@@ -96,19 +126,19 @@ def sentence(node: ast.expr) -> str:
     return str(node.value)
 
 
-def table() -> str:
-    rows = measured()
-    found = sorted((providers[0].distribution, name) for name, providers in hooks.providers().items())
+def text(table: Table) -> str:
+    rows = measured(table)
+    found = sorted((providers[0].distribution, name) for name, providers in table.hooks.providers().items())
     parts = []
     for distribution, names in groupby(found, key=lambda pair: pair[0]):
         lines = []
         for _, name in names:
             row = rows.get(name, Row())
-            operators = ", ".join(sorted(row.operators)) or LEFT_OUT.get(name, "")
-            refused = " ".join(refusals(hooks.load(name)))
+            operators = ", ".join(sorted(row.operators)) or table.left_out.get(name, "")
+            refused = " ".join(refusals(table.hooks.load(name)))
             worst = decade(row.worst) if row.cases else ""
             lines.append(f"| {name} | {operators} | {refused} | {row.cases or ''} | {worst} |\n")
-        parts.append(f"**{distribution}**\n\n{HEAD}{''.join(lines)}")
+        parts.append(f"**{distribution}**\n\n{HEAD.format(table.operators)}{''.join(lines)}")
     return "\n".join(parts)
 
 
@@ -117,12 +147,9 @@ def decade(difference: float) -> str:
     return f"1e{ceil(log10(difference))}" if difference else "0"
 
 
-LEFT_OUT = {
-    "Python": "what `to_onnx` of the user's class says",
-    "Silence": "left out",
-}
-
-
 if __name__ == "__main__":
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    PAGE.write_text(f"{before}{START}\n{table()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    for name in sys.argv[1:] or TABLES:
+        page = Path(__file__).with_name(f"{name}.md")
+        before, _, rest = page.read_text(encoding="utf-8").partition(START)
+        after = rest.partition(END)[2]
+        page.write_text(f"{before}{START}\n{text(TABLES[name])}\n{END}{after}", encoding="utf-8")

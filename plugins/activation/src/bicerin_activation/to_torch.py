@@ -1,0 +1,89 @@
+"""What the layers are in PyTorch, for bicerin-onnx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bicerin.layer.torch_code import Code
+
+
+def relu(code: Code, layer: Any) -> str:
+    if layer.negative_slope == 0:
+        return f"F.relu({code.bottoms[0]})"
+    return code.call("F.leaky_relu", code.bottoms[0], float(layer.negative_slope))
+
+
+def prelu(code: Code, layer: Any) -> str:
+    slopes = 1 if layer.shared else layer.channels
+    prelu = code.module("nn.PReLU", slopes, arrays={"weight": code.blob(0, [slopes])})
+    return f"{prelu}({code.bottoms[0]})"
+
+
+def elu(code: Code, layer: Any) -> str:
+    return code.call("F.elu", code.bottoms[0], float(layer.alpha))
+
+
+def sigmoid(code: Code, layer: Any) -> str:
+    return f"torch.sigmoid({code.bottoms[0]})"
+
+
+def tanh(code: Code, layer: Any) -> str:
+    return f"torch.tanh({code.bottoms[0]})"
+
+
+def absval(code: Code, layer: Any) -> str:
+    return f"{code.bottoms[0]}.abs()"
+
+
+def bnll(code: Code, layer: Any) -> str:
+    return f"F.softplus({code.bottoms[0]})"
+
+
+def swish(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    if layer.beta == 1:
+        return f"F.silu({x})"
+    return f"{x} * torch.sigmoid({code.number(layer.beta)} * {x})"
+
+
+def clip(code: Code, layer: Any) -> str:
+    return code.call(f"{code.bottoms[0]}.clamp", float(layer.min), float(layer.max))
+
+
+def threshold(code: Code, layer: Any) -> str:
+    return f"({code.bottoms[0]} > {code.number(layer.threshold)}).float()"
+
+
+def dropout(code: Code, layer: Any) -> str:
+    param = layer.param.dropout_param
+    drop = code.module("nn.Dropout", float(param.dropout_ratio))
+    kept = "" if param.scale_train else f" * {code.number(1 - param.dropout_ratio)}"
+    return f"{drop}({code.bottoms[0]}){kept}"
+
+
+def power(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    if layer.slope == 0:
+        constant = 1.0 if layer.power == 0 else layer.shift**layer.power
+        return f"torch.full_like({x}, {code.number(constant)})"
+    line = _line(code, x, layer.scale, layer.shift)
+    if layer.power == 1:
+        return line
+    return f"({line}) ** {code.number(layer.power)}" if line != str(x) else f"{x} ** {code.number(layer.power)}"
+
+
+def exp(code: Code, layer: Any) -> str:
+    y = f"torch.exp({_line(code, code.bottoms[0], layer.inner_scale, 0)})"
+    return y if layer.outer_scale == 1 else f"{code.number(layer.outer_scale)} * {y}"
+
+
+def log(code: Code, layer: Any) -> str:
+    y = f"torch.log({_line(code, code.bottoms[0], layer.scale, layer.shift)})"
+    return y if layer.base_scale == 1 else f"{code.number(layer.base_scale)} * {y}"
+
+
+def _line(code: Code, x: Any, scale: float, shift: float) -> str:
+    """scale * x + shift."""
+    scaled = str(x) if scale == 1 else f"{code.number(scale)} * {x}"
+    return scaled if shift == 0 else f"{scaled} + {code.number(shift)}"

@@ -1,0 +1,98 @@
+"""What the layers are in PyTorch, for bicerin-onnx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bicerin_convolution.to_torch import convolution
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bicerin.layer.torch_code import Code
+
+__all__ = ["axpy", "bn", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
+
+
+def relu6(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    if layer.negative_slope == 0:
+        return f"F.relu6({x})"
+    return f"F.leaky_relu({x}, {code.number(layer.negative_slope)}).clamp(max=6)"
+
+
+def shuffle_channel(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    # F.channel_shuffle has no gradient for some sizes in some versions.
+    return f"{x}.unflatten(1, ({layer.group}, -1)).transpose(1, 2).flatten(1, 2)" if layer.group > 1 else str(x)
+
+
+def axpy(code: Code, layer: Any) -> str:
+    a, x, y = code.bottoms
+    missing = len(x.shape) - len(a.shape)
+    factor = f"{a}[{', '.join(['...', *['None'] * missing])}]" if missing else str(a)
+    return f"{factor} * {x} + {y}"
+
+
+def upsample(code: Code, layer: Any) -> str:
+    x = code.bottoms[0]
+    if layer.masked:
+        return code.call(code.function(unpooled), x, code.bottoms[1], *code.tops[0][2:])
+    if layer.scale == 1:
+        return str(x)
+    return f"{x}.repeat_interleave({layer.scale}, -2).repeat_interleave({layer.scale}, -1)"
+
+
+def unpooled(x: Tensor, mask: Tensor, height: int, width: int) -> Tensor:
+    """Each pixel at the place in its plane that the mask says, among zeros."""
+    plane = x.new_zeros(*x.shape[:2], height * width)
+    return plane.scatter(2, mask.long().flatten(2), x.flatten(2)).unflatten(2, (height, width))
+
+
+def interp(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    before, after = layer.crop
+    part = f"{before}:{f'-{after}' if after else ''}" if before or after else ""
+    inner = f"{x}[:, :, {part}, {part}]" if part else str(x)
+    return code.call("F.interpolate", inner, tuple(code.tops[0][2:]), mode='"bilinear"', align_corners=True)
+
+
+def bn(code: Code, layer: Any) -> Any:
+    (x,) = code.bottoms
+    channels, axes = layer.channels, len(x.shape)
+    if layer.averages:
+        if not 2 <= axes <= 5:
+            code.refuse(f"nn.BatchNorm3d has the most axes in PyTorch, 5; the layer has {axes}.")
+        names = ("weight", "bias", "running_mean", "running_var")
+        arrays: dict[str, Any] = {name: code.blob(index, [channels]) for index, name in enumerate(names)}
+        if layer.frozen:
+            mean, variance = (
+                code.buffer(code.blob(index, [channels]), name) for index, name in ((2, "mean"), (3, "var"))
+            )
+            weight, bias = (
+                code.parameter(code.blob(index, [channels]), name) for index, name in ((0, "weight"), (1, "bias"))
+            )
+            return code.call("F.batch_norm", x, mean, variance, weight, bias, eps=float(layer.eps))
+        norm = code.module(
+            f"nn.BatchNorm{max(axes - 2, 1)}d",
+            channels,
+            arrays={**arrays, "num_batches_tracked": np.array(0)},
+            eps=float(layer.eps),
+            momentum=round(1 - layer.param.bn_param.momentum, 6),
+        )
+        return f"{norm}({x})"
+    shape = [channels, *[1] * (axes - 2)]
+    if not layer.uses_batch:
+        if len(code.tops) > 1:
+            code.refuse("with bn_mode: INFERENCE there are no mean and variance for further tops.")
+        weight, bias = code.parameter(code.blob(0, shape), "weight"), code.parameter(code.blob(1, shape), "bias")
+        return f"{x} * {weight} + {bias}"
+    weight, bias = code.parameter(code.blob(0, [channels]), "weight"), code.parameter(code.blob(1, [channels]), "bias")
+    y = code.call("F.batch_norm", x, None, None, weight, bias, training=True, eps=float(layer.eps))
+    if len(code.tops) == 1:
+        return y
+    reduced = tuple(axis for axis in range(axes) if axis != 1)
+    moments = (f"{x}.mean({reduced})", f"{x}.var({reduced}, correction=0)")
+    return [y, *(f"{moment}.reshape(1, {channels}, 1, 1)" for moment in moments)][: len(code.tops)]

@@ -1,0 +1,18 @@
+"""What a Python layer is in PyTorch, for bicerin-onnx: what the user's class says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bicerin.layer.torch_code import Code
+
+
+def python(code: Code, layer: Any) -> Any:
+    user = layer.user
+    if not callable(getattr(user, "to_torch", None)):
+        code.refuse(
+            f"{type(user).__name__} does not say what it is in PyTorch: give it a method to_torch(self, code) that "
+            "returns the text of its top, such as f'F.relu({code.bottoms[0]})'."
+        )
+    return user.to_torch(code)
