@@ -134,12 +134,17 @@ def text(table: Table) -> str:
         lines = []
         for _, name in names:
             row = rows.get(name, Row())
-            operators = ", ".join(sorted(row.operators)) or table.left_out.get(name, "")
+            operators = ", ".join(map(code, sorted(row.operators))) or table.left_out.get(name, "")
             refused = " ".join(refusals(table.hooks.load(name)))
             worst = decade(row.worst) if row.cases else ""
             lines.append(f"| {name} | {operators} | {refused} | {row.cases or ''} | {worst} |\n")
         parts.append(f"**{distribution}**\n\n{HEAD.format(table.operators)}{''.join(lines)}")
     return "\n".join(parts)
+
+
+def code(name: str) -> str:
+    """A sign is not to be taken for Markdown's."""
+    return name if any(map(str.isalpha, name)) else f"`{name}`"
 
 
 def decade(difference: float) -> str:

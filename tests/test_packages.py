@@ -110,7 +110,10 @@ def imports(folder: Path) -> set[str]:
     found = set()
     for file in (folder / "src").rglob("*.py"):
         if "template" not in file.relative_to(folder).parts:
-            found |= set(_imported(ast.parse(file.read_text("utf-8"))))
+            # What to_torch.py has for a file that is written, that file imports.
+            found |= set(_imported(ast.parse(file.read_text("utf-8")))) - (
+                {"torch"} if file.name == "to_torch.py" else set()
+            )
     return {module for module in found if module not in own and module not in sys.stdlib_module_names}
 
 

@@ -66,8 +66,8 @@ class Program:
                 found["indexing"] = None
             elif isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                if not name.startswith(("nn.", "F.", "torch.")) and isinstance(node.func, ast.Attribute):
-                    name = f".{node.func.attr}" if not name.startswith("self.") else ""
+                if isinstance(node.func, ast.Attribute) and not _is_library(node.func.value):
+                    name = "" if name.startswith("self.") else f".{node.func.attr}"
                 found[name] = None
         ours = ("", "super", ".__init__", "torch.zeros")
         return tuple(name for name in found if name not in ours)
@@ -121,6 +121,10 @@ class Program:
         module = getattr(place, self.class_name)()
         module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in self.tensors.items()})
         return module.eval()
+
+
+def _is_library(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("nn", "F", "torch")
 
 
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}

@@ -145,7 +145,7 @@ class Source:
         made = ", ".join(f"{printable(value.name)} {_dims(value)}" for value in self.graph.outputs)
         parameters = "".join(f", {name}: Tensor" for name, _ in inputs)
         result = "Tensor" if len(outputs) == 1 else "dict[str, Tensor]"
-        body = list(self.constructors) or ["pass"]
+        body = self.constructors
         steps: list[str] = []
         for line in self.lines:
             steps += self._statement(line)
@@ -161,18 +161,8 @@ class Source:
             weights = f"#: What each loss counts for.\nLOSS_WEIGHTS = {{{entries}}}\n\n\n"
         functions = "".join(f"{_source(function)}\n\n" for function in self.functions)
         title = _plain(self.name) or "A net"
-        return "\n".join(
+        code = "\n".join(
             [
-                f'"""{title}: a net of Caffe, written by Bicerin {bicerin.__version__}. Its weights are beside it."""',
-                "",
-                "from pathlib import Path",
-                "",
-                "import torch",
-                "from safetensors.torch import load_file",
-                "from torch import Tensor, nn",
-                "from torch.nn import functional as F",
-                "",
-                "",
                 f"{weights}{functions}class {self.class_name}(nn.Module):",
                 f'    """From {_plain(described)} to {_plain(made)}."""',
                 "",
@@ -191,6 +181,24 @@ class Source:
                 "    net.load_state_dict(load_file(path))",
                 "    return net.eval()",
                 "",
+            ]
+        )
+        imports = [
+            "import torch" if re.search(r"\btorch\.", code) else "",
+            "from safetensors.torch import load_file",
+            "from torch import Tensor, nn",
+            "from torch.nn import functional as F" if re.search(r"\bF\.", code) else "",
+        ]
+        return "\n".join(
+            [
+                f'"""{title}: a net of Caffe, written by Bicerin {bicerin.__version__}. Its weights are beside it."""',
+                "",
+                "from pathlib import Path",
+                "",
+                *filter(None, imports),
+                "",
+                "",
+                code,
             ]
         )
 
