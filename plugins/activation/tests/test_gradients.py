@@ -36,7 +36,7 @@ def test_in_place_equals_not_in_place(case: LayerCase, device: str) -> None:
 
 
 #: Their gradients are made of y, as Caffe's are.
-OF_THE_TOP = ("ELU", "Exp", "Sigmoid", "Swish", "TanH")
+OF_THE_TOP = ("ELU", "Exp", "SeLu", "Sigmoid", "Swish", "TanH")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.gradient and "2x3x4x5" in case.name], ids=str)

@@ -162,8 +162,8 @@ def test_errors(device):
         run_layer(layer(""), [np.zeros((2, 3))], device=device)
     with pytest.raises(ShapeError, match="axis 2 is out of range"):
         run_layer(layer("num_output: 4 axis: 2"), [np.zeros((2, 3))], device=device)
-    with pytest.raises(BlobCountError, match="InnerProduct Layer takes 1 bottom blob"):
-        run_layer(layer(), [np.zeros((2, 3))] * 2, device=device)
+    with pytest.raises(BlobCountError, match="InnerProduct Layer takes at most 2 bottom blob"):
+        run_layer(layer(), [np.zeros((2, 3))] * 3, device=device)
     run = run_layer(layer(), [np.zeros((2, 3))], device=device)
     run.bottom[0].reshape(2, 5)
     with pytest.raises(ShapeError, match=r"Input size incompatible with inner product parameters: 5 .* for 3"):

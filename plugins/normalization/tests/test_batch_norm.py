@@ -221,6 +221,24 @@ def test_a_filler_asks_for_scale_and_bias(fillers: str, scale: float, shift: flo
     np.testing.assert_allclose(scaled.top[0].data, scale * plain.top[0].data + shift, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("options", "entries", "blobs"),
+    [
+        ("use_weight_bias: true", 0, 5),
+        ("use_weight_bias: true bias_term: false", 0, 4),
+        ("use_weight_bias: false filler { value: 2 }", 0, 3),
+        ("filler { value: 2 }", 0, 5),
+        ("filler { value: 2 }", 3, 3),
+    ],
+)
+def test_when_intels_options_ask_for_a_scale(options: str, entries: int, blobs: int, device: str) -> None:
+    """Three `param` entries are those of the reference BatchNorm, with which Intel's has none."""
+    run = run_layer(batch_norm(options, "param { lr_mult: 0 } " * entries), [values(4, 3)], device=device)
+    assert len(run.blobs) == blobs
+    if blobs > 3:
+        np.testing.assert_array_equal(run.blobs[3].data, 2 if "filler" in options else 1)
+
+
 def test_what_scale_bias_says() -> None:
     blobs = "".join(f"blobs {{ shape {{ dim: {size} }} }} " for size in (3, 3, 1, 3, 3))
     blobs = blobs.replace("dim: 3 } }", "dim: 3 } data: [1, 1, 1] }").replace("dim: 1 } }", "dim: 1 } data: 1 }")

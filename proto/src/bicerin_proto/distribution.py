@@ -11,7 +11,8 @@ _LAYERS = {
     "bicerin-convolution": "Convolution Deconvolution Im2col",
     "bicerin-pooling": "Pooling SPP",
     "bicerin-inner-product": "InnerProduct Embed",
-    "bicerin-activation": "ReLU PReLU ELU Sigmoid TanH Swish AbsVal BNLL Power Exp Log Threshold Clip Dropout",
+    "bicerin-activation": "ReLU PReLU ELU Sigmoid TanH Swish AbsVal BNLL Power Exp Log Threshold Clip Dropout SeLu"
+    " Mish",
     "bicerin-normalization": "LRN MVN BatchNorm Scale Bias",
     "bicerin-loss": "SoftmaxWithLoss EuclideanLoss HingeLoss SigmoidCrossEntropyLoss InfogainLoss"
     " MultinomialLogisticLoss ContrastiveLoss Softmax Accuracy MultiLabelSigmoidLoss MultiLabelAccuracy",
@@ -22,7 +23,8 @@ _LAYERS = {
     "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
     " Proposal",
     "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData",
-    "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN",
+    "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN"
+    " BroadcastMul",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
 }
@@ -32,7 +34,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         "PoolingParameter": "ceil_mode",
     },
     "bicerin-normalization": {
-        "BatchNormParameter": "scale_bias scale_filler bias_filler",
+        "BatchNormParameter": "scale_bias scale_filler bias_filler use_weight_bias bias_term filler disable_mean"
+        " disable_variance",
+        "ScaleParameter": "min_value max_value",
     },
     "bicerin-loss": {
         "AccuracyParameter": "min_is_better",
@@ -40,7 +44,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         "SoftmaxParameter": "class_weight scaling_temperature",
     },
     "bicerin-activation": {
-        "DropoutParameter": "scale_train",
+        "DropoutParameter": "scale_train sample_weights_test",
+        "LayerParameter": "selu_param",
     },
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
@@ -63,55 +68,51 @@ _FIELDS: dict[str, dict[str, str]] = {
         " yolo_detection_output_param yolov3_detection_output_param yolov3_param",
     },
     "bicerin-forks": {
-        "BatchNormParameter": "engine use_weight_bias bias_term filler stats_batch_size relu disable_mean"
-        " disable_variance update_global_stats",
+        "BatchNormParameter": "engine stats_batch_size relu update_global_stats",
         "ConcatParameter": "engine per_fla_fuse",
         "ConvolutionParameter": "relu negative_slope conv_algorithm cudnn_convolution_algo_seeker conv_algos_override"
         " cudnn_math_override dilation_h dilation_w shape_offset",
         "DataParameter": "shuffle parser_threads cache threads preselection_file preselection_label range_start"
         " range_end rand_permute rand_permute_order rand_permute_seed slice_point encoding verbose subtract"
         " permute_every_iter block_size disk_reader_threads huge_video_dataset limit_samples",
-        "DropoutParameter": "sample_weights_test sqrt_scale",
+        "DropoutParameter": "sqrt_scale",
         "EltwiseParameter": "engine",
         "FillerParameter": "scale alpha",
         "ImageDataParameter": "min_height min_width max_aspect_ratio max_rotate_angle min_random_scale"
         " max_random_scale max_random_shift face_mirror face_point_num face_transform max_shear_ratio cache"
         " precache threads short_side ignore_label label_type",
-        "InnerProductParameter": "engine normalize",
+        "InnerProductParameter": "engine",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
         " unpooling_param dense_image_data_param local_param seg_data_param triplet_loss_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param batch_reduction_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
-        " sub_region_param split_param fcn_data_param center_loss_param flip_param"
-        " inner_distance_param general_contrastive_loss_param soft_contrastive_loss_param"
-        " general_triplet_loss_param soft_truncation_param pairwise_param smoothl1_param"
-        " batch_contrastive_loss_param truncation_param nca_param largemargin_inner_product_param"
-        " label_specific_rescale_param infimum_loss_param ordinal_regression_loss_param resize_param"
-        " margin_inner_product_param feature_decay_loss_param confidence_penalty_loss_param focal_loss_param"
-        " label_specific_margin_param channel_scale_param label_specific_affine_param"
-        " label_specific_hard_margin_param label_specific_statistics_param label_specific_add_param"
-        " exp_triplet_loss_param"
-        " yolo_seg_param segmentation_evaluate_param backward_math engine multinode"
-        " mn_activation_param predict_box_param debug cudnn_math_override hotspot_param roi_warping_param"
-        " mask_pooling_param mask_resize_param continuation_indicator_param compact_bilinear_param"
-        " detectnet_groundtruth_param detectnet_augmentation_param mil_data_param mil_param mean_param"
-        " reshape_every_iter proposal_target_param bbox_reg_param module_param coeff_schedule_param"
-        " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
-        " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
-        " nms_param ctc_loss_param labelsequence_accuracy_param selu_param selu_dropout_param"
+        " sub_region_param split_param fcn_data_param center_loss_param flip_param inner_distance_param"
+        " general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param"
+        " soft_truncation_param pairwise_param smoothl1_param batch_contrastive_loss_param truncation_param"
+        " nca_param largemargin_inner_product_param label_specific_rescale_param infimum_loss_param"
+        " ordinal_regression_loss_param resize_param margin_inner_product_param feature_decay_loss_param"
+        " confidence_penalty_loss_param focal_loss_param label_specific_margin_param channel_scale_param"
+        " label_specific_affine_param label_specific_hard_margin_param label_specific_statistics_param"
+        " label_specific_add_param exp_triplet_loss_param yolo_seg_param segmentation_evaluate_param"
+        " backward_math engine multinode mn_activation_param predict_box_param debug cudnn_math_override"
+        " hotspot_param roi_warping_param mask_pooling_param mask_resize_param continuation_indicator_param"
+        " compact_bilinear_param detectnet_groundtruth_param detectnet_augmentation_param mil_data_param"
+        " mil_param mean_param reshape_every_iter proposal_target_param bbox_reg_param module_param"
+        " coeff_schedule_param augmentation_param correlation_param l1_loss_param writer_param reader_param"
+        " resample_param downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param"
+        " imresize_param nms_param ctc_loss_param labelsequence_accuracy_param selu_dropout_param"
         " dice_coef_loss_param reverse_param transpose_param lstm_param deformable_convolution_param"
         " psroi_align_param decode_bbox_param box_output_param multi_stage_meanfield_param"
         " inner_product_blob_param convolution3d_param pooling3d_param dense_crf_param domain_transform_param"
-        " adaptive_bias_channel_param bias_channel_param",
+        " adaptive_bias_channel_param bias_channel_param detection_loss_param",
         "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
         " eltwise_mem_sharing",
         "PoolingParameter": "avg_include_pad axis",
         "ReductionParameter": "k",
-        "ScaleParameter": "min_value max_value",
         "SoftmaxParameter": "normalize_type hard_ratio hard_mining_label cutting_point label_smooth_factor",
         "SolverParameter": "richness group_id per_parameter_reduce max_epoch epoch_size test_epoch_size"
         " test_interval_epoch disabled_update engine warmup_iter warmup_start_lr local_lr_auto local_gw_ratio"
@@ -131,6 +132,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         " per_part_scale scale_factors crop_width crop_height bgr2rgb pad max_cvg_len min_cvg_len opaque_coverage"
         " coverage flip_prob max_rotate_degree visualize crop_size_x crop_size_y scale_prob scale_min scale_max"
         " bbox_norm_factor",
+    },
+    "bicerin-inner-product": {
+        "InnerProductParameter": "normalize",
     },
 }
 

@@ -36,6 +36,9 @@ ROWS: list[tuple[str, str, tuple[float, float], Kink | None]] = [
     ("prelu_filled", 'type: "PReLU" prelu_param { filler { type: "gaussian" std: 1 } }', (-2, 2), around(0)),
     ("elu", 'type: "ELU"', (-2, 2), around(0)),
     ("elu_alpha", 'type: "ELU" elu_param { alpha: 0.3 }', (-2, 2), around(0)),
+    ("selu", 'type: "SeLu"', (-2, 2), around(0)),
+    ("selu_set", 'type: "SeLu" selu_param { lambda: 2 alpha: 0.5 }', (-2, 2), around(0)),
+    ("mish", 'type: "Mish"', (-4, 4), None),
     ("sigmoid", 'type: "Sigmoid" sigmoid_param { engine: CAFFE }', (-2, 2), None),
     ("tanh", 'type: "TanH" tanh_param { engine: CAFFE }', (-2, 2), None),
     ("swish", 'type: "Swish"', (-2, 2), None),
@@ -75,6 +78,13 @@ CASES = [
 
 CASES += [
     layer_case("dropout_in_tests", 'type: "Dropout"', [(2, 3)], phase="TEST"),
+    layer_case(
+        "dropout_sampled_in_tests",
+        'type: "Dropout" dropout_param { sample_weights_test: true }',
+        [(2, 3)],
+        phase="TEST",
+        random=True,
+    ),
     layer_case(
         "relu_values",
         'type: "ReLU"',

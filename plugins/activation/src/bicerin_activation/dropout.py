@@ -1,7 +1,7 @@
 """Dropout: in TRAIN, y = x / (1 - dropout_ratio) with probability 1 - dropout_ratio, else 0; in TEST, y = x.
 
 With `scale_train: false`, of R-CNN's forks: y = x in place of x / (1 - dropout_ratio) in TRAIN, and in TEST
-y = x (1 - dropout_ratio).
+y = x (1 - dropout_ratio). With `sample_weights_test`, of SegNet's fork, TEST is as TRAIN.
 
 Bottom and top have any shape, the same. Each forward pass draws one key from the layer's generator; the backward pass
 makes the same mask again from that key.
@@ -35,12 +35,13 @@ class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
             raise LayerError(
                 f"dropout_ratio is {ratio:g}.", "It is the share of elements to drop: from 0 to less than 1."
             )
-        self.drops = self.phase is Phase.TRAIN and ratio > 0
+        trains = self.phase is Phase.TRAIN or param.sample_weights_test
+        self.drops = trains and ratio > 0
         #: What is left is multiplied by it.
         self.scale = self.dtype.type(1)
         if param.scale_train and self.drops:
             self.scale = self.dtype.type(1 / (1 - ratio))
-        elif not param.scale_train and self.phase is Phase.TEST:
+        elif not param.scale_train and not trains:
             self.scale = self.dtype.type(1 - ratio)
         self.threshold = int(ratio * 2**32)
         self.key = (0, 0)

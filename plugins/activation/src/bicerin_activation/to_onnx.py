@@ -26,6 +26,19 @@ def elu(graph: Graph, layer: Any) -> Any:
     return graph.op("Elu", graph.bottoms[0], alpha=layer.alpha)
 
 
+def selu(graph: Graph, layer: Any) -> Any:
+    if layer.scale <= 0:
+        x = graph.bottoms[0]
+        below = graph.op("Mul", graph.op("Sub", graph.op("Exp", graph.op("Min", x, 0.0)), 1.0), layer.negative)
+        return graph.op("Where", graph.op("Greater", x, 0.0), graph.op("Mul", x, layer.scale), below)
+    return graph.op("Selu", graph.bottoms[0], alpha=layer.negative / layer.scale, gamma=layer.scale)
+
+
+def mish(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    return graph.op("Mul", x, graph.op("Tanh", graph.op("Softplus", x)))
+
+
 def sigmoid(graph: Graph, layer: Any) -> Any:
     return graph.op("Sigmoid", graph.bottoms[0])
 
@@ -56,6 +69,8 @@ def threshold(graph: Graph, layer: Any) -> Any:
 
 
 def dropout(graph: Graph, layer: Any) -> Any:
+    if layer.drops:
+        graph.refuse("with sample_weights_test it draws anew in each pass.")
     return graph.op("Identity", graph.bottoms[0]) if layer.scale == 1 else _scaled(graph, graph.bottoms[0], layer.scale)
 
 

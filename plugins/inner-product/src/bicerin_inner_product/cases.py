@@ -40,6 +40,24 @@ CASES = [
 ]
 
 CASES += [
+    # The gradient of the weights is that of a layer that has them so, in happynear's fork.
+    layer_case(
+        "inner_product_normalize",
+        f'type: "InnerProduct" inner_product_param {{ num_output: 4 normalize: true {FILLED} }}',
+        [(3, 2, 3)],
+        gradient=False,
+        without=dict.fromkeys(("forward", "reshape_twice"), "the weights are changed in place, as in the fork"),
+    ),
+    layer_case("inner_product_given_weights", 'type: "InnerProduct"', [(3, 2, 3), (4, 6)], batched=[0]),
+    layer_case(
+        "inner_product_given_weights_axis_2",
+        'type: "InnerProduct" inner_product_param { axis: 2 }',
+        [(3, 2, 4), (5, 2, 2)],
+        batched=[0],
+    ),
+]
+
+CASES += [
     layer_case(
         "inner_product_values",
         'type: "InnerProduct" inner_product_param { num_output: 2 }',

@@ -61,6 +61,12 @@ SHUFFLE_CHANNEL = [
     layer_case("one", 'type: "ShuffleChannel"', [(2, 5, 3)]),
 ]
 
+BROADCAST_MUL = [
+    layer_case("plain", 'type: "BroadcastMul"', [(2, 3, 4, 5), (2, 3, 1, 1)]),
+    layer_case("swapped", 'type: "BroadcastMul"', [(2, 3), (2, 3, 4)]),
+    layer_case("equal", 'type: "BroadcastMul"', [(2, 3, 1, 1), (2, 3, 1, 1)]),
+]
+
 AXPY = [
     layer_case("plain", 'type: "Axpy"', [(2, 3, 1, 1), (2, 3, 4, 5), (2, 3, 4, 5)]),
     layer_case("two_axes", 'type: "Axpy"', [(2, 3), (2, 3, 4), (2, 3, 4)]),
@@ -117,6 +123,7 @@ CASES = [
     *RELU6,
     *SHUFFLE_CHANNEL,
     *AXPY,
+    *BROADCAST_MUL,
     *UPSAMPLE,
     *INTERP,
     *BN,

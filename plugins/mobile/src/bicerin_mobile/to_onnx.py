@@ -9,7 +9,7 @@ from bicerin_convolution.to_onnx import convolution
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
 
-__all__ = ["axpy", "bn", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
+__all__ = ["axpy", "bn", "broadcast_mul", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
 
 _FAR = 2**62
 
@@ -27,6 +27,14 @@ def shuffle_channel(graph: Graph, layer: Any) -> Any:
         return graph.op("Identity", x)
     parted = graph.op("Reshape", x, [0, layer.group, x.shape[1] // layer.group, -1])
     return graph.op("Reshape", graph.op("Transpose", parted, perm=[0, 2, 1, 3]), graph.op("Shape", x))
+
+
+def broadcast_mul(graph: Graph, layer: Any) -> Any:
+    x, a = graph.bottoms[layer.larger], graph.bottoms[1 - layer.larger]
+    missing = len(x.shape) - len(a.shape)
+    if missing:
+        a = graph.op("Unsqueeze", a, list(range(len(a.shape), len(x.shape))))
+    return graph.op("Mul", x, a)
 
 
 def axpy(graph: Graph, layer: Any) -> Any:

@@ -7,10 +7,15 @@ means (0) and unbiased variances (1) of all batches, each older one `moving_aver
 next, and the sum of these weights (2), which both are divided by. The solver must leave the blobs alone: their
 `lr_mult` is 0, and any other in the prototxt is an error.
 
-With `scale_bias` or a filler for either, of NVIDIA's fork, top is that times a scale (3) plus a shift (4) of each
-channel, both learned.
+With `scale_bias` or a filler for either, of NVIDIA's fork, or `use_weight_bias: true` or `filler`, of Intel's, top is
+that times a scale (3) plus a shift (4, unless `bias_term: false`) of each channel, both learned. As there, `filler`
+asks for nothing where there are three `param` entries.
 
-Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer.
+With `disable_mean`, of happynear's fork, nothing is subtracted, and the variance is the mean of the squares; with
+`disable_variance` nothing is divided by. The average that is not needed stays as it is, and the default of
+`moving_average_fraction` is 0.99, as there.
+
+Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer and those of the forks named.
 """
 
 from __future__ import annotations
@@ -37,20 +42,26 @@ class BatchNormLayer(ActsAffinely, Layer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.batch_norm_param
+        self.centers: bool = not param.disable_mean
+        self.divides: bool = not param.disable_variance
         self.moving_average_fraction: float = param.moving_average_fraction
+        if not (self.centers and self.divides) and not param.HasField("moving_average_fraction"):
+            self.moving_average_fraction = 0.99
         self.use_global_stats: bool = (
             param.use_global_stats if param.HasField("use_global_stats") else self.phase is Phase.TEST
         )
         self.eps: float = param.eps
         self.channels = self._channels(bottom[0])
-        #: Whether the layer scales and shifts, too. A filler asks for it as well, whatever scale_bias is.
-        self.scales: bool = param.scale_bias or param.HasField("scale_filler") or param.HasField("bias_filler")
+        #: Whether the layer scales and shifts, too.
+        self.scales = self._scales()
+        self.shifts: bool = self.scales and param.bias_term
         channels = (self.channels,)
         declared: list[tuple[tuple[int, ...], Any]] = [(channels, None), (channels, None), ((1,), None)]
         if self.scales:
-            one = type(param.scale_filler)(value=1)
-            scale_filler = param.scale_filler if param.HasField("scale_filler") else one
-            declared += [(channels, scale_filler), (channels, param.bias_filler)]
+            given = [name for name in ("scale_filler", "filler") if param.HasField(name)]
+            declared.append((channels, getattr(param, given[0]) if given else type(param.filler)(value=1)))
+        if self.shifts:
+            declared.append((channels, param.bias_filler))
         self._check_given_blobs()
         self.declare_blobs(*declared, learned=False)
         for index in range(_STATISTICS, len(declared)):
@@ -72,8 +83,21 @@ class BatchNormLayer(ActsAffinely, Layer):
         self.gradient_means = self.new_blob((2, self.channels), "gradient_means")
         #: In place, the top before a later layer overwrote it.
         self.normalized = self.new_blob(name="normalized")
+        #: What stands for an average that is not kept.
+        self.nothing = self.new_blob((self.channels,), "nothing")
         #: With a scale, the gradient of what it scales.
         self.inner_diff = self.new_blob(name="inner_diff")
+
+    def _scales(self) -> bool:
+        """A filler asks for it as well, whatever scale_bias is."""
+        param = self.param.batch_norm_param
+        if param.scale_bias or any(param.HasField(name) for name in ("scale_filler", "bias_filler")):
+            return True
+        if param.HasField("use_weight_bias"):
+            return bool(param.use_weight_bias)
+        # A layer that was made adds entries, but has its blobs.
+        reference = len(self.param.param) == _STATISTICS and len(self.blobs) <= _STATISTICS
+        return param.HasField("filler") and not reference
 
     @staticmethod
     def _channels(blob: Blob) -> int:
@@ -101,23 +125,38 @@ class BatchNormLayer(ActsAffinely, Layer):
             self._scale(y)
             return
         mean, variance, inverse = self.statistics.data
-        self.ops.batch_norm(x, y, mean, variance, inverse, self.eps)
+        if self.centers and self.divides:
+            self.ops.batch_norm(x, y, mean, variance, inverse, self.eps)
+        else:
+            self._normalize_in_part(x, y)
         if bottom[0] is top[0] and not self.scales:
             # What follows may work in place too, so that neither x nor y will be there for the gradient.
             self.normalized.data[...] = y
         count = bottom[0].count // self.channels
         unbiased = count / (count - 1) if count > 1 else 1.0
-        averages = (blob.data for blob in self.blobs[:_STATISTICS])
+        kept = self.nothing.data
+        means, variances, weight = (blob.data for blob in self.blobs[:_STATISTICS])
+        averages = (means if self.centers else kept, variances if self.divides else kept, weight)
         self.ops.accumulate(mean, variance, self.moving_average_fraction, unbiased, *averages)
         self._scale(y)
+
+    def _normalize_in_part(self, x: Any, y: Any) -> None:
+        """Without the mean, or without the variance."""
+        xp = self.xp
+        mean, variance, inverse = self.statistics.data
+        mean[...] = x.mean(axis=(0, 2)) if self.centers else 0
+        variance[...] = xp.einsum("ncs,ncs->c", x, x) / (x.shape[0] * x.shape[2])
+        inverse[...] = 1 / xp.sqrt(variance + self.eps) if self.divides else 1
+        self.ops.normalize(x, mean, inverse, y)
 
     def _scale(self, y: Any) -> None:
         """Scale and shift the normalized values, which are kept for the gradient."""
         if self.scales:
-            scale, shift = (blob.data.reshape(1, -1, 1) for blob in self.blobs[_STATISTICS:])
+            scale, *shift = (blob.data.reshape(1, -1, 1) for blob in self.blobs[_STATISTICS:])
             self.normalized.data[...] = y
             y *= scale
-            y += shift
+            if shift:
+                y += shift[0]
 
     def _check_given_blobs(self) -> None:
         """Say what five blobs are, where three are expected."""
@@ -134,14 +173,18 @@ class BatchNormLayer(ActsAffinely, Layer):
         mean, inverse = self._global_statistics()
         if not self.scales:
             return Affine(1, inverse, -mean * inverse)
-        scale, shift = (blob.data for blob in self.blobs[_STATISTICS:])
-        return Affine(1, inverse * scale, shift - mean * inverse * scale)
+        scale, *shift = (blob.data for blob in self.blobs[_STATISTICS:])
+        return Affine(1, inverse * scale, (shift[0] if shift else 0) - mean * inverse * scale)
 
     def _global_statistics(self) -> tuple[Any, Any]:
         """The mean of each channel, and 1 / sqrt(variance + eps), of all batches of training."""
         mean, _, inverse = self.statistics.data
         means, variances, weight = self.blobs[:_STATISTICS]
         self.ops.global_statistics(means.data, variances.data, weight.data, mean, inverse, self.eps)
+        if not self.centers:
+            mean.fill(0)
+        if not self.divides:
+            inverse.fill(1)
         return mean, inverse
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
@@ -158,16 +201,31 @@ class BatchNormLayer(ActsAffinely, Layer):
             return
         in_place = self.scales or bottom[0] is top[0]
         x = self.normalized.data if in_place else bottom[0].data.reshape(self.aligned)
+        if not (self.centers and self.divides):
+            y = x if in_place else (x - mean[:, None]) * inverse[:, None]
+            self._normalize_in_part_backward(y, y_diff, inverse, x_diff)
+            return
         self.ops.batch_norm_backward(x, y_diff, mean, inverse, in_place, self.gradient_means.data, x_diff)
+
+    def _normalize_in_part_backward(self, y: Any, y_diff: Any, inverse: Any, x_diff: Any) -> None:
+        xp = self.xp
+        size = y.shape[0] * y.shape[2]
+        if self.centers:
+            xp.subtract(y_diff, y_diff.mean(axis=(0, 2))[:, None], out=x_diff)
+        elif self.divides:
+            xp.subtract(y_diff, (xp.einsum("ncs,ncs->c", y_diff, y) / size)[:, None] * y, out=x_diff)
+            x_diff *= inverse[:, None]
+        else:
+            x_diff[...] = y_diff
 
     def _scale_backward(self, y_diff: Any) -> Any:
         """Add the gradients of scale and shift; the gradient of the normalized values."""
-        scale, shift = self.blobs[_STATISTICS:]
+        scale, *shift = self.blobs[_STATISTICS:]
         inner_diff, axes = self.inner_diff.data, (0, 2)
         if self.param_propagate_down(_STATISTICS):
             self.xp.multiply(y_diff, self.normalized.data, out=inner_diff)
             scale.diff[...] += inner_diff.sum(axis=axes)
-        if self.param_propagate_down(_STATISTICS + 1):
-            shift.diff[...] += y_diff.sum(axis=axes)
+        if shift and self.param_propagate_down(_STATISTICS + 1):
+            shift[0].diff[...] += y_diff.sum(axis=axes)
         self.xp.multiply(y_diff, scale.data.reshape(1, -1, 1), out=inner_diff)
         return inner_diff

@@ -77,6 +77,22 @@ BATCH_NORM = [
         for name, options, phase in [("test", "", "TEST"), ("train", "use_global_stats: true", "TRAIN")]
         for shape in [(4, 3, 6, 5), (5, 3)]
     ],
+    *[
+        layer_case(
+            f"{name}_{phase.lower()}",
+            f'type: "BatchNorm" batch_norm_param {{ eps: 0.1 {options} }}',
+            [uniform(4, 3, 2, 2)],
+            phase=phase,
+            parameters=STATISTICS if phase == "TEST" and "filler" not in options else [],
+        )
+        for name, options in [
+            ("no_mean", "disable_mean: true"),
+            ("no_variance", "disable_variance: true"),
+            ("neither", "disable_mean: true disable_variance: true"),
+            ("scale_alone", 'bias_term: false filler { type: "uniform" min: 1 max: 2 }'),
+        ]
+        for phase in ("TRAIN", "TEST")
+    ],
 ]
 
 OVER_THE_BATCH = dict.fromkeys(
@@ -126,6 +142,14 @@ SCALE = [
         )
         for name, options, shape in GIVEN
     ],
+    layer_case(
+        "bounded",
+        'type: "Scale" scale_param { min_value: -0.5 max_value: 0.5 bias_term: true }',
+        [uniform(2, 3, 4)],
+        parameters=[np.array([-2.0, 0.25, 3.0]), operand((3,), 2)],
+        gradient=False,
+        without={"forward": "the scale is changed in place, as in the fork"},
+    ),
     *[
         layer_case(
             f"given_{name}_biased",

@@ -3,9 +3,10 @@
 top = bottom[0] * scale + bias, both repeated over the axes that they lack.
 
 The scale, of the shape of `num_axes` axes of bottom[0] from `axis` on, is bottom[1], or learned where there is one
-bottom; it starts as 1 unless a filler is given. With `bias_term` a bias of the same shape is learned.
+bottom; it starts as 1 unless a filler is given. With `bias_term` a bias of the same shape is learned. A learned scale
+below `min_value` or above `max_value` is set to it, in the blob, before it is used.
 
-Source: Caffe's ScaleLayer.
+Source: Caffe's ScaleLayer; happynear's for the bounds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bicerin.errors import LayerError
 from bicerin.kernels import Affine
 from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, Operations, between
 from bicerin_normalization.alignment import align, operand_shape
@@ -29,6 +31,12 @@ class ScaleLayer(ActsAffinely, Layer):
         param = self.param.scale_param
         self.learned = len(bottom) == 1
         self.bias_term: bool = param.bias_term
+        #: What a learned scale is kept between; None: nothing.
+        self.bounds = [getattr(param, name) if param.HasField(name) else None for name in ("min_value", "max_value")]
+        self.bounded = self.learned and self.bounds != [None, None]
+        least, most = self.bounds
+        if least is not None and most is not None and least > most:
+            raise LayerError(f"min_value must not be above max_value: {least:g}, {most:g}.")
         filler = type(param.filler)()
         filler.CopyFrom(param.filler)
         if not param.HasField("filler"):
@@ -63,14 +71,20 @@ class ScaleLayer(ActsAffinely, Layer):
         if bottom[0] is top[0]:
             self.before.data[...] = x
         scale = self._scale(bottom).data.reshape(-1)
+        self._bound()
         if self.bias_term:
             self.ops.multiply_add(x, scale, self.blobs[-1].data.reshape(-1), y)
         else:
             self.ops.multiply(x, scale, y)
 
+    def _bound(self) -> None:
+        if self.bounded:
+            self.xp.clip(self.blobs[0].data, *self.bounds, out=self.blobs[0].data)
+
     def affine(self) -> Affine | None:
         if not self.learned or self.blobs[0].num_axes != 1:
             return None
+        self._bound()
         return Affine(self.channel, self.blobs[0].data, self.blobs[1].data if self.bias_term else None)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:

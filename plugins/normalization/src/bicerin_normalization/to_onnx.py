@@ -51,18 +51,23 @@ def batch_norm(graph: Graph, layer: Any) -> Any:
         weight = graph.weights(2).item()
         factor = 1 / weight if weight else 0.0
         mean, variance = graph.weights(0) * factor, graph.weights(1) * factor
+        if not layer.centers:
+            mean = np.zeros_like(mean)
+        if not layer.divides:
+            variance = np.full_like(variance, 1 - layer.eps)
         if axes == 1:
             inverse = 1 / np.sqrt(variance + layer.eps)
             y = graph.op("Add", graph.op("Mul", x, inverse), -mean * inverse)
             return _scaled_and_shifted(graph, layer, y, axes)
         one, zero = np.ones(layer.channels), np.zeros(layer.channels)
         if layer.scales:
-            one, zero = graph.blob(3), graph.blob(4)
+            one, zero = graph.blob(3), graph.blob(4) if layer.shifts else zero
         return graph.op("BatchNormalization", x, one, zero, mean, variance, epsilon=float(layer.eps))
     reduced = [axis for axis in range(axes) if axis != 1]
-    y = graph.op("Sub", x, graph.reduce("Mean", x, reduced))
-    variance = graph.reduce("Mean", graph.op("Mul", y, y), reduced)
-    y = graph.op("Div", y, graph.op("Sqrt", graph.op("Add", variance, float(layer.eps))))
+    y = graph.op("Sub", x, graph.reduce("Mean", x, reduced)) if layer.centers else x
+    if layer.divides:
+        variance = graph.reduce("Mean", graph.op("Mul", y, y), reduced)
+        y = graph.op("Div", y, graph.op("Sqrt", graph.op("Add", variance, float(layer.eps))))
     return _scaled_and_shifted(graph, layer, y, axes)
 
 
@@ -70,7 +75,8 @@ def _scaled_and_shifted(graph: Graph, layer: Any, y: Any, axes: int) -> Any:
     if not layer.scales:
         return y
     shape = [layer.channels, *[1] * (axes - 2)]
-    return graph.op("Add", graph.op("Mul", y, graph.blob(3, shape)), graph.blob(4, shape))
+    y = graph.op("Mul", y, graph.blob(3, shape))
+    return graph.op("Add", y, graph.blob(4, shape)) if layer.shifts else y
 
 
 def scale(graph: Graph, layer: Any) -> Any:

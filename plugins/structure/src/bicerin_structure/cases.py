@@ -39,6 +39,7 @@ ROWS: list[tuple[str, str, list[tuple[int, ...]]]] = [
     ("product", 'type: "Eltwise" eltwise_param { operation: PROD }', [(2, 3, 1)] * 3),
     ("product_quotient", 'type: "Eltwise" eltwise_param { operation: PROD stable_prod_grad: false }', [(2, 3)] * 2),
     ("maximum", 'type: "Eltwise" eltwise_param { operation: MAX }', [(2, 3, 4)] * 3),
+    ("sort", 'type: "Eltwise" eltwise_param { operation: SORT }', [(2, 3, 1)] * 3),
     ("flatten", 'type: "Flatten"', [(2, 3, 4)]),
     ("flatten_first", 'type: "Flatten" flatten_param { axis: 0 end_axis: 1 }', [(2, 3, 4)]),
     ("reshape", 'type: "Reshape" reshape_param { shape { dim: 0 dim: 3 dim: -1 } }', [(2, 3, 4)]),

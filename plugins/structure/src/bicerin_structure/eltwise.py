@@ -1,12 +1,13 @@
 """Eltwise: the product, the sum with coefficients, or the maximum of bottoms of one shape, element by element.
 
 PROD: y = prod_i x_i. SUM: y = sum_i coeff_i x_i. MAX: y = max_i x_i, whose gradient goes to the bottom that won; of
-equals, the first two take it by the second and later ones by the earlier. float32 or float64.
+equals, the first two take it by the second and later ones by the earlier. SORT, of happynear's fork:
+y = prod_i (1 + x_i). float32 or float64.
 
 The gradient of a product is the product of the other factors, or, with `stable_prod_grad: false`, y / x_i: faster for
 many bottoms, and not a number where x_i is 0.
 
-Source: Caffe's `EltwiseLayer`.
+Source: Caffe's `EltwiseLayer`; happynear's for SORT.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ class EltwiseLayer(ReadsTops, Layer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.eltwise_param
-        self._operation = enum_name(param, "operation", ("PROD", "SUM", "MAX"))
+        self._operation = enum_name(param, "operation", ("PROD", "SUM", "MAX", "SORT"))
         coefficients = list(param.coeff)
         if coefficients and len(coefficients) != len(bottom):
             raise LayerError(
                 f"Eltwise Layer takes one coefficient per bottom blob: {len(coefficients)} for {len(bottom)} blobs."
             )
-        if coefficients and self._operation == "PROD":
+        if coefficients and self._operation in ("PROD", "SORT"):
             raise LayerError("Eltwise layer only takes coefficients for summation.")
         self._coefficients = coefficients or [1.0] * len(bottom)
         self._stable: bool = param.stable_prod_grad
@@ -65,10 +66,20 @@ class EltwiseLayer(ReadsTops, Layer):
             xp.multiply(values[0], values[1], out=y)
             for x in values[2:]:
                 xp.multiply(y, x, out=y)
+        elif self._operation == "SORT":
+            self._product_of_one_more(xp, values, y)
         elif self._operation == "SUM":
             self._sum(xp, values, y)
         else:
             self._max(xp, values, y)
+
+    def _product_of_one_more(self, xp: Any, values: Sequence[Any], y: Any) -> None:
+        """The product of 1 + x."""
+        term = self._term.data
+        xp.add(values[0], 1, out=y)
+        for x in values[1:]:
+            xp.add(x, 1, out=term)
+            xp.multiply(y, term, out=y)
 
     def _sum(self, xp: Any, values: Sequence[Any], y: Any) -> None:
         first, *rest = self._coefficients
@@ -103,6 +114,9 @@ class EltwiseLayer(ReadsTops, Layer):
                 continue
             if self._operation == "PROD":
                 self._factor_gradient(xp, top, bottom, index)
+            elif self._operation == "SORT":
+                self._product_of_one_more(xp, [other.data for i, other in enumerate(bottom) if i != index], blob.diff)
+                xp.multiply(blob.diff, y_diff, out=blob.diff)
             elif self._operation == "SUM":
                 xp.multiply(y_diff, self._coefficients[index], out=blob.diff)
             else:

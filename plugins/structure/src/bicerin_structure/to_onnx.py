@@ -60,7 +60,10 @@ def eltwise(graph: Graph, layer: Any) -> Any:
         return graph.op("Max", *terms)
     if param.operation == param.SUM and param.coeff:
         terms = [x if factor == 1 else graph.op("Mul", x, factor) for x, factor in zip(terms, param.coeff, strict=True)]
-    operator = "Mul" if param.operation == param.PROD else "Add"
+    operation = param.EltwiseOp.Name(param.operation)
+    if operation == "SORT":
+        terms = [graph.op("Add", x, 1.0) for x in terms]
+    operator = "Mul" if operation in ("PROD", "SORT") else "Add"
     y = terms[0]
     for term in terms[1:]:
         y = graph.op(operator, y, term)
