@@ -106,7 +106,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " dice_coef_loss_param reverse_param transpose_param lstm_param deformable_convolution_param"
         " psroi_align_param decode_bbox_param box_output_param multi_stage_meanfield_param"
         " inner_product_blob_param convolution3d_param pooling3d_param dense_crf_param domain_transform_param"
-        " adaptive_bias_channel_param bias_channel_param detection_loss_param",
+        " adaptive_bias_channel_param bias_channel_param",
         "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
