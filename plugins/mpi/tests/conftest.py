@@ -7,18 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
-BICERIN = [sys.executable, "-c", "from bicerin.cli import main; main()"]
 
 
 def command(ranks: int, *arguments: object) -> list[str]:
     """The command line that runs `bicerin`, or a Python file, in so many processes."""
-    program = [sys.executable] if str(arguments[0]).endswith(".py") else BICERIN
-    return [str(MPIEXEC), "-n", str(ranks), *program, *map(str, arguments)]
+    program = [sys.executable] if str(arguments[0]).endswith(".py") else [MPIEXEC.with_name("bicerin")]
+    return [*map(str, [MPIEXEC, "-n", ranks, *program, *arguments])]
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +32,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """run(ranks, "train", ...) or run(ranks, "program.py", ...): runs it to its end, in an empty folder."""
 
-    def run(ranks: int, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-        keywords = {"capture_output": True, "text": True, "timeout": 100, "cwd": tmp_path, **options}
-        return subprocess.run(command(ranks, *arguments), **keywords)
+    def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(ranks, *arguments), capture_output=True, text=True, timeout=200, cwd=tmp_path)
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,6 +14,9 @@ from bicerin.cli.failure import exit_status
 from bicerin.log import logger
 from bicerin.parallel.communicator import Communicator, communicators, connect
 from bicerin.parallel.data_parallel import WIRE_TYPES
+
+#: For how many seconds a rank lets the one before it report an error.
+_TURN = 1.5
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -78,6 +82,8 @@ def connected(name: str | None) -> Iterator[Communicator | None]:
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:
             raise
+        # What all ranks find wrong, the first one says, and ends the others before they say it again.
+        time.sleep(min(communicator.rank, 4) * _TURN)
         click.echo(f"rank {communicator.rank} on {communicator.machine}:", err=True)
         _report(error)
         communicator.abort(1)

@@ -38,7 +38,7 @@ def facts(net: Net, param: Any, options: Mapping[str, Any]) -> dict[str, str]:
     found = {"the version of bicerin": bicerin.__version__, "the dtype": net.dtype.name, "the device": net.device.name}
     for field, value in param.ListFields():
         if field.name not in _MAY_DIFFER:
-            found[f"the solver's {field.name}"] = str(value)
+            found[f"the solver's {field.name}"] = f"{value:g}" if isinstance(value, float) else str(value)
     for name, value in options.items():
         found[f"the option {name}"] = str(value)
     found["the layers"] = "\n".join(net.layer_names)

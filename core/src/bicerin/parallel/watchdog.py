@@ -23,7 +23,7 @@ from bicerin_proto.quotation import printable
 _log = logging.getLogger("bicerin.parallel")
 
 #: How often at most a thread looks, in seconds, and how long a rank lets those before it speak first.
-_TICK, _TURN = 1.0, 1.0
+_TICK, _TURN = 1.0, 1.5
 _ASK = b"?"
 
 

@@ -6,9 +6,13 @@ share a processor.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import json
 import os
 import platform
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,11 +24,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from bicerin.parallel.communicator import Communicator, Pending
+from bicerin_mpi import witness
 from bicerin_mpi.launched import check_launched
 
 _MESSAGE = 7
 #: For how many seconds what a rank has said is on its way, before all are ended.
-_LAST_WORDS = 0.3
+_LAST_WORDS = 1.0
 
 
 def connect() -> MpiCommunicator:
@@ -37,6 +42,7 @@ def connect() -> MpiCommunicator:
 
     check_launched(MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
     communicator = MpiCommunicator(MPI.COMM_WORLD)
+    communicator.start_witness()
     _abort_on_exceptions(communicator)
     # MPICH's mpiexec sends it when another rank has died, where it was told not to end the others itself.
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
@@ -63,8 +69,47 @@ class MpiCommunicator(Communicator):
         local.Free()
         self.machine = platform.node()
         self.can_message = MPI.Query_thread() == MPI.THREAD_MULTIPLE
+        self._witness: subprocess.Popen[bytes] | None = None
+        #: The process of this machine's witness; 0 for none.
+        self._witness_process = 0
         #: Messages that are on their way: MPI reads them from here.
         self._sent: deque[tuple[Any, bytes]] = deque()
+
+    def start_witness(self) -> None:
+        """Let a process of its own watch the ranks of this machine, and say which one was killed; called on all ranks.
+
+        It needs Linux 5.3.
+        """
+        own = json.dumps([self.machine, os.getpid()]).encode()
+        here = [
+            f"{rank}:{process}"
+            for rank, (machine, process) in enumerate(map(json.loads, self.all_gather(own)))
+            if machine == self.machine
+        ]
+        if self.local_rank == 0 and self.size > 1 and hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self._witness = subprocess.Popen(
+                    [sys.executable, "-I", "-S", witness.__file__, *here],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                atexit.register(self._dismiss_witness)
+        process = self._witness.pid if self._witness is not None else 0
+        found = [json.loads(one) for one in self.all_gather(json.dumps([self.machine, process]).encode())]
+        self._witness_process = max(process for machine, process in found if machine == self.machine)
+
+    def _dismiss_witness(self) -> None:
+        """All is in order: it has nothing to say."""
+        if self._witness is not None and self._witness.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._witness.stdin.write(b".")
+                self._witness.stdin.close()
+            self._witness.wait()
+            self._witness = None
+
+    def close(self) -> None:
+        self._dismiss_witness()
 
     def broadcast(self, array: np.ndarray, root: int = 0) -> None:
         _Request(self._comm.Ibcast(array, root)).wait()
@@ -88,6 +133,9 @@ class MpiCommunicator(Communicator):
     def abort(self, status: int = 1) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        if self._witness_process:
+            with contextlib.suppress(OSError):
+                os.kill(self._witness_process, signal.SIGTERM)
         time.sleep(_LAST_WORDS)
         self._mpi.COMM_WORLD.Abort(status)
         os._exit(status)  # what Abort does not do on some MPIs: leave nothing of this process behind
