@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,19 +47,24 @@ class Report:
         return not self.errors and all(net.is_known for net in self.nets)
 
 
+def shapes_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--input`: shapes that no file gives, as `given`, a dict."""
+    return click.option(
+        "--input",
+        "given",
+        multiple=True,
+        metavar="BLOB=N,C,H,W",
+        callback=lambda ctx, param, values: _shapes(values),
+        help="The shape of a blob, where no file gives it: of a data layer's top or of an input; repeatable. An axis "
+        "of ? is what the layer knows, such as its batch size.",
+    )(command)
+
+
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @phase_option(None)
 @click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights to compare; repeatable.")
-@click.option(
-    "--input",
-    "given",
-    multiple=True,
-    metavar="BLOB=N,C,H,W",
-    callback=lambda ctx, param, values: _shapes(values),
-    help="The shape of a blob, where no file gives it: of a data layer's top or of an input; repeatable. An axis of ? "
-    "is what the layer knows, such as its batch size.",
-)
+@shapes_option
 @click.option("--no-python", is_flag=True, help="Run no code that a file names: shapes of Python layers are unknown.")
 @click.option("--summary", is_flag=True, help="One line per file instead of tables.")
 @net_options

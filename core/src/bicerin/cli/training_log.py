@@ -77,8 +77,10 @@ def read_log(path: Path) -> TrainingLog:
         DataError: there is nothing of a training run in it.
     """
     text = bicerin_proto.read_file(path).decode(errors="replace")
-    log = _parse_json(text, path) if text.lstrip().startswith("{") else _parse(text.splitlines())
-    if not log.train and not log.test:
+    is_json = text.lstrip().startswith("{")
+    log = _parse_json(text, path) if is_json else _parse(text.splitlines())
+    has_begun = is_json and log.max_iter is not None
+    if not log.train and not log.test and not has_begun:
         raise DataError(f'{path}: not a training log: no line says "Iteration N, ... loss = ..." or "Test net output".')
     return log
 

@@ -1,0 +1,411 @@
+// The net as a graph: layers that work in place stand on the layer whose blob they change. Laid out by dagre.
+
+const NODE = { head: 40, row: 20, least: 128, most: 236, gap: 26, rank: 34 };
+const measure = document.createElement("canvas").getContext("2d");
+
+function textWidth(text, font) {
+  measure.font = font;
+  return measure.measureText(text).width;
+}
+
+function cut(text, width, font) {
+  if (textWidth(text, font) <= width) return text;
+  let [low, high] = [0, text.length];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (textWidth(text.slice(0, middle) + "…", font) <= width) low = middle; else high = middle - 1;
+  }
+  return text.slice(0, low) + "…";
+}
+
+const NAME_FONT = "600 13px system-ui, sans-serif";
+const SMALL_FONT = "11.5px system-ui, sans-serif";
+
+/** Nodes with their layers, and edges with the blobs that they stand for. */
+function graphOf(net) {
+  const nodes = [], edges = [], makers = new Map();
+  net.layers.forEach((layer, index) => {
+    const inPlace = layer.bottom.length === 1 && layer.top.length === 1 && layer.bottom[0] === layer.top[0];
+    if (inPlace && makers.has(layer.bottom[0])) {
+      const node = nodes[makers.get(layer.bottom[0])];
+      if (!node.missing) { node.layers.push(index); return; }
+    }
+    const id = nodes.length;
+    nodes.push({ id, layers: [index] });
+    layer.bottom.forEach((name, place) => {
+      if (!makers.has(name)) {
+        makers.set(name, nodes.length);
+        nodes.push({ id: nodes.length, layers: [], missing: name });
+      }
+      edges.push({ from: makers.get(name), to: id, blob: name, shape: layer.bottom_shapes[place] });
+    });
+    for (const name of layer.top) makers.set(name, id);
+  });
+  for (const node of nodes) {
+    const texts = node.missing
+      ? [[node.missing, NAME_FONT]]
+      : node.layers.flatMap((index, place) => place
+        ? [[`${net.layers[index].type}  ${net.layers[index].name}`, SMALL_FONT]]
+        : [[net.layers[index].name, NAME_FONT], [net.layers[index].type, SMALL_FONT]]);
+    const widest = Math.max(...texts.map(([text, font]) => textWidth(text, font)));
+    node.width = Math.min(NODE.most, Math.max(NODE.least, widest + 30));
+    node.height = NODE.head + NODE.row * Math.max(0, node.layers.length - 1);
+  }
+  return { nodes, edges };
+}
+
+function layOut(graph) {
+  const layout = new dagre.graphlib.Graph({ multigraph: true });
+  layout.setGraph({ rankdir: "TB", nodesep: NODE.gap, ranksep: NODE.rank, marginx: 16, marginy: 16 });
+  layout.setDefaultEdgeLabel(() => ({}));
+  for (const node of graph.nodes) layout.setNode(String(node.id), { width: node.width, height: node.height });
+  graph.edges.forEach((edge, index) => layout.setEdge(String(edge.from), String(edge.to), {}, String(index)));
+  dagre.layout(layout);
+  for (const node of graph.nodes) Object.assign(node, { x: layout.node(String(node.id)).x, y: layout.node(String(node.id)).y });
+  graph.edges.forEach((edge, index) => {
+    edge.points = layout.edge(String(edge.from), String(edge.to), String(index)).points;
+  });
+  const { width, height } = layout.graph();
+  return { width, height };
+}
+
+/** A smooth line through the middles of the stretches between points. */
+function line(points) {
+  const [first, ...rest] = points;
+  let path = `M${first.x.toFixed(1)},${first.y.toFixed(1)}`;
+  for (let i = 0; i < rest.length - 1; i += 1) {
+    const [here, next] = [rest[i], rest[i + 1]];
+    const middle = i === rest.length - 2 ? next : { x: (here.x + next.x) / 2, y: (here.y + next.y) / 2 };
+    path += `Q${here.x.toFixed(1)},${here.y.toFixed(1)} ${middle.x.toFixed(1)},${middle.y.toFixed(1)}`;
+  }
+  if (rest.length === 1) path += `L${rest[0].x.toFixed(1)},${rest[0].y.toFixed(1)}`;
+  return path;
+}
+
+class GraphView {
+  /** @param chosen called with a layer's index in the net when it is chosen, or null */
+  constructor(chosen) {
+    this.chosen = chosen;
+    this.scene = svg("g");
+    this.canvas = svg("svg", { class: "graph", role: "group", "aria-label": "Graph of the net" },
+      svg("defs", {}, svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7,
+        orient: "auto-start-reverse" }, svg("path", { d: "M0,0.8L7.5,4L0,7.2z", class: "arrow" }))), this.scene);
+    this.map = el("canvas", { class: "map", "aria-hidden": "true" });
+    const button = (text, label, action) =>
+      el("button", { type: "button", title: label, "aria-label": label, onclick: action }, text);
+    this.element = el("div", { class: "graph-box" }, this.canvas, this.map,
+      el("div", { class: "zoom" },
+        button("+", "Zoom in (+)", () => this.zoom(1.25)),
+        button("−", "Zoom out (−)", () => this.zoom(0.8)),
+        button("⤢", "Show all (0)", () => this.showAll())));
+    this.view = { x: 0, y: 0, k: 1 };
+    this.listen();
+    new ResizeObserver(() => this.resized()).observe(this.canvas);
+    onTheme(() => this.drawMap());
+  }
+
+  show(net) {
+    this.net = net;
+    this.graph = graphOf(net);
+    const began = performance.now();
+    this.size = layOut(this.graph);
+    this.layoutMilliseconds = performance.now() - began;
+    this.element.dataset.layoutMs = this.layoutMilliseconds.toFixed(0);
+    this.nodeOf = new Map();
+    this.graph.nodes.forEach((node) => node.layers.forEach((index) => this.nodeOf.set(index, node)));
+    this.scene.replaceChildren(
+      svg("g", { class: "edges" }, this.graph.edges.map((edge) => this.edge(edge))),
+      svg("g", { class: "nodes" }, this.graph.nodes.map((node) => this.node(node))));
+    this.selected = null;
+    this.started = false;
+    this.resized();
+  }
+
+  edge(edge) {
+    const text = edge.shape === null ? "?" : shape(edge.shape);
+    const middle = edge.points[Math.floor(edge.points.length / 2)];
+    // The label stands where the edge reaches its layer, so that edges from one blob tell their readers apart.
+    const end = edge.points[edge.points.length - 1];
+    const spot = edge.points.length > 3 ? middle : { x: (edge.points[0].x + end.x) / 2, y: (edge.points[0].y + end.y) / 2 };
+    edge.element = svg("g", { class: "edge" },
+      svg("title", {}, `${edge.blob}  ${text}`),
+      svg("path", { d: line(edge.points), "marker-end": "url(#arrow)" }),
+      svg("text", { x: spot.x.toFixed(1), y: (spot.y + 3.5).toFixed(1), "text-anchor": "middle" }, text));
+    return edge.element;
+  }
+
+  node(node) {
+    const [left, top] = [node.x - node.width / 2, node.y - node.height / 2];
+    if (node.missing) {
+      node.element = svg("g", { class: "node missing", transform: `translate(${left},${top})` },
+        svg("title", {}, `${node.missing}: no layer of this phase makes it`),
+        svg("rect", { width: node.width, height: node.height, rx: 7 }),
+        svg("text", { class: "name", x: 14, y: 25 }, cut(node.missing, node.width - 26, NAME_FONT)));
+      return node.element;
+    }
+    const first = this.net.layers[node.layers[0]];
+    const wrong = node.layers.some((index) => this.net.layers[index].error);
+    const rows = node.layers.slice(1).map((index, place) => {
+      const layer = this.net.layers[index];
+      const y = NODE.head + place * NODE.row;
+      return svg("g", { class: "row", "data-layer": index },
+        svg("rect", { class: "hit", x: 1, y, width: node.width - 2, height: NODE.row }),
+        svg("line", { x1: 8, x2: node.width - 8, y1: y, y2: y }),
+        svg("text", { x: 14, y: y + 14, class: "type" }, cut(`${layer.type}  ${layer.name}`, node.width - 24, SMALL_FONT)));
+    });
+    node.body = svg("rect", { class: "body", width: node.width, height: node.height, rx: 7 });
+    node.element = svg("g", {
+      class: `node${wrong ? " wrong" : ""}`, transform: `translate(${left.toFixed(1)},${top.toFixed(1)})`, tabindex: -1,
+      role: "button", "data-layer": node.layers[0],
+      "aria-label": node.layers.map((index) => describe(this.net.layers[index])).join("; "),
+    },
+    svg("title", {}, node.layers.map((index) => describe(this.net.layers[index])).join("\n")),
+    node.body,
+    svg("path", { class: `band ${kindClass(first)}`, d: `M7,0H6A6,6 0 0 0 0,7V${node.height - 7}A6,6 0 0 0 6,${node.height}H7z` }),
+    svg("text", { class: "name", x: 14, y: 17 }, cut(first.name, node.width - 24, NAME_FONT)),
+    svg("text", { class: "type", x: 14, y: 32 }, cut(first.type, node.width - 24, SMALL_FONT)),
+    rows);
+    return node.element;
+  }
+
+  // Seeing
+
+  listen() {
+    const pointers = new Map();
+    let moved = 0, pinch = 0;
+    this.canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const box = this.canvas.getBoundingClientRect();
+      if (event.ctrlKey || event.metaKey || !event.shiftKey)
+        this.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
+      else this.pan(-event.deltaX - event.deltaY, 0);
+    }, { passive: false });
+    this.canvas.addEventListener("pointerdown", (event) => {
+      pointers.set(event.pointerId, event);
+      moved = 0;
+      pinch = 0;
+    });
+    this.canvas.addEventListener("pointermove", (event) => {
+      const before = pointers.get(event.pointerId);
+      if (!before) return;
+      const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY];
+      pointers.set(event.pointerId, event);
+      moved += Math.abs(dx) + Math.abs(dy);
+      if (pointers.size === 1) {
+        if (moved > 4) {
+          if (!this.canvas.hasPointerCapture(event.pointerId)) this.canvas.setPointerCapture(event.pointerId);
+          this.canvas.classList.add("dragged");
+          this.pan(dx, dy);
+        }
+        return;
+      }
+      const [one, two] = [...pointers.values()];
+      const distance = Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY);
+      const box = this.canvas.getBoundingClientRect();
+      if (pinch) this.zoom(distance / pinch, (one.clientX + two.clientX) / 2 - box.left, (one.clientY + two.clientY) / 2 - box.top);
+      pinch = distance;
+    });
+    const end = (event) => {
+      pointers.delete(event.pointerId);
+      pinch = 0;
+      this.canvas.classList.remove("dragged");
+    };
+    this.canvas.addEventListener("pointerup", end);
+    this.canvas.addEventListener("pointercancel", end);
+    this.canvas.addEventListener("click", (event) => {
+      if (moved > 4) return;
+      const found = event.target.closest("[data-layer]");
+      this.chosen(found ? Number(found.dataset.layer) : null, false);
+    });
+    this.canvas.addEventListener("focusin", (event) => {
+      const node = this.graph.nodes.find((one) => one.element === event.target);
+      if (node) this.reveal(node);
+    });
+    this.canvas.addEventListener("keydown", (event) => this.key(event));
+    const jump = (event) => {
+      if (event.type === "pointermove" && !event.buttons) return;
+      const box = this.map.getBoundingClientRect();
+      const scale = this.mapScale();
+      this.view.x = this.width() / 2 - ((event.clientX - box.left) / scale.x) * this.view.k;
+      this.view.y = this.height() / 2 - ((event.clientY - box.top) / scale.y) * this.view.k;
+      this.place();
+    };
+    this.map.addEventListener("pointerdown", (event) => { this.map.setPointerCapture(event.pointerId); jump(event); });
+    this.map.addEventListener("pointermove", jump);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const actions = { "+": () => this.zoom(1.25), "=": () => this.zoom(1.25), "-": () => this.zoom(0.8), 0: () => this.showAll() };
+    const now = this.graph.nodes.find((one) => one.element === document.activeElement);
+    if (now) {
+      const down = () => this.graph.edges.filter((edge) => edge.from === now.id).map((edge) => this.graph.nodes[edge.to]);
+      const up = () => this.graph.edges.filter((edge) => edge.to === now.id).map((edge) => this.graph.nodes[edge.from]);
+      const nearest = (nodes) => nodes.filter((one) => !one.missing)
+        .sort((one, two) => Math.abs(one.x - now.x) - Math.abs(two.x - now.x))[0];
+      const beside = (sign) => this.graph.nodes
+        .filter((one) => !one.missing && Math.sign(one.x - now.x) === sign && Math.abs(one.y - now.y) < 60)
+        .sort((one, two) => Math.abs(one.x - now.x) - Math.abs(two.x - now.x))[0];
+      Object.assign(actions, {
+        ArrowDown: () => this.focus(nearest(down())), ArrowUp: () => this.focus(nearest(up())),
+        ArrowRight: () => this.focus(beside(1)), ArrowLeft: () => this.focus(beside(-1)),
+        Enter: () => this.chosen(now.layers[0], true), " ": () => this.chosen(now.layers[0], true),
+        Home: () => this.focus(this.graph.nodes.find((one) => !one.missing)),
+        End: () => this.focus(this.graph.nodes.filter((one) => !one.missing).at(-1)),
+      });
+    }
+    if (!actions[event.key]) return;
+    event.preventDefault();
+    actions[event.key]();
+  }
+
+  focus(node) {
+    if (!node) return;
+    this.entry(node);
+    node.element.focus({ preventScroll: true });
+  }
+
+  /** The one node that the key Tab reaches. */
+  entry(node) {
+    for (const one of this.graph.nodes) if (!one.missing) one.element.setAttribute("tabindex", one === node ? 0 : -1);
+  }
+
+  width() { return this.canvas.clientWidth; }
+  height() { return this.canvas.clientHeight; }
+
+  resized() {
+    if (!this.graph || !this.width()) return;
+    if (!this.started) {
+      this.started = true;
+      this.start();
+    } else this.place();
+  }
+
+  /** At first: all of it, or where that is too small to read, its beginning. */
+  start() {
+    const fits = Math.min(this.width() / this.size.width, this.height() / this.size.height);
+    const beginning = Math.max(0.42, Math.min(1, (this.width() - 24) / this.size.width));
+    this.view.k = Math.min(1, Math.max(fits, beginning));
+    const first = this.graph.nodes.find((node) => !node.missing);
+    this.view.x = this.size.width * this.view.k <= this.width()
+      ? (this.width() - this.size.width * this.view.k) / 2
+      : this.width() / 2 - (first ? first.x : 0) * this.view.k;
+    this.view.y = 8;
+    if (first) this.entry(first);
+    this.place();
+  }
+
+  showAll() {
+    this.view.k = Math.min(1, this.width() / this.size.width, this.height() / this.size.height);
+    this.view.x = (this.width() - this.size.width * this.view.k) / 2;
+    this.view.y = (this.height() - this.size.height * this.view.k) / 2;
+    this.place();
+  }
+
+  zoom(factor, x = this.width() / 2, y = this.height() / 2) {
+    const k = Math.min(3, Math.max(0.02, this.view.k * factor));
+    this.view.x = x - ((x - this.view.x) * k) / this.view.k;
+    this.view.y = y - ((y - this.view.y) * k) / this.view.k;
+    this.view.k = k;
+    this.place();
+  }
+
+  pan(dx, dy) {
+    this.view.x += dx;
+    this.view.y += dy;
+    this.place();
+  }
+
+  reveal(node) {
+    const { k } = this.view;
+    const [x, y] = [node.x * k + this.view.x, node.y * k + this.view.y];
+    const inside = x > 60 && y > 30 && x < this.width() - 60 && y < this.height() - 40;
+    if (inside && k >= 0.3) return;
+    if (k < 0.5) this.view.k = 0.8;
+    this.view.x = this.width() / 2 - node.x * this.view.k;
+    this.view.y = this.height() / 2 - node.y * this.view.k;
+    this.place();
+  }
+
+  place() {
+    const { x, y, k } = this.view;
+    this.scene.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)}) scale(${k.toFixed(4)})`);
+    this.canvas.classList.toggle("far", k < 0.45);
+    this.drawMap();
+  }
+
+  /** A long net gets a long map, which is wider than the net's own proportions. */
+  mapScale() {
+    const y = Math.min(110 / this.size.width, (this.height() - 24) / this.size.height);
+    return { x: Math.min(110, Math.max(36, this.size.width * y)) / this.size.width, y };
+  }
+
+  drawMap() {
+    if (!this.graph || !this.width()) return;
+    const scale = this.mapScale(), ratio = devicePixelRatio;
+    const [width, height] = [this.size.width * scale.x, this.size.height * scale.y];
+    const all = this.size.width * this.view.k <= this.width() + 1 && this.size.height * this.view.k <= this.height() + 1;
+    this.map.hidden = all || this.width() < 420;
+    this.map.width = width * ratio;
+    this.map.height = height * ratio;
+    this.map.style.width = `${width}px`;
+    this.map.style.height = `${height}px`;
+    const context = this.map.getContext("2d");
+    context.scale(ratio, ratio);
+    for (const node of this.graph.nodes) {
+      context.fillStyle = node.element.classList.contains("dim") ? color("line")
+        : node.missing ? color("muted") : color(kindClass(this.net.layers[node.layers[0]]));
+      context.fillRect((node.x - node.width / 2) * scale.x, (node.y - node.height / 2) * scale.y,
+        Math.max(2, node.width * scale.x), Math.max(1, node.height * scale.y));
+    }
+    context.strokeStyle = color("accent");
+    context.lineWidth = 1.5;
+    const { x, y, k } = this.view;
+    const [left, top] = [Math.max(0.75, (-x / k) * scale.x), Math.max(0.75, (-y / k) * scale.y)];
+    context.strokeRect(left, top, Math.min(width - 0.75 - left, (this.width() / k) * scale.x),
+      Math.max(3, Math.min(height - 0.75 - top, (this.height() / k) * scale.y)));
+  }
+
+  // Marking
+
+  select(index) {
+    this.scene.querySelectorAll(".selected, .near").forEach((one) => one.classList.remove("selected", "near"));
+    if (index === null) return;
+    const node = this.nodeOf.get(index);
+    node.element.classList.add("selected");
+    node.element.querySelector(`.row[data-layer="${index}"]`)?.classList.add("selected");
+    for (const edge of this.graph.edges)
+      if (edge.from === node.id || edge.to === node.id) edge.element.classList.add("near");
+    this.entry(node);
+    this.reveal(node);
+  }
+
+  /** @param matches a set of layers, or null for all */
+  filter(matches) {
+    for (const node of this.graph.nodes)
+      node.element.classList.toggle("dim", matches !== null && !node.layers.some((index) => matches.has(index)));
+    for (const edge of this.graph.edges) edge.element.classList.toggle("dim", matches !== null);
+    this.drawMap();
+  }
+
+  /** @param weight from a layer to its share of the largest, or null to fill all alike */
+  heat(weight) {
+    for (const node of this.graph.nodes) {
+      if (node.missing) continue;
+      const share = weight ? Math.max(0, ...node.layers.map((index) => weight(this.net.layers[index]))) : 0;
+      node.body.style.setProperty("--amount", `${(100 * Math.sqrt(share)).toFixed(1)}%`);
+    }
+  }
+}
+
+// Kinds: layers are coloured by the package that brings them
+
+const kinds = [...new Set((data.graph?.definitions ?? []).map((one) => one.provider?.distribution ?? ""))].sort();
+const providerOf = (layer) => data.graph.definitions[layer.definition].provider;
+const kindClass = (layer) => `kind-${kinds.indexOf(providerOf(layer)?.distribution ?? "") % 12}`;
+
+function describe(layer) {
+  const tops = layer.top.map((name, place) => `${name} ${layer.top_shapes[place] === null ? "?" : shape(layer.top_shapes[place])}`);
+  const cost = layer.parameter_count ? `, ${short(layer.parameter_count)} parameters` : "";
+  return `${layer.name}, ${layer.type} → ${tops.join(", ") || "nothing"}${cost}${layer.error ? ", an error" : ""}`;
+}
