@@ -1,8 +1,8 @@
 """Nets, trainings, weights and images in one page.
 
-    Contents(["solver.prototxt", "run.jsonl"], weights=["net.caffemodel"]).data()    what the page shows
-    write_page(data, "report.html")
-    Solver("solver.prototxt", hooks=[Recording("run.jsonl")])                         record a training for it
+Contents(["solver.prototxt", "run.jsonl"], weights=["net.caffemodel"]).data()    what the page shows
+write_page(data, "report.html")
+Solver("solver.prototxt", hooks=[Recording("run.jsonl")])                         record a training for it
 """
 
 from bicerin_report.contents import Contents

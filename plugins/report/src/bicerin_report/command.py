@@ -15,14 +15,18 @@ from bicerin.cli.options import FILE, device_option, net_options, verbosity_opti
 @click.option("--output", "-o", metavar="FILE", type=FILE, help="The page to write: report.html.")
 @click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights, or several snapshots.")
 @click.option("--image", "images", multiple=True, metavar="FILE", type=FILE, help="Run the net on this; repeatable.")
-@click.option("--inputs", metavar="FILE", type=FILE, help="Run the net on these arrays: an .npz with one for each input.")
+@click.option(
+    "--inputs", metavar="FILE", type=FILE, help="Run the net on these arrays: an .npz with one for each input."
+)
 @click.option(
     "--samples", type=click.IntRange(0), default=200, show_default=True, help="How many of its data layer's images."
 )
 @click.option("--blob", "blobs", multiple=True, metavar="BLOB", help="Show this blob's activations; repeatable.")
 @click.option("--scores", metavar="BLOB", help="The scores for the classes.  [default: what the loss reads]")
 @click.option("--labels", metavar="FILE", type=FILE, help="The names of the classes, one a line.")
-@click.option("--time", "timed", type=click.IntRange(0), default=0, metavar="N", help="Measure each layer over N passes.")
+@click.option(
+    "--time", "timed", type=click.IntRange(0), default=0, metavar="N", help="Measure each layer over N passes."
+)
 @shapes_option
 @click.option("--no-python", is_flag=True, help="Run no code that a file names: shapes of Python layers are unknown.")
 @click.option("--serve", is_flag=True, help="Serve the page on this machine, and show the training as it goes on.")

@@ -137,7 +137,11 @@ class Contents:
             sources = net_sources(document, self.layer_providers)
             documents = [sources.train_net(), *sources.test_nets()]
             pairs = [(one, outline(one, **options)) for one in documents]
-            solver = {"file": document.name, "text": str(document.message)[:4000], "max_iter": document.message.max_iter}
+            solver = {
+                "file": document.name,
+                "text": str(document.message)[:4000],
+                "max_iter": document.message.max_iter,
+            }
         else:
             pairs = [(document, one) for one in nets_in_their_phases(document, options)]
         graphs = NetGraphs(self.layer_providers)

@@ -70,7 +70,9 @@ def roles_of(net: Net, scores: str | None = None) -> Roles:
     """
     origin = origins(net)
     sources = {name for node in net.nodes if not node.bottom for name in node.top_names}
-    found = Roles(images=next((name for name in net.blobs if name in sources and is_image(net.blobs[name].shape)), None))
+    found = Roles(
+        images=next((name for name in net.blobs if name in sources and is_image(net.blobs[name].shape)), None)
+    )
     if scores is not None:
         net.blob(scores)
         if not _are_scores(net.blobs[scores].shape):
@@ -132,9 +134,10 @@ def from_arrays(net: Net, path: str, samples: int, batch: int = 32) -> Batches:
     missing = [name for name in net.inputs if name not in arrays]
     lengths = {len(array) for array in arrays.values() if array.ndim}
     if missing or len(lengths) != 1:
+        has = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
         raise DataError(
-            f"{printable(path)}: it should have an array for each of the inputs {', '.join(net.inputs) or '(none)'}, of "
-            f"one length; it has {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'none'}."
+            f"{printable(path)}: it should have an array for each of the inputs ({', '.join(net.inputs)}), of one "
+            f"length; it has {has}."
         )
     total = min(samples, lengths.pop())
     for first in range(0, total, batch):
@@ -151,7 +154,9 @@ def from_files(net: Net, preprocess: Any, input: str, files: Sequence[str], batc
 
 
 def _batch(net: Net) -> int:
-    return next((int(node.top[0].shape[0]) for node in net.nodes if not node.bottom and node.top and node.top[0].shape), 0)
+    return next(
+        (int(node.top[0].shape[0]) for node in net.nodes if not node.bottom and node.top and node.top[0].shape), 0
+    )
 
 
 # What is made of them
@@ -289,7 +294,8 @@ def _answers(roles: Roles, seen: _Seen, class_names: Sequence[str] | None, names
     scores = np.concatenate(seen.scores) if seen.scores else None
     labels = np.concatenate(seen.labels) if seen.labels else None
     if scores is None:
-        samples = [{"number": i, "picture": _picture(pictures, i), "top": []} for i in range(min(seen.count, _SAMPLES))]
+        shown = range(min(seen.count, _SAMPLES))
+        samples: list[Data] = [{"number": i, "picture": _picture(pictures, i), "top": []} for i in shown]
         return {"samples": samples, "classes": None, "class_names": None, "scores": None}
     classes = scores.shape[1]
     if class_names is not None and len(class_names) != classes:
@@ -368,5 +374,3 @@ def _picture(pictures: np.ndarray | None, index: int) -> str | None:
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.4g}") if np.isfinite(value) else None
-
-

@@ -40,12 +40,16 @@ def page(data: dict[str, Any], live: bool = False) -> str:
             "form-action 'none'",
         ]
     )
-    return _environment().get_template("page.html").render(
-        title=data["title"],
-        policy=policy,
-        styles=Markup(styles),
-        scripts=Markup(scripts),
-        data=Markup(data_text({**data, "live": live})),
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=data["title"],
+            policy=policy,
+            styles=Markup(styles),
+            scripts=Markup(scripts),
+            data=Markup(data_text({**data, "live": live})),
+        )
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +96,12 @@ def _rounded(value: float) -> float | None:
 
 
 def _pace(log: TrainingLog) -> Curve:
-    """Iterations a second, between one row and the next that has a later time, smoothed by taking about 200 stretches."""
+    """Iterations a second, from one row to the next of about 50."""
     rows = [row for row in log.train if math.isfinite(row.get("Seconds", math.nan))]
-    every = max(1, len(rows) // 200)
+    every = max(1, len(rows) // 50)
     rows = rows[::every]
     points = []
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in pairwise(rows):
         seconds, steps = row["Seconds"] - before["Seconds"], row["NumIters"] - before["NumIters"]
         if seconds > 0 and steps > 0:
             points.append({"NumIters": row["NumIters"], "pace": steps / seconds})

@@ -1,6 +1,6 @@
 // The net as a graph: layers that work in place stand on the layer whose blob they change. Laid out by dagre.
 
-const NODE = { head: 40, row: 20, least: 128, most: 236, gap: 26, rank: 34 };
+const NODE = { head: 40, row: 20, least: 128, most: 236, gap: 26, rank: 30, chip: 24, far: 3 };
 const measure = document.createElement("canvas").getContext("2d");
 
 function textWidth(text, font) {
@@ -19,6 +19,7 @@ function cut(text, width, font) {
 }
 
 const NAME_FONT = "600 13px system-ui, sans-serif";
+const EDGE_FONT = "10.5px system-ui, sans-serif";
 const SMALL_FONT = "11.5px system-ui, sans-serif";
 
 /** Nodes with their layers, and edges with the blobs that they stand for. */
@@ -28,30 +29,45 @@ function graphOf(net) {
     const inPlace = layer.bottom.length === 1 && layer.top.length === 1 && layer.bottom[0] === layer.top[0];
     if (inPlace && makers.has(layer.bottom[0])) {
       const node = nodes[makers.get(layer.bottom[0])];
-      if (!node.missing) { node.layers.push(index); return; }
+      if (node.layers.length) { node.layers.push(index); return; }
     }
     const id = nodes.length;
     nodes.push({ id, layers: [index] });
     layer.bottom.forEach((name, place) => {
       if (!makers.has(name)) {
         makers.set(name, nodes.length);
-        nodes.push({ id: nodes.length, layers: [], missing: name });
+        nodes.push({ id: nodes.length, layers: [], blob: name });
       }
-      edges.push({ from: makers.get(name), to: id, blob: name, shape: layer.bottom_shapes[place] });
+      const sizes = layer.bottom_shapes[place];
+      edges.push({ from: makers.get(name), to: id, blob: name, text: sizes === null ? "?" : shape(sizes) });
     });
     for (const name of layer.top) makers.set(name, id);
   });
+  shorten(nodes, edges);
   for (const node of nodes) {
-    const texts = node.missing
-      ? [[node.missing, NAME_FONT]]
+    const texts = !node.layers.length
+      ? [[node.blob, node.source === undefined ? NAME_FONT : SMALL_FONT]]
       : node.layers.flatMap((index, place) => place
         ? [[`${net.layers[index].type}  ${net.layers[index].name}`, SMALL_FONT]]
         : [[net.layers[index].name, NAME_FONT], [net.layers[index].type, SMALL_FONT]]);
     const widest = Math.max(...texts.map(([text, font]) => textWidth(text, font)));
-    node.width = Math.min(NODE.most, Math.max(NODE.least, widest + 30));
-    node.height = NODE.head + NODE.row * Math.max(0, node.layers.length - 1);
+    node.width = Math.min(NODE.most, Math.max(node.source === undefined ? NODE.least : 0, widest + 30));
+    node.height = node.source === undefined ? NODE.head + NODE.row * Math.max(0, node.layers.length - 1) : NODE.chip;
   }
   return { nodes, edges };
+}
+
+/** Lines from data to far below, such as labels to losses, become chips with the blob's name at those who read it. */
+function shorten(nodes, edges) {
+  const ranks = new Array(nodes.length).fill(0), read = new Set(edges.map((edge) => edge.to));
+  // Edges stand in the order of their readers.
+  for (const edge of edges) ranks[edge.to] = Math.max(ranks[edge.to], ranks[edge.from] + 1);
+  const near = new Set(edges.filter((edge) => ranks[edge.to] - ranks[edge.from] <= NODE.far).map((edge) => edge.from));
+  for (const edge of edges) {
+    if (read.has(edge.from) || !near.has(edge.from) || ranks[edge.to] - ranks[edge.from] <= NODE.far) continue;
+    nodes.push({ id: nodes.length, layers: [], blob: edge.blob, source: nodes[edge.from].layers[0] });
+    edge.from = nodes.length - 1;
+  }
 }
 
 function layOut(graph) {
@@ -59,11 +75,16 @@ function layOut(graph) {
   layout.setGraph({ rankdir: "TB", nodesep: NODE.gap, ranksep: NODE.rank, marginx: 16, marginy: 16 });
   layout.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) layout.setNode(String(node.id), { width: node.width, height: node.height });
-  graph.edges.forEach((edge, index) => layout.setEdge(String(edge.from), String(edge.to), {}, String(index)));
+  graph.edges.forEach((edge, index) => {
+    // Room for the shape that stands there.
+    const label = { width: textWidth(edge.text, EDGE_FONT) + 8, height: 14, labelpos: "c" };
+    layout.setEdge(String(edge.from), String(edge.to), label, String(index));
+  });
   dagre.layout(layout);
   for (const node of graph.nodes) Object.assign(node, { x: layout.node(String(node.id)).x, y: layout.node(String(node.id)).y });
   graph.edges.forEach((edge, index) => {
-    edge.points = layout.edge(String(edge.from), String(edge.to), String(index)).points;
+    const { points, x, y } = layout.edge(String(edge.from), String(edge.to), String(index));
+    Object.assign(edge, { points, x, y });
   });
   const { width, height } = layout.graph();
   return { width, height };
@@ -80,6 +101,11 @@ function line(points) {
   }
   if (rest.length === 1) path += `L${rest[0].x.toFixed(1)},${rest[0].y.toFixed(1)}`;
   return path;
+}
+
+function mark(edge, name, on) {
+  edge.line.classList.toggle(name, on);
+  edge.label.classList.toggle(name, on);
 }
 
 class GraphView {
@@ -113,8 +139,10 @@ class GraphView {
     this.element.dataset.layoutMs = this.layoutMilliseconds.toFixed(0);
     this.nodeOf = new Map();
     this.graph.nodes.forEach((node) => node.layers.forEach((index) => this.nodeOf.set(index, node)));
+    this.graph.edges.forEach((edge) => this.edge(edge));
     this.scene.replaceChildren(
-      svg("g", { class: "edges" }, this.graph.edges.map((edge) => this.edge(edge))),
+      svg("g", {}, this.graph.edges.map((edge) => edge.line)),
+      svg("g", {}, this.graph.edges.map((edge) => edge.label)),
       svg("g", { class: "nodes" }, this.graph.nodes.map((node) => this.node(node))));
     this.selected = null;
     this.started = false;
@@ -122,25 +150,20 @@ class GraphView {
   }
 
   edge(edge) {
-    const text = edge.shape === null ? "?" : shape(edge.shape);
-    const middle = edge.points[Math.floor(edge.points.length / 2)];
-    // The label stands where the edge reaches its layer, so that edges from one blob tell their readers apart.
-    const end = edge.points[edge.points.length - 1];
-    const spot = edge.points.length > 3 ? middle : { x: (edge.points[0].x + end.x) / 2, y: (edge.points[0].y + end.y) / 2 };
-    edge.element = svg("g", { class: "edge" },
-      svg("title", {}, `${edge.blob}  ${text}`),
-      svg("path", { d: line(edge.points), "marker-end": "url(#arrow)" }),
-      svg("text", { x: spot.x.toFixed(1), y: (spot.y + 3.5).toFixed(1), "text-anchor": "middle" }, text));
-    return edge.element;
+    edge.line = svg("path", { class: "edge", d: line(edge.points), "marker-end": "url(#arrow)" }, svg("title", {}, edge.blob));
+    edge.label = svg("text", { class: "edge", x: edge.x.toFixed(1), y: (edge.y + 3.5).toFixed(1), "text-anchor": "middle" },
+      edge.text, svg("title", {}, edge.blob));
   }
 
   node(node) {
     const [left, top] = [node.x - node.width / 2, node.y - node.height / 2];
-    if (node.missing) {
-      node.element = svg("g", { class: "node missing", transform: `translate(${left},${top})` },
-        svg("title", {}, `${node.missing}: no layer of this phase makes it`),
-        svg("rect", { width: node.width, height: node.height, rx: 7 }),
-        svg("text", { class: "name", x: 14, y: 25 }, cut(node.missing, node.width - 26, NAME_FONT)));
+    if (!node.layers.length) {
+      const chip = node.source !== undefined;
+      node.element = svg("g", { class: chip ? "node chip" : "node missing", transform: `translate(${left},${top})`, "data-layer": node.source },
+        svg("title", {}, chip ? `${node.blob}, of ${this.net.layers[node.source].name}` : `${node.blob}: no layer of this phase makes it`),
+        svg("rect", { width: node.width, height: node.height, rx: chip ? 12 : 7 }),
+        svg("text", { class: chip ? "type" : "name", x: node.width / 2, y: chip ? 16 : 25, "text-anchor": "middle" },
+          cut(node.blob, node.width - 22, chip ? SMALL_FONT : NAME_FONT)));
       return node.element;
     }
     const first = this.net.layers[node.layers[0]];
@@ -240,18 +263,19 @@ class GraphView {
     const now = this.graph.nodes.find((one) => one.element === document.activeElement);
     if (now) {
       const down = () => this.graph.edges.filter((edge) => edge.from === now.id).map((edge) => this.graph.nodes[edge.to]);
-      const up = () => this.graph.edges.filter((edge) => edge.to === now.id).map((edge) => this.graph.nodes[edge.from]);
-      const nearest = (nodes) => nodes.filter((one) => !one.missing)
-        .sort((one, two) => Math.abs(one.x - now.x) - Math.abs(two.x - now.x))[0];
+      const up = () => this.graph.edges.filter((edge) => edge.to === now.id).map((edge) => this.graph.nodes[edge.from])
+        .map((one) => (one.source === undefined ? one : this.nodeOf.get(one.source)));
+      const nearest = (nodes) => nodes.filter((one) => one.layers.length)
+        .sort((one, two) => Math.abs(one.y - now.y) - Math.abs(two.y - now.y) || Math.abs(one.x - now.x) - Math.abs(two.x - now.x))[0];
       const beside = (sign) => this.graph.nodes
-        .filter((one) => !one.missing && Math.sign(one.x - now.x) === sign && Math.abs(one.y - now.y) < 60)
+        .filter((one) => one.layers.length && Math.sign(one.x - now.x) === sign && Math.abs(one.y - now.y) < 60)
         .sort((one, two) => Math.abs(one.x - now.x) - Math.abs(two.x - now.x))[0];
       Object.assign(actions, {
         ArrowDown: () => this.focus(nearest(down())), ArrowUp: () => this.focus(nearest(up())),
         ArrowRight: () => this.focus(beside(1)), ArrowLeft: () => this.focus(beside(-1)),
         Enter: () => this.chosen(now.layers[0], true), " ": () => this.chosen(now.layers[0], true),
-        Home: () => this.focus(this.graph.nodes.find((one) => !one.missing)),
-        End: () => this.focus(this.graph.nodes.filter((one) => !one.missing).at(-1)),
+        Home: () => this.focus(this.graph.nodes.find((one) => one.layers.length)),
+        End: () => this.focus(this.graph.nodes.filter((one) => one.layers.length).at(-1)),
       });
     }
     if (!actions[event.key]) return;
@@ -267,7 +291,7 @@ class GraphView {
 
   /** The one node that the key Tab reaches. */
   entry(node) {
-    for (const one of this.graph.nodes) if (!one.missing) one.element.setAttribute("tabindex", one === node ? 0 : -1);
+    for (const one of this.graph.nodes) if (one.layers.length) one.element.setAttribute("tabindex", one === node ? 0 : -1);
   }
 
   width() { return this.canvas.clientWidth; }
@@ -285,8 +309,8 @@ class GraphView {
   start() {
     const fits = Math.min(this.width() / this.size.width, this.height() / this.size.height);
     const beginning = Math.max(0.42, Math.min(1, (this.width() - 24) / this.size.width));
-    this.view.k = Math.min(1, Math.max(fits, beginning));
-    const first = this.graph.nodes.find((node) => !node.missing);
+    this.view.k = fits >= 0.65 ? Math.min(1, fits) : beginning;
+    const first = this.graph.nodes.find((node) => node.layers.length);
     this.view.x = this.size.width * this.view.k <= this.width()
       ? (this.width() - this.size.width * this.view.k) / 2
       : this.width() / 2 - (first ? first.x : 0) * this.view.k;
@@ -354,7 +378,7 @@ class GraphView {
     context.scale(ratio, ratio);
     for (const node of this.graph.nodes) {
       context.fillStyle = node.element.classList.contains("dim") ? color("line")
-        : node.missing ? color("muted") : color(kindClass(this.net.layers[node.layers[0]]));
+        : !node.layers.length ? color("edge") : color(kindClass(this.net.layers[node.layers[0]]));
       context.fillRect((node.x - node.width / 2) * scale.x, (node.y - node.height / 2) * scale.y,
         Math.max(2, node.width * scale.x), Math.max(1, node.height * scale.y));
     }
@@ -375,7 +399,7 @@ class GraphView {
     node.element.classList.add("selected");
     node.element.querySelector(`.row[data-layer="${index}"]`)?.classList.add("selected");
     for (const edge of this.graph.edges)
-      if (edge.from === node.id || edge.to === node.id) edge.element.classList.add("near");
+      if (edge.from === node.id || edge.to === node.id) mark(edge, "near", true);
     this.entry(node);
     this.reveal(node);
   }
@@ -384,14 +408,14 @@ class GraphView {
   filter(matches) {
     for (const node of this.graph.nodes)
       node.element.classList.toggle("dim", matches !== null && !node.layers.some((index) => matches.has(index)));
-    for (const edge of this.graph.edges) edge.element.classList.toggle("dim", matches !== null);
+    for (const edge of this.graph.edges) mark(edge, "dim", matches !== null);
     this.drawMap();
   }
 
   /** @param weight from a layer to its share of the largest, or null to fill all alike */
   heat(weight) {
     for (const node of this.graph.nodes) {
-      if (node.missing) continue;
+      if (!node.layers.length) continue;
       const share = weight ? Math.max(0, ...node.layers.map((index) => weight(this.net.layers[index]))) : 0;
       node.body.style.setProperty("--amount", `${(100 * Math.sqrt(share)).toFixed(1)}%`);
     }

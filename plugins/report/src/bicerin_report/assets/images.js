@@ -100,7 +100,7 @@ function classesOf(labelled) {
   }));
   return [
     el("h2", {}, labelled.all_classes ? "Worst and best of each class" : "The classes with the most mistakes"),
-    el("div", { class: "table-box flat" }, el("table", { class: "classes" },
+    el("div", { class: "table-box flat middle" }, el("table", { class: "classes" },
       el("thead", {}, el("tr", {}, ["Class", "Hits", "Worst", "Best"].map((text) => el("th", { scope: "col" }, text)))),
       el("tbody", {}, labelled.of_classes.map((row) => el("tr", {},
         el("th", { scope: "row" }, className(row.class)),
