@@ -197,8 +197,13 @@ def test_a_library_is_required_in_the_same_versions_by_all() -> None:
 def test_a_distribution_says_what_it_is(folder: Path) -> None:
     project = PROJECTS[folder]
     assert (folder / project["readme"]).read_text("utf-8").startswith(f"# {project['name']}\n")
-    assert project["license"] == "BSD-3-Clause"
-    assert project["license-files"] == ["LICENSE"]
+    vendored = sorted(path.relative_to(folder) for path in folder.glob("src/*/vendor/*.LICENSE"))
+    assert project["license"] == ("BSD-3-Clause AND MIT" if vendored else "BSD-3-Clause")
+    assert project["license-files"][0] == "LICENSE"
+    assert (
+        sorted(path.relative_to(folder) for glob in project["license-files"][1:] for path in folder.glob(glob))
+        == vendored
+    )
     assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert project["authors"] == [{"name": "Bicerin contributors"}]
     assert project["description"] and project["keywords"]
