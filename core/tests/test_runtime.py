@@ -155,6 +155,8 @@ def test_other_sizes(nets: Any) -> None:
         same(plain, net, rows(count))
     # The sizes of the net, and then any.
     assert [any_size for _, any_size in runtime.compiled] == [False, True]
+    same(plain, net, rows(4))
+    assert [one.any_size for one in net._runtime_pass._parts[0]._programs] == [True, False]
 
 
 def test_programs_for_many_sizes_are_not_kept_for_ever(nets: Any, monkeypatch: pytest.MonkeyPatch) -> None:

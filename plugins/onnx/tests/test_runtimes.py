@@ -227,7 +227,7 @@ def test_threads(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BICERIN_NUM_THREADS", "1")
     net = Net(RECORDED / "lenet.prototxt", "TEST", runtime=runtime)
     net.forward(noise(net, 2))
-    program: Any = net._runtime_pass._parts[0]._programs[0]
+    program: Any = net._runtime_pass._parts[0]._programs[0].program
     if runtime == "onnxruntime":
         assert program._session.get_session_options().intra_op_num_threads == 1
     else:

@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -149,7 +149,8 @@ class _RunningPart:
         self._runtime = runtime
         self.bottom = [part.blob(name) for name in part.inputs]
         self.top = [part.blob(name) for name in part.outputs]
-        self._programs: list[Program] = []
+        #: The one that runs is the last.
+        self._programs: list[_Compiled] = []
         self._weights = [_Weights(blob) for node in part.nodes for blob in node.blobs]
         #: The shapes of the inputs and outputs when it last ran.
         self._shapes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]] | None = None
@@ -169,10 +170,10 @@ class _RunningPart:
                 node.reshape()
         if any(weights.changed() for weights in self._weights):
             self.forget()
-        if not self._programs or (reshaped and not self._programs[-1].fits(self.bottom)):
+        if reshaped or not self._programs:
             self._choose()
         given = [blob.shape for blob in self.top]
-        self._programs[-1].run(self.bottom, self.top)
+        self._programs[-1].program.run(self.bottom, self.top)
         left = [blob.shape for blob in self.top]
         if left != given:  # as long as the data says
             for node in self._splits:
@@ -185,16 +186,23 @@ class _RunningPart:
         self._programs.clear()
 
     def _choose(self) -> None:
-        """Bring the program for these inputs to the end of the list."""
-        found = next((program for program in self._programs if program.fits(self.bottom)), None)
-        if found is not None:
+        """Take the program for these inputs: one for their sizes alone, if there is one."""
+        fitting = [one for one in self._programs if one.program.fits(self.bottom)]
+        if fitting:
+            found = min(fitting, key=lambda one: one.any_size)
             self._programs.remove(found)
         else:
             for weights in self._weights:
                 weights.note()
-            found = self._runtime.compile(self.part, any_size=bool(self._programs))
+            any_size = bool(self._programs)
+            found = _Compiled(self._runtime.compile(self.part, any_size), any_size)
             del self._programs[: 1 - MOST_PROGRAMS]
         self._programs.append(found)
+
+
+class _Compiled(NamedTuple):
+    program: Program
+    any_size: bool
 
 
 class _Weights:
