@@ -254,6 +254,7 @@ LABELLED = (
 def test_losses_and_what_reads_them_are_left_out() -> None:
     model = export(net(LABELLED))
     assert [info.name for info in model.graph.input] == ["data"]
+    assert dims(model.graph.input[0]) == ["N", 3, 8, 10]
     assert [info.name for info in model.graph.output] == ["ip"]
 
 

@@ -49,6 +49,23 @@ _log = logging.getLogger("bicerin.onnx")
     help="Compare every blob with the net's.  [default: where onnxruntime, or torch, is installed]",
 )
 @click.option("--inputs", metavar="FILE", type=FILE, help="Compare on these arrays: an .npz with one for each input.")
+@click.option(
+    "--int8",
+    "store",
+    is_flag=False,
+    flag_value="",
+    metavar="[STORE]",
+    type=FILE,
+    help="Write a model of 8-bit integers, with ranges from STORE: what the net's data layer reads in place of its own "
+    "source, or an .npz with an array for each input. Without STORE: from the data layer's own.",
+)
+@click.option(
+    "--int8-batches",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Find the ranges on so many batches, and compare on as many that follow.",
+)
 @phase_option("TEST")
 @net_options
 @verbosity_options
@@ -66,6 +83,8 @@ def export(
     preprocess: bool,
     verify: bool | None,
     inputs: str | None,
+    store: str | None,
+    int8_batches: int,
     phase: str,
     level: int | None,
     stages: tuple[str, ...],
@@ -73,15 +92,22 @@ def export(
 ) -> None:
     """Write NET with its weights as an ONNX model, or with --to torch as a module of PyTorch.
 
-    Every blob of the model is compared with the net's, on noise at two batch sizes, before the file is written.
+    Every blob of the model is compared with the net's, on noise at two batch sizes, before the file is written. With
+    --int8, that is the model before it is quantized; what this changes is said.
     """
     from bicerin.net import Net
     from bicerin_onnx import model
 
     model.require_writable(output)
     if language == "torch":
-        _check_torch(output, {"--opset": opset, "--custom-domain": custom_domain, "--preprocess": preprocess})
-    built = Net(Path(net), phase, level=level, stages=stages, layer_providers=layer_providers)
+        given = {"--opset": opset, "--custom-domain": custom_domain, "--preprocess": preprocess}
+        _check_torch(output, {**given, "--int8": store is not None})
+    if store is not None and preprocess:
+        raise NetError("--int8 with --preprocess: the data layer gives images that are preprocessed already.")
+    source: Any = Path(net)
+    if store and not store.endswith(".npz"):
+        source = _reading(source, store, layer_providers)
+    built = Net(source, phase, level=level, stages=stages, layer_providers=layer_providers)
     for path in weights:
         built.load_weights(path)
     if not weights and built.params:
@@ -111,6 +137,14 @@ def export(
         click.echo(_compared(built, made, inputs))
     elif custom:
         _log.warning('not compared with the net: %s in the domain "caffe"', ", ".join(custom))
+    if store is not None:
+        from bicerin_onnx.quantization import quantize
+
+        arrays = _arrays(store) if store.endswith(".npz") else None
+        quantization = quantize(built, made, int8_batches, arrays)
+        click.echo(quantization)
+        click.echo(f"{quantization.quantized} of {len(made.graph.node)} operations in 8 bits")
+        made = quantization.model
     model.write(made, output)
     click.echo(f"{output}: {len(made.graph.node)} operations, opset {opset}, {_described(made)}")
 
@@ -150,22 +184,52 @@ def _write_module(
 
 
 def _compared(net: Any, model: Any, inputs: str | None) -> object:
-    from bicerin.errors import DataError, LayerError
+    from bicerin.errors import LayerError
     from bicerin_onnx.verification import verify
 
     if inputs is not None:
-        try:
-            with np.load(inputs) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise DataError(f"{inputs}: is not an .npz of arrays: {error}") from error
-        return verify(net, model, arrays)
+        return verify(net, model, _arrays(inputs))
     try:
         return verify(net, model)
     except LayerError as error:
         raise NetError(
             f"the net does not run on noise, to be compared: give arrays with --inputs, or --no-verify. {error}"
         ) from error
+
+
+def _arrays(path: str) -> dict[str, np.ndarray]:
+    from bicerin.errors import DataError
+
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DataError(f"{path}: is not an .npz of arrays: {error}") from error
+
+
+def _reading(net: Path, store: str, layer_providers: dict[str, str]) -> Any:
+    """A net whose data layers read another store, or list, than their own."""
+    from bicerin.schema.installed_schema import read_net
+
+    document = read_net(net, layer_providers)
+    path, found = Path(store).absolute(), 0
+    for layer in document.message.layer:
+        if layer.bottom:
+            continue
+        for field, param in layer.ListFields():
+            fields = getattr(getattr(param, "DESCRIPTOR", None), "fields_by_name", {})
+            if not field.name.endswith("_param") or "source" not in fields or not param.HasField("source"):
+                continue
+            param.source = str(path)
+            found += 1
+            if field.name == "data_param" and path.is_dir():
+                param.backend = param.LMDB if (path / "data.mdb").exists() else param.LEVELDB
+    if not found:
+        raise NetError(
+            f"--int8 {store}: no layer of the net reads a store or a list. Export the net that has the data layer, "
+            "such as train_val.prototxt, or give an .npz with an array for each input."
+        )
+    return document
 
 
 def _described(model: Any) -> str:

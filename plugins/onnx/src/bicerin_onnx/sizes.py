@@ -151,7 +151,8 @@ class Sizes:
 
     def _reshape(self) -> None:
         for i, node in enumerate(self.tracer.nodes):
-            if i in self.tracer.active and not self.tracer.is_source(i):
+            # What is left out may have labels to go with, which keep their sizes.
+            if i in self.tracer.active and not self.tracer.is_source(i) and i not in self.tracer.left_out:
                 node.reshape()
 
 

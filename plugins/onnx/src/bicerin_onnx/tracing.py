@@ -50,6 +50,8 @@ class Tracer:
         self.names = blob_names(self.nodes)
         self.hooks = [self._hook(node) for node in self.nodes]
         self.active = self._active()
+        #: After a trace, the places of layers that are in no model: losses, Accuracy, and what reads those.
+        self.left_out: list[int] = []
 
     def _hook(self, node: Node) -> Any:
         if node.layer is None or (isinstance(node.layer, LossLayer) and not self.keep_losses):
@@ -90,15 +92,18 @@ class Tracer:
         dropped: dict[str, str] = {}
         claimed: dict[int, str] = {}
         unread: dict[int, Value] = {}
+        self.left_out = []
         for i, node in self._running():
             bottom_names = node.bottom_names
             gone = [name for name in bottom_names if name in dropped]
             if isinstance(node.layer, LossLayer) and not self.keep_losses:
                 dropped.update(dict.fromkeys(node.top_names, node.name))
+                self.left_out.append(i)
                 continue
             if gone:
                 _log.info('left out layer "%s": it reads what "%s" made', node.name, dropped[gone[0]])
                 dropped.update(dict.fromkeys(node.top_names, node.name))
+                self.left_out.append(i)
                 continue
             if node.type == "Split":
                 env.update(dict.fromkeys(node.top_names, env[bottom_names[0]]))
@@ -107,6 +112,7 @@ class Tracer:
             made = self._inputs(graph, node) if self.is_source(i) else self._call(graph, i, bottoms, claimed)
             if made is None:
                 dropped.update(dict.fromkeys(node.top_names, node.name))
+                self.left_out.append(i)
                 continue
             for value in bottoms:
                 unread.pop(id(value), None)
