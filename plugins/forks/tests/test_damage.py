@@ -10,8 +10,8 @@ from bicerin.schema import layer_owners, schema
 
 TEXT = """
 name: "n" default_forward_type: FLOAT16 mem_param { optimize_train: true }
-layer { name: "a" type: "Data" transform_param { multi_scale: true scale_ratios: [1, .875] crop_size_x: 368
-        random_resize_param { resize_param { interp_mode: CUBIC } } } data_param { side: [7, 14] encoding: UINT8 } }
+layer { name: "a" type: "Data" transform_param { original_image: true scale_factors: [1, .875] crop_size_x: 368 }
+        data_param { side: [7, 14] encoding: UINT8 } }
 layer { name: "b" type: "Yolov3" yolov3_param { mask: [6, 7] biases: 10 iou_loss: GIOU } quantization_param { } }
 layer { name: "c" type: "Correlation" correlation_param { max_displacement: 20 correlation_type: SUBTRACT } }
 layer { name: "d" type: "Softmax" softmax_param { hard_ratio: .5 } batch_norm_param { engine: CUDNN } }

@@ -23,12 +23,12 @@ from bicerin.schema.installed_schema import schema
     'engine: "MKLDNN" bn_stats_batch_size: 32 compile_net_state { bn_scale_remove: true kept_bn_layers: "a" }',
     'layer { engine: "MKL2017" convolution_param { engine: MKLDNN relu: true } pooling_param { engine: MKL2017 } }',
     'layer { quantization_param { bw_layer_in: 8 scale_in: 1 scale_in: 2 is_negative_input: true } }',
-    'layer { transform_param { random_resize_param { resize_param { interp_mode: CUBIC } } flow: true } }',
+    'layer { transform_param { upper_size: 3 flow: true } }',
     'layer { eltwise_param { engine: MKLDNN } inner_product_param { engine: MKLDNN } concat_param { engine: CAFFE } }',
     'multinode { model_parallel { layer_from: "a" layer_to: "b" num_nodes: 2 } }',
     # yjxiong
     'mem_param { optimize_train: true }',
-    'layer { transform_param { fix_crop: true multi_scale: true scale_ratios: [1, .875] is_flow: true } }',
+    'layer { transform_param { original_image: true stride: 2 } }',
     'layer { seg_data_param { } batch_reduction_param { level: 1 reduction_param { operation: TOPK k: 3 } } }',
     # happynear
     'layer { inner_distance_param { num_output: 10 } softmax_param { normalize_type: "Softmax" } }',

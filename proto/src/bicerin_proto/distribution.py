@@ -119,15 +119,11 @@ _FIELDS: dict[str, dict[str, str]] = {
         " min_lr rampup_interval rampup_lr momentum_policy max_momentum momentum_power weight_decay_policy"
         " weight_decay_power larc larc_policy larc_eta larc_turbo solver_data_type store_blobs_in_old_format"
         " test_and_snapshot_start_epoch test_and_snapshot_last_epochs stagelr stageiter test_offset",
-        "TransformationParameter": "use_gpu_transform fix_crop multi_scale scale_ratios max_distort is_flow"
-        " random_resize_param random_aspect_ratio_param flow upper_height upper_width original_image"
-        " img_rand_resize_lower img_rand_resize_upper rand_resize_ratio_lower rand_resize_ratio_upper"
-        " vertical_stretch_lower vertical_stretch_upper horizontal_stretch_lower horizontal_stretch_upper"
-        " allow_upscale interpolation_algo_up interpolation_algo_down display random_seed more_fix_crop stride"
-        " upper_size var_sz_img_rand_resize_lower var_sz_img_rand_resize_upper var_sz_img_rand_crop"
-        " var_sz_img_center_crop rand_wscale_lower rand_wscale_upper rand_hscale_lower rand_hscale_upper"
-        " rand_lscale_lower rand_lscale_upper img_header target_dist center_perterb_max sigma sigma_center"
-        " clahe_tile_size clahe_clip_limit do_clahe num_parts num_total_augs aug_way gray np_in_lmdb"
+        "TransformationParameter": "use_gpu_transform flow upper_height upper_width original_image display"
+        " random_seed stride upper_size var_sz_img_rand_resize_lower var_sz_img_rand_resize_upper"
+        " var_sz_img_rand_crop var_sz_img_center_crop rand_wscale_lower rand_wscale_upper rand_hscale_lower"
+        " rand_hscale_upper rand_lscale_lower rand_lscale_upper img_header target_dist center_perterb_max sigma"
+        " sigma_center clahe_tile_size clahe_clip_limit do_clahe num_parts num_total_augs aug_way gray np_in_lmdb"
         " transform_body_joint put_gaussian has_masks analysis use_segmentation_scale selective_scale"
         " per_part_scale scale_factors crop_width crop_height bgr2rgb pad max_cvg_len min_cvg_len opaque_coverage"
         " coverage flip_prob max_rotate_degree visualize crop_size_x crop_size_y scale_prob scale_min scale_max"
@@ -135,6 +131,13 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-inner-product": {
         "InnerProductParameter": "normalize",
+    },
+    "bicerin-data": {
+        "TransformationParameter": "random_resize_param random_aspect_ratio_param img_rand_resize_lower"
+        " img_rand_resize_upper rand_resize_ratio_lower rand_resize_ratio_upper vertical_stretch_lower"
+        " vertical_stretch_upper horizontal_stretch_lower horizontal_stretch_upper allow_upscale fix_crop"
+        " multi_scale scale_ratios max_distort is_flow more_fix_crop interpolation_algo_up"
+        " interpolation_algo_down",
     },
 }
 

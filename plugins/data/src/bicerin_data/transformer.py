@@ -2,6 +2,9 @@
 
     y = (x - mean) * scale
 
+What forks do before they crop is in `augmentation`. With `is_flow`, of Y. Xiong's fork, the channels are optical flow,
+x and y by turns, and where an image is mirrored x becomes 255 - x.
+
 Source: Caffe's `DataTransformer`.
 """
 
@@ -17,6 +20,8 @@ import numpy as np
 from bicerin.errors import DataError
 from bicerin.layer import Phase
 from bicerin.layer.data_file import read_blob
+from bicerin.schema import schema
+from bicerin_data.augmentation import augmentation
 
 _log = logging.getLogger("bicerin.data")
 
@@ -36,6 +41,7 @@ class Transformer:
     """
 
     def __init__(self, param: Any, phase: Phase, dtype: np.dtype, resolve: Callable[[str], Path]) -> None:
+        param = schema().own(param)  # it may be of Caffe's own schema
         if param.HasField("mean_file") and param.mean_value:
             raise DataError("Cannot specify mean_file and mean_value at the same time.")
         if param.force_color and param.force_gray:
@@ -43,6 +49,9 @@ class Transformer:
         self.crop_size: int = param.crop_size
         self.mirror: bool = param.mirror
         self.train = phase is Phase.TRAIN
+        self.is_flow: bool = param.is_flow
+        #: What is done before the crop, or None.
+        self.augmentation = augmentation(param, self.train)
         self.dtype = dtype
         self.scale = dtype.type(param.scale)
         self.mean_values = np.array(param.mean_value, dtype)
@@ -59,9 +68,12 @@ class Transformer:
         """
         channels, height, width = shape
         crop = self.crop_size
-        if height < crop or width < crop:
+        resized = self.augmentation is not None
+        if (height < crop or width < crop) and not resized:
             raise DataError(f"an image of {height} x {width} is smaller than crop_size {crop}.")
-        if self.mean is not None and self.mean.shape != shape:
+        if resized and self.mean is not None and (self.mean.shape[0] != channels or min(self.mean.shape[1:]) < crop):
+            raise DataError(f"the mean of mean_file has the shape {self.mean.shape}: too small for crop_size {crop}.")
+        if not resized and self.mean is not None and self.mean.shape != shape:
             raise DataError(f"the mean of mean_file has the shape {self.mean.shape}, the image {shape}.")
         if self.mean_values.size not in (0, 1, channels):
             raise DataError(
@@ -79,10 +91,19 @@ class Transformer:
         """
         if not images:
             return
+        if self.augmentation is not None:
+            draws = random.random((len(images), self.augmentation.draws)).tolist()
+            images = [self.augmentation(image, own) for image, own in zip(images, draws, strict=True)]
         views = self._views(images, random)
         # Cropping and mirroring are views; one pass copies them all together.
         pixels = np.stack([image[view] for image, view in zip(images, views, strict=True)])
-        if self.mean is not None:
+        if self.is_flow:
+            for index, view in enumerate(views):
+                if view[2].step == -1:
+                    pixels[index, ::2] = 255 - pixels[index, ::2]
+        if self.mean is not None and self.augmentation is not None:
+            np.subtract(pixels, self._middle_of_mean(), out=out, dtype=self.dtype)
+        elif self.mean is not None:
             varying = self.mirror or (self.crop_size and self.train)
             mean = np.stack([self.mean[view] for view in views]) if varying else self.mean[views[0]]
             np.subtract(pixels, mean, out=out, dtype=self.dtype)
@@ -93,6 +114,12 @@ class Transformer:
             return
         if self.scale != 1:
             np.multiply(out, self.scale, out=out)
+
+    def _middle_of_mean(self) -> np.ndarray:
+        """What is subtracted of images that were resized, as in NVIDIA's Caffe."""
+        assert self.mean is not None
+        top, left = ((side - self.crop_size) // 2 for side in self.mean.shape[1:])
+        return self.mean[:, top : top + self.crop_size, left : left + self.crop_size]
 
     def _views(self, images: Sequence[np.ndarray], random: np.random.Generator) -> list[tuple[slice, slice, slice]]:
         """For each image, the slices that crop and mirror it."""

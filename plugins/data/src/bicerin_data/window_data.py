@@ -42,6 +42,8 @@ class WindowDataLayer(PrefetchingLayer):
             raise DataError("transform_param must give a crop_size greater than 0.")
         if crop_size <= 2 * param.context_pad:
             raise DataError(f"crop_size {crop_size} leaves nothing between two paddings of {param.context_pad}.")
+        if self.transformer().augmentation is not None:
+            raise DataError("transform_param: WindowData resizes its windows, and nothing before that.")
         if self.param.transform_param.scale != 1:
             _log.warning(
                 'layer "%s": WindowData scales with window_data_param.scale, not with transform_param.scale.', self.name

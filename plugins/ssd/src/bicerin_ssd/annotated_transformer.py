@@ -44,6 +44,8 @@ class AnnotatedTransformer(Transformer):
         resolve: Callable[[str], Path],
     ) -> None:
         super().__init__(param, phase, dtype, resolve)
+        if self.augmentation is not None or self.is_flow:
+            raise DataError("transform_param: AnnotatedData resizes with resize_param, and knows no other fork's ways.")
         self.batch_samplers = batch_samplers
         for batch_sampler in batch_samplers:
             check_sampler(batch_sampler.sampler)
