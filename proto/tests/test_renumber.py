@@ -200,6 +200,23 @@ def test_a_file_with_the_numbers_of_several_forks_is_read_layer_by_layer(films):
     assert (one.film_param.length, two.film_param.width) == (5, 5)
 
 
+def test_in_a_message_of_all_layers_a_forks_number_needs_evidence(fragment):
+    """The owner of the layer says what its number 11 is in the files of one fork; another, what it is in any."""
+    one = 'message TransformationParameter { optional uint32 a = 5011 [(bicerin.fork) = {name: "one" number: 11}]; '
+    one += 'optional uint32 only = 5012 [(bicerin.fork) = {name: "one" number: 12}]; }'
+    other = "message TransformationParameter { optional uint32 b = 11; }"
+    schema = Schema.merged([fragment("bicerin-a", one), fragment("bicerin-b", other)])
+
+    def read(*fields, fork=None):
+        inner = b"".join(fields)
+        data = net(layer("A", b"\xa2\x06" + bytes([len(inner)]) + inner))
+        return read_net(data, schema, owners=OWNERS, fork=fork).message.layer[0].transform_param
+
+    assert read(ELEVEN).b == 5
+    assert read(ELEVEN, b"\x60\x07").a == 5, "its number 12 is that fork's alone"
+    assert read(ELEVEN, fork="one").a == 5
+
+
 def test_what_is_written_with_numbers_of_forks_is_read_again(films, tmp_path):
     text = 'layer { type: "Film" film_param { source: "a" length: 5 width: 6 rate: 7 } }'
     write_binary(read_net(text, films).message, tmp_path / "net.caffemodel")

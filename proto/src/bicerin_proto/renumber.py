@@ -120,7 +120,9 @@ class Renumberer:
         meanings = self._meanings.get(descriptor.full_name, {})
         for found in wire.fields(data, begin, end):
             if found.wire_type == wire.LENGTH:
-                meaning = next(iter(_possible(meanings.get(found.number, ()), found.wire_type, owner)), None)
+                meaning = next(
+                    iter(_possible(meanings.get(found.number, ()), found.wire_type, descriptor, owner)), None
+                )
                 number = found.number if meaning is None or meaning.number is None else meaning.number
                 field = descriptor.fields_by_number.get(number)
                 if field is not None and self._concerns(field.message_type):
@@ -136,7 +138,7 @@ class Renumberer:
         fitting: frozenset[str] | None = None
         if meanings:
             for found in wire.fields(data, begin, end):
-                possible = _possible(meanings.get(found.number, ()), found.wire_type, owner)
+                possible = _possible(meanings.get(found.number, ()), found.wire_type, descriptor, owner)
                 if possible and all(meaning.forks for meaning in possible):
                     fitting = _both(fitting, frozenset().union(*(meaning.forks for meaning in possible)))
         return fitting
@@ -151,7 +153,7 @@ class Renumberer:
         owner: str | None,
         forks: frozenset[str],
     ) -> Meaning | None:
-        possible = _possible(meanings, found.wire_type, owner)
+        possible = _possible(meanings, found.wire_type, descriptor, owner)
         if not possible:
             return None
         meaning = _of_forks(possible, forks, f"field {found.number} of a {descriptor.name}")
@@ -169,7 +171,7 @@ class Renumberer:
         )
 
     def _value(self, field: FieldDescriptor, number: int, owner: str | None, forks: frozenset[str]) -> int:
-        possible = _of_owner(self._meanings[field.enum_type.full_name].get(number, ()), owner)
+        possible = _of_owner(self._meanings[field.enum_type.full_name].get(number, ()), owner, is_layer=False)
         value = _of_forks(possible, forks, f"the value {number} of {field.name}").number if possible else None
         return number if value is None else value
 
@@ -185,13 +187,19 @@ class Renumberer:
         return self._owners.get(layer_type)
 
 
-def _possible(meanings: Iterable[Meaning], wire_type: int, owner: str | None) -> list[Meaning]:
-    return _of_owner([meaning for meaning in meanings if wire_type in meaning.wire_types], owner)
+def _possible(meanings: Iterable[Meaning], wire_type: int, descriptor: Descriptor, owner: str | None) -> list[Meaning]:
+    fitting = [meaning for meaning in meanings if wire_type in meaning.wire_types]
+    return _of_owner(fitting, owner, is_layer=descriptor.full_name in (_LAYER, _V1_LAYER))
 
 
-def _of_owner(possible: Sequence[Meaning], owner: str | None) -> list[Meaning]:
-    """Return what the owner says, or else what all say, the likeliest first: Caffe's meaning."""
-    return [meaning for meaning in possible if owner in meaning.distributions] or list(possible)
+def _of_owner(possible: Sequence[Meaning], owner: str | None, *, is_layer: bool) -> list[Meaning]:
+    """Return what the owner says, or else what all say, the likeliest first: Caffe's meaning.
+
+    In a layer the owner's fields are what it was made for. In a message that all layers have, such as transform_param,
+    what the owner says of certain forks' files is no more likely than what others say of any.
+    """
+    own = [meaning for meaning in possible if owner in meaning.distributions]
+    return own if own and (is_layer or not all(meaning.forks for meaning in own)) else list(possible)
 
 
 def _of_forks(possible: Sequence[Meaning], forks: frozenset[str], what: str) -> Meaning:
