@@ -156,6 +156,9 @@ if TYPE_CHECKING:
         normalizer as normalizer,
     )
     from bicerin.net import (
+        LoadReport as LoadReport,
+    )
+    from bicerin.net import (
         Net as Net,
     )
     from bicerin.net.hooks import (
@@ -183,6 +186,7 @@ _HOME = {
     "IncompatiblePluginError": "errors",
     "Layer": "layer",
     "LayerError": "errors",
+    "LoadReport": "net",
     "LossLayer": "layer",
     "MissingDataError": "errors",
     "MissingFileError": "errors",

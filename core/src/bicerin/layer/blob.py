@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -14,6 +14,7 @@ from bicerin.device.device import CPU, Device
 from bicerin.device.memory import Memory, State
 from bicerin.errors import DeviceError, ShapeError
 from bicerin.layer.blob_view import BlobView, HostView, not_writable
+from bicerin.layer.html import html_table
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
@@ -58,6 +59,19 @@ class Blob:
 
     def __repr__(self) -> str:
         return f"Blob({self.name!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def _repr_html_(self) -> str:
+        return html_table(repr(self), (), self._numbers())
+
+    def _numbers(self) -> Iterator[tuple[str, str]]:
+        values = self.read_only.data
+        finite = values[np.isfinite(values)]
+        yield "elements", f"{self.count:,}"
+        if finite.size:
+            for name in ("min", "mean", "max"):
+                yield name, f"{getattr(finite, name)():.6g}"
+        if finite.size < values.size:
+            yield "not finite", f"{values.size - finite.size:,}"
 
     def __deepcopy__(self, memo: dict) -> Blob:
         twin = Blob(self.shape, self.dtype, self.device, self.name)

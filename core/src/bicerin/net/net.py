@@ -15,6 +15,7 @@ import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
 from bicerin.errors import NetError
+from bicerin.layer.abilities import multiply_adds
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
 from bicerin.layer.context import Context
@@ -26,7 +27,6 @@ from bicerin.net.by_name import ByName
 from bicerin.net.fusion import FusedPass
 from bicerin.net.gradients import plan_backward
 from bicerin.net.hooks import implemented, plugins, warnings_of
-from bicerin.net.html import html_table
 from bicerin.net.net_input import input_array
 from bicerin.net.node import Node
 from bicerin.net.overwritten import overwritten_tops
@@ -35,6 +35,7 @@ from bicerin.net.runtime import Runtime, get_runtime
 from bicerin.net.runtime_pass import RuntimePass, Step
 from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
 from bicerin.net.splits import insert_splits
+from bicerin.net.summary import LayerSummary, NetSummary
 from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_hdf5
 from bicerin.schema.installed_schema import read_net
 from bicerin_proto.quotation import printable
@@ -182,7 +183,22 @@ class Net:
         )
 
     def _repr_html_(self) -> str:
-        return html_table(repr(self), self.nodes)
+        return self.summary()._repr_html_()
+
+    def summary(self) -> NetSummary:
+        """The layers with their shapes, parameters and costs: `print(net.summary())`."""
+        return NetSummary(repr(self), [self._summary(node) for node in self.nodes])
+
+    def _summary(self, node: Node) -> LayerSummary:
+        return LayerSummary(
+            node.name,
+            node.type,
+            tuple(node.bottom_names),
+            tuple((name, tuple(blob.shape)) for name, blob in zip(node.top_names, node.top, strict=False)),
+            tuple(tuple(blob.shape) for blob in node.blobs),
+            sum(blob.count for blob in node.blobs if self.owns(blob)),
+            multiply_adds(node.layer, node.bottom, node.top),
+        )
 
     def _state(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> Any:
         state = net_state(self.param, phase, level, stages)

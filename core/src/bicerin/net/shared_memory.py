@@ -37,7 +37,7 @@ class DroppedBlob:
     def __getattr__(self, attribute: str) -> Any:
         if attribute in _KNOWN:
             return getattr(self._blob, attribute)
-        if attribute.startswith("__"):
+        if attribute.startswith(("__", "_repr_", "_ipython_")):  # which a notebook asks for
             raise AttributeError(attribute)
         raise NetError(
             f'the values of blob "{self._blob.name}" are not kept: the net was built with {self._asked}. '

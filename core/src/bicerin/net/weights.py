@@ -15,6 +15,7 @@ import numpy as np
 import bicerin_proto
 from bicerin.errors import ProtoError, WeightsError
 from bicerin.layer.blob import Blob, same_shape
+from bicerin.layer.html import html_table
 from bicerin_proto import Hdf5Reader, h5py, is_hdf5, printable
 from bicerin_proto.hints import blob_count
 
@@ -47,6 +48,11 @@ class LoadReport:
             if layers:
                 parts.append(f"{name}: {', '.join(layers)}")
         return "; ".join(parts)
+
+    def _repr_html_(self) -> str:
+        rows = ((name, getattr(self, name)) for name in ("copied", "missing", "mismatched", "unused"))
+        shown = [(name, str(len(layers)), ", ".join(layers)) for name, layers in rows]
+        return html_table(self.source, ("What", "Number", "Layers"), shown)
 
 
 class _Source(NamedTuple):

@@ -34,6 +34,7 @@ from bicerin.errors import (
 )
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
+from bicerin.layer.html import html_table
 from bicerin.layer.operations import Operations
 from bicerin.net import Net
 from bicerin.net.hooks import implemented, plugins, solver_hooks
@@ -238,6 +239,16 @@ class Solver:
             f"{type(self).__name__}({printable(self.net.name)!r}, {self.device!r}: "
             f"iteration {self.iteration} of {self.param.max_iter}{loss})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("iteration", f"{self.iteration} of {self.param.max_iter}"),
+            ("learning rate", f"{self.learning_rate:g}"),
+        ]
+        if self._losses:
+            rows.append(("loss", f"{self.loss:.6g}"))
+        rows += [("trained", repr(self.net)), *(("tested", repr(net)) for net in self.test_nets)]
+        return html_table(repr(self), (), rows)
 
     # What an update rule implements
 
