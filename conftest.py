@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 
 # The environments that test the schema alone, or the wheels, have no Bicerin of their own.
 pytest_plugins = ["bicerin.testing.pytest_plugin"] if find_spec("bicerin") is not None else []
+
+# Layers are tested by themselves, whatever engines the environment has; tests of an engine name it.
+os.environ.setdefault("BICERIN_ENGINE", "caffe")
 
 
 class Provided:

@@ -50,6 +50,7 @@ NOT_IMPORTED = {
     ("bicerin-caffe", "six"): "scripts written for pycaffe import it",
     ("bicerin-mpi", "mpich"): "mpi4py loads its library, and its mpiexec starts the processes",
     ("bicerin-mpi", "openmpi"): "mpi4py loads its library, and its mpirun starts the processes",
+    ("bicerin-onednn", "onednn-cpu-gomp"): "a library in C, which ctypes loads",
     ("bicerin-proto", "grpcio-tools"): "runs as python -m grpc_tools.protoc",
 }
 

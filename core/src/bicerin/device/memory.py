@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from abc import ABC, abstractmethod
 from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
 _versions = count(0, 1 << 48)
 
 
+class Changes:
+    """How often an array was given out to be written in a memory whose version somebody had noted.
+
+    Whoever has seen a version of each of some memories may look at this number alone until it is another one.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+#: Of the whole process.
+changes = Changes()
+
+
 class State(Enum):
     """Where the valid copy of a `Memory` is."""
 
@@ -28,6 +45,44 @@ class State(Enum):
     SYNCED = "synced"
     #: On the host, zeros as soon as someone looks.
     CLEARED = "cleared"
+    #: On the host in a layout of an engine's, not in rows.
+    ARRANGED = "arranged"
+    #: On the host both in rows and in such a layout.
+    BOTH = "both"
+
+
+class Layout(ABC):
+    """Another order of an array's elements in memory, such as blocks of channels; one object for one shape and order.
+
+    Attributes:
+        nbytes: that the array takes in it.
+    """
+
+    nbytes: int
+
+    @abstractmethod
+    def to_rows(self, room: Room, rows: np.ndarray) -> None:
+        """Copy an array in this layout into one in rows, which may have elements to spare."""
+
+
+class Room:
+    """Memory for an array in a layout, not cleared, that starts where a vector and a line of the cache do.
+
+    Args:
+        nbytes: how much, or more.
+
+    Attributes:
+        array: it, `(nbytes,)` of uint8.
+        address: where it starts.
+    """
+
+    __slots__ = ("address", "array")
+
+    def __init__(self, nbytes: int) -> None:
+        whole = np.empty(nbytes + 64, np.uint8)
+        start = -whole.ctypes.data % 64
+        self.array = whole[start : start + nbytes]
+        self.address = whole.ctypes.data + start
 
 
 class Memory:
@@ -42,9 +97,12 @@ class Memory:
     """
 
     __slots__ = (
+        "_adopted",
         "_device_array",
         "_host_array",
+        "_layout",
         "_lent",
+        "_room",
         "_version",
         "device",
         "dtype",
@@ -65,6 +123,10 @@ class Memory:
         #: Whether every array that is given out to be written is a lent one, as `version` needs it from the start on.
         self.versioned = False
         self._lent: weakref.ref[np.ndarray] | None = None
+        #: Whether the host's array is somebody else's.
+        self._adopted = False
+        self._room: Room | None = None
+        self._layout: Layout | None = None
 
     @property
     def version(self) -> int | None:
@@ -104,6 +166,7 @@ class Memory:
         if state is State.NOTED:
             if write:
                 self.state = State.HOST
+                changes.number += 1
             return self._host_array
         if state is State.UNINITIALIZED:
             if self._host_array is None:
@@ -118,6 +181,10 @@ class Memory:
         if state is State.DEVICE:
             self.device.to_host(self._device_array, self._host_array)
             self.state = State.SYNCED
+        elif state is State.ARRANGED:
+            assert self._layout is not None and self._room is not None
+            self._layout.to_rows(self._room, self._host_array)
+            self.state = State.BOTH
         if write:
             self.state = State.HOST
         return self._host_array
@@ -127,7 +194,7 @@ class Memory:
         state = self.state
         if state is State.DEVICE:
             return self._device_array
-        if state is State.CLEARED:
+        if state in (State.CLEARED, State.ARRANGED, State.BOTH):
             self.host_array()
             state = self.state
         if state is State.UNINITIALIZED:
@@ -148,6 +215,8 @@ class Memory:
         """Make the host's copy the valid one, and all zeros: when it is next asked for, unless all of it is written."""
         if self._host_array is not None:
             self.state = State.CLEARED
+        elif self.state is State.ARRANGED:
+            self.state = State.UNINITIALIZED
 
     def uncleared_host_array(self) -> np.ndarray:
         """After `clear_host`: the host copy for one who writes the whole of it, and need not see the zeros."""
@@ -155,9 +224,50 @@ class Memory:
         self.state = State.HOST
         return self._host_array
 
+    @property
+    def may_be_arranged(self) -> bool:
+        """Whether nobody has an array of the host's whose reads and writes this memory would not see."""
+        return not self._adopted and (self._lent is None or self._lent() is None)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout in which the values are; None where they are in rows alone."""
+        return self._layout if self.state in (State.ARRANGED, State.BOTH) else None
+
+    def arranged(self) -> Room:
+        """The values in `layout`, to read."""
+        assert self._room is not None
+        return self._room
+
+    def arrange(self, layout: Layout) -> Room:
+        """The same, for one who writes all of it: from now on the values are there alone. See `may_be_arranged`."""
+        room = self._room_for(layout)
+        self.state = State.ARRANGED
+        return room
+
+    def also_arrange(self, layout: Layout) -> Room:
+        """The same, for one who copies the present values there, which then are in rows too. See `may_be_arranged`."""
+        self.host_array(write=False)
+        room = self._room_for(layout)
+        self.state = State.BOTH
+        return room
+
+    def forget(self) -> None:
+        """Nobody will read the present values: who writes next need not have them in rows before."""
+        if self.state is State.ARRANGED or self.state is State.BOTH:
+            self.state = State.HOST if self._host_array is not None else State.UNINITIALIZED
+
+    def _room_for(self, layout: Layout) -> Room:
+        room = self._room
+        if room is None or room.array.nbytes < layout.nbytes:
+            room = self._room = Room(layout.nbytes)
+        self._layout = layout
+        return room
+
     def use_host_array(self, array: np.ndarray) -> None:
         """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""
         self._host_array = array
+        self._adopted = True
         self._lent, self.versioned = None, False
         self.state = State.HOST
 
@@ -170,4 +280,5 @@ class Memory:
     def nbytes(self) -> int:
         """Bytes allocated on the host and on the device together."""
         sides = (self._host_array is not None) + (self._device_array is not None)
-        return sides * self.size * self.dtype.itemsize
+        arranged = self._room.array.nbytes if self._room is not None else 0
+        return sides * self.size * self.dtype.itemsize + arranged

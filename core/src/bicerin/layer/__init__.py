@@ -16,6 +16,7 @@ from bicerin.layer.axes import around, image_shape
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
 from bicerin.layer.counts import BlobCounts, Range, any_number, at_least, at_most, between
+from bicerin.layer.engine import Engine, engines
 from bicerin.layer.filler import fill, fillers
 from bicerin.layer.layer import Layer, layers
 from bicerin.layer.loss_layer import LossLayer, normalization_mode, normalizer
@@ -33,6 +34,7 @@ __all__ = [
     "ChecksInputs",
     "Context",
     "CountsProducts",
+    "Engine",
     "Finishes",
     "KeepsTops",
     "Layer",
@@ -51,6 +53,7 @@ __all__ = [
     "at_least",
     "at_most",
     "between",
+    "engines",
     "enum_name",
     "fill",
     "fillers",

@@ -14,6 +14,7 @@ import numpy as np
 from bicerin.errors import BicerinError, LayerError, NetError, PluginError
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
+from bicerin.layer.engine import engine_class
 from bicerin.layer.layer import Layer
 from bicerin.layer.layer import layers as layer_registry
 from bicerin.layer.phase import Phase
@@ -136,10 +137,10 @@ class Builder:
         node.learns = self.parameters.add_layer(node)
 
     def _layer(self, definition: Any, location: str, random: np.random.Generator | None) -> Layer:
-        cls = self.layer_class(definition, location)
         context = replace(self.context, location=location, phase=Phase(definition.phase))
         if random is not None:
             context = replace(context, random=random)
+        cls = engine_class(self.layer_class(definition, location), definition, context)
         try:
             return cls(definition, context)
         except BicerinError as error:

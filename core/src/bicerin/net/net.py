@@ -164,7 +164,8 @@ class Net:
         self._fused_pass = FusedPass(self.nodes, dropped, self.dtype)
         if dropped:
             blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
-            share_memory(self._fused_pass.nodes, [blob for blob in blobs if id(blob) not in dropped])
+            lasting_blobs = [blob for blob in blobs if id(blob) not in dropped]
+            self._fused_pass.ends = share_memory(self._fused_pass.nodes, lasting_blobs)
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
         if weights is not None:
             for path in [weights] if isinstance(weights, (str, PathLike)) else weights:
@@ -370,10 +371,9 @@ class Net:
             # Somebody who stops half-way sees each blob as it is there.
             fused = start == 0 and end == len(self.nodes)
             self._fused_pass.begin(fused)
-            loss = 0.0
-            for node in self._fused_pass.nodes if fused else self.nodes[start:end]:
-                loss += node.forward()
-            return loss
+            if fused:
+                return self._fused_pass.run()
+            return sum(node.forward() for node in self.nodes[start:end])
 
     def _run_forward_observed(self, start: int, end: int) -> float:
         self._fused_pass.begin(False)

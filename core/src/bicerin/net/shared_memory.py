@@ -55,10 +55,13 @@ def lasting(nodes: Iterable[Node]) -> list[Blob]:
     ]
 
 
-def share_memory(nodes: Sequence[Node], kept: Iterable[Blob]) -> list[Memory]:
-    """Let the blobs of a forward pass take turns in few memories, which are returned; `kept` ones have their own.
+def share_memory(nodes: Sequence[Node], kept: Iterable[Blob]) -> list[list[Memory]]:
+    """Let the blobs of a forward pass take turns in few memories; `kept` ones have their own.
 
     A blob that grows later leaves for a memory of its own.
+
+    Returns:
+        For each node, the memories whose turn ends with it.
     """
     own = {id(blob.memory[0]) for blob in kept}
     members: dict[int, list[Blob]] = {}
@@ -91,10 +94,12 @@ def share_memory(nodes: Sequence[Node], kept: Iterable[Blob]) -> list[Memory]:
             slot_of[key] = slot
         free += [slot_of[key] for key in members if last[key] == index]
     memories: dict[int, Memory] = {}
+    ends: list[list[Memory]] = [[] for _ in nodes]
     for key, blobs in members.items():
         slot = slot_of[key]
         for blob in blobs:
             if slot not in memories:
                 memories[slot] = Memory(sizes[slot], blob.dtype, blob.device)
             blob.use_memory(memories[slot])
-    return list(memories.values())
+        ends[last[key]].append(memories[slot])
+    return ends

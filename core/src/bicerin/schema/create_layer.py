@@ -9,6 +9,7 @@ import numpy as np
 
 from bicerin.device.device import get_device
 from bicerin.layer.context import Context
+from bicerin.layer.engine import engine_class
 from bicerin.layer.layer import Layer, layers
 from bicerin.layer.phase import Phase
 from bicerin.schema.installed_schema import read_layer
@@ -31,5 +32,4 @@ def create_layer(
     """
     param = read_layer(definition, layer_providers)
     context = Context(Phase.of(phase), get_device(device), np.dtype(dtype), np.random.default_rng(seed))
-    layer: Layer = layers.load(param.type, layer_providers)(param, context)
-    return layer
+    return engine_class(layers.load(param.type, layer_providers), param, context)(param, context)

@@ -54,6 +54,11 @@ class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
             return TopValues.ELEMENTS if self.drops else TopValues.ALL
         return TopValues.SIGNS
 
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        # What leaves everything as it is need not ask where it is.
+        if not self.in_place or self.drops or self.scale != 1:
+            super().forward(bottom, top)
+
     def activate(self, x: Any, y: Any) -> None:
         if self.drops:
             first, second = self.context.random.integers(0, 2**32, 2, dtype=np.uint32)

@@ -64,6 +64,8 @@ class BatchNormLayer(ActsAffinely, Layer):
             declared.append((channels, param.bias_filler))
         self._check_given_blobs()
         self.declare_blobs(*declared, learned=False)
+        for blob in self.blobs:
+            blob.keep_versions()
         for index in range(_STATISTICS, len(declared)):
             self.set_param_propagate_down(index, True)
         for index in range(_STATISTICS):
@@ -173,14 +175,14 @@ class BatchNormLayer(ActsAffinely, Layer):
         mean, inverse = self._global_statistics()
         if not self.scales:
             return Affine(1, inverse, -mean * inverse)
-        scale, *shift = (blob.data for blob in self.blobs[_STATISTICS:])
+        scale, *shift = (blob.read_only.data for blob in self.blobs[_STATISTICS:])
         return Affine(1, inverse * scale, (shift[0] if shift else 0) - mean * inverse * scale)
 
     def _global_statistics(self) -> tuple[Any, Any]:
         """The mean of each channel, and 1 / sqrt(variance + eps), of all batches of training."""
         mean, _, inverse = self.statistics.data
-        means, variances, weight = self.blobs[:_STATISTICS]
-        self.ops.global_statistics(means.data, variances.data, weight.data, mean, inverse, self.eps)
+        statistics = (blob.read_only.data for blob in self.blobs[:_STATISTICS])
+        self.ops.global_statistics(*statistics, mean, inverse, self.eps)
         if not self.centers:
             mean.fill(0)
         if not self.divides:

@@ -30,6 +30,7 @@ class BiasLayer(ActsAffinely, Layer):
         self.channel = bottom[0].canonical_axis(param.axis)
         if len(bottom) == 1:
             self.declare_blobs((operand_shape("bias", bottom[0], param.axis, param.num_axes), param.filler))
+            self.blobs[0].keep_versions()
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         bias = (bottom[1] if len(bottom) > 1 else self.blobs[0]).shape
@@ -44,7 +45,7 @@ class BiasLayer(ActsAffinely, Layer):
     def affine(self) -> Affine | None:
         if not self.blobs or self.blobs[0].num_axes != 1:
             return None
-        return Affine(self.channel, shift=self.blobs[0].data)
+        return Affine(self.channel, shift=self.blobs[0].read_only.data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         learned = len(bottom) == 1

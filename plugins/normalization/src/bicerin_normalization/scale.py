@@ -52,6 +52,8 @@ class ScaleLayer(ActsAffinely, Layer):
         if self.bias_term:
             declared.append((shape, param.bias_filler))
         self.declare_blobs(*declared)
+        for blob in self.blobs:
+            blob.keep_versions()
         #: In place, the bottom before it was overwritten.
         self.before = self.new_blob(name="before")
         #: The gradients of scale and bias of one pass.
@@ -85,7 +87,8 @@ class ScaleLayer(ActsAffinely, Layer):
         if not self.learned or self.blobs[0].num_axes != 1:
             return None
         self._bound()
-        return Affine(self.channel, self.blobs[0].data, self.blobs[1].data if self.bias_term else None)
+        scale, *shift = (blob.read_only.data for blob in self.blobs)
+        return Affine(self.channel, scale, shift[0] if shift else None)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         blob = self._scale(bottom)

@@ -1,0 +1,115 @@
+"""Choices: which of several ways to compute the same thing is the fastest on this processor, measured once.
+
+What was measured is kept in a file, `choices.json` in the folder `bicerin` of the user's cache (`XDG_CACHE_HOME`), or
+the file that `BICERIN_CHOICES` names, so that a choice stays the same from one process to the next: two ways differ in
+the last bits. Who wants to measure anew deletes the file. One that cannot be read or written is none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels.compiled import num_threads
+
+_log = logging.getLogger("bicerin.kernels")
+
+#: Seconds that one way is measured, after a first time that is not counted, and how often at least and at most.
+_LONG_ENOUGH = 0.05
+_LEAST, _MOST = 3, 8
+#: Bytes that are written between two measurements: in a net, other layers' weights have been in the caches meanwhile.
+_FLUSHED = 1 << 26
+
+_chosen: dict[str, str] = {}
+
+
+def choice(
+    key: str,
+    ways: Mapping[str, Callable[[], Any]],
+    besides: Mapping[str, float] | None = None,
+    factors: Mapping[str, float] | None = None,
+) -> str:
+    """The name of the fastest way.
+
+    Args:
+        key: what is computed: all that its speed depends on, besides the processor and the number of threads.
+        ways: name -> a function that computes it that way; called several times where nothing is known yet.
+        besides: name -> seconds that the way costs elsewhere.
+        factors: name -> how many times as long the way takes in a net as by itself, where that is known.
+    """
+    key = f"{processor()}, {num_threads()} threads: {key}"
+    known = _chosen.get(key) or _file().get(key, "")
+    if known not in ways:
+        besides, factors = besides or {}, factors or {}
+        seconds = {name: shortest(run) * factors.get(name, 1.0) + besides.get(name, 0.0) for name, run in ways.items()}
+        known = min(seconds, key=seconds.__getitem__)
+        _log.info("%s: %s", key, ", ".join(f"{name} {1e6 * time:.0f} us" for name, time in seconds.items()))
+        _record(key, known)
+    _chosen[key] = known
+    return known
+
+
+def shortest(run: Callable[[], Any]) -> float:
+    """Seconds that a call takes, the least of some, each with cold caches."""
+    run()
+    flushed = np.empty(_FLUSHED, np.uint8)
+    begin = perf_counter()
+    least = float("inf")
+    for count in range(_MOST):
+        flushed.fill(count)
+        before = perf_counter()
+        run()
+        now = perf_counter()
+        least = min(least, now - before)
+        if count + 1 >= _LEAST and now - begin > _LONG_ENOUGH:
+            break
+    return least
+
+
+@cache
+def processor() -> str:
+    """The processor's name, as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _path() -> Path:
+    named = os.environ.get("BICERIN_CHOICES")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bicerin" / "choices.json"
+
+
+def _file() -> dict[str, str]:
+    try:
+        found = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError):
+        return {}
+    return {str(key): str(way) for key, way in found.items()} if isinstance(found, dict) else {}
+
+
+def _record(key: str, way: str) -> None:
+    """Write a choice beside those that others have written meanwhile."""
+    try:
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({**_file(), key: way}, indent=0, sort_keys=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except (OSError, RuntimeError) as error:
+        _log.info("the choice of the fastest way cannot be kept on disk: %s", error)

@@ -1,0 +1,1 @@
+"""oneDNN's primitives as an engine of Caffe's layers, for Bicerin."""

@@ -1,0 +1,193 @@
+"""Convolution by oneDNN, forward. Source: oneDNN's convolution primitive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from bicerin.device import Room
+from bicerin.kernels import Finish
+from bicerin.kernels.choices import choice, shortest
+from bicerin.layer import Blob, Phase
+from bicerin.layer.engine import is_named
+from bicerin_convolution.convolution import ConvolutionLayer
+from bicerin_onednn import library as dnn
+from bicerin_onednn.attributes import attributes
+from bicerin_onednn.exchange import Reader, place_to_write, written
+from bicerin_onednn.layout import address, any_of, dims, layout_of, reorder, rows_of
+from bicerin_onednn.library import is_forked, library
+from bicerin_onednn.primitive import Primitive
+from bicerin_onednn.watch import Watch
+
+#: For how many shapes of a bottom, of one layer, products are kept.
+_MOST_PRODUCTS = 8
+#: Winograd's transforms fill the caches, and find them full of other layers' data, where a measurement has them alone.
+_FACTORS = {"own": 1.3}
+
+
+class OneDNNConvolutionLayer(ConvolutionLayer):
+    """A convolution with 1 to 3 spatial axes of float32."""
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
+        if len(self.blobs) > 1:
+            self.blobs[1].keep_versions()
+        self._watch = Watch(self)
+        self._products: dict[Any, Product] = {}
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self.phase is Phase.TRAIN or is_forked():
+            super().forward(bottom, top)
+            return
+        changed = self._watch.changed(self.absorbed)
+        if changed:
+            bias = self.blobs[1].read_only.data if len(self.blobs) > 1 else None
+            self._finish = self.finish(bias)
+        finish = self._finish
+        key = (self.bottom_shape, finish.shift.size > 0, finish.slope)
+        product = self._products.get(key)
+        if product is None:
+            product = self._product(key, finish, bottom, top)
+        if product.is_own:
+            super().forward(bottom, top)
+            return
+        if changed or self._prepared_for is not product:
+            product.prepare(self.blobs[0].read_only.data, finish)
+            self._prepared_for = product
+        for x, y in zip(bottom, top, strict=True):
+            product.run(x, y)
+
+    _finish: Finish
+    _prepared_for: Any = None
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of the last forward pass, where it is the library's."""
+        product = self._prepared_for
+        return super().algorithm if product is None or product.is_own else str(product)
+
+    def _product(self, key: Any, finish: Finish, bottom: Sequence[Blob], top: Sequence[Blob]) -> Product:
+        """The product of a kind that is new, with the choice whether the library computes it."""
+        if len(self._products) >= _MOST_PRODUCTS:
+            self._products.clear()
+        if not all(self.bottom_shape) or len(self.bottom_shape) not in (3, 4, 5):
+            product = Product.own()
+        else:
+            product = Product(self, finish)
+            if not is_named("onednn", self.param):
+                product.prepare(self.blobs[0].read_only.data, finish)
+                engine = partial(product.run, bottom[0], top[0])
+                own = partial(super().forward, bottom[:1], top[:1])
+                engine()
+                reorders = {"own": product.reordering()}
+                kind = f"oneDNN {library().version}, convolution {self._described(finish)}"
+                product.is_own = choice(kind, {"onednn": engine, "own": own}, reorders, _FACTORS) == "own"
+        self._products[key] = product
+        return product
+
+    def _described(self, finish: Finish) -> str:
+        geometry = self.geometry
+        return (
+            f"{self.bottom_shape} to {self.top_shape}, kernel {geometry.kernel}, stride {geometry.stride}, pad "
+            f"{geometry.pad}, dilation {geometry.dilation}, group {self.group}"
+        )
+
+
+class Product:
+    """The forward pass at one shape.
+
+    Args:
+        layer: whose it is.
+        finish: what becomes of each sum, for its kind.
+    """
+
+    #: Whether the layer's own code computes it.
+    is_own = False
+
+    def __init__(self, layer: ConvolutionLayer, finish: Finish) -> None:
+        geometry, group = layer.geometry, layer.group
+        x_shape, y_shape = layer.bottom_shape, layer.top_shape
+        outputs, channels = y_shape[1], x_shape[1] // group
+        kernel = tuple(geometry.kernel)
+        grouped = (group, outputs // group, channels, *kernel) if group > 1 else (outputs, channels, *kernel)
+        self._weights_shape = grouped
+        after = [
+            (y - 1) * stride + (k - 1) * dilation + 1 - x - pad
+            for x, y, k, stride, pad, dilation in zip(
+                x_shape[2:], y_shape[2:], kernel, geometry.stride, geometry.pad, geometry.dilation, strict=True
+            )
+        ]
+        self._has_bias = bool(finish.shift.size)
+        dll = library()
+        with attributes(finish.slope) as attribute:
+            descriptor = dll.make(
+                "convolution_forward_primitive_desc_create",
+                dll.engine,
+                dnn.INFERENCE,
+                dnn.CONVOLUTION,
+                any_of(x_shape),
+                any_of(grouped),
+                rows_of((outputs,)).handle if self._has_bias else None,
+                any_of(y_shape),
+                dims(geometry.stride),
+                dims([dilation - 1 for dilation in geometry.dilation]),
+                dims(geometry.pad),
+                dims(after),
+                attribute,
+            )
+        x = layout_of(x_shape, dll.memory_descriptor(descriptor, dnn.QUERY_SRC))
+        self._y = layout_of(y_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DST))
+        self._w = layout_of(grouped, dll.memory_descriptor(descriptor, dnn.QUERY_WEIGHTS))
+        arguments = {dnn.SRC: x.handle, dnn.WEIGHTS: self._w.handle, dnn.DST: self._y.handle}
+        if self._has_bias:
+            arguments[dnn.BIAS] = rows_of((outputs,)).handle
+        self._primitive = Primitive(descriptor, arguments)
+        self._x = Reader(x)
+        self._weights = Room(self._w.nbytes)
+        self._bias = np.zeros(outputs, np.float32)
+        self._bias_address = address(self._bias)
+
+    @classmethod
+    def own(cls) -> Product:
+        """What stands for the layer's own code."""
+        product = cls.__new__(cls)
+        product.is_own = True
+        return product
+
+    def __str__(self) -> str:
+        return f"oneDNN {self._primitive.implementation}"
+
+    def prepare(self, weights: np.ndarray, finish: Finish) -> None:
+        """Take the weights, each output's times its scale, and the shift."""
+        if finish.scale.size:
+            weights = weights * finish.scale.reshape(-1, *(1,) * (weights.ndim - 1))
+        weights = np.ascontiguousarray(weights)
+        reorder(rows_of(self._weights_shape), self._w).run(address(weights), self._weights.address)
+        if self._has_bias:
+            self._bias[...] = finish.shift
+
+    def reordering(self) -> float:
+        """Seconds that neighbours in the library's layouts take to hand on values in rows, about half of them so."""
+        total = 0.0
+        for layout, back in ((self._x.layout, False), (self._y, True)):
+            if not layout.is_rows:
+                rows, room = np.zeros(prod(layout.shape), np.float32), Room(layout.nbytes)
+                room.array.fill(0)
+                ends = (layout, rows_of(layout.shape)), (room.address, address(rows))
+                pair, addresses = ends if not back else (ends[0][::-1], ends[1][::-1])
+                total += shortest(partial(reorder(*pair).run, *addresses))
+        return total / 2
+
+    def run(self, bottom: Blob, top: Blob) -> None:
+        source, target = bottom.memory[0], top.memory[0]
+        x = self._x.address(source)
+        y = place_to_write(target, self._y)
+        if self._has_bias:
+            self._primitive.run(x, self._weights.address, y, self._bias_address)
+        else:
+            self._primitive.run(x, self._weights.address, y)
+        written(target)

@@ -1,0 +1,239 @@
+"""Who computes a layer, and that nobody can tell by the blobs."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bicerin
+from bicerin.device.memory import State
+from bicerin_onednn.convolution import OneDNNConvolutionLayer
+
+HEAD = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 13 dim: 14 } } }'
+NET = (
+    HEAD
+    + """
+layer { name: "c1" type: "Convolution" bottom: "x" top: "c1" convolution_param {
+  num_output: 20 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } bias_filler { type: "gaussian" } } }
+layer { name: "b1" type: "BatchNorm" bottom: "c1" top: "b1" }
+layer { name: "s1" type: "Scale" bottom: "b1" top: "s1" scale_param { bias_term: true filler { value: 1.5 } } }
+layer { name: "r1" type: "ReLU" bottom: "s1" top: "s1" relu_param { negative_slope: 0.1 } }
+layer { name: "p1" type: "Pooling" bottom: "s1" top: "p1" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "c2" type: "Convolution" bottom: "p1" top: "c2" convolution_param {
+  num_output: 20 kernel_size: 1 weight_filler { type: "xavier" } bias_term: false } }
+layer { name: "e" type: "Eltwise" bottom: "p1" bottom: "c2" top: "e" }
+layer { name: "r2" type: "ReLU" bottom: "e" top: "e" }
+layer { name: "dw" type: "Convolution" bottom: "e" top: "dw" convolution_param {
+  num_output: 20 group: 20 kernel_size: 3 dilation: 2 pad: 2 weight_filler { type: "xavier" } } }
+layer { name: "cat" type: "Concat" bottom: "dw" bottom: "e" top: "cat" }
+layer { name: "n" type: "LRN" bottom: "cat" top: "n" }
+layer { name: "d" type: "Dropout" bottom: "n" top: "n" }
+layer { name: "m" type: "MVN" bottom: "n" top: "m" }
+layer { name: "fc" type: "InnerProduct" bottom: "m" top: "fc" inner_product_param {
+  num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+)
+
+
+def make(engine: str, monkeypatch: pytest.MonkeyPatch, text: str = NET, **options: Any) -> bicerin.Net:
+    monkeypatch.setenv("BICERIN_ENGINE", engine)
+    net = bicerin.Net(text, "TEST", seed=3, **options)
+    random = np.random.default_rng(4)
+    for blobs in (net.params[name] for name in net.params):
+        for blob in blobs:
+            if not blob.data.any():
+                blob.data[...] = random.uniform(0.5, 1.5, blob.shape)
+    return net
+
+
+def image(batch: int = 2) -> np.ndarray:
+    return np.random.default_rng(5).normal(size=(batch, 3, 13, 14)).astype(np.float32)
+
+
+def classes(net: bicerin.Net) -> set[str]:
+    return {type(node.layer).__module__.partition(".")[0] for node in net.nodes if node.type == "Convolution"}
+
+
+class TestANet:
+    def test_every_blob_is_what_the_layers_themselves_compute(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        own, theirs = make("caffe", monkeypatch), make("onednn", monkeypatch)
+        for batch in (2, 1, 3):
+            names = list(own.blobs)
+            expected, found = own.forward(names, x=image(batch)), theirs.forward(names, x=image(batch))
+            for name in names:
+                assert found[name].shape == expected[name].shape
+                np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+    def test_so_it_is_where_inner_blobs_are_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        own, theirs = make("caffe", monkeypatch), make("onednn", monkeypatch, optimize=True)
+        for batch in (2, 1, 2):
+            expected, found = own.forward(x=image(batch)), theirs.forward(x=image(batch))
+            np.testing.assert_allclose(found["prob"], expected["prob"], rtol=1e-4)
+
+    def test_layers_hand_their_layouts_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        net = make("onednn", monkeypatch)
+        net.forward(x=image())
+        states = {name: net.blobs[name].memory[0].state for name in ("p1", "e", "dw", "cat")}
+        assert set(states.values()) == {State.ARRANGED}, states
+
+    def test_an_array_that_somebody_holds_is_always_up_to_date(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        own, theirs = make("caffe", monkeypatch), make("onednn", monkeypatch)
+        views = {name: theirs.blobs[name].data for name in ("c1", "s1", "p1", "e", "cat", "n")}
+        own.forward(x=image())
+        for _ in range(2):
+            theirs.forward(x=image())
+            for name, view in views.items():
+                np.testing.assert_allclose(view, own.blobs[name].data, rtol=1e-4, atol=1e-5, err_msg=name)
+
+    def test_what_is_written_into_a_blob_between_layers_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = np.random.default_rng(6).normal(size=(2, 20, 6, 7)).astype(np.float32)
+        found = []
+        for engine in ("caffe", "onednn"):
+            net = make(engine, monkeypatch)
+            net.forward(x=image())
+            net.blobs["p1"].data[...] = values
+            found.append(net.forward(start="c2")["prob"])
+            held = net.blobs["e"].data
+            net.forward(x=image(), end="e")
+            held[...] = 0.25
+            del held
+            found.append(net.forward(start="dw")["prob"])
+        np.testing.assert_allclose(found[0], found[2], rtol=1e-4)
+        np.testing.assert_allclose(found[1], found[3], rtol=1e-4)
+
+    @pytest.mark.parametrize("layer", ["c1", "b1", "s1", "dw"])
+    def test_new_weights_count_in_the_next_pass(self, layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        own, theirs = make("caffe", monkeypatch, optimize=True), make("onednn", monkeypatch, optimize=True)
+        held = theirs.params[layer][0].data
+        for step in range(3):
+            for net in (own, theirs):
+                net.params[layer][0].data[...] *= 1.5
+            if step == 1:
+                held[...] *= 0.5
+                own.params[layer][0].data[...] *= 0.5
+                del held
+            np.testing.assert_allclose(
+                theirs.forward(x=image())["prob"], own.forward(x=image())["prob"], rtol=1e-4, err_msg=str(step)
+            )
+
+    def test_the_gradient_at_test_is_the_layers_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = "force_backward: true\n" + NET
+        found = []
+        for engine in ("caffe", "onednn"):
+            net = make(engine, monkeypatch, text)
+            net.forward(x=image())
+            net.blobs["prob"].diff[...] = np.arange(10).reshape(2, 5)
+            net.backward()
+            found.append(net.blobs["x"].diff.copy())
+        assert abs(found[0]).max() > 1e-4
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-6)
+
+    @pytest.mark.parametrize("shape", [(2, 3, 17), (1, 4, 5, 6, 7)])
+    def test_convolutions_of_one_and_three_axes(self, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+        dims = " ".join(f"dim: {length}" for length in shape)
+        text = f"""layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}
+        layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{ num_output: 6 kernel_size: 3
+          stride: 2 pad: 1 weight_filler {{ type: "xavier" }} }} }}"""
+        x = np.random.default_rng(7).normal(size=shape).astype(np.float32)
+        own, theirs = make("caffe", monkeypatch, text), make("onednn", monkeypatch, text)
+        np.testing.assert_allclose(theirs.forward(x=x)["c"], own.forward(x=x)["c"], rtol=1e-4, atol=1e-5)
+
+    def test_a_bottom_without_elements(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        net = make("onednn", monkeypatch)
+        assert net.forward(x=np.zeros((0, 3, 13, 14), np.float32))["prob"].shape == (0, 5)
+        assert net.forward(x=image())["prob"].shape == (2, 5)
+
+
+class TestTheChoice:
+    def test_it_is_made_by_time_once(self, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:
+        net = make("", monkeypatch)
+        net.forward(x=image())
+        assert classes(net) == {"bicerin_onednn"}
+        kept = choices.read_text()
+        assert kept.count("convolution") == 3
+        choices.write_text(kept.replace('"onednn"', '"own"'))
+        from bicerin.kernels import choices as module
+
+        module._chosen.clear()
+        again = make("", monkeypatch)
+        again.forward(x=image())
+        algorithms = [node.layer.algorithm for node in again.nodes if node.type == "Convolution"]
+        assert not any("oneDNN" in algorithm for algorithm in algorithms), algorithms
+        assert choices.read_text().count("own") == 3
+
+    @pytest.mark.parametrize("text", ["", "[1, 2]", "{", '{"a": 3}', "\0"])
+    def test_a_file_that_is_broken_is_none(self, text: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:
+        choices.write_text(text)
+        make("", monkeypatch).forward(x=image())
+        assert choices.read_text().count("convolution") == 3
+
+    def test_a_file_that_cannot_be_written_is_said(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("BICERIN_CHOICES", str(tmp_path / "file" / "choices.json"))
+        with caplog.at_level(logging.INFO, "bicerin.kernels"):
+            make("", monkeypatch).forward(x=image())
+        assert "cannot be kept on disk" in caplog.text
+
+    @pytest.mark.parametrize(("engine", "owner"), [("CAFFE", "bicerin_convolution"), ("MKLDNN", "bicerin_onednn")])
+    def test_the_layer_itself_may_say(self, engine: str, owner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        net = make("", monkeypatch, NET.replace("num_output: 20", f"engine: {engine} num_output: 20"))
+        assert classes(net) == {owner}
+        net.forward(x=image())
+        layer = next(node.layer for node in net.nodes if node.name == "c1")
+        if isinstance(layer, OneDNNConvolutionLayer):
+            assert "oneDNN" in layer.algorithm
+
+    def test_the_environment_says_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert classes(make("caffe", monkeypatch)) == {"bicerin_convolution"}
+
+    def test_float64_and_training_are_the_layers_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert classes(make("onednn", monkeypatch, dtype=np.float64)) == {"bicerin_convolution"}
+        assert classes(bicerin.Net(NET, "TRAIN")) == {"bicerin_convolution"}
+
+    def test_an_engine_that_is_not_installed_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(bicerin.BicerinError, match=r'BICERIN_ENGINE is "cudnn".*caffe, onednn'):
+            make("cudnn", monkeypatch)
+
+    def test_a_library_that_is_not_there_leaves_the_layers_own_code(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    ) -> None:
+        from bicerin.discovery.registry import forget_plugins
+        from bicerin_onednn.library import library
+
+        monkeypatch.setenv("BICERIN_ONEDNN", str(tmp_path / "libdnnl.so.3"))
+        library.cache_clear()
+        forget_plugins()
+        try:
+            with caplog.at_level(logging.INFO, "bicerin.layer"):
+                net = make("", monkeypatch)
+        finally:
+            library.cache_clear()
+            forget_plugins()
+        assert classes(net) == {"bicerin_convolution"}
+        assert caplog.text.count("the engine onednn is not used") == 1
+        assert "cannot be loaded" in caplog.text
+
+
+def test_a_forked_process_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = make("onednn", monkeypatch)
+    expected = net.forward(x=image())["prob"]
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+
+    def child() -> None:
+        queue.put(net.forward(x=image())["prob"])
+
+    process = context.Process(target=child)
+    process.start()
+    process.join(60)
+    process.kill()
+    assert process.exitcode == 0, "it hangs, or ends badly"
+    np.testing.assert_allclose(queue.get(), expected, rtol=1e-5)
