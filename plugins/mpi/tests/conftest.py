@@ -13,12 +13,6 @@ import pytest
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
-def command(ranks: int, *arguments: object) -> list[str]:
-    """The command line that runs `bicerin`, or a Python file, in so many processes."""
-    program = [sys.executable] if str(arguments[0]).endswith(".py") else [MPIEXEC.with_name("bicerin")]
-    return [*map(str, [MPIEXEC, "-n", ranks, *program, *arguments])]
-
-
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread a rank; and no rank of this process's own."""
@@ -29,7 +23,18 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def command() -> Callable[..., list[str]]:
+    """command(ranks, "train", ...): the command line that runs `bicerin`, or a Python file, in so many processes."""
+
+    def command(ranks: int, *arguments: object) -> list[str]:
+        program = [sys.executable] if str(arguments[0]).endswith(".py") else [MPIEXEC.with_name("bicerin")]
+        return [*map(str, [MPIEXEC, "-n", ranks, *program, *arguments])]
+
+    return command
+
+
+@pytest.fixture
+def run(command: Callable[..., list[str]], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """run(ranks, "train", ...) or run(ranks, "program.py", ...): runs it to its end, in an empty folder."""
 
     def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:

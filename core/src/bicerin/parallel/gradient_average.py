@@ -26,8 +26,9 @@ from bicerin.parallel.communicator import Pending
 from bicerin.parallel.data_parallel import DataParallel
 from bicerin.parallel.progress import Progress
 
-#: The largest float16, and how much less a sum over the ranks is aimed at, since gradients grow from step to step.
-_LARGEST, _ROOM = 65504.0, 16.0
+#: Between which sizes the largest of a sum in float16 may lie, and how far below the upper one it is aimed, since
+#: gradients grow from step to step. With the smallest, what is 2**15 times smaller than the largest has all its digits.
+_SMALLEST, _LARGEST, _ROOM = 2.0, 65504.0, 16.0
 
 
 @dataclass
@@ -142,22 +143,23 @@ class GradientAverage:
                 self._side.xp.multiply(part, self._net.dtype.type(factor), out=diff.reshape(-1))
 
     def _half_factor(self, bucket: Bucket, factor: float) -> float:
-        """What a sum in half precision is multiplied with to be the average; the scale of the next step's is set.
+        """What a sum in half precision is multiplied with to be the average; the scale of the next step is set.
 
-        All ranks have the same sum, and so come to the same scale. A sum with infinities is not taken: it is made again
-        in full precision, since it may be finite there.
+        All ranks have the same sum, and so come to the same scale. A sum that was too large for it, or so small that
+        digits were lost, is made again in full precision.
         """
         largest = float(abs(bucket.array).max()) if bucket.count else 0.0
-        factor /= bucket.scale
-        if not np.isfinite(largest):
+        if _SMALLEST <= largest <= _LARGEST:
+            largest /= bucket.scale
+            factor /= bucket.scale
+        else:
             bucket.array = self._packed(bucket, self._net.dtype, 1.0)
             pending = self._communicator.start_all_reduce(bucket.array)
             with self._progress.waiting(f'the gradient of "{bucket.layer}"'):
                 pending.wait()
-            factor = 1.0 / self._communicator.size
-            largest, bucket.scale = float(abs(bucket.array).max()), 1.0
+            largest = float(abs(bucket.array).max()) if bucket.count else 0.0
         if np.isfinite(largest) and largest > 0:
-            bucket.scale = _power_of_two_below(_LARGEST / _ROOM / (largest / bucket.scale))
+            bucket.scale = _power_of_two_below(_LARGEST / _ROOM / largest)
         return factor
 
 

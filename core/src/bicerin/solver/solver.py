@@ -229,7 +229,7 @@ class Solver:
         #: The test nets that one rank runs alone, since a pass goes on where the one before ended.
         self._undivided = [
             (parallel is not None and parallel.test_on_root)
-            or any(node.bottom and node.layer.state() for node in net.nodes)
+            or any(node.bottom and set(node.layer.state() or ()) - {"random"} for node in net.nodes)
             for net in self.test_nets
         ]
 

@@ -4,6 +4,7 @@
 - `check_recorded`: against results that a reference implementation computed.
 - `check_gradient`: against numeric differences, in float64; `check_device_parity`: a device against the CPU.
 - `test_gradient_for_python_layer`: the same for a class of the user's, with the arguments that users of Caffe know.
+- `check_communicator`: whether what connects several processes does what it should.
 - `run_layer`: one layer alone on given arrays, for tests of one's own.
 
 Everything but `LayerConformance` works without pytest.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bicerin.testing.case import LayerCase, layer_case
     from bicerin.testing.checks import CHECKS
+    from bicerin.testing.communicator import check_communicator
     from bicerin.testing.conformance import LayerConformance
     from bicerin.testing.device_checks import check_device_parity
     from bicerin.testing.gradient import check_gradient
@@ -30,6 +32,7 @@ _HOME = {
     "LayerConformance": "conformance",
     "LayerRun": "run",
     "assert_close": "recorded",
+    "check_communicator": "communicator",
     "check_device_parity": "device_checks",
     "check_gradient": "gradient",
     "check_recorded": "recorded",
@@ -45,6 +48,7 @@ __all__ = [
     "LayerConformance",
     "LayerRun",
     "assert_close",
+    "check_communicator",
     "check_device_parity",
     "check_gradient",
     "check_recorded",
