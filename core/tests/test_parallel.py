@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import bicerin
-from bicerin.errors import ParallelError, SnapshotError
+from bicerin.errors import ParallelError, SnapshotError, SolverError
 from bicerin.layer import Blob, BlobCounts, Layer
 from bicerin.net.hooks import hookimpl, plugins
 from bicerin.parallel import Communicator, DataParallel, Pending
@@ -336,6 +336,33 @@ class TestTraining:
         said = [record.getMessage() for record in caplog.records]
         assert sum("Iteration 1, lr" in line for line in said) == 1
         assert sum("computing" in line and "waiting" in line for line in said) == 2
+
+    @pytest.mark.parametrize("more", ["", "snapshot: 4", "snapshot: 3", "test_compute_loss: true"])
+    def test_all_do_the_same_up_to_the_end(self, more: str, caplog: pytest.LogCaptureFixture) -> None:
+        def run(communicator: Communicator) -> tuple[float, list[list[float]]]:
+            made = solver(communicator, "display: 3 test_iter: 3 test_interval: 2 " + more)
+            made.solve()
+            return made.loss, weights(made)
+
+        with caplog.at_level(logging.INFO):
+            first, *others = on_ranks(3, run)
+        assert others == [first] * 2
+        assert Path("run_iter_6.solverstate").exists() and Path("run_iter_6.caffemodel").exists()
+        said = [record.getMessage() for record in caplog.records]
+        assert said.count(f"Iteration 6, loss = {first[0]:g}") == 1
+
+    def test_a_loss_that_is_not_finite_on_one_rank_ends_all(self) -> None:
+        def run(communicator: Communicator) -> None:
+            made = solver(communicator)
+            made.stop_on_nan = True
+            made.step(2)
+            if communicator.rank == 1:
+                made.net.blobs["data"].data[...] = np.inf
+            with pytest.raises(SolverError, match=r"the loss of iteration 2 is (nan|inf).*run_iter_2"):
+                made.step(2)
+
+        on_ranks(2, run)
+        assert Path("run_iter_2.solverstate").exists()
 
     def test_a_global_batch(self) -> None:
         def run(communicator: Communicator) -> tuple[int, ...]:

@@ -746,12 +746,13 @@ class Solver:
             error.add_note(f"The weights of iteration {self.iteration} could not be saved either: {other}")
 
     def _snapshot_after_training(self) -> None:
-        if not self.is_root or not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:
+        if not self._snapshots or not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:
             return
         if self._due(self.param.snapshot):
             return
         if not self.param.snapshot_prefix:
-            _log.warning("the solver has no snapshot_prefix: the trained weights are not saved")
+            if self.is_root:
+                _log.warning("the solver has no snapshot_prefix: the trained weights are not saved")
             return
         self.snapshot()
 

@@ -1,0 +1,47 @@
+"""LeNet on digits: two ranks with half the batch each learn what one process learns, and test it together."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "mnist"
+
+
+def events(path: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for event in map(json.loads, path.read_text().splitlines()) if event["event"] == kind]
+
+
+def test_two_ranks_reach_the_accuracy_of_one_process(command: Callable[..., list[str]], tmp_path: Path) -> None:
+    runpy.run_path(str(EXAMPLE / "make_lmdb.py"))["main"](tmp_path)
+    for name in ("lenet_solver.prototxt", "lenet_train_test.prototxt"):
+        shutil.copy(EXAMPLE / name, tmp_path)
+    training = ["train", "lenet_solver.prototxt", "--iterations", 100, "--log-json"]
+    together = ["--parallel", "mpi", "--global-batch", "--gradients"]
+    lines = {
+        "alone": command(1, *training, "alone")[3:],
+        "float32": command(2, *training, "float32", *together, "float32"),
+        "float16": command(2, *training, "float16", *together, "float16"),
+    }
+    losses, tests = {}, {}
+    for name, line in lines.items():
+        subprocess.run(line, check=True, cwd=tmp_path, timeout=300)
+        losses[name] = [event["loss"] for event in events(tmp_path / name, "step")]
+        tests[name] = [event["results"] for event in events(tmp_path / name, "test")]
+
+    assert len(losses["alone"]) == 100
+    before, after = tests["alone"]
+    for name, tolerance in (("float32", 1e-3), ("float16", 1e-2)):
+        np.testing.assert_allclose(losses[name][:20], losses["alone"][:20], rtol=tolerance)
+        # 15 passes: rank 0 runs eight, rank 1 seven. Before the first step the weights are the same.
+        assert tests[name][0] == pytest.approx(before, rel=1e-5)
+        assert tests[name][1]["accuracy"] == pytest.approx(after["accuracy"], abs=0.01)
+    assert after["accuracy"] > 0.9 and losses["float16"] != losses["float32"]
