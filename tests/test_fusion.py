@@ -100,6 +100,17 @@ def test_blobs_are_the_same(first: str, kinds: tuple[str, ...], dtype: str, monk
         np.testing.assert_allclose(found[name], wanted, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+def test_nothing_is_done_with_a_convolution_that_rectifies() -> None:
+    """Its own work ends with what a scale cannot come before."""
+    text = chain(
+        layer("Convolution", "c", "data", "y", f"convolution_param {{ {CONVOLUTION}: 3 relu: true }}"), "Scale"
+    )
+    plain, net = forward(build(text), fused=False), build(text)
+    found = forward(net)
+    assert not fused(net)
+    np.testing.assert_array_equal(found["end"], plain["end"])
+
+
 @pytest.mark.parametrize("kinds", CHAINS, ids="-".join)
 @pytest.mark.parametrize("in_place", [True, False])
 def test_optimized_nets_give_the_same(kinds: tuple[str, ...], in_place: bool) -> None:

@@ -21,7 +21,8 @@ from bicerin.schema.installed_schema import schema
     'layer { convolution_param { conv_algos_override: "1,1,3" cudnn_convolution_algo_seeker: GET } }',
     # intel
     'engine: "MKLDNN" bn_stats_batch_size: 32 compile_net_state { bn_scale_remove: true kept_bn_layers: "a" }',
-    'layer { engine: "MKL2017" convolution_param { engine: MKLDNN relu: true } pooling_param { engine: MKL2017 } }',
+    'layer { engine: "MKL2017" convolution_param { engine: MKLDNN conv_algorithm: "a" } }',
+    'layer { pooling_param { engine: MKL2017 axis: 1 } }',
     'layer { quantization_param { bw_layer_in: 8 scale_in: 1 scale_in: 2 is_negative_input: true } }',
     'layer { transform_param { upper_size: 3 flow: true } }',
     'layer { eltwise_param { engine: MKLDNN } inner_product_param { engine: MKLDNN } concat_param { engine: CAFFE } }',

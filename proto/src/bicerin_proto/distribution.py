@@ -31,7 +31,7 @@ _LAYERS = {
 
 _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-pooling": {
-        "PoolingParameter": "ceil_mode",
+        "PoolingParameter": "ceil_mode avg_include_pad",
     },
     "bicerin-normalization": {
         "BatchNormParameter": "scale_bias scale_filler bias_filler use_weight_bias bias_term filler disable_mean"
@@ -70,8 +70,8 @@ _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-forks": {
         "BatchNormParameter": "engine stats_batch_size relu update_global_stats",
         "ConcatParameter": "engine per_fla_fuse",
-        "ConvolutionParameter": "relu negative_slope conv_algorithm cudnn_convolution_algo_seeker conv_algos_override"
-        " cudnn_math_override dilation_h dilation_w shape_offset",
+        "ConvolutionParameter": "conv_algorithm cudnn_convolution_algo_seeker conv_algos_override cudnn_math_override"
+        " dilation_h dilation_w shape_offset",
         "DataParameter": "shuffle parser_threads cache threads preselection_file preselection_label range_start"
         " range_end rand_permute rand_permute_order rand_permute_seed slice_point encoding verbose subtract"
         " permute_every_iter block_size disk_reader_threads huge_video_dataset limit_samples",
@@ -111,7 +111,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
         " eltwise_mem_sharing",
-        "PoolingParameter": "avg_include_pad axis",
+        "PoolingParameter": "axis",
         "ReductionParameter": "k",
         "SoftmaxParameter": "normalize_type hard_ratio hard_mining_label cutting_point label_smooth_factor",
         "SolverParameter": "richness group_id per_parameter_reduce max_epoch epoch_size test_epoch_size"
@@ -138,6 +138,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         " vertical_stretch_upper horizontal_stretch_lower horizontal_stretch_upper allow_upscale fix_crop"
         " multi_scale scale_ratios max_distort is_flow more_fix_crop interpolation_algo_up"
         " interpolation_algo_down",
+    },
+    "bicerin-convolution": {
+        "ConvolutionParameter": "relu negative_slope",
     },
 }
 

@@ -45,11 +45,11 @@ class Finishes:
     """A layer of one top that writes it channel by channel, each sum once, with `finish`.
 
     Attributes:
-        channel_axis: the axis of the top's channels.
+        channel_axis: the axis of the top's channels; None where nothing can be done after what the layer does itself.
         absorbed: the layers whose work `finish` includes at present; the net sets it.
     """
 
-    channel_axis: int
+    channel_axis: int | None
     absorbed: Sequence[ActsAffinely] = ()
     dtype: np.dtype[Any]
     _nothing: np.ndarray | None = None

@@ -87,6 +87,10 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
     def add_weight_gradient(self, x: Any, y_diff: Any, weight_diff: Any) -> None:
         """The gradient of the weights, of one pair."""
 
+    def sum_gradient(self, top: Blob) -> Any:
+        """The gradient of the sums, bias included, that a top was made of: its own."""
+        return top.diff.reshape(self.top_shape)
+
     @property
     def algorithm(self) -> str:
         """The algorithms chosen for the present shapes."""
@@ -131,7 +135,7 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
         weights, *bias = self.blobs
         version = weights.data_version
         for y, down, x in zip(top, propagate_down, bottom, strict=True):
-            y_diff = y.diff.reshape(self.top_shape)
+            y_diff = self.sum_gradient(y)
             if bias and self.param_propagate_down(1):
                 self.ops.add_bias_gradient(y_diff.reshape(self._top_rows), bias[0].diff)
             if self.param_propagate_down(0):

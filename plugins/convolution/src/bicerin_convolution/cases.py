@@ -31,6 +31,12 @@ CONVOLUTIONS: list[tuple[str, str, tuple[int, ...]]] = [
     ("axis_2", "axis: 2 num_output: 2 kernel_size: 2 pad: 1", (2, 2, 3, 4, 4)),
 ]
 
+RECTIFIED: list[tuple[str, str, list[tuple[int, ...]]]] = [
+    ("relu", "num_output: 4 kernel_size: 3 pad: 1 relu: true", [(2, 3, 4, 5)]),
+    ("leaky", "num_output: 4 kernel_size: 1 group: 2 relu: true negative_slope: 0.25", [(2, 4, 3, 3), (2, 4, 3, 3)]),
+    ("one_axis", "num_output: 3 kernel_size: 3 stride: 2 bias_term: false relu: true", [(2, 2, 7)]),
+]
+
 UNFOLDINGS: list[tuple[str, str, tuple[int, ...]]] = [
     ("stride", "kernel_size: 3 pad: 1 stride: 2", (2, 3, 5, 6)),
     ("one_axis", "kernel_size: 3 dilation: 2", (2, 2, 7)),
@@ -46,6 +52,16 @@ CASES = [
     )
     for layer_type in ("Convolution", "Deconvolution")
     for name, options, shape in CONVOLUTIONS
+]
+
+CASES += [
+    layer_case(
+        f"convolution_rectified_{name}",
+        f'type: "Convolution" convolution_param {{ {options} {FILLED} }}',
+        shapes,
+        tops=len(shapes),
+    )
+    for name, options, shapes in RECTIFIED
 ]
 
 CASES += [

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from bicerin.errors import LayerError
 from bicerin.kernels import Finish
 from bicerin.layer import Blob
 from bicerin_convolution.base_convolution import BaseConvolution
@@ -22,6 +23,11 @@ class DeconvolutionLayer(BaseConvolution):
     """Bottoms `(N, C, spatial...)` to tops `(N, num_output, spatial'...)`, any number of spatial axes."""
 
     type = "Deconvolution"
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self.param.convolution_param.relu:
+            raise LayerError("convolution_param: relu is of Convolution; give a ReLU layer after this one.")
+        super().layer_set_up(bottom, top)
 
     def weight_shape(self) -> tuple[int, ...]:
         return (self.channels, self.num_output // self.group, *self.geometry.kernel)

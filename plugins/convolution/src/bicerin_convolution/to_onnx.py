@@ -46,6 +46,9 @@ def _convolution(graph: Graph, layer: Any, operator: str) -> Any:
             dilations=list(geometry.dilation) or [1],
             group=layer.group,
         )
+        slope = getattr(layer, "slope", None)
+        if slope is not None:
+            y = graph.op("LeakyRelu", y, alpha=float(slope)) if slope else graph.op("Relu", y)
         tops.append(y if plain else _parted(graph, y, top, layer.axis))
     return tops
 

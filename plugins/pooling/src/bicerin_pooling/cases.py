@@ -48,6 +48,16 @@ CASES = [
 
 CASES += [
     layer_case(
+        f"average_without_padding_{name}",
+        f'type: "Pooling" pooling_param {{ pool: AVE avg_include_pad: false {window} }}',
+        [distinct(*shape)],
+    )
+    for name, window, shape, _ in WINDOWS
+    if name in ("padded", "floor", "dense")
+]
+
+CASES += [
+    layer_case(
         f"mask_{phase.lower()}",
         'type: "Pooling" pooling_param { kernel_size: 2 stride: 2 }',
         [np.array([[[[1.0, 5.0, 2.0, 2.0], [5.0, 0.0, 2.0, 2.0]]]])],

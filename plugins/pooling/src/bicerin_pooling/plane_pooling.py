@@ -9,6 +9,7 @@ import numpy as np
 
 from bicerin.device import RandomStream
 from bicerin.layer import Layer, Operations, Phase
+from bicerin_pooling.average_pooling_kernels import extents
 from bicerin_pooling.window import Window
 
 METHODS = ("MAX", "AVE", "STOCHASTIC")
@@ -59,6 +60,32 @@ class AveragePooling(PlanePooling):
 
     def backward(self, bottom: Any, bottom_diff: Any, top: Any, top_diff: Any) -> None:
         self.ops.average_pool_backward(bottom_diff.reshape(self.planes), top_diff.reshape(self.pooled), *self.window)
+
+
+class AverageWithoutPadding(AveragePooling):
+    """The sum of each window over what it covers of the plane."""
+
+    def __init__(self, layer: Layer, window: Window, shape: tuple[int, ...], ceil: bool = True) -> None:
+        super().__init__(layer, window, shape, ceil)
+        sides = []
+        for axis in range(2):
+            number, size = self.shape[2 + axis], shape[2 + axis]
+            kernel, stride, pad = (self.window[axis + 2 * part] for part in range(3))
+            start = np.arange(number) * stride - pad
+            covered = np.minimum(start + kernel, size) - np.maximum(start, 0)
+            sides.append(extents(number, size, kernel, stride, pad) / covered)
+        #: The area with padding over that without, of each window.
+        self.ratio = self.xp.asarray(np.outer(*sides).astype(layer.dtype))
+        self.scaled_diff = layer.new_blob(self.pooled, "scaled_diff")
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        super().forward(bottom, top)
+        top *= self.ratio
+
+    def backward(self, bottom: Any, bottom_diff: Any, top: Any, top_diff: Any) -> None:
+        scaled = self.scaled_diff.data
+        self.xp.multiply(top_diff.reshape(self.pooled), self.ratio, out=scaled)
+        super().backward(bottom, bottom_diff, top, scaled)
 
 
 class MaxPooling(PlanePooling):

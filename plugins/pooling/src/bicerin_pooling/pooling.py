@@ -3,7 +3,8 @@
 Reduce windows of `kernel_h` x `kernel_w`, `stride` apart, of each plane of a bottom padded by `pad`.
 
 - MAX: the greatest value. The second top, if there is one, holds its place in the plane, `h * W + w`.
-- AVE: the sum over the window's area; padding counts as zeros and, up to `H + pad`, in the area.
+- AVE: the sum over the window's area; padding counts as zeros and, up to `H + pad`, in the area, which Intel's
+  `avg_include_pad: false` leaves out.
 - STOCHASTIC (Zeiler and Fergus, 2013): at TRAIN a value drawn with a probability proportional to itself, at TEST
   the mean under those probabilities, sum(x^2) / sum(x). The values must not be negative.
 
@@ -20,7 +21,14 @@ from typing import Any
 
 from bicerin.errors import BlobCountError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Phase, ReadsTops, TopValues, between, enum_name, image_shape
-from bicerin_pooling.plane_pooling import METHODS, OPERATIONS, MaxPooling, PlanePooling, plane_pooling
+from bicerin_pooling.plane_pooling import (
+    METHODS,
+    OPERATIONS,
+    AverageWithoutPadding,
+    MaxPooling,
+    PlanePooling,
+    plane_pooling,
+)
 from bicerin_pooling.window import Window
 
 
@@ -35,6 +43,7 @@ class PoolingLayer(ReadsTops, Layer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.pooling_param
         self.method = enum_name(param, "pool", METHODS)
+        self.counts_padding: bool = param.avg_include_pad
         self.ceil = param.round_mode == param.CEIL and param.ceil_mode
         self.window = _window(param)
         if len(top) > 1 and self.method != "MAX":
@@ -53,6 +62,8 @@ class PoolingLayer(ReadsTops, Layer):
             if min(window[:2]) == 0:
                 raise ShapeError(f"Filter dimensions cannot be zero: {window.kernel_h} x {window.kernel_w}.")
             self.pooling = plane_pooling(self.method, self, window, shape, self.ceil, keeps_mask=len(top) > 1)
+            if self.method == "AVE" and not self.counts_padding and max(window[4:]) > 0:
+                self.pooling = AverageWithoutPadding(self, window, shape, self.ceil)
             self.pooled_from = shape
         for blob in top:
             blob.reshape(*self.pooling.shape)

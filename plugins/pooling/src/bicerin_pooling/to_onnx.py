@@ -27,7 +27,16 @@ def pooling(graph: Graph, layer: Any) -> Any:
         return graph.op("GlobalMaxPool" if layer.method == "MAX" else "GlobalAveragePool", x)
     height, width = x.shape[2:]
     window = layer.window or Window(height, width, 1, 1, 0, 0)
+    if layer.method == "AVE" and not layer.counts_padding and max(window[4:]) > 0:
+        return _average_without_padding(graph, layer, x, window)
     return _pool(graph, layer, x, window, layer.ceil, masked)
+
+
+def _average_without_padding(graph: Graph, layer: Any, x: Any, window: Window) -> Any:
+    """The means of windows with padding, and over those of ones."""
+    ones = graph.op("Expand", graph.constant(1.0), graph.op("Shape", x))
+    means, shares = (_pool(graph, layer, one, window, layer.ceil, False) for one in (x, ones))
+    return graph.op("Div", means, shares)
 
 
 def spp(graph: Graph, layer: Any) -> Any:
