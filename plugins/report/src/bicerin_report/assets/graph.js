@@ -176,7 +176,7 @@ class GraphView {
         svg("line", { x1: 8, x2: node.width - 8, y1: y, y2: y }),
         svg("text", { x: 14, y: y + 14, class: "type" }, cut(`${layer.type}  ${layer.name}`, node.width - 24, SMALL_FONT)));
     });
-    node.body = svg("rect", { class: "body", width: node.width, height: node.height, rx: 7 });
+    node.body = svg("rect", { class: `body ${kindClass(first)}`, width: node.width, height: node.height, rx: 7 });
     node.element = svg("g", {
       class: `node${wrong ? " wrong" : ""}`, transform: `translate(${left.toFixed(1)},${top.toFixed(1)})`, tabindex: -1,
       role: "button", "data-layer": node.layers[0],
@@ -308,7 +308,7 @@ class GraphView {
   /** At first: all of it, or where that is too small to read, its beginning. */
   start() {
     const fits = Math.min(this.width() / this.size.width, this.height() / this.size.height);
-    const beginning = Math.max(0.42, Math.min(1, (this.width() - 24) / this.size.width));
+    const beginning = Math.max(0.72, Math.min(1, (this.width() - 24) / this.size.width));
     this.view.k = fits >= 0.65 ? Math.min(1, fits) : beginning;
     const first = this.graph.nodes.find((node) => node.layers.length);
     this.view.x = this.size.width * this.view.k <= this.width()
@@ -355,6 +355,7 @@ class GraphView {
     const { x, y, k } = this.view;
     this.scene.setAttribute("transform", `translate(${x.toFixed(2)},${y.toFixed(2)}) scale(${k.toFixed(4)})`);
     this.canvas.classList.toggle("far", k < 0.45);
+    this.canvas.classList.toggle("distant", k < 0.2 && !this.heated);
     this.drawMap();
   }
 
@@ -414,6 +415,8 @@ class GraphView {
 
   /** @param weight from a layer to its share of the largest, or null to fill all alike */
   heat(weight) {
+    this.heated = weight !== null;
+    this.place();
     for (const node of this.graph.nodes) {
       if (!node.layers.length) continue;
       const share = weight ? Math.max(0, ...node.layers.map((index) => weight(this.net.layers[index]))) : 0;
