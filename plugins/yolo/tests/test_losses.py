@@ -201,13 +201,8 @@ def test_objects_that_cannot_be(text: str, column: int, value: float, device: st
     wrong = OBJECTS.copy()
     wrong[0, 0, 1, column] = value
     run = run_layer(text, [X, wrong], device=device)
-    if device == "cpu":
-        with pytest.raises(LayerError, match=r"object 1 of image 0 is \(.*class must be 0 to 1"):
-            run.forward()
-    else:
-        assert np.isnan(run.forward())
-        with pytest.raises(LayerError, match="object 1 of image 0"):
-            run.layer.check_inputs([blob.read_only for blob in run.bottom])
+    with pytest.raises(LayerError, match=r"object 1 of image 0 is \(.*class must be 0 to 1"):
+        run.forward()  # a device gives NaN, which is then explained
 
 
 @pytest.mark.parametrize(("text", "words"), [
