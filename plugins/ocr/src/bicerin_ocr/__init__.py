@@ -1,0 +1,1 @@
+"""Layers that read text: connectionist temporal classification, and what its nets are made of."""

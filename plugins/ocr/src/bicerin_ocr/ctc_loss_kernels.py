@@ -1,0 +1,193 @@
+"""Connectionist temporal classification in logarithms: the probabilities of the beginnings of all paths, from the first
+step on, and of their ends, from the last step back.
+
+A path goes through places: a blank before, between and after the classes of the label, 2 L + 1 of them. At each step it
+stays, goes on, or leaves out a blank between two classes that differ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import host_operation, kernel, num_workers, part, spread
+
+
+def all_sequences_reference(
+    x: np.ndarray,
+    targets: np.ndarray,
+    steps: int,
+    blank: int,
+    table: np.ndarray,
+    losses: np.ndarray,
+    delta: np.ndarray,
+) -> None:
+    """All sequences at once, step by step."""
+    scores = x[:steps] - x[:steps].max(axis=2, keepdims=True)
+    logarithm = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
+    number, length = targets.shape
+    own = np.arange(number)[:, None]
+    lengths = (targets >= 0).sum(axis=1)
+    repeats = ((targets[:, 1:] == targets[:, :-1]) & (targets[:, 1:] >= 0)).sum(axis=1)
+    fits = lengths + repeats <= steps
+    classes = np.full((number, 2 * length + 1), blank)
+    classes[:, 1::2] = np.where(targets >= 0, targets, blank)
+    place = np.arange(2 * length + 1)
+    inside = place <= 2 * lengths[:, None]
+    leaps = np.zeros(classes.shape, bool)
+    leaps[:, 2:] = (place[2:] % 2 == 1) & (classes[:, 2:] != classes[:, :-2])
+
+    def moved(values: np.ndarray, by: int) -> np.ndarray:
+        """The values of the places `by` before, or after for a negative number."""
+        away = np.full_like(values, -np.inf)
+        if by > 0:
+            away[:, by:] = values[:, :-by]
+        else:
+            away[:, :by] = values[:, -by:]
+        return away
+
+    emitted = logarithm[:, own, classes]
+    for t in range(steps):
+        if t:
+            before = table[:, t - 1]
+            leapt = np.where(leaps, moved(before, 2), -np.inf) if length else before
+            alpha = np.logaddexp(before, moved(before, 1)) if length else before
+            alpha = np.logaddexp(alpha, leapt) if length else alpha
+        else:
+            alpha = np.where(place < 2, 0, -np.inf)
+        table[:, t] = np.where(inside, alpha + emitted[t], -np.inf)
+    last = np.where(place >= 2 * lengths[:, None] - 1, table[:, -1], -np.inf)
+    total = np.logaddexp.reduce(np.where(inside, last, -np.inf), axis=1)
+
+    delta.fill(0)
+    delta[:steps] = np.exp(logarithm)
+    beta = np.where(inside & (place >= 2 * lengths[:, None] - 1), 0, -np.inf)
+    for t in reversed(range(steps)):
+        with np.errstate(invalid="ignore"):
+            share = np.exp(table[:, t] + beta - total[:, None])
+        np.subtract.at(delta[t], (own, classes), np.where(np.isfinite(total)[:, None], share, 0))
+        after = beta + emitted[t]
+        beta = after
+        if length:
+            leapt = moved(np.where(leaps, after, -np.inf), -2)
+            beta = np.logaddexp(np.logaddexp(after, moved(after, -1)), leapt)
+    delta[:, ~fits] = 0
+    losses[...] = np.where(fits, -total, 0)
+
+
+@part
+def log_sum(a, b):  # type: ignore[no-untyped-def]
+    """log(exp(a) + exp(b))."""
+    if a < b:
+        a, b = b, a
+    if b == -np.inf:
+        return a
+    return a + np.log1p(np.exp(b - a))
+
+
+@part
+def sequence(n, worker, x, targets, steps, blank, table, losses, delta):  # type: ignore[no-untyped-def]
+    """One sequence; until its step is done, `delta` holds the logarithms of its probabilities."""
+    classes = x.shape[2]
+    length, repeats = 0, 0
+    while length < targets.shape[1] and targets[n, length] >= 0:
+        if length and targets[n, length] == targets[n, length - 1]:
+            repeats += 1
+        length += 1
+    delta[:, n] = 0
+    losses[n] = 0
+    if length + repeats > steps:
+        return
+    zero = x.dtype.type(0)
+    never = np.log(zero)
+    for t in range(steps):
+        row, own = x[t, n], delta[t, n]
+        most, total = row[0], zero
+        for c in range(classes):
+            most = max(most, row[c])
+        for c in range(classes):
+            total += np.exp(row[c] - most)
+        total = np.log(total)
+        for c in range(classes):
+            own[c] = row[c] - most - total
+    places = 2 * length + 1
+    for t in range(steps):
+        own, alpha = delta[t, n], table[n, t]
+        for s in range(places):
+            label = targets[n, s // 2] if s % 2 else blank
+            if t == 0:
+                value = zero if s < 2 else never
+            else:
+                before = table[n, t - 1]
+                value = before[s]
+                if s > 0:
+                    value = log_sum(value, before[s - 1])
+                if s > 1 and s % 2 and label != targets[n, s // 2 - 1]:
+                    value = log_sum(value, before[s - 2])
+            alpha[s] = value + own[label]
+    total = table[n, steps - 1, places - 1]
+    if length:
+        total = log_sum(total, table[n, steps - 1, places - 2])
+    losses[n] = -total
+    beta, earlier = np.empty(places, x.dtype), np.empty(places, x.dtype)
+    for s in range(places):
+        beta[s] = zero if s >= places - 2 else never
+    for t in range(steps - 1, -1, -1):
+        own, alpha = delta[t, n], table[n, t]
+        for s in range(places):
+            label = targets[n, s // 2] if s % 2 else blank
+            value = beta[s] + own[label]
+            if s + 1 < places:
+                value = log_sum(value, beta[s + 1] + own[blank if s % 2 else targets[n, s // 2]])
+            if s % 2 and s + 2 < places and label != targets[n, s // 2 + 1]:
+                value = log_sum(value, beta[s + 2] + own[targets[n, s // 2 + 1]])
+            earlier[s] = value
+        for c in range(classes):
+            own[c] = np.exp(own[c])
+        if total > never:
+            for s in range(places):
+                own[targets[n, s // 2] if s % 2 else blank] -= np.exp(alpha[s] + beta[s] - total)
+        beta, earlier = earlier, beta
+
+
+@kernel(reference=all_sequences_reference)
+def all_sequences(x, targets, steps, blank, table, losses, delta):  # type: ignore[no-untyped-def]
+    # A place is as much work as some 64 elements elsewhere, and a score as 8.
+    workers = num_workers(64 * table.size + 8 * x.size)
+    spread(sequence, x.shape[1], workers, (x, targets, steps, blank, table, losses, delta))
+
+
+@host_operation(compiled=True)
+def ctc(
+    x: np.ndarray,
+    targets: np.ndarray,
+    steps: int,
+    blank: int,
+    table: np.ndarray,
+    losses: np.ndarray,
+    delta: np.ndarray,
+) -> None:
+    """Write the loss of each sequence, and its gradient.
+
+    Args:
+        x: scores, `(T, N, C)`.
+        targets: int32, `(N, L)`: classes, without blanks, followed by -1.
+        steps: how many of the T steps count.
+        table: `(N, steps, 2 L + 1)`, written.
+        losses: `(N,)`, written.
+        delta: `(T, N, C)`, written.
+    """
+    all_sequences(x, targets, steps, blank, table, losses, delta)
+
+
+@ctc.cuda
+def ctc_cuda(kernels: Any, x: Any, targets: Any, steps: int, blank: int, table: Any, losses: Any, delta: Any) -> None:
+    xp = kernels.xp
+    delta.fill(0)
+    scores = x[:steps] - x[:steps].max(axis=2, keepdims=True)
+    delta[:steps] = scores - xp.log(xp.exp(scores).sum(axis=2, keepdims=True))
+    number, _, places = table.shape
+    ends = xp.empty((number, 2, places), x.dtype)
+    sizes = (steps, number, x.shape[2], targets.shape[1], blank)
+    kernels.ctc.blocks(number, targets, table, ends, losses, delta, *sizes)
