@@ -1,5 +1,5 @@
-"""Results that the forks computed: CtcLoss, ContinuationIndicator, LabelsequenceAccuracy and Reverse_dd_* by jolibrain/caffe, Lstm,
-Transpose and Reverse by makefile/frcnn, whose Lstm is CTPN's.
+"""Results that the forks computed: CtcLoss, ContinuationIndicator, LabelsequenceAccuracy and Reverse_dd_* by
+jolibrain/caffe, Lstm, Transpose and Reverse by makefile/frcnn, which has them from CTPN.
 """
 
 from __future__ import annotations

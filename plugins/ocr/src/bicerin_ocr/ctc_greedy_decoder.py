@@ -20,8 +20,8 @@ from bicerin_ocr.sequences import best_path, compacted
 
 class CTCGreedyDecoderLayer(Layer):
     """Bottom 0: scores, `(T, N, C)`. Bottom 1: markers, `(T, N)`: 0 where a sequence begins, 1 where it goes on. Bottom
-    2, optional: targets, `(T, N)`, followed by a negative number. Top 0: classes, `(N, T, 1, 1)`, followed by -1. Top 1,
-    optional: scores, `(N, 1, 1, 1)`. The last top where there are targets, optional: the accuracy, `(1, 1, 1, 1)`.
+    2, optional: targets, `(T, N)`, followed by a negative number. Top 0: classes, `(N, T, 1, 1)`, followed by -1. Top
+    1, optional: scores, `(N, 1, 1, 1)`. The last top where there are targets, optional: the accuracy, `(1, 1, 1, 1)`.
     """
 
     type = "CTCGreedyDecoder"

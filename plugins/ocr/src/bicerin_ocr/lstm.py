@@ -7,8 +7,8 @@ With W_x x + W_h h' + b = the inputs of the gates i, f, o, g, in this order, h' 
 Where a sequence begins, h' and c' are 0: at the first step, or with bottom 1 where it is 0; otherwise, a batch goes on
 where the last one ended. `clipping_threshold` cuts off the gradients of the gates' inputs.
 
-Source: the LstmLayer of CTPN's Caffe. Its gradient of W_h takes the h' of the step before also where a sequence begins,
-which is kept here: it is exact where sequences begin at the first step alone, with no batch before. On the CPU it
+Source: the LstmLayer of CTPN's Caffe. Its gradient of W_h takes the h of the step before also where a sequence begins,
+which is kept here after the first step: it is exact where sequences begin at the first step alone. On the CPU it
 computes one sequence: of several, all get the h' of the first; on a GPU each has its own, as here.
 """
 
@@ -27,7 +27,8 @@ from bicerin_recurrent.lstm_unit import step_backward, step_forward
 
 class LstmLayer(CountsProducts, Layer):
     """Bottom 0: `(T, N, ...)`: T time steps of N sequences. Bottom 1, optional: markers, `(T, N)`: 0 where a sequence
-    begins, 1 where it goes on. Top: h, `(T, N, num_output)`. Learnable blobs: W_x `(4 H, I)`, W_h `(4 H, H)`, b `(4 H,)`.
+    begins, 1 where it goes on. Top: h, `(T, N, num_output)`. Learnable blobs: W_x `(4 H, I)`, W_h `(4 H, H)`, b
+    `(4 H,)`.
     """
 
     type = "Lstm"
@@ -51,7 +52,7 @@ class LstmLayer(CountsProducts, Layer):
             ((rows,), param.bias_filler),
         )
         self.gates, self.gates_diff = self.new_blob(), self.new_blob()
-        #: The h of the step before, whether it counts or not.
+        #: The h of the step before, after the first step whether it counts or not.
         self.before = self.new_blob()
         self.markers, self.cells, self.tanh_c = self.new_blob(), self.new_blob(), self.new_blob()
         #: h and c after the last step of the last batch.
@@ -105,8 +106,9 @@ class LstmLayer(CountsProducts, Layer):
         cells[0] = c
         state = h
         for t in range(self.steps):
-            before[t] = state
-            gates[t] += xp.dot(state * markers[t], recurrent.T)
+            conted = state * markers[t]
+            before[t] = state if t else conted
+            gates[t] += xp.dot(conted, recurrent.T)
             step_forward(xp, gates[t], markers[t], cells[t], cells[t + 1], tanh_c[t], y[t])
             state = y[t]
         if self.steps:
