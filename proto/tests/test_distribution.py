@@ -31,7 +31,7 @@ def test_all_types_of_the_standard_families_are_known():
     assert len(ours) == len(set(ours)) == 63
 
 
-_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-yolo")
+_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-ocr", "bicerin-yolo")
 
 
 @pytest.mark.parametrize(

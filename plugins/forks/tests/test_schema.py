@@ -48,8 +48,6 @@ from bicerin.schema.installed_schema import schema
     'layer { batch_norm_param { update_global_stats: true } convolution_param { shape_offset: 1 } }',
     'layer { selu_dropout_param { alpha: -1.75 } }',
     'layer { dice_coef_loss_param { generalization: MULTICLASS ignore_label: 255 } }',
-    'layer { ctc_loss_param { alphabet_size: 37 time_step: 26 } labelsequence_accuracy_param { blank_label: 0 } }',
-    'layer { transpose_param { dim: [3, 0, 2, 1] } reverse_param { axis: 1 } lstm_param { num_output: 128 } }',
     'layer { deformable_convolution_param { num_output: 512 kernel_size: 3 dilation: 2 deformable_group: 4 } }',
     'layer { proposal_target_param { cls_num: 81 } bbox_reg_param { bbox_std: [.1, .1, .2, .2] } }',
     'layer { decode_bbox_param { gt_iou_thr: .9 } }',
@@ -65,7 +63,7 @@ from bicerin.schema.installed_schema import schema
     'layer { dense_crf_param { pos_xy_std: 3 } domain_transform_param { num_iter: 3 } bias_channel_param { } }',
     'layer { convolution3d_param { kernel_depth: 3 temporal_pad: 1 } pooling3d_param { pool: AVE kernel_depth: 2 } }',
     'layers { name: "a" type: LOCAL } layers { name: "b" type: SELU_DROPOUT }',
-    'layer { focal_loss_param { type: ONEADDP axis: 1 engine: CAFFE } continuation_indicator_param { axis: 1 } }',
+    'layer { focal_loss_param { type: ONEADDP axis: 1 engine: CAFFE } }',
 ])  # fmt: skip
 def test_nets(text: str) -> None:
     """They parse, and survive being written and read again."""
@@ -97,18 +95,18 @@ def test_older_layer_types() -> None:
 def test_a_plugin_with_the_layer_knows_better() -> None:
     """Fields that are here because nobody brought them give way to whoever does."""
     theirs = FileDescriptorProto(name="mine.proto", package="mine")
-    theirs.message_type.add(name="CtcLossParameter").field.add(name="blank", number=1, type=5, label=1)
+    theirs.message_type.add(name="SeLuParameter").field.add(name="blank", number=1, type=5, label=1)
     theirs.message_type.add(name="LayerParameter").field.add(
-        name="ctc_loss_param", number=157, type=11, label=1, type_name=".mine.CtcLossParameter"
+        name="selu_param", number=149, type=11, label=1, type_name=".mine.SeLuParameter"
     )
     ours = files("bicerin_forks").joinpath("forks.binpb").read_bytes()
     merged = bicerin_proto.Schema.merged([
         bicerin_proto.Fragment("bicerin-forks", ours),
         bicerin_proto.Fragment("mine", FileDescriptorSet(file=[theirs]).SerializeToString()),
     ])  # fmt: skip
-    net = bicerin_proto.read_net("layer { ctc_loss_param { blank: 3 } }", merged).message
-    assert net.layer[0].ctc_loss_param.blank == 3
-    assert merged.CtcLossParameter is type(net.layer[0].ctc_loss_param)
+    net = bicerin_proto.read_net("layer { selu_param { blank: 3 } }", merged).message
+    assert net.layer[0].selu_param.blank == 3
+    assert merged.SeLuParameter is type(net.layer[0].selu_param)
 
 
 def varint(number: int) -> bytes:

@@ -25,6 +25,7 @@ _LAYERS = {
     "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData",
     "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN"
     " BroadcastMul",
+    "bicerin-ocr": "CtcLoss ContinuationIndicator LabelsequenceAccuracy CTCGreedyDecoder Lstm Transpose Reverse",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
 }
@@ -62,6 +63,10 @@ _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-mobile": {
         "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param",
     },
+    "bicerin-ocr": {
+        "LayerParameter": "ctc_loss_param continuation_indicator_param labelsequence_accuracy_param ctc_decoder_param"
+        " lstm_param transpose_param reverse_param",
+    },
     "bicerin-yolo": {
         "DataParameter": "side label_rows",
         "LayerParameter": "reorg_param region_loss_param eval_detection_param detection_loss_param"
@@ -97,13 +102,13 @@ _FIELDS: dict[str, dict[str, str]] = {
         " label_specific_affine_param label_specific_hard_margin_param label_specific_statistics_param"
         " label_specific_add_param exp_triplet_loss_param yolo_seg_param segmentation_evaluate_param"
         " backward_math engine multinode mn_activation_param predict_box_param debug cudnn_math_override"
-        " hotspot_param roi_warping_param mask_pooling_param mask_resize_param continuation_indicator_param"
+        " hotspot_param roi_warping_param mask_pooling_param mask_resize_param"
         " compact_bilinear_param detectnet_groundtruth_param detectnet_augmentation_param mil_data_param"
         " mil_param mean_param reshape_every_iter proposal_target_param bbox_reg_param module_param"
         " coeff_schedule_param augmentation_param correlation_param l1_loss_param writer_param reader_param"
         " resample_param downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param"
-        " imresize_param nms_param ctc_loss_param labelsequence_accuracy_param selu_dropout_param"
-        " dice_coef_loss_param reverse_param transpose_param lstm_param deformable_convolution_param"
+        " imresize_param nms_param selu_dropout_param"
+        " dice_coef_loss_param deformable_convolution_param"
         " psroi_align_param decode_bbox_param box_output_param multi_stage_meanfield_param"
         " inner_product_blob_param convolution3d_param pooling3d_param dense_crf_param domain_transform_param"
         " adaptive_bias_channel_param bias_channel_param",

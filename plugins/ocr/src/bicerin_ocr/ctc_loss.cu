@@ -30,9 +30,11 @@ extern "C" __global__ void ctc(const int* targets, real* table, real* ends, real
   }
   const real never = log((real)0);
   const int places = 2 * length + 1;
+  real whole = 0;
   for (int t = 0; t < steps; ++t) {
     real* alpha = table + (long long)t * width;
     const real* before = alpha - width;
+    real peak = never;
     for (int s = threadIdx.x; s < places; s += BLOCK) {
       const int label = s % 2 ? labels[s / 2] : blank;
       real value = s < 2 ? (real)0 : never;
@@ -42,12 +44,17 @@ extern "C" __global__ void ctc(const int* targets, real* table, real* ends, real
         if (s > 1 && s % 2 && label != labels[s / 2 - 1]) value = log_sum(value, before[s - 2]);
       }
       alpha[s] = value + delta[t * step + label];
+      peak = max(peak, alpha[s]);
     }
+    peak = block_max(peak);
+    whole += peak;
+    if (peak > never)
+      for (int s = threadIdx.x; s < places; s += BLOCK) alpha[s] -= peak;
     __syncthreads();
   }
   const real* last = table + (long long)(steps - 1) * width;
   const real total = length ? log_sum(last[places - 1], last[places - 2]) : last[places - 1];
-  if (threadIdx.x == 0) losses[n] = -total;
+  if (threadIdx.x == 0) losses[n] = -(whole + total);
   real* beta = ends + (long long)n * 2 * width;
   real* earlier = beta + width;
   for (int s = threadIdx.x; s < places; s += BLOCK) beta[s] = s >= places - 2 ? (real)0 : never;
@@ -55,6 +62,7 @@ extern "C" __global__ void ctc(const int* targets, real* table, real* ends, real
   for (int t = steps - 1; t >= 0; --t) {
     real* own = delta + t * step;
     const real* alpha = table + (long long)t * width;
+    real peak = never, highest = never;
     for (int s = threadIdx.x; s < places; s += BLOCK) {
       const int label = s % 2 ? labels[s / 2] : blank;
       real value = beta[s] + own[label];
@@ -62,13 +70,23 @@ extern "C" __global__ void ctc(const int* targets, real* table, real* ends, real
       if (s % 2 && s + 2 < places && label != labels[s / 2 + 1])
         value = log_sum(value, beta[s + 2] + own[labels[s / 2 + 1]]);
       earlier[s] = value;
+      peak = max(peak, value);
+      highest = max(highest, alpha[s] + beta[s]);
     }
-    __syncthreads();
+    peak = block_max(peak);
+    highest = block_max(highest);
+    real sum = 0;
+    for (int s = threadIdx.x; s < places; s += BLOCK) {
+      if (peak > never) earlier[s] -= peak;
+      if (highest > never) sum += exp(alpha[s] + beta[s] - highest);
+    }
+    sum = block_sum(sum);
     for (int c = threadIdx.x; c < classes; c += BLOCK) {
       real share = 0;
-      if (total > never) {
+      if (highest > never) {
         for (int s = c == blank ? 0 : 1; s < places; s += 2)
-          if (c == blank || labels[s / 2] == c) share += exp(alpha[s] + beta[s] - total);
+          if (c == blank || labels[s / 2] == c) share += exp(alpha[s] + beta[s] - highest);
+        share /= sum;
       }
       own[c] = exp(own[c]) - share;
     }

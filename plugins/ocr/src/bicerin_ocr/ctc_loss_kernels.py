@@ -1,6 +1,8 @@
 """Connectionist temporal classification in logarithms: the probabilities of the beginnings of all paths, from the first
 step on, and of their ends, from the last step back.
 
+Each step's logarithms are taken relative to the greatest of them, so that long sequences lose no precision.
+
 A path goes through places: a blank before, between and after the classes of the label, 2 L + 1 of them. At each step it
 stays, goes on, or leaves out a blank between two classes that differ.
 """
@@ -48,6 +50,7 @@ def all_sequences_reference(
         return away
 
     emitted = logarithm[:, own, classes]
+    total = np.zeros(number, np.float64)
     for t in range(steps):
         if t:
             before = table[:, t - 1]
@@ -56,18 +59,24 @@ def all_sequences_reference(
             alpha = np.logaddexp(alpha, leapt) if length else alpha
         else:
             alpha = np.where(place < 2, 0, -np.inf)
-        table[:, t] = np.where(inside, alpha + emitted[t], -np.inf)
+        alpha = np.where(inside, alpha + emitted[t], -np.inf)
+        most = alpha.max(axis=1)
+        total += most
+        table[:, t] = alpha - np.where(np.isfinite(most), most, 0)[:, None]
     last = np.where(place >= 2 * lengths[:, None] - 1, table[:, -1], -np.inf)
-    total = np.logaddexp.reduce(np.where(inside, last, -np.inf), axis=1)
+    total += np.logaddexp.reduce(last, axis=1)
 
     delta.fill(0)
     delta[:steps] = np.exp(logarithm)
     beta = np.where(inside & (place >= 2 * lengths[:, None] - 1), 0, -np.inf)
     for t in reversed(range(steps)):
+        share = table[:, t] + beta
         with np.errstate(invalid="ignore"):
-            share = np.exp(table[:, t] + beta - total[:, None])
+            share = np.exp(share - np.logaddexp.reduce(share, axis=1, keepdims=True))
         np.subtract.at(delta[t], (own, classes), np.where(np.isfinite(total)[:, None], share, 0))
         after = beta + emitted[t]
+        most = after.max(axis=1, keepdims=True)
+        after -= np.where(np.isfinite(most), most, 0)
         beta = after
         if length:
             leapt = moved(np.where(leaps, after, -np.inf), -2)
@@ -112,8 +121,10 @@ def sequence(n, worker, x, targets, steps, blank, table, losses, delta):  # type
         for c in range(classes):
             own[c] = row[c] - most - total
     places = 2 * length + 1
+    whole = 0.0  # in double precision, whatever the scores are
     for t in range(steps):
         own, alpha = delta[t, n], table[n, t]
+        most = never
         for s in range(places):
             label = targets[n, s // 2] if s % 2 else blank
             if t == 0:
@@ -126,15 +137,21 @@ def sequence(n, worker, x, targets, steps, blank, table, losses, delta):  # type
                 if s > 1 and s % 2 and label != targets[n, s // 2 - 1]:
                     value = log_sum(value, before[s - 2])
             alpha[s] = value + own[label]
+            most = max(most, alpha[s])
+        whole += most
+        if most > never:
+            for s in range(places):
+                alpha[s] -= most
     total = table[n, steps - 1, places - 1]
     if length:
         total = log_sum(total, table[n, steps - 1, places - 2])
-    losses[n] = -total
+    losses[n] = -(whole + total)
     beta, earlier = np.empty(places, x.dtype), np.empty(places, x.dtype)
     for s in range(places):
         beta[s] = zero if s >= places - 2 else never
     for t in range(steps - 1, -1, -1):
         own, alpha = delta[t, n], table[n, t]
+        most, total = never, never
         for s in range(places):
             label = targets[n, s // 2] if s % 2 else blank
             value = beta[s] + own[label]
@@ -143,6 +160,11 @@ def sequence(n, worker, x, targets, steps, blank, table, losses, delta):  # type
             if s % 2 and s + 2 < places and label != targets[n, s // 2 + 1]:
                 value = log_sum(value, beta[s + 2] + own[targets[n, s // 2 + 1]])
             earlier[s] = value
+            most = max(most, value)
+            total = log_sum(total, alpha[s] + beta[s])
+        if most > never:
+            for s in range(places):
+                earlier[s] -= most
         for c in range(classes):
             own[c] = np.exp(own[c])
         if total > never:
