@@ -30,6 +30,8 @@ from bicerin_onednn.watch import Watch
 class ArrangedAffineLayer(Finishes, ArrangedLayer, Layer):
     """A layer that acts affinely by channel, at least sometimes; its own code computes it where it does not."""
 
+    channel_axis: int
+
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().layer_set_up(bottom, top)
         self.channel_axis = getattr(self, "channel", 1)
