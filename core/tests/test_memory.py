@@ -8,6 +8,7 @@ from bicerin.device.device import Device
 from bicerin.device.memory import State
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_view import BlobView
+from bicerin.layer.handed_out import handed_out
 
 
 class OtherSide(Device):
@@ -110,3 +111,48 @@ def test_what_nobody_touched_stays_without_memory() -> None:
     blob.clear_diff(later=True)
     assert blob.memory[1].nbytes == 0
     assert not is_clear(blob)
+
+
+def test_arrays_are_exchanged() -> None:
+    blob = Blob((2, 3))
+    first = blob.data
+    given = np.arange(6, dtype=np.float32)
+    had = blob.memory[0].exchange(given)
+    assert np.shares_memory(had, first)
+    assert np.shares_memory(blob.data, given)
+    assert blob.data.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_those_who_share_the_values_see_the_exchanged_array() -> None:
+    blob, other = Blob((4,)), Blob((2, 2))
+    other.share_data(blob)
+    other.data[...] = 7
+    blob.memory[0].exchange(np.arange(4, dtype=np.float32))
+    assert other.data.tolist() == [[0, 1], [2, 3]]
+
+
+def test_an_array_that_was_lent_keeps_its_place() -> None:
+    blob = Blob((3,))
+    held = handed_out(blob).data
+    given = np.arange(3, dtype=np.float32)
+    assert blob.memory[0].exchange(given) is given
+    assert held.tolist() == [0, 1, 2]
+    del held
+    assert blob.memory[0].exchange(given) is not given
+
+
+def test_an_array_of_another_size_is_copied() -> None:
+    blob = Blob((5,))
+    blob.data[...] = 9
+    blob.reshape(2)
+    given = np.arange(2, dtype=np.float32)
+    assert blob.memory[0].exchange(given) is given
+    assert blob.data.tolist() == [0, 1]
+
+
+def test_the_device_gets_what_was_exchanged() -> None:
+    blob = Blob((2,), device=OtherSide())
+    blob.data[...] = 1
+    assert list(on_device(blob).data) == [1, 1]
+    blob.memory[0].exchange(np.full(2, 5, np.float32))
+    assert list(on_device(blob).data) == [5, 5]

@@ -117,6 +117,8 @@ def test_fifty_nets_leave_no_threads(records):
     records.store(np.ones((5, 1, 2, 2), np.uint8))
     text = f'layer {{ name: "d" type: "Data" top: "d" data_param {{ source: "{records.folder}/store" backend: LMDB '
     text += "batch_size: 2 } }"
+    bicerin.Net(text, phase="TEST").forward()  # starts the threads that decode, which all nets share
+    assert until(lambda: not prefetch._living)
     before = threading.active_count()
     gc.disable()
     try:

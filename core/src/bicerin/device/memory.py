@@ -271,6 +271,23 @@ class Memory:
         self._lent, self.versioned = None, False
         self.state = State.HOST
 
+    def exchange(self, array: np.ndarray) -> np.ndarray:
+        """Take the values of the caller's contiguous 1-d array, with its memory if that is possible.
+
+        Returns:
+            An array of the same size, the caller's from now on: the one that was given if its values were copied, since
+            somebody holds the array that was lent, or this memory has another size. Otherwise the one that was the host
+            copy; views of it, to read only, may still be in someone's hands.
+        """
+        is_lent = self._lent is not None and self._lent() is not None
+        had = self._host_array
+        if had is None or is_lent or self.versioned or array.size != self.size or array.dtype != self.dtype:
+            self.host_array()[: array.size] = array
+            return array
+        self._host_array, self._lent = array, None
+        self.state = State.HOST
+        return had
+
     @property
     def on_device(self) -> bool:
         """Whether the device's copy is valid."""

@@ -17,11 +17,21 @@ from bicerin_data.transformer import Transformer
 
 @dataclass
 class Batch:
-    """One batch: data (N, C, H, W), label (N,), and where the reader stood after it."""
+    """One batch: data (N, C, H, W), label (N,), and where the reader stood after it.
+
+    `memory`, where there is one, is the flat array under `data`, for the net to take: it gives another in exchange.
+    """
 
     data: np.ndarray
     label: np.ndarray
     after: Mapping[str, Any] = field(default_factory=dict)
+    memory: np.ndarray | None = None
+
+    def give_up(self) -> np.ndarray:
+        """The memory, for the next batch; this one has none any more."""
+        memory = self.data.reshape(-1) if self.memory is None else self.memory
+        self.data = self.memory = np.empty(0, memory.dtype)
+        return memory
 
 
 class BatchReader(ABC):

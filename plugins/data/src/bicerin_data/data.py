@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.layer import Layer, Phase, enum_name
-from bicerin_data.batch_reader import BatchReader, RecordReader
-from bicerin_data.datum import datum_array, parse_datum
+from bicerin_data.batch_reader import BatchReader
+from bicerin_data.datum import read_datum
+from bicerin_data.decoding_reader import DecodingReader
 from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_data.stores import Store, open_store
 from bicerin_data.transformer import Transformer
@@ -43,7 +44,20 @@ class DataLayer(PrefetchingLayer):
         return StoreReader(self, open_store(path, backend), self.transformer())
 
 
-class StoreReader(RecordReader):
+class _Record(NamedTuple):
+    """A record of a store, and what is known once it was read.
+
+    passed: how many records were passed, those of other solvers among them.
+    records: how many this solver has in all, once a whole pass has shown that.
+    """
+
+    key: bytes
+    value: bytes
+    passed: int
+    records: int | None
+
+
+class StoreReader(DecodingReader):
     """Reads the records of a store: its solver's share of them, over and over. `parse` says what one of them is."""
 
     def __init__(self, layer: Layer, store: Store, transformer: Transformer) -> None:
@@ -53,10 +67,11 @@ class StoreReader(RecordReader):
         self._rand_skip: int = param.rand_skip
         train = layer.phase is Phase.TRAIN
         self._rank, self._replicas = (layer.context.rank, layer.context.replicas) if train else (0, 1)
-        #: The last record's key, and how many records were passed, those of other solvers among them.
+        #: The key of the last record that was used, and how many were passed until then.
         self._after: bytes | None = None
         self._passed = 0
-        self._records: Iterator[tuple[bytes, bytes]] | None = None
+        #: The records that were not read yet; those in hand are not among them.
+        self._records: Iterator[_Record] | None = None
 
     def first_shape(self) -> tuple[int, ...]:
         reason = "it holds no records."
@@ -69,28 +84,34 @@ class StoreReader(RecordReader):
                 reason = f"it holds no good record; the last: {self._store.record_name(key)}: {error.reason}"
         raise DataError(f"source {self._store.path}: {reason}")
 
-    def next_image(self) -> tuple[np.ndarray, float, str]:
+    def next_record(self) -> _Record:
         if self._records is None:
-            self._records = self._endless()
+            self._records = self._endless(self._after, self._passed)
             if self._rand_skip and not self._passed:
                 self._skip(self._records, int(self.random(_SKIP).integers(self._rand_skip)))
-        for key, value in self._records:
-            name = self.place = self._store.record_name(key)
-            try:
-                return *self.parse(value), name
-            except DataError as error:
-                self.bad.refuse(name, error)
+        for record in self._records:
+            return record
         # The records never end, unless reading them failed before.
         self._records = None
         raise DataError(f"source {self._store.path}: reading it failed before.")
 
-    def _skip(self, records: Iterator[tuple[bytes, bytes]], number: int) -> None:
+    def decode(self, record: _Record) -> tuple[np.ndarray, Any]:
+        return self.parse(record.value)
+
+    def name_of(self, record: _Record) -> str:
+        return self._store.record_name(record.key)
+
+    def used(self, record: _Record) -> None:
+        self._after, self._passed, self.bad.records = record.key, record.passed, record.records
+
+    def _skip(self, records: Iterator[_Record], number: int) -> None:
         """Pass by records; whole passes of the store are not read again and again, since they change nothing."""
         while number:
-            next(records)
+            record = next(records)
+            self.used(record)
             number -= 1
-            if self.bad.records and self._replicas == 1:
-                number %= self.bad.records
+            if record.records and self._replicas == 1:
+                number %= record.records
 
     def parse(self, value: bytes) -> tuple[np.ndarray, Any]:
         """The image of a record, (C, H, W), and its label.
@@ -98,24 +119,23 @@ class StoreReader(RecordReader):
         Raises:
             DataError: it holds no image.
         """
-        datum = parse_datum(value)
-        return datum_array(datum, self.transformer.color), datum.label
+        return read_datum(value, self.transformer.color)
 
-    def _endless(self) -> Iterator[tuple[bytes, bytes]]:
-        """This solver's records, over and over."""
+    def _endless(self, after: bytes | None, passed: int) -> Iterator[_Record]:
+        """This solver's records, over and over, from the one after a key."""
+        known = self.bad.records
         while True:
-            whole_pass, passed, used = self._after is None, self._passed, 0
-            for key, value in self._store.records(self._after):
-                self._after = key
-                self._passed += 1
-                if (self._passed - 1) % self._replicas == self._rank:
+            whole_pass, before, used = after is None, passed, 0
+            for key, value in self._store.records(after):
+                passed += 1
+                if (passed - 1) % self._replicas == self._rank:
                     used += 1
-                    yield key, value
-            if whole_pass and self._passed == passed:
+                    yield _Record(key, value, passed, known)
+            if whole_pass and passed == before:
                 raise DataError(f"source {self._store.path}: it holds no records.")
             if whole_pass and used:
-                self.bad.records = used
-            self._after = None
+                known = used
+            after = None
             _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
 
     def position(self) -> dict[str, Any]:

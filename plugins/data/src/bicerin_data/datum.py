@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import bicerin_proto
 from bicerin.errors import DataError
 from bicerin_data.image import decode_image
 from bicerin_proto import wire
+
+_LARGEST = 2**31 - 1
 
 
 def parse_datum(value: bytes) -> Any:
@@ -23,6 +26,59 @@ def parse_datum(value: bytes) -> Any:
         return bicerin_proto.Datum.FromString(value)
     except DecodeError:
         raise DataError(f"its {len(value)} bytes are not a Datum.") from None
+
+
+#: A Datum as every library writes it, field after field by number: channels, height, width and the length of `data`, in
+#: as many bytes as an int32 that is not negative has; then, after the data, label and encoded.
+_SHORT = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+_BEFORE_DATA = re.compile(rb"(?:\x08%b)?(?:\x10%b)?(?:\x18%b)?\x22%b" % ((_SHORT,) * 4))
+_AFTER_DATA = re.compile(rb"(?:\x28%b)?(?:\x38([\x00\x01]))?" % _SHORT)
+
+
+def read_datum(value: bytes, color: bool | None = None) -> tuple[np.ndarray, int]:
+    """The values of the `Datum` in the bytes of a record, as `datum_array` gives them, and its label.
+
+    An image's bytes are not copied: they stay where they are in `value`.
+
+    Raises:
+        DataError: as `parse_datum` and `datum_array`.
+    """
+    found = _data_within(value)
+    if found is None:
+        datum = parse_datum(value)
+        return datum_array(datum, color), datum.label
+    shape, begin, end, label, encoded = found
+    data = np.frombuffer(value, np.uint8, end - begin, begin)
+    return decode_image(data, color) if encoded else data.reshape(shape), label
+
+
+def _data_within(value: bytes) -> tuple[tuple[int, int, int], int, int, int, bool] | None:
+    """Of a Datum with data and no floats: shape, begin and end of the data, label, encoded. None if it is another, or
+    not written in the usual way, or if something is wrong with it.
+    """
+    before = _BEFORE_DATA.match(value)
+    if before is None:
+        return None
+    channels, height, width, length = (_number(group) for group in before.groups())
+    begin = before.end()
+    end = begin + length
+    after = _AFTER_DATA.fullmatch(value, end) if end <= len(value) else None
+    if after is None:
+        return None
+    encoded = after[2] == b"\x01"
+    count = channels * height * width
+    if max(channels, height, width, count) > _LARGEST or not length or not (encoded or length == count):
+        return None
+    label = _number(after[1])
+    return ((channels, height, width), begin, end, label, encoded) if label <= _LARGEST else None
+
+
+def _number(varint: bytes | None) -> int:
+    """The number that was written in up to five bytes; 0 for none."""
+    value = 0
+    for byte in reversed(varint or b""):
+        value = value << 7 | byte & 0x7F
+    return value
 
 
 def datum_array(datum: Any, color: bool | None = None) -> np.ndarray:

@@ -32,7 +32,7 @@ def opencv() -> Any:
     return cv2
 
 
-def decode_image(data: bytes, color: bool | None = None) -> np.ndarray:
+def decode_image(data: bytes | np.ndarray, color: bool | None = None) -> np.ndarray:
     """Decode the bytes of an image file to uint8 (C, H, W), the channels in OpenCV's order: blue, green, red.
 
     Args:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.layer import Layer, Phase
-from bicerin_data.batch_reader import BatchReader, RecordReader
+from bicerin_data.batch_reader import BatchReader
+from bicerin_data.decoding_reader import DecodingReader
 from bicerin_data.image import read_image
 from bicerin_data.image_list import read_image_list
 from bicerin_data.prefetching_layer import PrefetchingLayer
@@ -52,7 +53,16 @@ class ImageDataLayer(PrefetchingLayer):
         return param.batch_size, (3 if param.is_color else 1, height, width) if height else None
 
 
-class _ImageReader(RecordReader):
+class _Line(NamedTuple):
+    """An image of the list, and where the reader stands after it."""
+
+    name: str
+    label: int
+    line: int
+    epoch: int
+
+
+class _ImageReader(DecodingReader):
     def __init__(self, layer: Layer, lines: list[tuple[str, int]], transformer: Transformer) -> None:
         param = layer.param.image_data_param
         super().__init__(layer, param.batch_size, transformer)
@@ -62,7 +72,8 @@ class _ImageReader(RecordReader):
         self._resolve = layer.context.resolve
         self._order = np.arange(len(lines))
         self.bad.records = len(lines)
-        #: The line in the present order, and how often all lines have been read.
+        #: The next line in the present order, and how often all lines have been read; and both as of the images that
+        #: were used.
         self._line = 0
         self._epoch = 0
         if param.rand_skip:
@@ -72,9 +83,11 @@ class _ImageReader(RecordReader):
             self._line = skip
         elif layer.phase is Phase.TRAIN and layer.context.rank > 0 and not param.shuffle:
             _log.warning('layer "%s": Shuffling or skipping recommended for multi-GPU.', layer.name)
+        self._used = (self._line, self._epoch)
         self._shuffle()
 
     def _shuffle(self) -> None:
+        """Put the lines into the order of the epoch."""
         if self._param.shuffle:
             self._order = self.random(_ORDER, self._epoch).permutation(len(self._lines))
 
@@ -85,25 +98,29 @@ class _ImageReader(RecordReader):
                 return self.transformer.output_shape(self._image(name).shape)
             except DataError as error:
                 if not self.bad.skipped:
-                    raise type(error)(f"{self._place(name)}: {error.reason}", error.hint) from error.__cause__
+                    raise type(error)(f"{self._place_of(name)}: {error.reason}", error.hint) from error.__cause__
         raise DataError(f"source {self._source}: none of its {len(self._lines)} images can be read.")
 
-    def next_image(self) -> tuple[np.ndarray, float, str]:
-        while True:
-            name, label = self._lines[self._order[self._line]]
-            self.place = self._place(name)
-            self._line += 1
-            if self._line >= len(self._lines):
-                _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
-                self._line = 0
-                self._epoch += 1
-                self._shuffle()
-            try:
-                return self._image(name), label, self.place
-            except DataError as error:
-                self.bad.refuse(self.place, error)
+    def next_record(self) -> _Line:
+        name, label = self._lines[self._order[self._line]]
+        self._line += 1
+        if self._line >= len(self._lines):
+            _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
+            self._line = 0
+            self._epoch += 1
+            self._shuffle()
+        return _Line(name, label, self._line, self._epoch)
 
-    def _place(self, name: str) -> str:
+    def decode(self, record: _Line) -> tuple[np.ndarray, int]:
+        return self._image(record.name), record.label
+
+    def name_of(self, record: _Line) -> str:
+        return self._place_of(record.name)
+
+    def used(self, record: _Line) -> None:
+        self._used = (record.line, record.epoch)
+
+    def _place_of(self, name: str) -> str:
         return f'source {printable(self._source)}, image "{printable(name)}"'
 
     def _image(self, name: str) -> np.ndarray:
@@ -112,9 +129,9 @@ class _ImageReader(RecordReader):
         return read_image(str(path), param.is_color, param.new_height, param.new_width)
 
     def position(self) -> dict[str, Any]:
-        return {**super().position(), "line": self._line, "epoch": self._epoch}
+        return {**super().position(), "line": self._used[0], "epoch": self._used[1]}
 
     def seek(self, position: Mapping[str, Any]) -> None:
         super().seek(position)
-        self._line, self._epoch = int(position["line"]), int(position["epoch"])
+        self._line, self._epoch = self._used = int(position["line"]), int(position["epoch"])
         self._shuffle()

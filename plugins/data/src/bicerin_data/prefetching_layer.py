@@ -60,7 +60,10 @@ class PrefetchingLayer(TellsShapes, Layer):
             )
         batch = self._prefetcher.get()
         top[0].reshape(*batch.data.shape)
-        top[0].data[...] = batch.data
+        if batch.memory is None:
+            top[0].data[...] = batch.data
+        else:
+            batch.memory = top[0].memory[0].exchange(batch.memory)
         if len(top) > 1:
             top[1].reshape(*batch.label.shape)
             top[1].data[...] = batch.label

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,19 @@ from bicerin.schema import schema
 from bicerin_data.augmentation import augmentation
 
 _log = logging.getLogger("bicerin.data")
+
+
+class Draws(NamedTuple):
+    """What is random in the transformation of a batch, for each of its images.
+
+    augmentations: what the augmentation uses, numbers in [0, 1); None where there is no augmentation.
+    mirrored: 1 or 0; None mirrors none.
+    places: two numbers in [0, 1), how far down and across the crop is; None takes the centre.
+    """
+
+    augmentations: list[list[float]] | None
+    mirrored: list[int] | None
+    places: list[list[float]] | None
 
 
 class Transformer:
@@ -58,6 +72,8 @@ class Transformer:
         self.mean: np.ndarray | None = None
         if param.HasField("mean_file"):
             self.mean = read_mean(resolve(param.mean_file)).astype(dtype)
+        #: What the kernel subtracts: the mean image, or one number for each channel.
+        self._means = np.zeros(0, dtype) if self.mean is None else np.ascontiguousarray(self.mean).reshape(-1)
         self.color: bool | None = True if param.force_color else False if param.force_gray else None
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -91,58 +107,83 @@ class Transformer:
         """
         if not images:
             return
-        if self.augmentation is not None:
-            draws = random.random((len(images), self.augmentation.draws)).tolist()
-            images = [self.augmentation(image, own) for image, own in zip(images, draws, strict=True)]
-        views = self._views(images, random)
-        # Cropping and mirroring are views; one pass copies them all together.
-        pixels = np.stack([image[view] for image, view in zip(images, views, strict=True)])
-        if self.is_flow:
-            for index, view in enumerate(views):
-                if view[2].step == -1:
-                    pixels[index, ::2] = 255 - pixels[index, ::2]
-        if self.mean is not None and self.augmentation is not None:
-            np.subtract(pixels, self._middle_of_mean(), out=out, dtype=self.dtype)
-        elif self.mean is not None:
-            varying = self.mirror or (self.crop_size and self.train)
-            mean = np.stack([self.mean[view] for view in views]) if varying else self.mean[views[0]]
-            np.subtract(pixels, mean, out=out, dtype=self.dtype)
-        elif self.mean_values.size:
-            np.subtract(pixels, self.mean_values[:, None, None], out=out, dtype=self.dtype)
-        else:
-            np.multiply(pixels, self.scale, out=out, dtype=self.dtype)
-            return
-        if self.scale != 1:
-            np.multiply(out, self.scale, out=out)
-
-    def _middle_of_mean(self) -> np.ndarray:
-        """What is subtracted of images that were resized, as in NVIDIA's Caffe."""
-        assert self.mean is not None
-        top, left = ((side - self.crop_size) // 2 for side in self.mean.shape[1:])
-        return self.mean[:, top : top + self.crop_size, left : left + self.crop_size]
-
-    def _views(self, images: Sequence[np.ndarray], random: np.random.Generator) -> list[tuple[slice, slice, slice]]:
-        """For each image, the slices that crop and mirror it."""
-        number, crop = len(images), self.crop_size
-        backwards = random.integers(2, size=number).tolist() if self.mirror else [0] * number
-        places = random.random((2, number)).tolist() if crop and self.train else None
-        views = []
+        draws = self.draw(random, len(images))
         for index, image in enumerate(images):
+            self.place(image, draws, index, out[index])
+
+    def draw(self, random: np.random.Generator, number: int) -> Draws:
+        """What is random in a batch of so many images."""
+        augmentation = self.augmentation
+        augmentations = None if augmentation is None else random.random((number, augmentation.draws)).tolist()
+        mirrored = random.integers(2, size=number).tolist() if self.mirror else None
+        places = random.random((2, number)).tolist() if self.crop_size and self.train else None
+        return Draws(augmentations, mirrored, places)
+
+    def place(self, image: np.ndarray, draws: Draws, index: int, out: np.ndarray) -> None:
+        """Transform the image with that index of a batch. May be called from several threads at once.
+
+        Args:
+            image: uint8 or float32, shape (C, H, W), which `output_shape` maps to that of `out`.
+            out: shape (C, h, w) in the layer's dtype.
+        """
+        if self.augmentation is not None and draws.augmentations is not None:
+            image = self.augmentation(image, draws.augmentations[index])
+        crop = self.crop_size
+        top = left = 0
+        if crop:
             _, height, width = image.shape
-            if not crop:
-                top = left = 0
+            top, left = height - crop, width - crop
+            if draws.places is None:
+                top, left = top // 2, left // 2
             else:
-                top, left = height - crop, width - crop
-                if places is None:
-                    top, left = top // 2, left // 2
-                else:
-                    top, left = int(places[0][index] * (top + 1)), int(places[1][index] * (left + 1))
-                height = width = crop
-            columns = slice(left, left + width)
-            if backwards[index]:
-                columns = slice(left + width - 1, left - 1 if left else None, -1)
-            views.append((slice(None), slice(top, top + height), columns))
-        return views
+                down, across = draws.places
+                top, left = int(down[index] * (top + 1)), int(across[index] * (left + 1))
+        mirrored = draws.mirrored is not None and draws.mirrored[index] == 1
+        if mirrored and self.is_flow:
+            image = image.copy()
+            image[::2] = 255 - image[::2]
+        flat, strides = _flat(image)
+        mean = self._mean_for(out.shape[0], top, left, mirrored)
+        _kernel()(flat, strides, top * strides[1] + left * strides[2], mirrored, *mean, self.scale, out)
+
+    def _mean_for(
+        self, channels: int, top: int, left: int, mirrored: bool
+    ) -> tuple[np.ndarray, tuple[int, int, int], int, bool]:
+        """What is subtracted of an image: the values, how far it is from one channel, row and column to the next, where
+        they begin, and whether they are mirrored.
+        """
+        if self.mean is not None:
+            _, height, width = self.mean.shape
+            if self.augmentation is not None:
+                # An image that was resized is no longer where the mean is: NVIDIA's Caffe subtracts the middle.
+                top, left, mirrored = (height - self.crop_size) // 2, (width - self.crop_size) // 2, False
+            return self._means, (height * width, width, 1), top * width + left, mirrored
+        means = self._means
+        if means.size != channels:
+            values = self.mean_values if self.mean_values.size else np.zeros(1, self.dtype)
+            # Other threads may be here with images of other channels: each returns what it made.
+            self._means = means = np.broadcast_to(values, channels).copy()
+        return means, (1, 0, 0), 0, False
+
+
+def _flat(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """The values of (C, H, W) as they lie, and how far it is from one channel, row, column to the next."""
+    channels, height, width = image.shape
+    if image.flags.c_contiguous:
+        flat, strides = image.reshape(-1), (height * width, width, 1)
+    else:
+        flat, strides = image.transpose(1, 2, 0).reshape(-1), (1, width * channels, channels)
+    # A kernel is compiled for arrays that can be written and for others apart, and a Datum's cannot.
+    flat.flags.writeable = False
+    return flat, strides
+
+
+@cache
+def _kernel() -> Callable[..., None]:
+    """The kernel, whose import brings Numba."""
+    from bicerin_data.transformer_kernels import place_image
+
+    return place_image
 
 
 def read_mean(path: Path) -> np.ndarray:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError
+from bicerin.kernels import num_threads
 from bicerin.layer import BlobCounts, Layer
 from bicerin.layer.data_file import read_data
 from bicerin_data.batch_reader import Batch, BatchReader
+from bicerin_data.decoding_threads import Task, start
 from bicerin_data.image import decode_image, read_image
 from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_data.transformer import Transformer
@@ -106,36 +108,77 @@ class _WindowReader(BatchReader):
 
     def read(self, recycled: Batch | None) -> Batch:
         data = recycled.data if recycled else np.empty((self.batch_size, *self.first_shape()), self.dtype)
-        data.fill(0)
         label = np.empty(self.batch_size, self.dtype)
         random = self.random(0, self.number)
-        for item in range(self.batch_size):
-            kind = self._windows.foreground if item >= self.batch_size - self._foreground else self._windows.background
-            label[item] = self._sample(kind, random, data[item])
+        filled = 0
+        while filled < self.batch_size:
+            data[filled:] = 0
+            filled = self._fill(filled, random, data, label)
         self.number += 1
         return Batch(data, label, self.position())
 
-    def _sample(self, windows: np.ndarray, random: np.random.Generator, out: np.ndarray) -> int:
-        """Write a window of a kind to `out`, shape (3, crop_size, crop_size); returns its label."""
-        while True:
-            window = windows[random.integers(len(windows))].tolist()
-            mirror = bool(self.transformer.mirror and random.integers(2))
-            name = self._windows.images[window[IMAGE]]
-            self.place = f'window file {self._param.source}, image "{name}"'
-            try:
-                patch, top, left = self._warp(window, mirror)
-            except DataError as error:
-                self.bad.refuse(self.place, error)
-                continue
-            self.bad.good()
-            _, height, width = patch.shape
-            area = (slice(None), slice(top, top + height), slice(left, left + width))
-            if self._mean is None:
-                np.multiply(patch, self._scale, out=out[area], dtype=self.dtype)
-            else:
-                np.subtract(patch, self._mean[area], out=out[area], dtype=self.dtype)
-                out[area] *= self._scale
-            return int(window[LABEL])
+    def _fill(self, filled: int, random: np.random.Generator, data: np.ndarray, label: np.ndarray) -> int:
+        """Sample the windows that a batch still needs, as if all were good; return how many it has then.
+
+        What is drawn after a window that is not good depends on it, so that the rest is in vain.
+        """
+        samples = [self._sample(item, random, data[item]) for item in range(filled, self.batch_size)]
+        together = num_threads() > 1
+        if together:
+            for sample in samples:
+                start(sample)
+        try:
+            for sample in samples:
+                self.place = self._place_of(sample)
+                if not together:
+                    sample.run()
+                sample.wait()
+                if isinstance(sample.error, DataError):
+                    self.bad.refuse(self.place, sample.error)
+                    random.bit_generator.state = sample.after
+                    if together:
+                        for other in samples:
+                            other.drop()
+                        for other in samples:
+                            other.wait()
+                    break
+                if sample.error is not None:
+                    raise sample.error
+                label[filled] = sample.window[LABEL]
+                filled += 1
+                self.bad.good()
+        except BaseException:
+            # Nobody waits for what is at work, which may be what hangs; it keeps the memory that it writes to.
+            for sample in samples:
+                sample.drop()
+            raise
+        return filled
+
+    def _sample(self, item: int, random: np.random.Generator, out: np.ndarray) -> _Sample:
+        """Draw a window for a place in the batch."""
+        foreground = item >= self.batch_size - self._foreground
+        windows = self._windows.foreground if foreground else self._windows.background
+        window = windows[random.integers(len(windows))].tolist()
+        mirror = bool(self.transformer.mirror and random.integers(2))
+        return _Sample(self, window, mirror, out, random.bit_generator.state if self.bad.skipped else None)
+
+    def _place_of(self, sample: _Sample) -> str:
+        return f'window file {self._param.source}, image "{self._windows.images[sample.window[IMAGE]]}"'
+
+    def put(self, window: list[int], mirror: bool, out: np.ndarray) -> None:
+        """Write a window to `out`, which is all zeros, shape (3, crop_size, crop_size); in several threads at once.
+
+        Raises:
+            DataError: its image cannot be read.
+        """
+        patch, top, left = self._warp(window, mirror)
+        _, height, width = patch.shape
+        area = (slice(None), slice(top, top + height), slice(left, left + width))
+        if self._mean is None:
+            np.multiply(patch, self._scale, out=out[area], dtype=self.dtype)
+        else:
+            np.subtract(patch, self._mean[area], out=out[area], dtype=self.dtype)
+            out[area] *= self._scale
 
     def _warp(self, window: list[int], mirror: bool) -> tuple[np.ndarray, int, int]:
         file: Any = self._files[window[IMAGE]]
@@ -144,3 +187,20 @@ class _WindowReader(BatchReader):
         param = self._param
         square = param.crop_mode == "square"
         return warp_window(image, corners, self._crop_size, param.context_pad, square, mirror, self.dtype)
+
+
+class _Sample(Task):
+    """A window that was drawn, for a place in a batch; `after` is the state of the generator then."""
+
+    __slots__ = ("_mirror", "_out", "_reader", "after", "window")
+
+    def __init__(self, reader: _WindowReader, window: list[int], mirror: bool, out: np.ndarray, after: Any) -> None:
+        super().__init__()
+        self._reader = reader
+        self.window = window
+        self._mirror = mirror
+        self._out = out
+        self.after = after
+
+    def work(self) -> None:
+        self._reader.put(self.window, self._mirror, self._out)

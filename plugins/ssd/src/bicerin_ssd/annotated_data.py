@@ -114,7 +114,7 @@ class _AnnotatedReader(StoreReader):
         data: np.ndarray | None = None
         images: list[AnnotatedImage] = []
         while len(images) < self.batch_size:
-            record: Any = self.next_image()
+            record = self.next_image(self.batch_size - len(images))
             _, image, name = record
             try:
                 values, image = self.transformer.transform(image, resizes, random)

@@ -42,6 +42,8 @@ _PAGE_SIZES = range(256, 65536 + 1)
 _BRANCH, _LEAF, _OVERFLOW = 0x01, 0x02, 0x04
 _LARGE, _DATABASE_IN_DATABASE, _DUPLICATES = 0x01, 0x02, 0x04
 _NO_PAGE = 2**64 - 1
+#: Bytes up to which a header and a value are read together, and parted by a copy.
+_COPIED = 1 << 16
 #: What the library's own cursors can descend.
 _MOST_DEPTH = 32
 
@@ -155,21 +157,28 @@ class LmdbPages:
             )
         return _State(transaction, page_size, last, root, depth)
 
-    def _page(self, state: _State, number: int, offset: int, size: int) -> bytes:
-        """Bytes of a page, or of the pages of a large value, that the state has."""
-        first = number * state.page_size + offset
-        if number < 2 or first + size > (state.last_page + 1) * state.page_size:
+    def _page(self, state: _State, number: int, *sizes: int) -> list[bytes]:
+        """The first bytes of a page, or of the pages of a large value, that the state has, in parts of these sizes."""
+        begin, total = number * state.page_size, sum(sizes)
+        if number < 2 or begin + total > (state.last_page + 1) * state.page_size:
             raise DamagedPageError(f"page {number} is outside of the file")
-        page = self._read(first, size)
-        if max(self._transaction(0), self._transaction(1)) > state.transaction:
+        # A call costs as much as a copy of some thousand bytes.
+        whole = self._read(begin, total) if total <= _COPIED else None
+        parts, at = [], 0
+        for size in sizes:
+            parts.append(self._read(begin + at, size) if whole is None else whole[at : at + size])
+            at += size
+        if self._transaction() > state.transaction:
             raise _OvertakenError
-        if len(page) < size:
+        if sum(map(len, parts)) < total:
             raise DamagedPageError(f"page {number} is missing: the file was truncated")
-        return page
+        return parts
 
-    def _transaction(self, number: int) -> int:
-        offset = number * self._page_size + _META_BYTES - _NUMBER.size
-        return int.from_bytes(os.pread(self._descriptor, _NUMBER.size, offset), "little")
+    def _transaction(self) -> int:
+        """The newest one: what both meta pages say is read at once, since a call costs more than the bytes between."""
+        first = _META_BYTES - _NUMBER.size
+        read = os.pread(self._descriptor, self._page_size + _NUMBER.size, first)
+        return max(_NUMBER.unpack_from(read)[0], _NUMBER.unpack_from(read, self._page_size)[0])
 
     def _read(self, offset: int, size: int) -> bytes:
         read = os.pread(self._descriptor, size, offset)
@@ -198,14 +207,15 @@ class LmdbPages:
         number = record.large
         if number is None:
             return record.value
-        found, _, flags, _ = _LARGE_HEADER.unpack(self._page(state, number, 0, _LARGE_HEADER.size))
+        header, value = self._page(state, number, _LARGE_HEADER.size, record.size)
+        found, _, flags, _ = _LARGE_HEADER.unpack(header)
         if found != number or not flags & _OVERFLOW:
             raise DamagedPageError(f"page {number} is not that of a large value")
-        return self._page(state, number, _LARGE_HEADER.size, record.size)
+        return value
 
     def _leaves(self, state: _State, number: int, depth: int, after: bytes | None) -> Iterator[bytes]:
         """The leaves below a page, which stands `depth` levels above nothing, but for those that end before `after`."""
-        page = self._page(state, number, 0, state.page_size)
+        (page,) = self._page(state, number, state.page_size)
         kind = _LEAF if depth == 1 else _BRANCH
         found, _, flags, lower, upper = _HEADER.unpack_from(page)
         if (

@@ -1,0 +1,303 @@
+"""A reader whose records are decoded ahead, in several threads, and come in their order all the same."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import DataError
+from bicerin.kernels import num_threads
+from bicerin.layer import Layer
+from bicerin_data.batch_reader import Batch, RecordReader
+from bicerin_data.decoding_threads import Task, start
+from bicerin_data.transformer import Draws, Transformer
+
+#: How many records each thread has before it, so that none waits for the thread that reads.
+_AHEAD = 4
+#: Of how many batches memory is kept that somebody may still look at.
+_MOST_FREE = 2
+
+
+class Frame:
+    """A batch that is being made: its number, its memory, and what is random in it."""
+
+    __slots__ = ("data", "draws", "label", "memory", "number")
+
+    def __init__(
+        self, number: int, draws: Draws, label: np.ndarray, memory: np.ndarray, shape: tuple[int, ...]
+    ) -> None:
+        self.number = number
+        self.draws = draws
+        self.label = label
+        self.memory = memory
+        self.data = memory.reshape(shape)
+
+
+class Job(Task):
+    """A record that becomes an image.
+
+    Attributes:
+        record: as `next_record` gave it.
+        frame: the batch that its image is to be put into, as number `index`; without one, it is only decoded.
+        image: the image (C, H, W), unless it was put into a batch: then `placed` is the batch's array.
+        shape: the image's, transformed, if there is a frame.
+        label: what `decode` gave with the image.
+    """
+
+    __slots__ = ("_reader", "frame", "image", "index", "label", "placed", "record", "shape")
+
+    def __init__(self, reader: DecodingReader, record: Any, frame: Frame | None, index: int) -> None:
+        super().__init__()
+        self._reader = reader
+        self.record = record
+        self.frame = frame
+        self.index = index
+        self.image: np.ndarray | None = None
+        self.placed: np.ndarray | None = None
+        self.shape: tuple[int, ...] = ()
+        self.label: Any = None
+
+    def work(self) -> None:
+        image, self.label = self._reader.decode(self.record)
+        frame = self.frame
+        if frame is None:
+            self.image = image
+            return
+        transformer = self._reader.transformer
+        self.shape = transformer.output_shape(image.shape)
+        data = frame.data
+        if data.shape[1:] == self.shape:
+            # At once, by the thread that has the image in its cache, and its memory for the next one.
+            transformer.place(image, frame.draws, self.index, data[self.index])
+            self.placed = data
+        else:
+            self.image = image
+
+
+class _EndOfReading:
+    """In place of a record: what reading it raised."""
+
+    def __init__(self, error: DataError) -> None:
+        self.error = error
+
+
+class DecodingReader(RecordReader):
+    """Records are read one after the other; a few of them are decoded at a time, and put into their batch.
+
+    A record's place in its batch, which says what is random in it, is guessed when it is read: as if all before it
+    were good. Those that were read after a bad one are done again. Where the reader stands is where it stood after the
+    last record that was used, so that nobody sees how many were read ahead.
+    """
+
+    def __init__(self, layer: Layer, batch_size: int, transformer: Transformer) -> None:
+        super().__init__(layer, batch_size, transformer)
+        threads = num_threads()
+        #: How many records to have in hand; with `prefetch: 0`, none of the next batch.
+        self._most = _AHEAD * threads if threads > 1 else 1
+        self._beyond = layer.param.data_param.prefetch > 0
+        self._jobs: deque[Job | _EndOfReading] = deque()
+        #: Records that were read, and are to be decoded again.
+        self._again: deque[Any] = deque()
+        self._frames: deque[Frame] = deque()
+        self._index = 0
+        #: What the next batch's images are expected to be.
+        self._shape: tuple[int, ...] = (0, 0, 0)
+        #: Memory of batches that the net has had, the oldest first.
+        self._free: deque[np.ndarray] = deque()
+
+    @abstractmethod
+    def next_record(self) -> Any:
+        """The next record, as it is to be decoded.
+
+        Raises:
+            DataError: no more can be read.
+        """
+
+    @abstractmethod
+    def decode(self, record: Any) -> tuple[np.ndarray, Any]:
+        """The image of a record, (C, H, W), and its label; called in several threads at once.
+
+        Raises:
+            DataError: it holds no image.
+        """
+
+    @abstractmethod
+    def name_of(self, record: Any) -> str:
+        """What an error calls a record."""
+
+    @abstractmethod
+    def used(self, record: Any) -> None:
+        """From now on the reader stands after this record."""
+
+    @property
+    def place(self) -> str:
+        """What is waited for."""
+        try:
+            first = self._jobs[0]
+        except IndexError:
+            return self._place
+        return self.name_of(first.record) if isinstance(first, Job) else self._place
+
+    @place.setter
+    def place(self, value: str) -> None:
+        self._place = value
+
+    def seek(self, position: Mapping[str, Any]) -> None:
+        super().seek(position)
+        self._take_back()
+        self._again.clear()
+        self._frames.clear()
+
+    def next_image(self, wanted: int = 1) -> tuple[np.ndarray, Any, str]:
+        """The next good record: its image (C, H, W), its label, and what an error calls it.
+
+        Args:
+            wanted: how many the batch still needs, this one among them.
+        """
+        while True:
+            job = self._next(wanted, in_frames=False)
+            if job.error is None:
+                assert job.image is not None
+                return job.image, job.label, self.name_of(job.record)
+            self._refuse(job, job.error)
+
+    def read(self, recycled: Batch | None) -> Batch:
+        """The next batch. Its shape is that of its first record: only if cropped may records of a batch differ."""
+        if recycled is not None:
+            self._free.append(recycled.give_up())
+        try:
+            frame = self._filled()
+        except BaseException:
+            # Nobody waits for what is at work, which may be what hangs; it keeps the memory that it writes to.
+            self._take_back()
+            self._frames.clear()
+            raise
+        self._frames.popleft()
+        self.number += 1
+        return Batch(frame.data, frame.label, self.position(), frame.memory)
+
+    def _filled(self) -> Frame:
+        """The frame of the next batch, with all of its images in it."""
+        if not self._frames:
+            self._begin_frame(self.number)
+        frame = self._frames[0]
+        filled = 0
+        while filled < self.batch_size:
+            job = self._next(self.batch_size - filled, in_frames=True)
+            error = job.error
+            if error is None and job.shape != frame.data.shape[1:]:
+                if filled:
+                    shape = frame.data.shape[1:]
+                    error = DataError(f"its shape is {job.shape}, but that of the batch's first record is {shape}.")
+                else:
+                    self._shape = job.shape
+                    frame.memory = self._batch_memory()
+                    frame.data = frame.memory.reshape(self.batch_size, *self._shape)
+            if error is not None:
+                self._refuse(job, error)
+                self._do_again(filled)
+                continue
+            if job.placed is None:
+                assert job.image is not None
+                self.transformer.place(job.image, frame.draws, filled, frame.data[filled])
+            frame.label[filled] = job.label
+            filled += 1
+            self.bad.good()
+        return frame
+
+    def _refuse(self, job: Job, error: BaseException) -> None:
+        """Raise the error, or count the record among the bad ones."""
+        if not isinstance(error, DataError):
+            raise error
+        self.bad.refuse(self.name_of(job.record), error)
+
+    def _next(self, wanted: int, in_frames: bool) -> Job:
+        """The next record, decoded; others are begun with meanwhile."""
+        jobs = self._jobs
+        most = self._most if self._beyond else min(self._most, wanted)
+        while len(jobs) < most and not (jobs and isinstance(jobs[-1], _EndOfReading)):
+            self._begin(in_frames, alone=most == 1)
+        job = jobs[0]
+        if isinstance(job, _EndOfReading):
+            jobs.popleft()
+            raise job.error
+        job.wait()
+        jobs.popleft()
+        self.used(job.record)
+        return job
+
+    def _begin(self, in_frames: bool, alone: bool) -> None:
+        """Read a record, or take one that was read, and have it decoded."""
+        record: Any
+        if self._again:
+            record = self._again.popleft()
+        else:
+            try:
+                record = self.next_record()
+            except DataError as error:
+                record = _EndOfReading(error)
+        if isinstance(record, _EndOfReading):
+            self._jobs.append(record)
+            return
+        frame = None
+        if in_frames:
+            if self._index == self.batch_size:
+                self._begin_frame(self._frames[-1].number + 1 if self._frames else self.number)
+            frame = self._frames[-1]
+        job = Job(self, record, frame, self._index)
+        self._index += 1
+        self._jobs.append(job)
+        if alone:
+            job.run()
+        else:
+            start(job)
+
+    def _do_again(self, filled: int) -> None:
+        """Have all records that were read decoded again: so many images of the next batch are in their places."""
+        for job in self._take_back():
+            job.wait()
+        while len(self._frames) > 1:
+            self._free.append(self._frames.pop().memory)
+        self._index = filled
+
+    def _take_back(self) -> list[Job]:
+        """Have the records that are in hand read again next; returns what was to be done with them."""
+        jobs = [job for job in self._jobs if isinstance(job, Job)]
+        for job in jobs:
+            job.drop()
+        self._again.extendleft(job.record if isinstance(job, Job) else job for job in reversed(self._jobs))
+        self._jobs.clear()
+        return jobs
+
+    def _begin_frame(self, number: int) -> None:
+        draws = self.transformer.draw(self.random(0, number), self.batch_size)
+        label = np.empty(self.batch_size, self.dtype)
+        self._frames.append(Frame(number, draws, label, self._batch_memory(), (self.batch_size, *self._shape)))
+        self._index = 0
+
+    def _batch_memory(self) -> np.ndarray:
+        """Memory for the images of a batch, flat: of one that nobody looks at any more, or new."""
+        count, free = self.batch_size * prod(self._shape), self._free
+        for index in range(len(free)):
+            if free[index].size == count and _references(free, index) == _ALONE:
+                memory = free[index]
+                del free[index]
+                return memory
+        while len(free) > _MOST_FREE:
+            free.popleft()
+        return np.empty(count, self.dtype)
+
+
+def _references(arrays: deque[np.ndarray], index: int) -> int:
+    """To an array or its views, somebody's blob among them."""
+    return sys.getrefcount(arrays[index])
+
+
+#: As many as an array has that is in a deque only.
+_ALONE = _references(deque([np.empty(0)]), 0)
