@@ -72,8 +72,6 @@ class Transformer:
         self.mean: np.ndarray | None = None
         if param.HasField("mean_file"):
             self.mean = read_mean(resolve(param.mean_file)).astype(dtype)
-        #: What the kernel subtracts: the mean image, or one number for each channel.
-        self._means = np.zeros(0, dtype) if self.mean is None else np.ascontiguousarray(self.mean).reshape(-1)
         self.color: bool | None = True if param.force_color else False if param.force_gray else None
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -157,13 +155,12 @@ class Transformer:
             if self.augmentation is not None:
                 # An image that was resized is no longer where the mean is: NVIDIA's Caffe subtracts the middle.
                 top, left, mirrored = (height - self.crop_size) // 2, (width - self.crop_size) // 2, False
-            return self._means, (height * width, width, 1), top * width + left, mirrored
-        means = self._means
-        if means.size != channels:
-            values = self.mean_values if self.mean_values.size else np.zeros(1, self.dtype)
-            # Other threads may be here with images of other channels: each returns what it made.
-            self._means = means = np.broadcast_to(values, channels).copy()
-        return means, (1, 0, 0), 0, False
+            values = np.ascontiguousarray(self.mean, self.dtype).reshape(-1)
+            return values, (height * width, width, 1), top * width + left, mirrored
+        values = self.mean_values
+        if values.size != channels:
+            values = np.full(channels, values[0] if values.size else 0, self.dtype)
+        return values, (1, 0, 0), 0, False
 
 
 def _flat(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
