@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bicerin.device.device import CPU, Device
 from bicerin.errors import ParallelError
 from bicerin.parallel.communicator import Communicator
 
@@ -46,6 +47,12 @@ class DataParallel:
             raise ParallelError(f"bucket_bytes={self.bucket_bytes}: a bucket holds at least one byte.")
         if not self.patience >= 0:
             raise ParallelError(f"patience={self.patience}: it is a number of seconds, or 0 to wait for ever.")
+
+    def device_of_rank(self, device: str | Device) -> str | Device:
+        """Another device for each rank on a machine, where no index is given: "gpu" is "gpu:1" on the second."""
+        if not isinstance(device, str) or device == CPU.name or ":" in device:
+            return device
+        return f"{device}:{self.communicator.local_rank}"
 
     @property
     def rank(self) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from bicerin.kernels.compiled import num_threads
 from bicerin.layer.blob import Blob
 from bicerin.net import Net
 from bicerin.net.batch_size import batch_size
@@ -103,9 +105,19 @@ class ParallelTraining:
             size, "" if size == 1 else "s", images, passes, size * images * passes,
         )  # fmt: skip
         self._since, self._waited = time.perf_counter(), self.progress.waited
+        self._check_threads()
         assert self._processes is not None
         for rank, (machine, process) in enumerate(self._processes):
             _log.debug("rank %d is process %d on %s", rank, process, printable(machine))
+
+    def _check_threads(self) -> None:
+        """Warn where the ranks of this machine have more threads than it has processors: they slow each other down."""
+        local, threads, processors = self.communicator.local_size, num_threads(), os.cpu_count() or 1
+        if self.communicator.local_rank == 0 and threads > 1 and local * threads > processors:
+            _log.warning(
+                "%d ranks with %d threads each share the %d processors of %s: set BICERIN_NUM_THREADS to %d",
+                local, threads, processors, self.communicator.machine, max(1, processors // local),
+            )  # fmt: skip
 
     def _broadcast(self, blob: Blob) -> None:
         if self.communicator.takes(blob.device):

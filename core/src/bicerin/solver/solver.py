@@ -78,6 +78,8 @@ class Solver:
             from the working directory, as Caffe does, and then beside it. A `Document`, as `bicerin_proto.read_solver`
             returns, is taken as it is.
         device: "cpu", "gpu", ...; by default what `solver_mode` and `device_id` say, or the CPU where they say nothing.
+            Of several ranks on a machine each takes another one: the second takes "gpu:1" for "gpu". An index in
+            `device` or a `device_id` is the same for all of them.
         dtype: of all blobs.
         weights: `.caffemodel` or HDF5 files to start from, besides those in the source's `weights`.
         layer_providers, strict_device, skip_bad_records: for the nets; see `Net`.
@@ -162,7 +164,8 @@ class Solver:
             raise type(error)(f"{document.name}: {error}") from error
 
         try:
-            self.device = get_device(device if device is not None else self._own_device())
+            wanted = device if device is not None else self._own_device()
+            self.device = get_device(wanted if parallel is None else parallel.device_of_rank(wanted))
         except DeviceError as error:
             if device is not None:
                 raise
@@ -761,7 +764,7 @@ class Solver:
     def _own_device(self) -> str:
         if not self.param.HasField("solver_mode") or self.param.solver_mode != self.param.GPU:
             return "cpu"
-        return f"gpu:{self.param.device_id}"
+        return f"gpu:{self.param.device_id}" if self.param.HasField("device_id") else "gpu"
 
     def _own_weights(self, resolve: Callable[[str], Path]) -> list[Path]:
         return [resolve(name.strip()) for names in self.param.weights for name in names.split(",") if name.strip()]

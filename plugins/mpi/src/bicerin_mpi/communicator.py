@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from bicerin.errors import ParallelError
 from bicerin.parallel.communicator import Communicator, Pending
 from bicerin_mpi import witness
 from bicerin_mpi.launched import check_launched
@@ -36,9 +37,16 @@ def connect() -> MpiCommunicator:
     """Connect the ranks of MPI's world. An exception that nobody catches ends all of them from now on.
 
     Raises:
-        ParallelError: this process is the only one, and was not started by mpiexec or the like.
+        ParallelError: there is no MPI, or this process is the only one, and was not started by mpiexec or the like.
     """
-    from mpi4py import MPI
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ParallelError(
+            f"mpi: mpi4py finds no MPI on this system ({reason}). Install the cluster's own, or one by pip: "
+            "pip install 'bicerin-mpi[mpich]'."
+        ) from error
 
     check_launched(MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
     communicator = MpiCommunicator(MPI.COMM_WORLD)
