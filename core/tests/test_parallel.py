@@ -152,6 +152,7 @@ def on_ranks(size: int, function: Callable[[Communicator], Any]) -> list[Any]:
 @pytest.fixture(autouse=True)
 def _layers(provided: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     provided.layer(CountsLayer)
+    monkeypatch.setenv("BICERIN_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
     Path("net.prototxt").write_text(NET)
     plugins()  # before several threads ask for them
@@ -336,6 +337,14 @@ class TestTraining:
         said = [record.getMessage() for record in caplog.records]
         assert sum("Iteration 1, lr" in line for line in said) == 1
         assert sum("computing" in line and "waiting" in line for line in said) == 2
+
+    def test_threads_that_are_too_many_are_warned_of(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("BICERIN_NUM_THREADS", "3")
+        monkeypatch.setattr("os.cpu_count", lambda: 4)
+        on_ranks(2, lambda communicator: solver(communicator).step(1))
+        assert "2 ranks with 3 threads each share the 4 processors of here: set BICERIN_NUM_THREADS to 2" in caplog.text
 
     @pytest.mark.parametrize("more", ["", "snapshot: 4", "snapshot: 3", "test_compute_loss: true"])
     def test_all_do_the_same_up_to_the_end(self, more: str, caplog: pytest.LogCaptureFixture) -> None:
