@@ -166,6 +166,13 @@ def test_folding_changes_nothing_but_the_number_of_operations() -> None:
     verify(built, model, tolerance=1e-5)
 
 
+def test_a_net_that_ran_as_a_whole_before() -> None:
+    """In a whole pass, a layer does the work of those after it."""
+    built = net(CONVOLUTION.format("conv", "data") + NORM)
+    built.forward(data=np.random.default_rng(0).normal(size=(2, 3, 8, 10)))
+    verify(built, export(built, fold=False), tolerance=1e-5)
+
+
 def test_what_is_read_twice_is_not_folded() -> None:
     text = CONVOLUTION.format("conv", "data") + (
         'layer { name: "scaled" type: "Scale" bottom: "conv" top: "scaled" scale_param { filler { value: 2 } } } '

@@ -203,8 +203,7 @@ def _values(net: Net, given: Mapping[str, np.ndarray], places: set[tuple[int, in
     for i in _needed(net, places):
         node = net.nodes[i]
         if not _is_source(node, given):
-            with np.errstate(all="ignore"):
-                node.forward()
+            net.run_forward(i, i + 1)  # as it is without the layers whose work it may do in a whole pass
         for j, blob in enumerate(node.top):
             if (i, j) in places:
                 yield (i, j), np.array(blob.read_only.data, np.float32)
