@@ -81,8 +81,12 @@ def test_a_detector_that_finds_nothing() -> None:
 def test_faster_rcnn() -> None:
     built = Net(RCNN, "TEST", seed=1)
     model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
     outputs = {info.name: dims(info) for info in model.graph.output}
     assert outputs["prob"][1:] == [4] and isinstance(outputs["prob"][0], str)
+    for height, width in ((48, 80), (100, 70), (64, 96)):
+        x = np.random.default_rng(height).normal(size=(1, 3, height, width))
+        verify(built, model, {"data": x, "im_info": [[height, width, 1.5]]}, tolerance=1e-4)
     for seed in range(3):
         x = np.random.default_rng(seed).normal(size=(1, 3, 64, 96))
         inputs = {"data": x, "im_info": [[64, 96, 1.5]]}
@@ -92,7 +96,12 @@ def test_faster_rcnn() -> None:
 
 def test_pooling_and_unpooling_by_a_mask() -> None:
     built = Net(SEGNET, "TEST", seed=1)
-    verify(built, export(built), tolerance=1e-5)
+    model = export(built)
+    assert dims(model.graph.input[0])[2:] == ["H", "W"]
+    verify(built, model, tolerance=1e-5)
+    for height, width in ((8, 10), (20, 6)):
+        x = np.random.default_rng(height).normal(size=(1, 3, height, width))
+        verify(built, model, {"data": x}, tolerance=1e-5)
 
 
 def test_scores_of_three_strides_brought_together() -> None:
@@ -123,10 +132,12 @@ def test_regions_as_an_input() -> None:
     )
     built = net(CONVOLUTION.format("score", "data") + text)
     model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
     assert dims(model.graph.input[1]) == ["R", 5]
     rois = [[0, 0, 0, 6, 5], [1, 2, 1, 9, 7], [0, 3, 3, 3, 3]]
-    x = np.random.default_rng(0).normal(size=(2, 3, 8, 10))
-    verify(built, model, {"data": x, "rois": rois}, tolerance=1e-5)
+    for height, width in ((8, 10), (9, 6)):
+        x = np.random.default_rng(height).normal(size=(2, 3, height, width))
+        verify(built, model, {"data": x, "rois": rois}, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "resnet50"])

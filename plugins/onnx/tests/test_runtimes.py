@@ -95,6 +95,10 @@ def test_faster_rcnn(runtime: str) -> None:
         x = np.random.default_rng(seed).normal(size=(1, 3, 64, 96))
         found.add(len(same(plain, net, {"data": x, "im_info": [[64, 96, 1.5]]})["prob"]))
     assert len(found) > 1, "always as many regions"
+    for height, width in ((48, 80), (100, 70)):
+        x = np.random.default_rng(height).normal(size=(1, 3, height, width))
+        same(plain, net, {"data": x, "im_info": [[height, width, 1.5]]})
+    assert len(net._runtime_pass._parts[0]._programs) == 2, "one for the size, one for all others"
     assert there(net) == [True]
 
 

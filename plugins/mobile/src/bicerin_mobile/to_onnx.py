@@ -67,10 +67,18 @@ def _unpooled(graph: Graph, layer: Any) -> Any:
     x, mask = graph.bottoms
     height, width = graph.tops[0][2:]
     planes = graph.sizes(x, 0, 2)
-    empty = graph.op("ConstantOfShape", graph.op("Concat", planes, [height * width], axis=0))
+    pixels: Any = [height * width]
+    size: Any = [0, 0, height, width]
+    if graph.any_size and layer.size is None:
+        lengths = graph.op("Mul", graph.sizes(x, 2, 4), list(layer.scales))
+        if any(layer.less):
+            lengths = graph.op("Sub", lengths, list(layer.less))
+        pixels = graph.reduce("Prod", lengths, [0])
+        size = graph.op("Concat", [0, 0], lengths, axis=0)
+    empty = graph.op("ConstantOfShape", graph.op("Concat", planes, pixels, axis=0))
     places = graph.cast(graph.op("Reshape", mask, [0, 0, -1]), "int64")
     y = graph.op("ScatterElements", empty, places, graph.op("Reshape", x, [0, 0, -1]), axis=2)
-    return graph.op("Reshape", y, [0, 0, height, width])
+    return graph.op("Reshape", y, size)
 
 
 def interp(graph: Graph, layer: Any) -> Any:

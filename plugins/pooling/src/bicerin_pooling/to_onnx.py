@@ -102,7 +102,10 @@ def _max(graph: Graph, x: Any, window: Window, pooled: tuple[int, int], end: lis
         return _padded(graph, graph.op("MaxPool", x, **shape), [0, 0], beyond, _LOWEST)
     y, places = graph.op("MaxPool", x, outputs=2, **shape)
     # ONNX counts through the whole tensor, Caffe within each plane.
-    mask = graph.cast(graph.op("Mod", places, height * width))
+    plane: Any = height * width
+    if graph.any_size:
+        plane = graph.op("Mul", graph.sizes(x, 2, 3), graph.sizes(x, 3, 4))
+    mask = graph.cast(graph.op("Mod", places, plane))
     return _padded(graph, y, [0, 0], beyond, _LOWEST), _padded(graph, mask, [0, 0], beyond, -1.0)
 
 

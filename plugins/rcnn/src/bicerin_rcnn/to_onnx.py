@@ -14,8 +14,12 @@ def roi_pooling(graph: Graph, layer: Any) -> Any:
     maps, regions = graph.bottoms
     regions, scale = _rows(graph, regions), float(layer.spatial_scale)
     if scale < 0:  # they are parts of the image
-        height, width = (float(size) for size in maps.shape[2:])
-        regions, scale = graph.op("Mul", regions, np.array([[1, width, height, width, height]])), 1.0
+        height, width = _size(graph, maps)
+        factors: Any = np.array([[1.0, width, height, width, height]]) if not graph.any_size else None
+        if factors is None:
+            height, width = graph.cast(height), graph.cast(width)
+            factors = graph.op("Concat", [1.0], width, height, width, height, axis=0)
+        regions, scale = graph.op("Mul", regions, factors), 1.0
     shape = [layer.pooled_h, layer.pooled_w]
     return graph.op("MaxRoiPool", maps, regions, pooled_shape=shape, spatial_scale=scale)
 
@@ -23,15 +27,19 @@ def roi_pooling(graph: Graph, layer: Any) -> Any:
 def psroi_pooling(graph: Graph, layer: Any) -> Any:
     """Sums over bins from sums over everything above and to the left, in double precision."""
     maps, regions = graph.bottoms
-    _, _, height, width = maps.shape
+    height, width = _size(graph, maps)
     group, outputs = layer.group_size, layer.output_dim
     total = graph.cast(maps, "float64")
     for axis in (2, 3):
         total = graph.op("CumSum", total, graph.constant(axis))
     total = graph.op("Pad", total, [0, 0, 1, 1, 0, 0, 0, 0])
     # One row of `outputs` values for each image, bin and pixel.
-    pixels = (height + 1) * (width + 1)
-    total = graph.op("Reshape", total, [0, outputs, group * group, pixels])
+    if graph.any_size:
+        line = graph.op("Add", width, 1)
+        pixels = graph.op("Mul", graph.op("Add", height, 1), line)
+    else:
+        line, pixels = width + 1, (height + 1) * (width + 1)
+    total = graph.op("Reshape", total, [0, outputs, group * group, -1])
     total = graph.op("Reshape", graph.op("Transpose", total, perm=[0, 2, 3, 1]), [-1, outputs])
     image, x1, y1, x2, y2 = graph.op("Split", _rows(graph, regions), [1] * 5, axis=1, outputs=5)
     rows = _bins(graph, y1, y2, layer.spatial_scale, group, height)
@@ -43,7 +51,7 @@ def psroi_pooling(graph: Graph, layer: Any) -> Any:
     base = graph.op("Mul", graph.op("Add", graph.op("Mul", image, group * group), bins), pixels)
 
     def corner(row: Any, column: Any) -> Any:
-        place = graph.op("Add", graph.op("Mul", row, width + 1), column)
+        place = graph.op("Add", graph.op("Mul", row, line), column)
         return graph.op("Gather", total, graph.op("Add", base, place), axis=0)
 
     lower = graph.op("Sub", corner(rows[1], columns[1]), corner(rows[1], columns[0]))
@@ -57,8 +65,16 @@ def psroi_pooling(graph: Graph, layer: Any) -> Any:
     return graph.op("Transpose", graph.op("Where", some, mean, 0.0), perm=[0, 3, 1, 2])
 
 
-def _bins(graph: Graph, start: Any, stop: Any, scale: float, pooled: int, size: int) -> list[Any]:
+def _size(graph: Graph, maps: Any) -> Any:
+    """Height and width of maps: numbers, or where they may change, what the model finds them to be, of one element."""
+    if graph.any_size:
+        return graph.sizes(maps, 2, 3), graph.sizes(maps, 3, 4)
+    return maps.shape[2:]
+
+
+def _bins(graph: Graph, start: Any, stop: Any, scale: float, pooled: int, size: Any) -> list[Any]:
     """The first pixel of each bin along one axis and the one after its last, (R, pooled) each; as `scaled_bins`."""
+    size = graph.cast(graph.op("Squeeze", size, [0])) if graph.any_size else float(size)
     first = graph.op("Mul", _rounded(graph, start), float(scale))
     end = graph.op("Mul", graph.op("Add", _rounded(graph, stop), 1.0), float(scale))
     length = graph.op("Max", graph.op("Sub", end, first), 0.1)
@@ -66,7 +82,7 @@ def _bins(graph: Graph, start: Any, stop: Any, scale: float, pooled: int, size: 
     edges = []
     for operator, places in (("Floor", np.arange(pooled)), ("Ceil", np.arange(1, pooled + 1))):
         edge = graph.op("Add", graph.op("Mul", places.astype(np.float32)[None], step), first)
-        edge = graph.op("Clip", graph.op(operator, edge), 0.0, float(size))
+        edge = graph.op("Clip", graph.op(operator, edge), 0.0, size)
         edges.append(graph.cast(edge, "int64"))
     return edges
 
@@ -103,22 +119,20 @@ def proposal(graph: Graph, layer: Any) -> Any:
     """Boxes from anchors and deltas, the best of them, and those of these that do not overlap."""
     scores, deltas, info = graph.bottoms
     count = layer.anchors.shape[0]
-    rows, columns = scores.shape[2:]
-    places = rows * columns * count
-    if not places:
+    if not scores.shape[2] * scores.shape[3]:
         graph.refuse("the map has no places.")
+    maps = scores
     scores = graph.op("Slice", scores, [count], [2 * count], [1])
-    scores = graph.op("Reshape", graph.op("Transpose", scores, perm=[0, 2, 3, 1]), [0, places])
-    deltas = graph.op("Reshape", deltas, [0, count, 4, rows * columns])
-    deltas = graph.op("Reshape", graph.op("Transpose", deltas, perm=[0, 3, 1, 2]), [0, places, 4])
-    moved, grown = graph.op("Split", deltas, [2, 2], axis=2, outputs=2)
+    scores = graph.op("Reshape", graph.op("Transpose", scores, perm=[0, 2, 3, 1]), [0, -1])
+    deltas = graph.op("Reshape", deltas, [0, count, 4, -1])
+    moved, grown = graph.op("Split", graph.op("Transpose", deltas, perm=[0, 3, 1, 2]), [2, 2], axis=3, outputs=2)
 
-    y, x = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
-    shift = np.stack([x, y, x, y], axis=-1)[:, :, None] * layer.feat_stride
-    anchors = (shift + np.array(layer.anchors.blob.read_only.data, np.float64)).reshape(1, places, 4)
-    extent = anchors[..., 2:] - anchors[..., :2] + 1
-    middle = graph.op("Add", anchors[..., :2] + extent / 2, graph.op("Mul", moved, extent))
-    reach = graph.op("Mul", graph.op("Exp", grown), extent / 2)
+    # Of each place and anchor, (N, H W, A, 2): x before y.
+    anchors = np.array(layer.anchors.blob.read_only.data, np.float64)
+    extent = anchors[:, 2:] - anchors[:, :2] + 1
+    middle = graph.op("Add", _shifts(graph, maps, layer.feat_stride), anchors[:, :2] + extent / 2)
+    middle = graph.op("Reshape", graph.op("Add", middle, graph.op("Mul", moved, extent)), [0, -1, 2])
+    reach = graph.op("Reshape", graph.op("Mul", graph.op("Exp", grown), extent / 2), [0, -1, 2])
 
     # Height, width and scales of each image: (N or 1, 1, 2), x before y as in the boxes.
     numbers = _info_count(info.shape, graph.bottoms[0].shape[0])
@@ -134,18 +148,22 @@ def proposal(graph: Graph, layer: Any) -> Any:
     large = graph.cast(graph.op("GreaterOrEqual", extent, graph.op("Mul", scale, float(layer.min_size))))
     scores = graph.op("Mul", scores, graph.reduce("Min", large, [2], keepdims=False))
 
-    best = min(layer.pre_nms_topn, places)
-    scores, order = graph.op("TopK", scores, [best], axis=1, outputs=2)
+    best: Any = min(layer.pre_nms_topn, maps.shape[2] * maps.shape[3] * count)
+    if graph.any_size:
+        best = graph.op("Min", graph.sizes(scores, 1, 2), [layer.pre_nms_topn])
+    scores, order = graph.op("TopK", scores, best if graph.any_size else [best], axis=1, outputs=2)
     order = graph.op("Expand", graph.op("Unsqueeze", order, [2]), [1, 1, 4])
     boxes = graph.op("GatherElements", boxes, order, axis=1)
     # With the pixel of the second corner in the box, areas are those of Caffe. Equal scores keep their order.
     inclusive = graph.op("Add", boxes, np.array([0.0, 0, 1, 1]))
     images = graph.sizes(scores, 0, 1)
-    ranks = np.arange(best, 0, -1, dtype=np.float32).reshape(1, 1, best)
+    if graph.any_size:
+        ranks = graph.op("Range", graph.op("Squeeze", best, [0]), graph.constant(0), graph.constant(-1))
+        ranks = graph.op("Reshape", graph.cast(ranks), [1, 1, -1])
+    else:
+        ranks = np.arange(best, 0, -1, dtype=np.float32).reshape(1, 1, best)
     ranks = graph.op("Expand", ranks, graph.op("Concat", images, [1, 1], axis=0))
-    selected = graph.op(
-        "NonMaxSuppression", inclusive, ranks, [min(best, layer.post_nms_topn)], [float(layer.nms_thresh)]
-    )
+    selected = graph.op("NonMaxSuppression", inclusive, ranks, [layer.post_nms_topn], [float(layer.nms_thresh)])
     image, _, rank = graph.op("Split", selected, [1, 1, 1], axis=1, outputs=3)
     index = graph.op("Squeeze", graph.op("Add", graph.op("Mul", image, best), rank), [1])
     kept = graph.op("Gather", graph.op("Reshape", boxes, [-1, 4]), index, axis=0)
@@ -155,6 +173,23 @@ def proposal(graph: Graph, layer: Any) -> Any:
     if len(graph.tops) == 1:
         return regions
     return [regions, graph.op("Gather", graph.op("Reshape", scores, [-1]), index, axis=0)]
+
+
+def _shifts(graph: Graph, maps: Any, stride: int) -> Any:
+    """Where the places of a map are in the image, x before y: (H W, 1, 2)."""
+    if not graph.any_size:
+        rows, columns = maps.shape[2:]
+        y, x = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
+        return stride * np.stack([x, y], axis=-1).reshape(-1, 1, 2).astype(np.float32)
+    places = []
+    for size, shape in zip(_size(graph, maps), ([-1, 1, 1], [1, -1, 1]), strict=True):
+        steps = graph.op("Range", graph.constant(0), graph.op("Squeeze", size, [0]), graph.constant(1))
+        places.append(graph.op("Reshape", graph.op("Mul", graph.cast(steps), float(stride)), shape))
+    y, x = places
+    grid = graph.op(
+        "Concat", graph.op("Add", graph.op("Mul", y, 0.0), x), graph.op("Add", graph.op("Mul", x, 0.0), y), axis=2
+    )
+    return graph.op("Reshape", grid, [-1, 1, 2])
 
 
 def _info_count(shape: tuple[int, ...], images: int) -> int:
