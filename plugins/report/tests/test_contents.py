@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,31 @@ class TestTrouble:
         untimed, unseen = found["notes"][0], found["notes"][-1]
         assert "was not timed: " in untimed and "absent" in untimed
         assert unseen.startswith("no images: the net does not run: ")
+
+
+def test_the_commands_of_the_readme(training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_bytes((training.folder / "net.prototxt").read_bytes())
+    solver = training.solver.read_text().replace("max_iter: 200", "max_iter: 500").replace('"digits"', '"net"')
+    Path("solver.prototxt").write_text(solver)
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("    bicerin ")]
+    assert [command[1] for command in commands] == ["train", "report", "report"]
+    for _, *arguments in commands:
+        if "--serve" not in arguments:
+            result = run(*arguments)
+            assert result.exit_code == 0, result.output
+    assert Path("report.html").stat().st_size > 200_000
+
+
+def test_a_solver_of_another_folder(training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its net is looked for from the folders above it, as `bicerin check` does."""
+    (tmp_path / "models" / "a").mkdir(parents=True)
+    (tmp_path / "models" / "a" / "net.prototxt").write_bytes((training.folder / "net.prototxt").read_bytes())
+    solver = training.solver.read_text().replace('"net.prototxt"', '"models/a/net.prototxt"')
+    (tmp_path / "models" / "a" / "solver.prototxt").write_text(solver)
+    found = Contents([str(tmp_path / "models" / "a" / "solver.prototxt")]).data()
+    assert found["graph"]["nets"][0]["name"] == "digits"
 
 
 class TestThePage:

@@ -34,7 +34,7 @@ def picture(view: View, name: str) -> None:
     if SCREENSHOTS is not None and name in PICTURES:
         view.page.mouse.move(0, 0)
         shot = Image.open(io.BytesIO(view.page.screenshot()))
-        small = shot.convert("RGB").quantize(160, dither=Image.Dither.NONE)
+        small = shot.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         small.save(SCREENSHOTS / f"report-{name}.png", optimize=True)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bicerin.cli.json_text import json_text
-from bicerin.cli.net_or_solver import net_sources, other_document, read_net_or_solver
+from bicerin.cli.net_or_solver import from_folders_above, net_sources, other_document, read_net_or_solver
 from bicerin.cli.options import FILE, json_option, net_options, phase_option, verbosity_options
 from bicerin.errors import BicerinError, ParseError, SolverError
 from bicerin.net.outline import LayerOutline, NetOutline, Shape, outline
@@ -167,7 +165,7 @@ def _check_solver(
         solvers.load(document.message.type).check(document.message)
     except BicerinError as error:
         note(error)
-    sources = net_sources(document, layer_providers, _above)
+    sources = net_sources(document, layer_providers, from_folders_above)
     for read in (lambda: [sources.train_net()], sources.test_nets):
         try:
             report.nets += [outline(net, **options) for net in read()]
@@ -177,15 +175,6 @@ def _check_solver(
             # Of the file that the solver names, which may be the same for both.
             if str(error) not in report.errors:
                 report.errors.append(str(error))
-
-
-def _above(path: str, solver: Path | None) -> Path | None:
-    """A file that a solver names from the folder that it is meant to be run in: some folder above it."""
-    for folder in solver.absolute().parents if solver is not None else ():
-        if os.path.isfile(folder / path):
-            _log.info("%s: found from %s", path, folder)
-            return folder / path
-    return None
 
 
 def _shapes(values: Sequence[str]) -> dict[str, Shape]:

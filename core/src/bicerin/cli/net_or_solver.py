@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import bicerin_proto
 from bicerin.errors import ParseError
 from bicerin.schema.installed_schema import read_net, read_solver, schema
+
+_log = logging.getLogger("bicerin.cli")
 
 if TYPE_CHECKING:
     from bicerin.solver.nets import NetSources
@@ -65,6 +68,15 @@ def net_sources(
         return found if os.path.exists(found) else search(path, solver.path) or found
 
     return NetSources(solver, resolve, _reader(layer_providers))
+
+
+def from_folders_above(path: str, solver: Path | None) -> Path | None:
+    """A file that a solver names from the folder that it is meant to be run in: some folder above it."""
+    for folder in solver.absolute().parents if solver is not None else ():
+        if os.path.isfile(folder / path):
+            _log.info("%s: found from %s", path, folder)
+            return folder / path
+    return None
 
 
 def train_net(

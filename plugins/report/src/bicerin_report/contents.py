@@ -11,7 +11,7 @@ from typing import Any
 
 import bicerin
 from bicerin.cli.check import nets_in_their_phases
-from bicerin.cli.net_or_solver import net_sources, read_net_or_solver
+from bicerin.cli.net_or_solver import from_folders_above, net_sources, read_net_or_solver
 from bicerin.cli.training_log import read_log
 from bicerin.errors import BicerinError, DataError, MissingFileError, NetError, ParseError
 from bicerin.net import Net
@@ -134,7 +134,7 @@ class Contents:
         }
         solver = None
         if is_solver:
-            sources = net_sources(document, self.layer_providers)
+            sources = net_sources(document, self.layer_providers, from_folders_above)
             documents = [sources.train_net(), *sources.test_nets()]
             pairs = [(one, outline(one, **options)) for one in documents]
             solver = {

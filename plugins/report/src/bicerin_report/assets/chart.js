@@ -5,7 +5,7 @@ const charts = new Set();
 class Chart {
   /**
    * @param {string} title
-   * @param {{log?: boolean, x?: string, format?: (value: number) => string, height?: number}} options
+   * @param {{log?: boolean, zero?: boolean, x?: string, format?: (value: number) => string, height?: number}} options
    */
   constructor(title, options = {}) {
     this.title = title;
@@ -44,7 +44,7 @@ class Chart {
     this.element.hidden = !this.curves.length;
     if (!this.curves.length || !width) return;
     this.width = width;
-    const { log, format = number, x = "iteration" } = this.options;
+    const { log, zero, format = number, x = "iteration" } = this.options;
     const table = uPlot.join(this.curves.map((curve) => [
       curve.x, log ? curve.y.map((value) => (value > 0 ? value : null)) : curve.y,
     ]));
@@ -55,7 +55,7 @@ class Chart {
       padding: [8, 12, 0, 0],
       cursor: { sync: { key: `x:${x}` }, points: { size: 6 }, drag: { x: true, y: false } },
       legend: { live: true },
-      scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
+      scales: { x: { time: false }, y: log ? { distr: 3 } : zero ? { range: (_, __, most) => [0, most * 1.08 || 1] } : {} },
       axes: [
         { ...axis, values: (_, values) => values.map((value) => (x === "time" ? clock(value) : short(value))), space: 60, size: 34 },
         { ...axis, size: 56, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) },

@@ -70,7 +70,7 @@ function runsPart() {
     }
     chart("rate", "learning rate", {}).show(shown.map((run) => ({ label: label(run, "rate"), color: colorOf(run), ...placed(run, run.learning_rate) })), [], { x: state.x });
     const inImages = runs.every((run) => run.images);
-    chart("pace", inImages ? "images a second" : "iterations a second", { format: (value) => number(value, 3) }).show(
+    chart("pace", inImages ? "images a second" : "iterations a second", { zero: true, format: (value) => number(value, 3) }).show(
       shown.map((run) => {
         const curve = placed(run, run.pace);
         return { label: label(run, "pace"), color: colorOf(run), x: curve.x, y: curve.y.map((v) => (v === null || !inImages ? v : v * run.images)) };
