@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -425,6 +425,12 @@ class CountsLayer(Layer):
         self.number += 1
         top[0].data[...] = self.number
 
+    def state(self) -> Mapping[str, Any]:
+        return {"number": self.number}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        self.number = state["number"]
+
 
 TESTED = (
     NET
@@ -459,6 +465,36 @@ class TestTests:
             found = on_ranks(2, lambda one: self.run(one, "test_iter: 5 test_interval: 1"))
         assert [one[0]["square"] for one in found] == [11.0] * 2
         assert sum("Test net output #1: square = 11" in record.getMessage() for record in caplog.records) == 1
+
+    def test_a_request_of_one_rank_interrupts_the_test_of_all(self) -> None:
+        Path("net.prototxt").write_text(TESTED)
+
+        def run(communicator: Communicator) -> tuple[bool, Any, float]:
+            made = solver(communicator, "test_iter: 5 test_interval: 1")
+            made.step(1)
+            if communicator.rank == 1:
+                made.test_nets[0].after_forward.append(lambda index: made.request_stop())
+            found = made.test_all()
+            path = made.snapshot()
+            resumed = solver(communicator, "test_iter: 5 test_interval: 1")
+            resumed.restore(path)
+            resumed.step(0)
+            return made.stopped, found, resumed.test_all()[0]["square"]
+
+        # Each rank has run a pass. The resumed test begins from its own beginning: with the sixth number.
+        assert on_ranks(2, run) == [(True, [], np.mean([36, 49, 64, 81, 100]))] * 2
+
+    def test_the_data_of_a_test_are_the_same_on_all_ranks(self) -> None:
+        Path("net.prototxt").write_text(NET)
+        text = SOLVER.replace("random_seed: 3", "") + "test_iter: 1 test_interval: 1"
+
+        def run(communicator: Communicator) -> tuple[float, float]:
+            made = solver(communicator, text=text)
+            draws = [net.layer("noise").context.random.random() for net in (made.net, *made.test_nets)]
+            return draws[0], draws[1]
+
+        (train, test), (other_train, other_test) = on_ranks(2, run)
+        assert train != other_train and test == other_test
 
     def test_on_root(self) -> None:
         Path("net.prototxt").write_text(TESTED)

@@ -69,14 +69,18 @@ def connected(name: str | None) -> Iterator[Communicator | None]:
     """Connect with the other processes while the block runs; None where no name is given.
 
     An error in the block is reported with this process's rank, and ends all processes: the others would wait for this
-    one for ever. Ranks other than 0 log only warnings, unless --verbose is given.
+    one for ever. Ranks other than 0 log only errors, and from `built` on warnings, unless --verbose is given.
     """
     if name is None:
         yield None
         return
     communicator = connect(name)
-    if communicator.rank and logger.level == logging.INFO:
-        logger.setLevel(logging.WARNING)
+    prefix = _Prefix(communicator.rank)
+    if communicator.rank:
+        logger.handlers.insert(0, prefix)
+        if logger.level == logging.INFO:
+            # What there is to say of the files, rank 0 says.
+            logger.setLevel(logging.ERROR)
     try:
         yield communicator
     except BaseException as error:
@@ -87,7 +91,29 @@ def connected(name: str | None) -> Iterator[Communicator | None]:
         click.echo(f"rank {communicator.rank} on {communicator.machine}:", err=True)
         _report(error)
         communicator.abort(1)
+    logger.removeHandler(prefix)
     communicator.close()
+
+
+def built(communicator: Communicator | None) -> None:
+    """The net is built; what is logged from now on is of the rank's own, and warnings of all ranks are shown."""
+    if communicator is not None and communicator.rank and logger.level == logging.ERROR:
+        logger.setLevel(logging.WARNING)
+
+
+class _Prefix(logging.Handler):
+    """Comes before the handlers that write, and lets records begin with the rank.
+
+    Args:
+        rank: this process's.
+    """
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self._rank = rank
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg = f"rank {self._rank}: {record.msg}"
 
 
 def _report(error: BaseException) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bicerin.cli.connected import built as connected_and_built
 from bicerin.cli.connected import connected, parallel_options
 from bicerin.cli.options import (
     COUNT,
@@ -107,6 +108,7 @@ def train(
             hooks=hooks_of_options(click.get_current_context()) if is_root else (),
             parallel=together,
         )
+        connected_and_built(communicator)
         if resume:
             built.restore(resume)
         with contextlib.ExitStack() as around:

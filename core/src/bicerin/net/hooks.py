@@ -82,7 +82,10 @@ class Hooks:
 
     @hookspec
     def bicerin_test_result(self, solver: Any, net_index: int, results: dict[str, Any]) -> None:
-        """A test net has run: output name -> its mean over the test iterations, or what `bicerin_test_output` made."""
+        """A test net has run: output name -> its mean over the test iterations, or what `bicerin_test_output` made.
+
+        Of several ranks that divide a test each calls it, with the same results; `solver.is_root` tells one from them.
+        """
 
     @hookspec
     def bicerin_snapshot(self, solver: Any, path: Path) -> None:

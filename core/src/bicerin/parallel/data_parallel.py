@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from bicerin.device.device import CPU, Device
 from bicerin.errors import ParallelError
 from bicerin.parallel.communicator import Communicator
@@ -53,6 +55,11 @@ class DataParallel:
         if not isinstance(device, str) or device == CPU.name or ":" in device:
             return device
         return f"{device}:{self.communicator.local_rank}"
+
+    def shared_seed(self, random_seed: int) -> int:
+        """A seed that all ranks have: the given one, or where that is negative one that rank 0 draws; called on all."""
+        drawn = int(np.random.SeedSequence().generate_state(1)[0]) if random_seed < 0 else random_seed
+        return int(self.communicator.share(str(drawn).encode()))
 
     @property
     def rank(self) -> int:

@@ -189,6 +189,9 @@ class Solver:
         _log.info("Creating training net from %s", train_net.name)
         self.net = Net(train_net, seed=seed, rank=rank, replicas=replicas, **options)
         self.test_nets: list[Net] = []
+        if parallel is not None and test_nets and not parallel.test_on_root:
+            # All ranks go through the same test data, and divide the passes.
+            seed = parallel.shared_seed(self.param.random_seed)
         for index, test_net in enumerate(test_nets if tests else ()):
             _log.info("Creating test net (#%d) specified by %s", index, test_net.name)
             self.test_nets.append(Net(test_net, seed=None if seed is None else seed + 1 + index, **options))
@@ -529,9 +532,15 @@ class Solver:
         if self.is_root:
             _log.info("Iteration %d, Testing net (#%d)", self.iteration, index)
         net.share_trained_layers_with(self.net)
-        team = self._team if not self._undivided[index] else None
-        if self._team is not None and team is None and not self.is_root:
+        if self._team is None or not self._undivided[index]:
+            return self._test(net, index, passes, self._team)
+        if not self.is_root:
             return {}
+        with self._team.progress.doing("tests"):
+            return self._test(net, index, passes, None)
+
+    def _test(self, net: Net, index: int, passes: int, team: ParallelTraining | None) -> dict[str, Any] | None:
+        """Run the passes of a test, or with a team this rank's share of them."""
         rank, size = (team.rank, team.size) if team is not None else (0, 1)
         outcome = Outcome(net, self.param, divided=team is not None)
         loss = 0.0
@@ -552,6 +561,8 @@ class Solver:
                 continue
             loss += net.run_forward()
             outcome.add()
+            if team is not None:
+                team.progress.moves += 1
         if team is not None:
             loss = team.total(loss)
             outcome.combine(team)
