@@ -24,6 +24,17 @@ def elu(code: Code, layer: Any) -> str:
     return code.call("F.elu", code.bottoms[0], float(layer.alpha))
 
 
+def selu(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    if layer.scale <= 0:
+        code.refuse("a lambda that is not positive has no form here.")
+    return f"{code.number(layer.scale)} * {code.call('F.elu', x, float(layer.negative / layer.scale))}"
+
+
+def mish(code: Code, layer: Any) -> str:
+    return f"F.mish({code.bottoms[0]})"
+
+
 def sigmoid(code: Code, layer: Any) -> str:
     return f"torch.sigmoid({code.bottoms[0]})"
 
@@ -57,6 +68,8 @@ def threshold(code: Code, layer: Any) -> str:
 
 def dropout(code: Code, layer: Any) -> str:
     param = layer.param.dropout_param
+    if param.sample_weights_test:
+        code.refuse("with sample_weights_test it draws in eval() as well.")
     drop = code.module("nn.Dropout", float(param.dropout_ratio))
     kept = "" if param.scale_train else f" * {code.number(1 - param.dropout_ratio)}"
     return f"{drop}({code.bottoms[0]}){kept}"

@@ -42,7 +42,11 @@ def _convolution(code: Code, layer: Any, kind: str) -> list[str]:
         groups=None if layer.group == 1 else layer.group,
         bias=None if len(layer.blobs) > 1 else False,
     )
-    return [_applied(module, x, layer.axis, axes) for x in code.bottoms]
+    sums = [_applied(module, x, layer.axis, axes) for x in code.bottoms]
+    slope = getattr(layer, "slope", None)
+    if slope is None:
+        return sums
+    return [code.call("F.leaky_relu", one, float(slope)) if slope else f"F.relu({one})" for one in sums]
 
 
 def _unless(code: Code, sizes: Any, usual: int) -> Any:

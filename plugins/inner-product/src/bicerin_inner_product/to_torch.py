@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 
 
 def inner_product(code: Code, layer: Any) -> str:
-    (x,) = code.bottoms
+    x = code.bottoms[0]
     axis = len(code.tops[0]) - 1
+    if not layer.learned:
+        rows = f"{x}.flatten({axis})" if len(x.shape) != axis + 1 else str(x)
+        return f"F.linear({rows}, {code.bottoms[1]}.flatten(1))"
     arrays = {"weight": code.weights(0).T if layer.transpose else code.blob(0)}
     if layer.bias_term:
         arrays["bias"] = code.blob(1)

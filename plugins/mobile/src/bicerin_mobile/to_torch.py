@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bicerin.layer.torch_code import Code
 
-__all__ = ["axpy", "bn", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
+__all__ = ["axpy", "bn", "broadcast_mul", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
 
 
 def relu6(code: Code, layer: Any) -> str:
@@ -31,9 +31,18 @@ def shuffle_channel(code: Code, layer: Any) -> str:
 
 def axpy(code: Code, layer: Any) -> str:
     a, x, y = code.bottoms
+    return f"{_factor(a, x)} * {x} + {y}"
+
+
+def broadcast_mul(code: Code, layer: Any) -> str:
+    x, a = code.bottoms[layer.larger], code.bottoms[1 - layer.larger]
+    return f"{x} * {_factor(a, x)}"
+
+
+def _factor(a: Any, x: Any) -> str:
+    """One factor for each channel, with an axis of 1 for each that it lacks behind."""
     missing = len(x.shape) - len(a.shape)
-    factor = f"{a}[{', '.join(['...', *['None'] * missing])}]" if missing else str(a)
-    return f"{factor} * {x} + {y}"
+    return f"{a}[{', '.join(['...', *['None'] * missing])}]" if missing else str(a)
 
 
 def upsample(code: Code, layer: Any) -> str:

@@ -50,10 +50,17 @@ def batch_norm(code: Code, layer: Any) -> str:
     weight = code.weights(2).item()
     factor = 1 / weight if weight else 0.0
     mean, variance = code.weights(0) * factor, code.weights(1) * factor
-    learned = {"weight": code.blob(3), "bias": code.blob(4)} if layer.scales else {}
+    learned = {"weight": code.blob(3)} if layer.scales else {}
+    if layer.scales:
+        learned["bias"] = code.blob(4) if layer.shifts else np.zeros(channels, np.float32)
+    if not (layer.centers and layer.divides):
+        if not layer.use_global_stats:
+            code.refuse("PyTorch's batch statistics have both mean and variance.")
+        mean = mean if layer.centers else np.zeros_like(mean)
+        variance = variance if layer.divides else np.full_like(variance, 1 - layer.eps)
     given = layer.param.batch_norm_param.HasField("use_global_stats")
     eps = float(layer.eps)
-    if 2 <= axes <= 5 and not given:
+    if 2 <= axes <= 5 and not given and layer.centers and layer.divides:
         # The older averages count as much in both; in Caffe the first ones are not taken to be 0 and 1.
         arrays = {"running_mean": mean, "running_var": variance, "num_batches_tracked": np.array(0)}
         norm = code.module(

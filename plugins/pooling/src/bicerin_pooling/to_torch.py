@@ -26,7 +26,8 @@ def pooling(code: Code, layer: Any) -> str:
     if layer.window is None:
         kind = "max" if layer.method == "MAX" else "avg"
         return code.call(f"F.adaptive_{kind}_pool2d", x, 1, return_indices=True if masked else None)
-    return _pooled(code, layer.method, x, layer.window, layer.ceil, masked)
+    excludes = layer.method == "AVE" and not layer.counts_padding and max(layer.window[4:]) > 0
+    return _pooled(code, layer.method, x, layer.window, layer.ceil, masked, excludes)
 
 
 def spp(code: Code, layer: Any) -> str:
@@ -45,7 +46,9 @@ def spp(code: Code, layer: Any) -> str:
     return f"torch.cat(({', '.join(levels)}), 1)"
 
 
-def _pooled(code: Code, method: str, x: Any, window: Window, ceil: bool, masked: bool) -> str:
+def _pooled(
+    code: Code, method: str, x: Any, window: Window, ceil: bool, masked: bool, excludes_padding: bool = False
+) -> str:
     kernel, stride, pad = window[:2], window[2:4], window[4:6]
     # PyTorch's rule for the last window is Caffe's wherever there is padding, or windows leave nothing between them.
     same = all(k >= s or p for k, s, p in zip(kernel, stride, pad, strict=True)) or not ceil
@@ -53,8 +56,10 @@ def _pooled(code: Code, method: str, x: Any, window: Window, ceil: bool, masked:
     if method == "MAX" and same and half:
         function, options = "F.max_pool2d", {"return_indices": True if masked else None}
     elif method == "AVE" and same and half:
-        function, options = "F.avg_pool2d", {}
+        function, options = "F.avg_pool2d", {"count_include_pad": False if excludes_padding else None}
     else:
+        if excludes_padding:
+            code.refuse("PyTorch leaves out padding of at most half a window alone.")
         if masked:
             code.refuse("PyTorch has no places for windows that start beyond the plane, or are mostly padding.")
         height, width = x.shape[2:]

@@ -60,6 +60,8 @@ def eltwise(code: Code, layer: Any) -> str:
         for term in terms[1:]:
             greatest = f"torch.maximum({greatest}, {term})"
         return greatest
+    if param.EltwiseOp.Name(param.operation) == "SORT":
+        return " * ".join(f"(1 + {term})" for term in terms)
     if param.operation == param.PROD:
         return " * ".join(terms)
     if param.coeff:
