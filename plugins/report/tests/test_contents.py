@@ -162,6 +162,12 @@ class TestWeights:
         assert dead_units(weights) == 2
         assert dead_units(np.zeros(5)) == 0, "a bias has none"
 
+    def test_weights_that_nobody_takes(self, training: Training, tmp_path: Path) -> None:
+        text = (training.folder / "net.prototxt").read_text()
+        (tmp_path / "net.prototxt").write_text(text[: text.index('layer { name: "score"')])
+        found = Contents([str(tmp_path / "net.prototxt")], weights=[str(training.weights[0])], samples=0).data()
+        assert (found["weights"]["unused"], found["weights"]["missing"], found["images"]) == (["score"], [], None)
+
     def test_weights_of_another_net(self, training: Training, tmp_path: Path) -> None:
         text = (training.folder / "net.prototxt").read_text().replace("num_output: 48", "num_output: 7")
         (tmp_path / "net.prototxt").write_text(text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 from bicerin.errors import BicerinError
 from bicerin_proto.quotation import message_text, system_reason
@@ -19,6 +20,18 @@ _log = logging.getLogger("bicerin.report")
 #: Only this machine may ask, whatever name a page of elsewhere gives its address.
 _ADDRESS = "127.0.0.1"
 _NAMES = ("127.0.0.1", "localhost")
+
+
+#: What is made anew is so after this many times the seconds that it took, at the earliest.
+_SHARE = 10
+
+
+class _Made(NamedTuple):
+    """What was made of files that had a stamp, and until when it will do."""
+
+    stamp: Any
+    text: bytes
+    until: float
 
 
 class PageServer(ThreadingHTTPServer):
@@ -37,7 +50,7 @@ class PageServer(ThreadingHTTPServer):
         self._contents = contents
         self._stamp = contents.stamp()
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[Any, bytes]] = {}
+        self._made: dict[str, _Made] = {}
         try:
             super().__init__((_ADDRESS, port), _Handler)
         except OSError as error:
@@ -53,10 +66,13 @@ class PageServer(ThreadingHTTPServer):
         if make is None:
             return None
         with self._lock:
-            stamp = self._stamp()
-            if self._made.get(path, (None, b""))[0] != stamp:
-                self._made[path] = (stamp, make())
-            return self._made[path][1]
+            stamp, began = self._stamp(), time.monotonic()
+            made = self._made.get(path)
+            if made is None or (made.stamp != stamp and began >= made.until):
+                text = make()
+                # A long log takes a while: the training that writes it needs the machine too.
+                made = self._made[path] = _Made(stamp, text, began + _SHARE * (time.monotonic() - began))
+            return made.text
 
     def _page(self) -> bytes:
         return page(self._contents.data(), live=True).encode("utf-8", "backslashreplace")

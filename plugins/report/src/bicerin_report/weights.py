@@ -57,6 +57,7 @@ def weights_of(outline: NetOutline, files: Sequence[str]) -> Data:
         "file": ordered[-1],
         "files": ordered,
         "missing": report.missing,
+        "unused": report.unused,
         "blobs": [_described(name, array) for name, array in _arrays(outline).items()],
         "filters": _filters(outline),
         "over_time": over_time or None,

@@ -7,6 +7,7 @@ function weightsPart() {
   const element = el("section", { class: "part weights" },
     el("p", { class: "muted" }, "Of ", el("span", { class: "code" }, weights.file), "."),
     weights.missing.length ? el("p", { class: "note" }, `Not in the file: ${weights.missing.join(", ")}.`) : "",
+    weights.unused.length ? el("p", { class: "note" }, `In the file, and of no layer here: ${weights.unused.join(", ")}.`) : "",
     filters ? el("figure", { class: "filters" },
       el("figcaption", {}, `The filters of ${filters.layer}, ${shape(filters.shape)}`,
         filters.shown < filters.shape[0] ? `, the first ${filters.shown}` : "",
