@@ -29,8 +29,8 @@ def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         try:
-            # Root, as in a container, has no sandbox.
-            made = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            # Root, as in a container, has no sandbox, and little shared memory.
+            made = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
         except Error as error:
             said = "Chromium is not installed: apt-get install chromium, or playwright install --with-deps chromium"
             if os.environ.get("CI"):

@@ -274,6 +274,8 @@ class TestTrouble:
             (["net.prototxt", "-o", "r.html", "--serve"], "Give --output for a file, or --serve"),
             (["absent.prototxt", "-o", "r.html"], "absent.prototxt"),
             (["words.txt", "-o", "r.html"], "words.txt"),
+            (["net.prototxt", "empty.log", "-o", "r.html"], "empty.log: the file is empty"),
+            (["half.jsonl", "-o", "r.html"], "half.jsonl:1: not a line that --log-json writes"),
             (["a.caffemodel", "-o", "r.html"], "weights are given with --weights"),
             (["run.jsonl", "-w", "a.caffemodel", "-o", "r.html"], "weights and images belong to a net"),
             (["net.prototxt", "-o", "absent/r.html"], "absent"),
@@ -292,6 +294,8 @@ class TestTrouble:
             'layer { name: "a" type: "ReLU" bottom: "data" top: "a" }\n'
         )
         Path("words.txt").write_text("some words\n")
+        Path("empty.log").write_text("\n")
+        Path("half.jsonl").write_text('{"event": "step"}\n')
         Path("a.caffemodel").write_bytes(b"\n\0")
         Path("run.jsonl").write_bytes(training.record.read_bytes())
         np.savez("x.npz", other=np.zeros(3))

@@ -13,7 +13,7 @@ import bicerin
 from bicerin.cli.check import nets_in_their_phases
 from bicerin.cli.net_or_solver import from_folders_above, net_sources, read_net_or_solver
 from bicerin.cli.training_log import read_log
-from bicerin.errors import BicerinError, DataError, MissingFileError, NetError, ParseError
+from bicerin.errors import BicerinError, DataError, NetError, ParseError
 from bicerin.net import Net
 from bicerin.net.outline import NetOutline, Shape, outline
 from bicerin_proto import Document, is_hdf5, read_file
@@ -236,15 +236,16 @@ def is_log(path: str) -> bool:
     """
     if is_hdf5(path) or Path(path).suffix in (".caffemodel", ".solverstate"):
         raise BicerinError(f"{printable(path)}: weights are given with --weights.")
+    text = read_file(path)
+    if not text.strip():
+        raise BicerinError(f"{printable(path)}: the file is empty: it is neither a net, nor a solver, nor a log yet.")
     try:
         read_net_or_solver(path)
-    except MissingFileError:
-        raise
     except ParseError as error:
         try:
             read_log(Path(path))
         except DataError:
-            if read_file(path)[:1] == b"{" or b"] Iteration" in read_file(path):
+            if text.startswith(b"{") or b"] Iteration" in text:
                 raise
             raise error from None
         return True
