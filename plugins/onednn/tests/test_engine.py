@@ -40,6 +40,23 @@ layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
 """
 )
 
+SOLVER = """test_iter: 1 test_interval: 1 base_lr: 0.1 lr_policy: "fixed" max_iter: 10
+random_seed: 3 snapshot_after_train: false"""
+TRAINED = """
+layer { name: "x" type: "DummyData" top: "x" top: "label" dummy_data_param {
+  shape { dim: 4 dim: 3 dim: 9 dim: 9 } shape { dim: 4 }
+  data_filler { type: "gaussian" } data_filler { type: "constant" value: 1 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
+  num_output: 16 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "b" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "s" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { pool: AVE global_pooling: true } }
+layer { name: "f" type: "InnerProduct" bottom: "p" top: "f" inner_product_param {
+  num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "f" bottom: "label" top: "loss" }
+"""
+
 
 def make(engine: str, monkeypatch: pytest.MonkeyPatch, text: str = NET, **options: Any) -> bicerin.Net:
     monkeypatch.setenv("BICERIN_ENGINE", engine)
@@ -148,6 +165,19 @@ class TestANet:
         net = make("onednn", monkeypatch)
         assert net.forward(x=np.zeros((0, 3, 13, 14), np.float32))["prob"].shape == (0, 5)
         assert net.forward(x=image())["prob"].shape == (2, 5)
+
+    def test_a_net_that_shares_its_weights_with_a_training_sees_each_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = []
+        for engine in ("caffe", "onednn"):
+            monkeypatch.setenv("BICERIN_ENGINE", engine)
+            solver = bicerin.Solver(f"net_param {{ {TRAINED} }} {SOLVER}")
+            losses = []
+            for _ in range(4):
+                solver.step(1)
+                losses.append(float(solver.test_nets[0].forward()["loss"]))
+            found.append(losses)
+        assert len(set(found[0])) == 4
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
 class TestTheChoice:
