@@ -166,7 +166,7 @@ class TestTrain:
         clock = iter([0.0, *np.cumsum([40.0, 0.5, 0.5, 0.5, 9.0, 0.5]), 51.0])
         monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
         solver = SimpleNamespace(
-            iteration=0, loss=1.5, stopped=False, param=SimpleNamespace(iter_size=1, max_iter=6),
+            iteration=0, loss=1.5, stopped=False, parallel=None, param=SimpleNamespace(iter_size=1, max_iter=6),
             net=SimpleNamespace(nodes=[SimpleNamespace(bottom=[], top=[np.zeros((8, 3))], blobs=[])]),
         )  # fmt: skip
         watch.bicerin_solver_start(solver)
@@ -422,7 +422,7 @@ class TestBadInput:
                 layer('name: "a" type: "SoftmaxWithLoss" bottom: "x" top: "z"'),
                 [
                     'bad.prototxt:3: layer "a" (SoftmaxWithLoss): '
-                    "SoftmaxWithLoss Layer takes 2 bottom blob(s) as input.",
+                    "SoftmaxWithLoss Layer takes at least 2 bottom blob(s) as input.",
                     "bottom: x (4, 3, 8, 8)",
                 ],
             ),

@@ -166,7 +166,7 @@ class TestANet:
         assert net.forward(x=np.zeros((0, 3, 13, 14), np.float32))["prob"].shape == (0, 5)
         assert net.forward(x=image())["prob"].shape == (2, 5)
 
-    def test_a_net_that_shares_its_weights_with_a_training_sees_each_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_net_that_shares_the_weights_of_a_training(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = []
         for engine in ("caffe", "onednn"):
             monkeypatch.setenv("BICERIN_ENGINE", engine)
