@@ -15,8 +15,9 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread a rank; and no rank of this process's own."""
+    """One thread a rank, which starts without compiled kernels, and so at once; and no rank of this process's own."""
     monkeypatch.setenv("BICERIN_NUM_THREADS", "1")
+    monkeypatch.setenv("BICERIN_KERNELS", "reference")
     for name in list(os.environ):
         if name.startswith(("PMI_", "PMIX_", "OMPI_", "SLURM_", "HYDRA_")):
             monkeypatch.delenv(name)
