@@ -60,6 +60,10 @@ def test_rates(text: str, expected: list[float]) -> None:
         ('lr_policy: "multifixed" stagelr: 1 stagelr: 2 stageiter: 5 stageiter: 3', "must not decrease: 5, 3"),
         ('lr_policy: "fixed" min_lr: 3', "min_lr is 3, more than base_lr, 2"),
         ('lr_policy: "fixed" larc: true larc_policy: "auto"', "Unknown larc_policy: auto"),
+        ('lr_policy: "fixed" momentum_policy: "exp"', 'Unknown momentum_policy: exp; it is "fixed" or "poly" or "opt"'),
+        ('lr_policy: "fixed" weight_decay_policy: "opt"', 'Unknown weight_decay_policy: opt; it is "fixed" or "poly"'),
+        ('lr_policy: "fixed" momentum_policy: "poly"', 'momentum_policy "poly": max_iter must be greater than 0'),
+        ('lr_policy: "fixed" type: "Adam" momentum: 0.9 momentum_policy: "opt"', "SGD and Nesterov alone, not to Adam"),
     ],
 )
 def test_what_does_not_make_sense(text: str, words: str) -> None:
@@ -89,3 +93,30 @@ def test_a_blob_has_a_rate_of_its_own(text: str, factor: Any, device: str) -> No
     w, g = np.linalg.norm(before), np.linalg.norm(gradient)
     np.testing.assert_allclose(before - weight.data, factor(w, g) * (gradient + 0.5 * before), rtol=1e-6)
     assert (bias.data == 1).all()  # its lr_mult is 0
+
+
+@pytest.mark.parametrize(
+    ("text", "momenta", "decays"),
+    [
+        ("momentum: 0.5", [0.5] * 3, [0.1] * 3),
+        (
+            'max_iter: 4 momentum: 0.5 momentum_policy: "poly" max_momentum: 0.9 momentum_power: 2',
+            [0.5, 0.525, 0.6],
+            [0.1] * 3,
+        ),
+        ('momentum_policy: "opt"', [(1 - 0.5 * 0.04**0.5) ** 2] * 3, [0.1] * 3),
+        ('momentum_policy: "opt" max_momentum: 0.7', [0.7] * 3, [0.1] * 3),
+        ('max_iter: 4 weight_decay_policy: "poly" weight_decay_power: 1', [0] * 3, [0, 0.025, 0.05]),
+    ],
+)
+def test_momentum_and_decay_by_iteration(text: str, momenta: list[float], decays: list[float]) -> None:
+    """Three updates by hand: h = momentum * h + rate * (gradient + decay * w)."""
+    solver = bicerin.Solver(f'{NET} base_lr: 0.04 lr_policy: "fixed" weight_decay: 0.1 {text}', dtype=np.float64)
+    weight = solver.net.params["a"][0].data
+    w, history = weight.copy(), np.zeros((2, 3))
+    for momentum, decay in zip(momenta, decays, strict=True):
+        gradient = np.repeat((w.sum(axis=1, keepdims=True) + 1 - 3), 3, axis=1)
+        history = momentum * history + 0.04 * (gradient + decay * w)
+        w = w - history
+        solver.step(1)
+        np.testing.assert_allclose(weight, w, rtol=1e-6)

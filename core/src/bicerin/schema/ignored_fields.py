@@ -29,6 +29,7 @@ _OF_THE_CORE = {
     for name in (
         "warmup_iter", "warmup_start_lr", "stagelr", "stageiter", "min_lr", "rampup_interval", "rampup_lr",
         "local_lr_auto", "local_gw_ratio", "larc", "larc_policy", "larc_eta",
+        "momentum_policy", "max_momentum", "momentum_power", "weight_decay_policy", "weight_decay_power",
     )
 }  # fmt: skip
 

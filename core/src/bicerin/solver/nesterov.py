@@ -13,6 +13,7 @@ class NesterovSolver(Solver):
     """
 
     type = "Nesterov"
+    has_momentum_policy = True
 
     def update(self, step: Step) -> None:
-        step.run(self.rules.nesterov, self.param.momentum)
+        step.run(self.rules.nesterov, self.momentum)

@@ -10,6 +10,7 @@ class SGDSolver(Solver):
     """h = momentum * h + rate * g; the update is h. Source: Caffe's `SGDSolver`."""
 
     type = "SGD"
+    has_momentum_policy = True
 
     def update(self, step: Step) -> None:
-        step.run(self.rules.sgd, self.param.momentum)
+        step.run(self.rules.sgd, self.momentum)

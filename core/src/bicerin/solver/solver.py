@@ -47,6 +47,7 @@ from bicerin.solver import debug_info
 from bicerin.solver.display import Display
 from bicerin.solver.layer_rate import adapts, layer_rate
 from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy, starting_rate
+from bicerin.solver.momentum import check_momentum, momentum, weight_decay
 from bicerin.solver.nets import NetSources
 from bicerin.solver.norm import norm
 from bicerin.solver.outcome import Outcome
@@ -109,6 +110,8 @@ class Solver:
     type: ClassVar[str]
     #: How many history arrays each learnable blob has.
     histories: ClassVar[int] = 1
+    #: Whether `update` takes `momentum`, which `momentum_policy` may change, and not the solver's own field.
+    has_momentum_policy: ClassVar[bool] = False
     _operations = Operations("update_rules")
     _document: bicerin_proto.Document
 
@@ -278,6 +281,7 @@ class Solver:
         _check_finite(param)
         check_policy(param)
         adapts(param)
+        check_momentum(param, has_momentum=self.has_momentum_policy)
         if param.average_loss < 1:
             raise SolverError(f"average_loss should be at least 1, not {param.average_loss}.")
         if param.iter_size < 1:
@@ -432,13 +436,16 @@ class Solver:
         rate, self.current_step = self._rate()
         if self.is_root and self._due(self.param.display):
             _log.info("Iteration %d, lr = %g", self.iteration, rate)
+        #: Of this update.
+        self.momentum = momentum(self.param, self.iteration, rate)
+        weight_decay_now = weight_decay(self.param, self.iteration)
         # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
         scale = self._clipping() / self.param.iter_size
         scalar = self.net.dtype.type
         count = len(self._params)
         multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
         for index, (blob, (lr_mult, decay_mult)) in enumerate(zip(self._params, multipliers, strict=True)):
-            decay = self.param.weight_decay * decay_mult
+            decay = weight_decay_now * decay_mult
             data, diff = self._data(blob), self._diff(blob)
             own = rate * lr_mult
             if self._adapts:
