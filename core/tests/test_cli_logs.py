@@ -56,7 +56,7 @@ def fake_solver(**values: Any) -> Any:
     data = SimpleNamespace(type="Data", blobs=[], bottom=[], top=[np.empty((8, 3))])
     net = SimpleNamespace(nodes=[data], name="small")
     param = schema().SolverParameter(iter_size=2, max_iter=10)
-    return SimpleNamespace(net=net, param=param, iteration=0, learning_rate=0.5, loss=0.0, **values)
+    return SimpleNamespace(net=net, param=param, iteration=0, parallel=None, learning_rate=0.5, loss=0.0, **values)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
