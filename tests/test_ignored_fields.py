@@ -128,3 +128,24 @@ def test_check_says_it_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     result = CliRunner().invoke(command_line, ["check", "--ignore-unknown-options", str(path)])
     assert result.exit_code == 0, result.output
     assert caplog.text.count(IGNORED) == 1  # and not once for each phase
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "default_forward_type: FLOAT16 " + INPUT,
+        INPUT + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" forward_type: FLOAT16 }',
+        INPUT + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" compute_data_type: CAFFE_HALF }',
+    ],
+)
+def test_16_bits_are_computed_in_32_and_that_is_said_once(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            read_net(path)
+        read_net(INPUT + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" forward_type: FLOAT }')
+    said = [record.message for record in caplog.records if "16 bits" in record.message]
+    assert said == [f"{path}: asks for values of 16 bits; everything is computed in float32, or as dtype says"]

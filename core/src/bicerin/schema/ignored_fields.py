@@ -33,6 +33,9 @@ _OF_THE_CORE = {
     )
 }  # fmt: skip
 
+#: How forks call 16 bits.
+_HALF = ("FLOAT16", "CAFFE_HALF")
+
 _MOST_LAYERS = 3
 """How many layers are named for a field."""
 
@@ -61,6 +64,16 @@ def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict
         if without in said:
             said[without].append(f"{path} (of {distributions}){_in(layers)}")
     return said
+
+
+def asks_for_half(message: Any, schema: Any) -> bool:
+    """Whether a net, one of its layers, or a solver asks for values of 16 bits, in a field that a plugin added."""
+    return any(
+        field.enum_type.values_by_number[value].name in _HALF
+        for one in (message, *getattr(message, "layer", ()))
+        for field, value in one.ListFields()
+        if (one.DESCRIPTOR.name, field.name) in schema.added and field.enum_type is not None and not is_repeated(field)
+    )
 
 
 def _unknown(message: Any, schema: Any, known: Callable[[Any], bool], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,7 @@ from bicerin.discovery import configuration
 from bicerin.discovery.registry import Provider, Registry, normalized
 from bicerin.errors import BrokenPluginError, IgnoredOptionError, ProtoError, UnknownNameError
 from bicerin.layer.layer import layers
-from bicerin.schema.ignored_fields import ignored_fields
+from bicerin.schema.ignored_fields import asks_for_half, ignored_fields
 from bicerin_proto.hints import did_you_mean
 
 _log = logging.getLogger("bicerin.schema")
@@ -72,11 +72,19 @@ def _read(read: Any, source: Any, layer_providers: Mapping[str, str] | None) -> 
             "those of the program that it was written for. Remove it, or compute without it: --ignore-unknown-options, "
             "ignore_unknown_options=True, or BICERIN_IGNORE_UNKNOWN_OPTIONS=1 in the environment."
         )
+    if asks_for_half(document.message, merged):
+        _say_half(document.name)
     if other or similar:
         _log.warning(
             "%s: ignored, since no installed layer or solver knows it: %s", document.name, "; ".join(other + similar)
         )
     return document
+
+
+@lru_cache(maxsize=64)
+def _say_half(name: str) -> None:
+    """Once for each file."""
+    _log.info("%s: asks for values of 16 bits; everything is computed in float32, or as dtype says", name)
 
 
 def named_fork(merged: Any) -> str | None:

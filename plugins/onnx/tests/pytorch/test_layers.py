@@ -39,6 +39,7 @@ REFUSED = {
     "SoftmaxWithLoss_happynear_ignore": "with class_weight",
     "label_smoothing": "label_smoothing changes the gradient alone",
     "dropout_sampled_in_tests": "draws in eval",
+    "SmoothL1Loss-each": "choosing what to learn from",
     "average_without_padding_floor": "at most half a window",
 }
 #: Case -> its tolerance, where 1e-5 is more than float32 gives, and why.

@@ -54,6 +54,7 @@ SMOOTH_L1_LOSS = [
     layer_case("sigma", 'type: "SmoothL1Loss" smooth_l1_loss_param { sigma: 3 }', [(4, 8), (4, 8)]),
     layer_case("maps", 'type: "SmoothL1Loss" loss_weight: 2', [(3, 4, 2, 3), (3, 4, 2, 3)]),
     layer_case("axes_of_one", 'type: "SmoothL1Loss"', [(3, 4, 1, 1), (3, 4)]),
+    layer_case("each", 'type: "SmoothL1Loss" top: "loss" top: "each" loss_weight: [1, 0]', [(3, 4, 2), (3, 4, 2)]),
     layer_case("inside", 'type: "SmoothL1Loss"', [(4, 8), (4, 8), zeros_and_ones(4, 8)]),
     layer_case("inside_and_outside", 'type: "SmoothL1Loss" smooth_l1_loss_param { sigma: 2 }', [(4, 8)] * 4),
 ]

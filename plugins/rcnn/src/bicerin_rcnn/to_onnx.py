@@ -112,7 +112,11 @@ def smooth_l1_loss(graph: Graph, layer: Any) -> Any:
     if len(weights) > 1:
         errors = graph.op("Mul", errors, weights[1])
     images = graph.op("Squeeze", graph.sizes(errors, 0, 1), [0])
-    return graph.op("Div", graph.op("ReduceSum", errors, keepdims=0), graph.op("Max", graph.cast(images), 1.0))
+    loss = graph.op("Div", graph.op("ReduceSum", errors, keepdims=0), graph.op("Max", graph.cast(images), 1.0))
+    if len(graph.tops) == 1:
+        return loss
+    errors = graph.op("Reshape", errors, graph.op("Shape", graph.bottoms[0]))
+    return [loss, graph.reduce("Sum", errors, [1])]
 
 
 def proposal(graph: Graph, layer: Any) -> Any:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 def smooth_l1_loss(code: Code, layer: Any) -> str:
+    if len(code.tops) > 1:
+        code.refuse("the second top, each item's terms, is for choosing what to learn from.")
     rows = ", ".join(f"{x}.flatten(1)" for x in code.bottoms)
     return f"{code.function(smooth_l1)}({code.number(layer.sigma2)}, {rows})"
 
