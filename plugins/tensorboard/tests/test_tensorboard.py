@@ -137,6 +137,15 @@ class TestResuming:
         again.step(1)
         assert list(scalars(written(), "train/loss")) == [2, 4, 6]
 
+    def test_files_are_read_in_the_order_in_which_they_were_begun(self) -> None:
+        """Several of one second, too."""
+        for _ in range(5):
+            solver(TensorBoard("runs")).step(1)
+        files = sorted(Path("runs").iterdir())
+        assert len(files) == 5
+        times = [file.stat().st_mtime_ns for file in files]
+        assert times == sorted(times)
+
 
 class TestTrouble:
     def test_a_folder_that_cannot_be_made(self) -> None:

@@ -79,8 +79,8 @@ class TensorBoard:
         if self._writer is not None or self._failed:
             return
         try:
-            # Two trainings may begin in one second, after which files are named.
-            self._writer = EventsWriter(os.fspath(self.directory / "events"), f".{os.getpid()}.{id(self)}")
+            # Files are named after the second, in which two trainings may begin, and are read in the order of their names.
+            self._writer = EventsWriter(os.fspath(self.directory / "events"), f".{time.time_ns()}.{os.getpid()}")
         except OSError as error:
             raise self._unwritable(error) from error
         if solver.iteration:
