@@ -79,7 +79,7 @@ class TensorBoard:
         if self._writer is not None or self._failed:
             return
         try:
-            # Files are named after the second, in which two trainings may begin, and are read in the order of their names.
+            # Files are named after a second, in which two may begin, and are read in the order of their names.
             self._writer = EventsWriter(os.fspath(self.directory / "events"), f".{time.time_ns()}.{os.getpid()}")
         except OSError as error:
             raise self._unwritable(error) from error
