@@ -146,7 +146,9 @@ def test_records_without_a_type_have_a_label(tops, store, make_layer):
 @pytest.mark.parametrize(
     ("annotated", "message"),
     [
-        ("yolo_data_type: 1", "yolo_data_type is 1, which MobileNet-YOLO's AnnotatedData knows"),
+        ("yolo_data_type: 2", "yolo_data_type is 0, for SSD, or 1, for YOLO, not 2"),
+        ("yolo_data_type: 1 yolo_data_jitter: 1", "yolo_data_jitter must be from 0 to less than 1, not 1"),
+        ("yolo_data_jitter: 0.2", "yolo_data_jitter is 0.2"),
         ("train_diffcult: false", "train_diffcult is false"),
         ("seg_scales: 4", "seg_scales is 4"),
         ("anno_type: BBOXandSeg", "anno_type: BBOXandSeg is not known"),
@@ -161,6 +163,44 @@ def test_fields_of_another_fork_are_refused(annotated, message, store, make_laye
 def test_their_defaults_are_not(store, make_layer):
     store([record(image, objects) for image, objects in zip(images(), OBJECTS, strict=True)])
     make_layer(RESIZED, annotated="yolo_data_type: 0 yolo_data_jitter: 0.3 train_diffcult: true")
+
+
+@pytest.mark.parametrize("difficult", [True, False])
+def test_labels_for_yolo(difficult, store, make_layer):
+    """Each image's objects in rows of label, from 0, centre and size; nothing is cut off with a jitter of 0."""
+    store(map(record, images(), OBJECTS))
+    annotated = f"yolo_data_type: 1 yolo_data_jitter: 0 train_diffcult: {str(difficult).lower()}"
+    run = make_layer(RESIZED, annotated=annotated)
+    assert [blob.shape for blob in run.top] == [(3, 3, 20, 20), (3, 1, 300, 5)]
+    _, label = batch(run)
+    for own, objects in zip(label[:, 0], OBJECTS, strict=True):
+        expected = np.zeros((300, 5))
+        given = [one for one in rows([objects]) if difficult or not one[7]]
+        for row, (_, kind, _, xmin, ymin, xmax, ymax, _) in zip(expected, given, strict=False):
+            row[:] = kind - 1, (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
+        assert np.allclose(own, expected)
+
+
+def test_the_jitter_of_yolo(store, make_layer):
+    """A part of each image, in which its boxes are: a square keeps its colour and its place."""
+    image = np.zeros((3, 40, 40), np.uint8)
+    image[:, 12:28, 10:30] = 200
+    store([record(image, [(2, 0, (0.25, 0.3, 0.75, 0.7), False)])] * 3)
+    run = make_layer("resize_param { height: 80 width: 80 interp_mode: NEAREST }", "batch_size: 3",
+                     "yolo_data_type: 1 yolo_data_jitter: 0.25", phase="TRAIN")  # fmt: skip
+    sizes = set()
+    for _ in range(4):
+        data, label = batch(run)
+        for one, (kind, x, y, w, h) in zip(data, label[:, 0, 0], strict=True):
+            lit = [np.flatnonzero((one[0] > 100).any(axis=axis)) for axis in (0, 1)]
+            found = [lit[0].min(), lit[1].min(), lit[0].max() + 1, lit[1].max() + 1]
+            assert kind == 1
+            assert np.allclose(
+                found, np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) * 80, atol=6
+            )  # a pixel is 2.5
+            sizes.add((round(float(w), 3), round(float(h), 3)))
+    assert len(sizes) > 6
+    assert all(0.5 <= w <= 0.7 and 0.4 <= h <= 0.55 for w, h in sizes)
 
 
 def test_another_type_of_annotation(store, make_layer):

@@ -2,7 +2,10 @@
 
 The store is read as by Data. `label_map_file` is not needed.
 
-Source: the AnnotatedDataLayer of SSD's Caffe.
+With `yolo_data_type: 1` the labels are what the losses of bicerin-yolo read, and `yolo_data_jitter`, the most of a side
+that is cut off, takes the place of `batch_sampler`. Difficult objects are left out where `train_diffcult` is false.
+
+Source: the AnnotatedDataLayer of SSD's Caffe, and that of MobileNet-YOLO for its own fields.
 """
 
 from __future__ import annotations
@@ -22,11 +25,10 @@ from bicerin_ssd.annotated_image import AnnotatedImage, read_record
 from bicerin_ssd.annotated_transformer import AnnotatedTransformer
 from bicerin_ssd.ground_truth import COLUMNS
 
-#: MobileNet-YOLO's fields of `annotated_data_param`.
+#: The most objects of an image in the form for YOLO, and the numbers of each.
+YOLO_ROWS, YOLO_COLUMNS = 300, 5
+#: MobileNet-YOLO's fields of `annotated_data_param` that are for its nets of segmentation, and others.
 _OTHERS = (
-    "yolo_data_type",
-    "yolo_data_jitter",
-    "train_diffcult",
     "single_class",
     "seg_scales",
     "seg_resize_width",
@@ -38,7 +40,9 @@ _OTHERS = (
 class AnnotatedDataLayer(PrefetchingLayer):
     """Top 0: images (N, C, H, W), transformed as `batch_sampler` and `transform_param` say. Top 1, where there is one:
     the objects of all images, (1, 1, G, 8), in rows of image, label, instance, xmin, ymin, xmax, ymax, difficult;
-    one row of -1 where there are none. Or labels (N, 1, 1, 1), where the records' annotations have no type.
+    one row of -1 where there are none. Or labels (N, 1, 1, 1), where the records' annotations have no type. With
+    `yolo_data_type: 1` the objects of each image, (N, 1, 300, 5), in rows of label, from 0, and the box's centre x, y,
+    width, height, and zeros after the last.
     """
 
     type = "AnnotatedData"
@@ -54,8 +58,13 @@ class AnnotatedDataLayer(PrefetchingLayer):
             self.phase,
             self.dtype,
             self.context.resolve,
+            self.param.annotated_data_param.yolo_data_jitter if self._for_yolo else None,
         )
         return _AnnotatedReader(self, open_store(self.context.resolve(param.source), backend), transformer)
+
+    @property
+    def _for_yolo(self) -> bool:
+        return bool(self.param.annotated_data_param.yolo_data_type)
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         _refuse_others_fields(self.param.annotated_data_param)
@@ -71,13 +80,18 @@ class AnnotatedDataLayer(PrefetchingLayer):
 
     def shapes_without_data(self, tops: int) -> Sequence[tuple[int | None, ...]]:
         data, *_ = super().shapes_without_data(tops)
-        return [data, (1, 1, 1, COLUMNS)][:tops]
+        label = (data[0], 1, YOLO_ROWS, YOLO_COLUMNS) if self._for_yolo else (1, 1, 1, COLUMNS)
+        return [data, label][:tops]
 
 
 def _refuse_others_fields(param: Any) -> None:
     """Raise a `LayerError` where fields are set that a layer of the same name in another fork makes use of."""
     unset = type(param)()
-    for name in _OTHERS:
+    if param.yolo_data_type not in (0, 1):
+        raise LayerError(
+            f"annotated_data_param: yolo_data_type is 0, for SSD, or 1, for YOLO, not {param.yolo_data_type}."
+        )
+    for name in _OTHERS if param.yolo_data_type else (*_OTHERS, "yolo_data_jitter", "train_diffcult"):
         value = getattr(param, name)
         if value != getattr(unset, name):
             raise LayerError(
@@ -95,6 +109,8 @@ class _AnnotatedReader(StoreReader):
         super().__init__(layer, store, transformer)
         self._boxes: bool | None = True if layer.param.annotated_data_param.HasField("anno_type") else None
         self._objects = 0
+        own = layer.param.annotated_data_param
+        self._for_yolo, self._difficult = bool(own.yolo_data_type), bool(own.train_diffcult)
 
     def parse(self, value: bytes) -> tuple[np.ndarray, AnnotatedImage]:
         image, typed = read_record(value, self.transformer.color, self._boxes)
@@ -105,7 +121,11 @@ class _AnnotatedReader(StoreReader):
 
     def label_shape(self) -> tuple[int, ...]:
         """The label's shape, as far as the first record tells."""
-        return (1, 1, max(1, self._objects), COLUMNS) if self._boxes else (self.batch_size, 1, 1, 1)
+        if not self._boxes:
+            return (self.batch_size, 1, 1, 1)
+        if self._for_yolo:
+            return (self.batch_size, 1, YOLO_ROWS, YOLO_COLUMNS)
+        return (1, 1, max(1, self._objects), COLUMNS)
 
     def read(self, recycled: Batch | None) -> Batch:
         """The next batch; unless they are resized or cropped, its images must be of one size."""
@@ -143,6 +163,8 @@ class _AnnotatedReader(StoreReader):
     def _label(self, images: Sequence[AnnotatedImage]) -> np.ndarray:
         if not self._boxes:
             return np.array([image.label for image in images], self.dtype).reshape(-1, 1, 1, 1)
+        if self._for_yolo:
+            return self._yolo_label(images)
         rows = np.full((max(1, sum(len(image.boxes) for image in images)), COLUMNS), -1, self.dtype)
         begin = 0
         for number, image in enumerate(images):
@@ -153,3 +175,13 @@ class _AnnotatedReader(StoreReader):
             own[:, 7] = image.objects[:, 2]
             begin += len(own)
         return rows[None, None]
+
+    def _yolo_label(self, images: Sequence[AnnotatedImage]) -> np.ndarray:
+        rows = np.zeros((len(images), 1, YOLO_ROWS, YOLO_COLUMNS), self.dtype)
+        for own, image in zip(rows[:, 0], images, strict=True):
+            kept = (image.objects[:, 2] == 0) | self._difficult
+            boxes, number = image.boxes[kept][:YOLO_ROWS], min(int(kept.sum()), YOLO_ROWS)
+            own[:number, 0] = image.objects[kept][:YOLO_ROWS, 0] - 1
+            own[:number, 1:3] = (boxes[:, :2] + boxes[:, 2:]) / 2
+            own[:number, 3:] = boxes[:, 2:] - boxes[:, :2]
+        return rows

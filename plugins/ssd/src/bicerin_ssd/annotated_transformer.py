@@ -17,7 +17,7 @@ from bicerin.errors import DataError, LayerError
 from bicerin.layer import Phase
 from bicerin_data.transformer import Transformer
 from bicerin_ssd.annotated_image import AnnotatedImage
-from bicerin_ssd.box_sampler import check_sampler, sampled_boxes
+from bicerin_ssd.box_sampler import check_sampler, jittered_box, sampled_boxes
 from bicerin_ssd.distortion import check_distortion, distorted
 from bicerin_ssd.noise import noised
 from bicerin_ssd.resize import extrapolated, resized, resized_boxes, resized_shape
@@ -29,6 +29,7 @@ class AnnotatedTransformer(Transformer):
     Args:
         param: a `TransformationParameter`.
         batch_samplers: `BatchSampler`s: of the parts that they find, each image takes one at random.
+        jitter: in place of them, how much of each side of an image may be cut off, 0 to 1; None for as they say.
         resolve: finds the file that `mean_file` names.
 
     Raises:
@@ -42,11 +43,15 @@ class AnnotatedTransformer(Transformer):
         phase: Phase,
         dtype: np.dtype,
         resolve: Callable[[str], Path],
+        jitter: float | None = None,
     ) -> None:
         super().__init__(param, phase, dtype, resolve)
         if self.augmentation is not None or self.is_flow:
             raise DataError("transform_param: AnnotatedData resizes with resize_param, and knows no other fork's ways.")
+        if jitter is not None and not 0 <= jitter < 1:
+            raise LayerError(f"yolo_data_jitter must be from 0 to less than 1, not {jitter:g}.")
         self.batch_samplers = batch_samplers
+        self.jitter = jitter
         for batch_sampler in batch_samplers:
             check_sampler(batch_sampler.sampler)
         self.distort = param.distort_param if param.HasField("distort_param") else None
@@ -104,7 +109,10 @@ class AnnotatedTransformer(Transformer):
         if self.distort is not None:
             image = image.with_pixels(distorted(self.distort, image.pixels, random))
         image = self._expanded(image, random)
-        parts = sampled_boxes(self.batch_samplers, image.boxes, random)
+        if self.jitter is not None:
+            parts = jittered_box(self.jitter, random)
+        else:
+            parts = sampled_boxes(self.batch_samplers, image.boxes, random)
         if len(parts):
             image = image.cropped(parts[int(random.integers(len(parts)))], self.emit)
         original = image.size

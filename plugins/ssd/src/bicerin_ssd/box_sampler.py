@@ -52,6 +52,14 @@ def sampled_boxes(batch_samplers: Sequence[Any], objects: np.ndarray, random: np
     return np.concatenate(found)
 
 
+def jittered_box(jitter: float, random: np.random.Generator) -> np.ndarray:
+    """A part whose width and height are 1 - `jitter` to 1, anywhere: shape (1, 4). It is MobileNet-YOLO's."""
+    draw = random.random((2, 2))
+    extent = 1 - jitter * draw[0]
+    corner = draw[1] * (1 - extent)
+    return np.concatenate((corner, corner + extent))[None].astype(np.float32)
+
+
 def _trials(sampler: Any, number: int, random: np.random.Generator) -> np.ndarray:
     """Random boxes within the unit box: float32, shape (number, 4)."""
     draw = random.random((4, number))
