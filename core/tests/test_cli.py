@@ -242,6 +242,20 @@ def test_info(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "configuration" in table and "protobuf" in table
 
 
+def test_info_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bicerin.cli import missing
+
+    there = missing._is_installed
+    gone = {"bicerin-rcnn", "bicerin-data", "h5py"}
+    monkeypatch.setattr(missing, "_is_installed", lambda name: name not in gone and there(name))
+    found = {one["name"]: one for one in json.loads(run("info", "--json").stdout)["missing"]}
+    assert found["bicerin-rcnn"]["command"] == "pip install bicerin-rcnn"
+    assert "ROIPooling" in found["bicerin-rcnn"]["brings"] and "bicerin predict" in found["bicerin-data"]["brings"]
+    assert found["h5py"]["command"] == 'pip install "bicerin-proto[hdf5]"'
+    rows = [line for line in run("info").stdout.splitlines() if line.startswith("bicerin-rcnn")]
+    assert rows and rows[-1].rstrip().endswith("): pip install bicerin-rcnn")
+
+
 class TestCompletion:
     @staticmethod
     def completed(*words: str) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ _COMMANDS = {
     "draw": Lazy("bicerin.cli.draw:draw", "Draw a net as SVG, PNG, PDF or Graphviz text."),
     "parse-log": Lazy("bicerin.cli.parse_log:parse_log", "Turn a training log into two CSV files."),
     "plot-log": Lazy("bicerin.cli.plot_log:plot_log", "Plot what training logs say."),
-    "info": Lazy("bicerin.cli.info:info", "Show versions, devices and settings."),
+    "info": Lazy("bicerin.cli.info:info", "Show versions, devices and settings, and what is missing."),
 }
 
 

@@ -1,4 +1,4 @@
-"""`bicerin info`: versions, devices and settings, for a bug report."""
+"""`bicerin info`: versions, devices and settings, for a bug report, and what is not installed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from importlib_metadata import PackageNotFoundError, version
 
 from bicerin.cli.json_text import json_text
+from bicerin.cli.missing import missing
 from bicerin.cli.options import json_option
 from bicerin.device.device import devices
 from bicerin.discovery import configuration, registry
@@ -26,7 +27,7 @@ _PACKAGES = (
 @click.command()
 @json_option
 def info(as_json: bool) -> None:
-    """Show versions, devices and settings."""
+    """Show versions, devices and settings, and what is not installed with the command that would bring it."""
     from bicerin.cli.table import console, new_table
 
     found = _found()
@@ -36,8 +37,11 @@ def info(as_json: bool) -> None:
     table = new_table("What", "Which")
     for section in ("versions", "devices", "settings"):
         for name, value in found[section].items():
-            table.add_row(name, str(value) if value is not None else "not installed")
+            if value is not None:  # else it is among what is missing
+                table.add_row(name, str(value))
         table.add_section()
+    for one in found["missing"]:
+        table.add_row(one["name"], f"not installed ({one['brings']}): {one['command']}")
     console().print(table)
 
 
@@ -62,6 +66,7 @@ def _found() -> dict[str, Any]:
             "configuration": f"{file}" if file.is_file() else f"{file} (absent)",
             **{name: value for name, value in sorted(os.environ.items()) if name.startswith("BICERIN_")},
         },
+        "missing": [one._asdict() for one in missing()],
     }
 
 

@@ -13,21 +13,19 @@ import click
 from bicerin.discovery.registry import Registry
 from bicerin.errors import ConflictError, PluginError
 
-commands = Registry(
-    "bicerin.commands",
-    "command",
-    {
-        "compute-image-mean": "bicerin-data",
-        "convert-imageset": "bicerin-data",
-        "export": "bicerin-onnx",
-        "extract-features": "bicerin-data",
-        "report": "bicerin-report",
-        "view": "bicerin-onnx",
-        "init": "bicerin-data",
-        "list-images": "bicerin-data",
-        "predict": "bicerin-data",
-    }.get,
-)
+#: The commands of our own plugins, and which of them brings each.
+KNOWN_COMMANDS = {
+    "compute-image-mean": "bicerin-data",
+    "convert-imageset": "bicerin-data",
+    "export": "bicerin-onnx",
+    "extract-features": "bicerin-data",
+    "init": "bicerin-data",
+    "list-images": "bicerin-data",
+    "predict": "bicerin-data",
+    "report": "bicerin-report",
+    "view": "bicerin-onnx",
+}
+commands = Registry("bicerin.commands", "command", KNOWN_COMMANDS.get)
 
 
 class Lazy(NamedTuple):

@@ -108,20 +108,25 @@ def net_options(command: _Command) -> _Command:
             callback=ignore,
             help="Compute without the options that no layer knows, although that changes the results.",
         ),
-        click.option(
-            "--provider",
-            "layer_providers",
-            multiple=True,
-            metavar="TYPE=DIST",
-            callback=_providers,
-            shell_complete=complete_providers,
-            help="Take a layer type from this distribution, if several bring it.",
-        ),
+        provider_option,
         click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage of the net's state."),
         click.option("--level", type=INT32, help="The level of the net's state."),
     ):
         command = option(command)
     return command
+
+
+def provider_option(command: _Command) -> _Command:
+    """`--provider`: which distribution's layers to take."""
+    return click.option(
+        "--provider",
+        "layer_providers",
+        multiple=True,
+        metavar="TYPE=DIST",
+        callback=_providers,
+        shell_complete=complete_providers,
+        help="Take a layer type from this distribution, if several bring it.",
+    )(command)
 
 
 def schema_option(command: _Command) -> _Command:

@@ -57,7 +57,7 @@ def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict
         for layer in getattr(message, "layer", ()):
             owner = owners.get(layer.type)
             if owner is not None:
-                for path, added in _unknown(layer, schema, partial(_known_to, owner)):
+                for path, added in _unknown(layer, schema, partial(known_to, owner)):
                     found.setdefault((path, added.without, ", ".join(added.distributions)), []).append(layer.name)
     said: dict[str, list[str]] = {"OTHER": [], "SIMILAR": []}
     for (path, without, distributions), layers in sorted(found.items()):
@@ -89,7 +89,8 @@ def _unknown(message: Any, schema: Any, known: Callable[[Any], bool], prefix: st
                 yield from _unknown(one, schema, known, f"{path}.")
 
 
-def _known_to(owner: str, added: Any) -> bool:
+def known_to(owner: str, added: Any) -> bool:
+    """Whether the layers of a distribution honour an `AddedField`: one of its own, or of what it requires."""
     return not {normalized(owner), *_required(owner)}.isdisjoint(map(normalized, added.distributions))
 
 

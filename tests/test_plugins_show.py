@@ -1,0 +1,77 @@
+"""`bicerin plugins show`: what is said of every installed layer, and the nets that it shows, which run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+import bicerin
+from bicerin.cli.command_line import command_line
+from bicerin.cli.layer_description import LayerDescription, describe_layer
+from bicerin.layer.layer import layers
+
+TYPES = sorted(layers.providers())
+#: Layers whose inputs are records of a form, which zeros are not.
+RECORDS = {"DetectionEvaluate", "MultiBoxLoss"}
+#: Layers that read files or arrays of the user's, and what the core brings.
+WITHOUT_EXAMPLE = {
+    *("AnnotatedData", "BoxData", "Data", "HDF5Data", "HDF5Output", "ImageData", "MemoryData", "WindowData"),
+    *("Input", "Split"),
+}  # fmt: skip
+
+
+def run(*arguments: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(command_line, ["plugins", "show", *arguments])
+    assert result.exit_code == status, result.output
+    return result
+
+
+@pytest.mark.parametrize("layer_type", TYPES)
+def test_the_example_is_a_net_that_runs(layer_type: str) -> None:
+    found = describe_layer(layer_type)
+    assert found.text and found.blobs
+    assert bool(found.example) == (layer_type not in WITHOUT_EXAMPLE)
+    if found.example:
+        net = bicerin.Net(found.example, "TRAIN")
+        assert layer_type in {node.type for node in net.nodes}
+        if layer_type not in RECORDS:
+            net.run_forward()
+
+
+def parameters(layer_type: str) -> dict[str, tuple[str, str, str, tuple[str, ...]]]:
+    found: LayerDescription = describe_layer(layer_type)
+    return {one.name: (one.type, one.default, one.comment, one.added_by) for one in found.parameters}
+
+
+def test_parameters_are_those_that_the_layer_honours() -> None:
+    pooling = parameters("Pooling")
+    assert pooling["pooling_param.stride"][:2] == ("uint32", "1")
+    assert (
+        pooling["pooling_param.pool"][0].startswith("MAX | AVE | STOCHASTIC")
+        and pooling["pooling_param.pool"][1] == "MAX"
+    )
+    kind, default, comment, added_by = pooling["pooling_param.ceil_mode"]
+    assert (kind, default, added_by) == ("bool", "true", ("bicerin-pooling",))
+    assert comment.startswith("Whether the last window may reach over the edge")
+    assert "pooling_param.avg_include_pad" not in pooling, "a field of bicerin-forks, which Pooling does not know"
+    assert parameters("Convolution")["convolution_param.kernel_size"][0] == "repeated uint32"
+    assert parameters("Deconvolution") == parameters("Convolution")
+    assert parameters("ROIPooling")["roi_pooling_param.pooled_h"][2] == "Rows and columns of bins."
+
+
+def test_what_is_printed() -> None:
+    said = run("Pooling", "ReLU").stdout
+    for text in (
+        "Pooling, of bicerin-pooling", "Source: Caffe's PoolingLayer.", "1 to 2", "ONNX", "pooling_param.kernel_size",
+        "ReLU, of bicerin-activation", '  type: "ReLU"\n',
+    ):  # fmt: skip
+        assert text in said
+    (found,) = json.loads(run("Pooling", "--json").stdout)
+    assert (found["type"], found["bottom"], found["top"]) == ("Pooling", "1", "1 to 2")
+    assert {"name", "type", "default", "comment", "added_by"} == found["parameters"][0].keys()
+
+
+def test_a_type_that_is_not_there() -> None:
+    assert 'Did you mean "Pooling"' in run("Poling", status=1).stderr
