@@ -111,10 +111,12 @@ def describe_layer(layer_type: str, layer_providers: Mapping[str, str] | None = 
 
 
 def _parameters(cls: type[Layer], distribution: str) -> Iterator[Parameter]:
-    descriptor = schema().LayerParameter.DESCRIPTOR
+    fields = schema().LayerParameter.DESCRIPTOR.fields_by_name
     for name in _read_by(cls):
-        message = descriptor.fields_by_name[name].message_type if name in descriptor.fields_by_name else None
-        for field in message.fields if message is not None else ():
+        if name not in fields or fields[name].message_type is None:
+            continue
+        message = fields[name].message_type
+        for field in message.fields:
             added = schema().added.get((message.full_name.partition(".")[2], field.name))
             if added is None or known_to(distribution, added):
                 yield _parameter(name, field, added)

@@ -52,7 +52,8 @@ def _libraries() -> Iterator[Missing]:
         lacking: dict[str, list[str]] = {}
         for requirement in requires(name) or ():
             library, extra = _optional(requirement)
-            if extra and extra not in _APART and not _is_installed(library):
+            own = library.startswith("bicerin")  # which `_own` has
+            if extra and not own and extra not in _APART and not _is_installed(library):
                 lacking.setdefault(extra, []).append(library)
         for extra, libraries in lacking.items():
             yield Missing(", ".join(libraries), f"optional for {name}", f'pip install "{name}[{extra}]"')
