@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from bicerin.cli.command_line import command_line
 from bicerin.errors import LayerError, ShapeError
 from bicerin.testing import run_layer
+from bicerin_yolo.mean_average_precision import MeanAveragePrecision
 
 random = np.random.default_rng(0)
 SECOND = 'type: "YoloDetectionOutput" yolo_detection_output_param { num_classes: 2 num_box: 2 biases: [1, 1, 2, 2] '
@@ -121,3 +127,23 @@ def test_evaluation_of_yolo2() -> None:
     found = row[2:].reshape(-1, 4)[:4]
     assert found[:, [0, 2, 3]].tolist() == [[0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]]
     assert np.allclose(found[:, 1], 1 / (1 + np.exp([-9, -2, -1, 0])), atol=1e-6)
+
+
+def test_mean_average_precision() -> None:
+    """Two images: of class 0 three objects, of which the best and the third detection find one; of class 1 none."""
+    score = MeanAveragePrecision(3)
+    score.add(np.array([[2, 0, 1, *(0, 0.9, 1, 0), *(0, 0.8, 0, 1), *(2, 0.3, 1, 0), *(0, 0.85, 0, 0)]]))
+    score.add(np.array([[1, 0, 0, *(0, 0.7, 1, 0), *(1, 0.9, 0, 1), *(0, 0, 0, 0), *(0, 0, 0, 0)]]))
+    assert score.by_class() == pytest.approx({0: (1 + 2 / 3) / 3, 2: 1})
+    assert score.result() == pytest.approx(((1 + 2 / 3) / 3 + 1) / 2)
+
+
+def test_a_test_says_it(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text("""
+        layer { name: "data" type: "Input" top: "data" top: "label"
+          input_param { shape { dim: [1, 14, 2, 2] } shape { dim: [1, 1, 3, 5] } } }
+        layer { name: "judged" type: "EvalDetection" bottom: "data" bottom: "label" top: "judged"
+          eval_detection_param { side: 2 num_class: 2 num_object: 2 biases: [1, 1, 2, 2] } }""")
+    ran = CliRunner().invoke(command_line, ["test", str(tmp_path / "net.prototxt"), "--iterations", "2"])
+    assert ran.exit_code == 0, ran.output
+    assert re.search(r"judged +0 ", ran.output), ran.output
