@@ -82,7 +82,10 @@ def _scaled_and_shifted(graph: Graph, layer: Any, y: Any, axes: int) -> Any:
 def scale(graph: Graph, layer: Any) -> Any:
     x = graph.bottoms[0]
     param = layer.param.scale_param
-    y = graph.op("Mul", x, _operand(graph, layer, param.axis))
+    factors = _operand(graph, layer, param.axis)
+    if layer.bounded:
+        factors = graph.op("Clip", factors, *layer.bounds)
+    y = graph.op("Mul", x, factors)
     if not layer.bias_term:
         return y
     index = len(layer.blobs) - 1

@@ -35,6 +35,7 @@ def pooling(graph: Graph, layer: Any) -> Any:
 def _average_without_padding(graph: Graph, layer: Any, x: Any, window: Window) -> Any:
     """The means of windows with padding, and over those of ones."""
     ones = graph.op("Expand", graph.constant(1.0), graph.op("Shape", x))
+    ones.shape = x.shape
     means, shares = (_pool(graph, layer, one, window, layer.ceil, False) for one in (x, ones))
     return graph.op("Div", means, shares)
 
