@@ -63,7 +63,9 @@ class Stopwatch:
 def profile(name: str, train: bool, rounds: int, optimize: bool, gemm: float, copy: float) -> list[dict[str, Any]]:
     """A row for each layer and direction that takes time: name, type, algorithm, milliseconds, limit, rates."""
     options = {"optimize": True} if optimize else {}
-    net = bicerin.Net(models.prototxt(name, BATCH[name], train), phase="TRAIN" if train else "TEST", seed=0, **options)
+    net = bicerin.Net(
+        models.prototxt(name, BATCH.get(name, 1), train), phase="TRAIN" if train else "TEST", seed=0, **options
+    )
     random = np.random.default_rng(1)
     for blob in map(net.blobs.get, net.inputs):
         blob.data[...] = random.normal(size=blob.shape) if blob.num_axes > 1 else random.integers(0, 10, blob.shape)
@@ -135,7 +137,7 @@ def main() -> None:
     print(f"matrix product {gemm:.0f} GFLOP/s, copying {copy:.1f} GB/s")
     found = {}
     for name in arguments.nets:
-        print(f"\n{name}, batch {BATCH[name]}, {'training step' if arguments.train else 'inference'}")
+        print(f"\n{name}, batch {BATCH.get(name, 1)}, {'training step' if arguments.train else 'inference'}")
         found[name] = profile(name, arguments.train, arguments.rounds, arguments.optimize, gemm, copy)
         show(found[name], arguments.least)
     if arguments.output:

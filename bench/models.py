@@ -1,111 +1,21 @@
 """The nets that are measured, as prototxt, written from their papers.
 
-LeNet; CaffeNet (Jia et al., 2014); GoogLeNet (Szegedy et al., 2015); VGG-16 (Simonyan and Zisserman, 2015); ResNet-50
-(He et al., 2016); SqueezeNet 1.1 (Iandola et al., 2016); DenseNet-121 (Huang et al., 2017); MobileNet v1 (Howard et
-al., 2017) and v2 (Sandler et al., 2018).
+LeNet; CaffeNet (Jia et al., 2014); GoogLeNet (Szegedy et al., 2015); VGG-16 (Simonyan and Zisserman, 2015);
+Inception-v2 (Ioffe and Szegedy, 2015); Inception-v3 (Szegedy et al., 2016); ResNet-50 (He et al., 2016);
+SqueezeNet 1.1 (Iandola et al., 2016); ResNeXt-50 (Xie et al., 2017); DenseNet-121 (Huang et al., 2017); MobileNet v1 (Howard et al., 2017) and v2
+(Sandler et al., 2018); and those of `dense`.
 
 `TRAIN` has the losses (GoogLeNet's three) and dropout; `TEST` ends in the probabilities.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import dense
 import numpy as np
-
-SHAPES: dict[str, tuple[int, int, int]] = {"lenet": (1, 28, 28), "caffenet": (3, 227, 227), "squeezenet": (3, 227, 227)}
-CLASSES = {"lenet": 10}
-
-
-class Text:
-    """Collects layers; each method adds one and returns its top's name."""
-
-    def __init__(self, name: str, batch: int, train: bool) -> None:
-        self.train = train
-        channels, height, width = SHAPES.get(name, (3, 224, 224))
-        self.lines = [f'name: "{name}"']
-        shapes = [("data", f"dim: {batch} dim: {channels} dim: {height} dim: {width}")]
-        shapes += [("label", f"dim: {batch}")] if train else []
-        for top, dims in shapes:
-            self.lines.append(
-                f'layer {{ name: "{top}" type: "Input" top: "{top}" input_param {{ shape {{ {dims} }} }} }}'
-            )
-
-    def layer(self, kind: str, name: str, bottoms: str | list[str], param: str = "", top: str | None = None) -> str:
-        bottoms = [bottoms] if isinstance(bottoms, str) else bottoms
-        reads = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
-        top = name if top is None else top
-        self.lines.append(f'layer {{ name: "{name}" type: "{kind}" {reads} top: "{top}" {param} }}')
-        return top
-
-    def relu(self, bottom: str) -> str:
-        return self.layer("ReLU", f"relu_{bottom}", bottom, top=bottom)
-
-    def conv(self, name: str, bottom: str, outputs: int, size: int, relu: bool = True, **options: int) -> str:
-        more = " ".join(f"{key}: {value}" for key, value in options.items())
-        self.layer(
-            "Convolution",
-            name,
-            bottom,
-            f"param {{ lr_mult: 1 }} param {{ lr_mult: 2 decay_mult: 0 }} convolution_param {{ num_output: {outputs} "
-            f'kernel_size: {size} {more} weight_filler {{ type: "xavier" }} bias_filler {{ value: 0.1 }} }}',
-        )
-        return self.relu(name) if relu else name
-
-    def pool(self, name: str, bottom: str, size: int, stride: int, kind: str = "MAX", pad: int = 0) -> str:
-        param = f"pooling_param {{ pool: {kind} kernel_size: {size} stride: {stride} pad: {pad} }}"
-        return self.layer("Pooling", name, bottom, param)
-
-    def lrn(self, name: str, bottom: str) -> str:
-        return self.layer("LRN", name, bottom, "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }")
-
-    def fc(self, name: str, bottom: str, outputs: int) -> str:
-        return self.layer(
-            "InnerProduct",
-            name,
-            bottom,
-            f"param {{ lr_mult: 1 }} param {{ lr_mult: 2 decay_mult: 0 }} inner_product_param {{ "
-            f'num_output: {outputs} weight_filler {{ type: "xavier" }} }}',
-        )
-
-    def norm(self, bottom: str, relu: bool = True, top: str | None = None, kind: str = "ReLU") -> str:
-        """BatchNorm, Scale and perhaps an activation: in place, or from `bottom` to `top`."""
-        top = bottom if top is None else top
-        self.layer("BatchNorm", f"bn_{top}", bottom, top=top)
-        self.layer("Scale", f"scale_{top}", top, "scale_param { bias_term: true }", top=top)
-        return self.layer(kind, f"relu_{top}", top, top=top) if relu else top
-
-    def plain_conv(self, name: str, bottom: str, outputs: int, size: int, **options: int) -> str:
-        """A convolution without bias, to be normalized."""
-        more = " ".join(f"{key}: {value}" for key, value in options.items())
-        param = f'num_output: {outputs} kernel_size: {size} bias_term: false {more} weight_filler {{ type: "msra" }}'
-        return self.layer("Convolution", name, bottom, f"convolution_param {{ {param} }}")
-
-    def conv_norm(
-        self, name: str, bottom: str, outputs: int, size: int, relu: str | None = "ReLU", **options: int
-    ) -> str:
-        """A convolution without bias, normalized; `relu` names the activation's type."""
-        return self.norm(self.plain_conv(name, bottom, outputs, size, **options), relu is not None, kind=relu or "")
-
-    def add(self, name: str, *bottoms: str) -> str:
-        return self.layer("Eltwise", name, list(bottoms))
-
-    def average(self, name: str, bottom: str) -> str:
-        return self.layer("Pooling", name, bottom, "pooling_param { pool: AVE global_pooling: true }")
-
-    def dropout(self, bottom: str, ratio: float) -> str:
-        return self.layer(
-            "Dropout", f"drop_{bottom}", bottom, f"dropout_param {{ dropout_ratio: {ratio} }}", top=bottom
-        )
-
-    def end(self, score: str, name: str = "loss", weight: float = 1.0) -> None:
-        if self.train:
-            self.layer("SoftmaxWithLoss", name, [score, "label"], f"loss_weight: {weight}")
-        else:
-            self.layer("Softmax", "prob", score)
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines) + "\n"
+from net_text import Text
 
 
 def lenet(net: Text) -> None:
@@ -252,39 +162,181 @@ def mobilenet_v2(net: Text) -> None:
     net.end(net.fc("fc7", net.average("pool6", top), 1000))
 
 
+def resnext50(net: Text) -> None:
+    top = net.pool("pool1", net.conv_norm("conv1", "data", 64, 7, stride=2, pad=3), 3, 2)
+    for stage, (depth, width) in enumerate(((3, 128), (4, 256), (6, 512), (3, 1024)), 2):
+        for number in range(depth):
+            name, stride = f"res{stage}{'abcdef'[number]}", 2 if stage > 2 and number == 0 else 1
+            short = top
+            if number == 0:
+                short = net.conv_norm(f"{name}_1", top, 2 * width, 1, None, stride=stride)
+            top = net.conv_norm(f"{name}_2a", top, width, 1)
+            top = net.conv_norm(f"{name}_2b", top, width, 3, pad=1, stride=stride, group=32)
+            top = net.relu(net.add(name, short, net.conv_norm(f"{name}_2c", top, 2 * width, 1, None)))
+    net.end(net.fc("fc1000", net.average("pool5", top), 1000))
+
+
+_INCEPTION_V2 = {
+    "3a": (64, 64, 64, 64, 96, 32),
+    "3b": (64, 64, 96, 64, 96, 64),
+    "3c": (0, 128, 160, 64, 96, 0),
+    "4a": (224, 64, 96, 96, 128, 128),
+    "4b": (192, 96, 128, 96, 128, 128),
+    "4c": (160, 128, 160, 128, 160, 96),
+    "4d": (96, 128, 192, 160, 192, 96),
+    "4e": (0, 128, 192, 192, 256, 0),
+    "5a": (352, 192, 320, 160, 224, 128),
+    "5b": (352, 192, 320, 192, 224, 128),
+}
+
+
+def inception_v2(net: Text) -> None:
+    """Blocks of 0 outputs on the first and last branch halve the planes."""
+    top = net.pool("pool1", net.conv_norm("conv1", "data", 64, 7, stride=2, pad=3), 3, 2)
+    top = net.conv_norm("conv2", net.conv_norm("conv2_reduce", top, 64, 1), 192, 3, pad=1)
+    top = net.pool("pool2", top, 3, 2)
+    for name, (one, reduce3, three, reduce5, five, project) in _INCEPTION_V2.items():
+        block, stride = f"i{name}", 1 if one else 2
+        branches = [net.conv_norm(f"{block}_1x1", top, one, 1)] if one else []
+        narrow = net.conv_norm(f"{block}_3x3_reduce", top, reduce3, 1)
+        branches.append(net.conv_norm(f"{block}_3x3", narrow, three, 3, pad=1, stride=stride))
+        narrow = net.conv_norm(f"{block}_double_reduce", top, reduce5, 1)
+        narrow = net.conv_norm(f"{block}_double_1", narrow, five, 3, pad=1)
+        branches.append(net.conv_norm(f"{block}_double_2", narrow, five, 3, pad=1, stride=stride))
+        if project:
+            pooled = net.pool(f"{block}_pool", top, 3, 1, "MAX" if name == "5b" else "AVE", pad=1)
+            branches.append(net.conv_norm(f"{block}_project", pooled, project, 1))
+        else:
+            branches.append(net.pool(f"{block}_pool", top, 3, 2))
+        top = net.concat(block, branches)
+    net.end(net.fc("classifier", net.average("pool5", top), 1000))
+
+
+def inception_v3(net: Text) -> None:
+    def chain(name: str, bottom: str, *steps: tuple[int, int | tuple[int, int], dict[str, int]]) -> str:
+        """Convolutions one after the other: outputs, size, options."""
+        for number, (outputs, size, options) in enumerate(steps, 1):
+            if isinstance(size, tuple):
+                (height, width), pads = size, (size[0] // 2, size[1] // 2)
+                options = {"kernel_h": height, "kernel_w": width, "pad_h": pads[0], "pad_w": pads[1]}
+            bottom = net.conv_norm(f"{name}_{number}", bottom, outputs, size if isinstance(size, int) else 0, **options)
+        return bottom
+
+    same3, same5 = {"pad": 1}, {"pad": 2}
+    top = chain("stem", "data", (32, 3, {"stride": 2}), (32, 3, {}), (64, 3, same3))
+    top = chain("stem2", net.pool("pool1", top, 3, 2), (80, 1, {}), (192, 3, {}))
+    top = net.pool("pool2", top, 3, 2)
+    for number, project in enumerate((32, 64, 64), 1):
+        name = f"a{number}"
+        branches = [
+            chain(f"{name}_1x1", top, (64, 1, {})),
+            chain(f"{name}_5x5", top, (48, 1, {}), (64, 5, same5)),
+            chain(f"{name}_3x3", top, (64, 1, {}), (96, 3, same3), (96, 3, same3)),
+            chain(f"{name}_project", net.pool(f"{name}_pool", top, 3, 1, "AVE", pad=1), (project, 1, {})),
+        ]
+        top = net.concat(name, branches)
+    branches = [
+        chain("b_3x3", top, (384, 3, {"stride": 2})),
+        chain("b_double", top, (64, 1, {}), (96, 3, same3), (96, 3, {"stride": 2})),
+        net.pool("b_pool", top, 3, 2),
+    ]
+    top = net.concat("b", branches)
+    for number, width in enumerate((128, 160, 160, 192), 1):
+        name, row, column = f"c{number}", (1, 7), (7, 1)
+        branches = [
+            chain(f"{name}_1x1", top, (192, 1, {})),
+            chain(f"{name}_7x7", top, (width, 1, {}), (width, row, {}), (192, column, {})),
+            chain(
+                f"{name}_double",
+                top,
+                (width, 1, {}),
+                (width, column, {}),
+                (width, row, {}),
+                (width, column, {}),
+                (192, row, {}),
+            ),
+            chain(f"{name}_project", net.pool(f"{name}_pool", top, 3, 1, "AVE", pad=1), (192, 1, {})),
+        ]
+        top = net.concat(name, branches)
+    branches = [
+        chain("d_3x3", top, (192, 1, {}), (320, 3, {"stride": 2})),
+        chain("d_7x7", top, (192, 1, {}), (192, (1, 7), {}), (192, (7, 1), {}), (192, 3, {"stride": 2})),
+        net.pool("d_pool", top, 3, 2),
+    ]
+    top = net.concat("d", branches)
+    for number, kind in enumerate(("AVE", "MAX"), 1):
+        name = f"e{number}"
+        three = chain(f"{name}_3x3", top, (384, 1, {}))
+        double = chain(f"{name}_double", top, (448, 1, {}), (384, 3, same3))
+        branches = [chain(f"{name}_1x1", top, (320, 1, {}))]
+        branches += [
+            chain(f"{name}_{part}_{'hw'[size[0] == 1]}", bottom, (384, size, {}))
+            for part, bottom in (("3x3", three), ("double", double))
+            for size in ((1, 3), (3, 1))
+        ]
+        branches.append(chain(f"{name}_project", net.pool(f"{name}_pool", top, 3, 1, kind, pad=1), (192, 1, {})))
+        top = net.concat(name, branches)
+    net.end(net.fc("classifier", net.dropout(net.average("pool3", top), 0.2), 1000))
+
+
 NETS = {
     "lenet": lenet,
     "caffenet": caffenet,
     "googlenet": googlenet,
     "vgg16": vgg16,
+    "fcn8s": dense.fcn8s,
+    "openpose": dense.openpose,
     "resnet50": resnet50,
-    "squeezenet": squeezenet,
+    "resnext50": resnext50,
+    "inception_v2": inception_v2,
+    "inception_v3": inception_v3,
     "densenet121": densenet121,
+    "squeezenet": squeezenet,
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
+    "mobilenet_ssd": dense.mobilenet_ssd,
+    "ssd300": dense.ssd300,
+    "enet": dense.enet,
 }
+#: Sizes of the inputs that are not 3 x 224 x 224.
+SHAPES: dict[str, tuple[int, int, int]] = {
+    "lenet": (1, 28, 28),
+    "caffenet": (3, 227, 227),
+    "squeezenet": (3, 227, 227),
+    "inception_v3": (3, 299, 299),
+    **dense.SHAPES,
+}
+#: Those that end in probabilities of classes, and can be trained with labels.
+CLASSIFIERS = [name for name in NETS if name not in dense.SHAPES]
 
 
 def prototxt(name: str, batch: int, train: bool) -> str:
     """The text of a net for a batch of that many images."""
-    net = Text(name, batch, train)
+    net = Text(name, (batch, *SHAPES.get(name, (3, 224, 224))), train)
     NETS[name](net)
     return str(net)
 
 
-def normalize(net: Any, seed: int = 0) -> None:
-    """Give every BatchNorm the statistics of noise, as a training would: with those that it is filled with, 0 and 0,
-    a deep net's values grow beyond all numbers.
+def prepare(net: Any, inputs: Mapping[str, np.ndarray], seed: int = 0) -> None:
+    """Give a net without trained weights such that its values neither vanish nor grow beyond all numbers.
+
+    Weights that are 0, since a deploy file names no fillers, become noise; every BatchNorm gets the statistics of what
+    it reads, as a training would give it.
     """
     random = np.random.default_rng(seed)
     for node in net.nodes:
         if not node.bottom:
-            for blob in node.top:
-                blob.data[...] = random.normal(size=blob.shape)
+            for name, blob in zip(node.top_names, node.top, strict=True):
+                if name in inputs:
+                    blob.data[...] = inputs[name]
             continue
         if node.type == "BatchNorm":
             x = node.bottom[0].data
             axes = tuple(axis for axis in range(x.ndim) if axis != 1)
             for blob, values in zip(node.blobs, (x.mean(axes), x.var(axes), 1), strict=False):
                 blob.data[...] = values
+        else:
+            for blob in node.blobs:
+                if blob.num_axes > 1 and not blob.data.any():
+                    blob.data[...] = random.normal(size=blob.shape) * np.sqrt(2 * blob.shape[0] / blob.count)
         node.forward()

@@ -1,8 +1,8 @@
-"""Ourselves."""
+"""Ourselves, as a user gets it, or with `optimize=True`."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -16,22 +16,20 @@ def available() -> str | None:
 
 
 class Peer:
-    def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
+    def __init__(self, folder: Path, train: bool, threads: int, optimize: bool = False) -> None:
         import bicerin
-        import bicerin_proto
+        from peers import facts
 
-        self.train = train
+        self.train, self.names = train, facts(folder)["outputs"]
+        weights = folder / "net.caffemodel"
         if train:
-            solver = bicerin_proto.SolverParameter()
-            bicerin_proto.parse_text(SOLVER, solver, bicerin_proto.default_schema())
-            solver.net_param.CopyFrom(net)
+            solver = folder / "solver.prototxt"
+            solver.write_text(f'net: "{folder / "net.prototxt"}" {SOLVER}\n')
             self.solver = bicerin.Solver(solver)
             self.net = self.solver.net
+            self.net.load_weights(weights)
         else:
-            self.net = bicerin.Net(net, phase="TEST")
-        for name, arrays in weights.items():
-            for blob, array in zip(self.net.params[name], arrays, strict=True):
-                blob.data[...] = array
+            self.net = bicerin.Net(folder / "net.prototxt", phase="TEST", weights=weights, optimize=optimize)
 
     def run(self, inputs: dict[str, np.ndarray]) -> None:
         for name, array in inputs.items():
@@ -41,5 +39,5 @@ class Peer:
         else:
             self.net.run_forward()
 
-    def outputs(self) -> np.ndarray:
-        return self.net.blobs["prob"].data
+    def outputs(self) -> dict[str, np.ndarray]:
+        return {name: np.array(self.net.blobs[name].data) for name in self.names}

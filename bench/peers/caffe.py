@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import tempfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 
 def available() -> str | None:
+    if "bicerin-caffe" in packages_distributions().get("caffe", ()):
+        return None
     try:
         import caffe
     except ImportError:
         return None
-    return str(caffe.__version__) if hasattr(caffe, "_caffe") and not hasattr(caffe, "bicerin") else None
+    return str(caffe.__version__)
 
 
 class Peer:
-    def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
-        import bicerin_proto
+    def __init__(self, folder: Path, train: bool, threads: int) -> None:
         import caffe
+        from peers import facts
         from peers.bicerin import SOLVER
 
-        self.train = train
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "net.prototxt"
-            bicerin_proto.write_text(net, path)
-            if train:
-                solver = Path(folder) / "solver.prototxt"
-                solver.write_text(f'net: "{path}" {SOLVER} solver_mode: CPU\n')
-                self.solver = caffe.SGDSolver(str(solver))
-                self.net = self.solver.net
-            else:
-                self.net = caffe.Net(str(path), caffe.TEST)
-        for name, arrays in weights.items():
-            for blob, array in zip(self.net.params[name], arrays, strict=True):
-                blob.data[...] = array
+        self.train, self.names = train, facts(folder)["outputs"]
+        path, weights = folder / "net.prototxt", folder / "net.caffemodel"
+        if train:
+            solver = folder / "caffe_solver.prototxt"
+            solver.write_text(f'net: "{path}" {SOLVER} solver_mode: CPU\n')
+            self.solver = caffe.SGDSolver(str(solver))
+            self.net = self.solver.net
+            self.net.copy_from(str(weights))
+        else:
+            self.net = caffe.Net(str(path), str(weights), caffe.TEST)
 
     def run(self, inputs: dict[str, np.ndarray]) -> None:
         for name, array in inputs.items():
@@ -46,5 +43,5 @@ class Peer:
         else:
             self.net.forward()
 
-    def outputs(self) -> np.ndarray:
-        return self.net.blobs["prob"].data
+    def outputs(self) -> dict[str, np.ndarray]:
+        return {name: np.array(self.net.blobs[name].data) for name in self.names}

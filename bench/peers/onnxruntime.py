@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-
-from peers.graph import onnx_model
 
 
 def available() -> str | None:
     try:
-        import onnx  # noqa: F401
         import onnxruntime
     except ImportError:
         return None
@@ -19,18 +16,21 @@ def available() -> str | None:
 
 
 class Peer:
-    def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
+    def __init__(self, folder: Path, train: bool, threads: int) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # A worker that waits must not take a core from the others.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = onnx_model(net, weights)
-        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = 3
+        # Its threads spin within a run, as they do by default; one that waits must not take a core from the others.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        path = str(folder / "net.onnx")
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.takes = [one.name for one in self.session.get_inputs()]
+        self.names = [output.name for output in self.session.get_outputs()]
 
     def run(self, inputs: dict[str, np.ndarray]) -> None:
-        (self.result,) = self.session.run(None, inputs)
+        self.results = self.session.run(None, {name: inputs[name] for name in self.takes})
 
-    def outputs(self) -> np.ndarray:
-        return self.result
+    def outputs(self) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.results, strict=True))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,26 +16,20 @@ def available() -> str | None:
 
 
 class Peer:
-    def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
+    def __init__(self, folder: Path, train: bool, threads: int) -> None:
         import cv2
 
-        import bicerin_proto
+        from peers import facts
 
         cv2.setNumThreads(threads)
-        trained = type(net)()
-        trained.CopyFrom(net)
-        for layer in trained.layer:
-            for array in weights.get(layer.name, ()):
-                bicerin_proto.array_blob(array, into=layer.blobs.add())
-        with tempfile.TemporaryDirectory() as folder:
-            text, binary = Path(folder) / "net.prototxt", Path(folder) / "net.caffemodel"
-            bicerin_proto.write_text(net, text)
-            bicerin_proto.write_binary(trained, binary)
-            self.net = cv2.dnn.readNetFromCaffe(str(text), str(binary))
+        found = facts(folder)
+        self.names, self.layers = found["outputs"], found["layers"]
+        self.net = cv2.dnn.readNetFromCaffe(str(folder / "net.prototxt"), str(folder / "net.caffemodel"))
 
     def run(self, inputs: dict[str, np.ndarray]) -> None:
-        self.net.setInput(inputs["data"], "data")
-        self.result = self.net.forward()
+        for name, array in inputs.items():
+            self.net.setInput(array, name)
+        self.results = self.net.forward(self.layers)
 
-    def outputs(self) -> np.ndarray:
-        return self.result
+    def outputs(self) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.results, strict=True))

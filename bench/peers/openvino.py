@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-
-from peers.graph import onnx_model
 
 
 def available() -> str | None:
     try:
-        import onnx  # noqa: F401
         import openvino
     except ImportError:
         return None
@@ -19,16 +16,15 @@ def available() -> str | None:
 
 
 class Peer:
-    def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
+    def __init__(self, folder: Path, train: bool, threads: int) -> None:
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(onnx_model(net, weights))
         options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        self.compiled = core.compile_model(model, "CPU", options)
+        self.compiled = openvino.Core().compile_model(folder / "net.onnx", "CPU", options)
+        self.takes = [one.any_name for one in self.compiled.inputs]
 
     def run(self, inputs: dict[str, np.ndarray]) -> None:
-        self.result = self.compiled(inputs)[0]
+        self.result = self.compiled({name: inputs[name] for name in self.takes})
 
-    def outputs(self) -> np.ndarray:
-        return self.result
+    def outputs(self) -> dict[str, np.ndarray]:
+        return {output.any_name: self.result[output] for output in self.compiled.outputs}

@@ -1,7 +1,9 @@
-"""PyTorch on the CPU: the layers of the net as calls of torch.nn.functional."""
+"""PyTorch on the CPU: the net's layers as `bicerin export --to torch` writes them, in either layout of memory."""
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 
 def available() -> str | None:
     try:
+        import safetensors  # noqa: F401
         import torch
     except ImportError:
         return None
@@ -16,75 +19,57 @@ def available() -> str | None:
 
 
 class Peer:
-    def __init__(self, net: Any, weights: dict[str, list[np.ndarray]], train: bool, threads: int) -> None:
+    def __init__(self, folder: Path, train: bool, threads: int, channels_last: bool = False) -> None:
         import torch
 
+        from peers import facts
+
         torch.set_num_threads(threads)
-        self.torch, self.net, self.train = torch, net, train
-        self.weights = {
-            name: [torch.tensor(array, requires_grad=train) for array in arrays] for name, arrays in weights.items()
-        }
-        self.steps = [step for step in (self._step(layer) for layer in net.layer) if step is not None]
+        spec = importlib.util.spec_from_file_location("net", folder / "net.py")
+        assert spec is not None and spec.loader is not None
+        written = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(written)
+        module = written.load().train(train)
+        self.torch, self.train, self.channels_last = torch, train, channels_last
+        found = facts(folder)
+        self.names, self.weights, self.takes = found["outputs"], found["loss_weights"], found["torch_inputs"]
+        if channels_last:
+            module = module.to(memory_format=torch.channels_last)
         if train:
-            kernels = [arrays[0] for arrays in self.weights.values()]
-            biases = [arrays[1] for arrays in self.weights.values()]
-            groups = [{"params": kernels, "weight_decay": 0.0005}, {"params": biases, "lr": 0.002}]
-            self.optimizer = torch.optim.SGD(groups, lr=0.001, momentum=0.9)
+            # Everything is updated in one call.
+            self.optimizer = torch.optim.SGD(
+                module.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005, fused=True
+            )
+        self.module = module if train else _released(module)
 
-    def _step(self, layer: Any) -> Any:
-        function = self.torch.nn.functional
-        bottoms, top, weights = list(layer.bottom), layer.top[0], self.weights.get(layer.name)
-        if layer.type == "Input":
-            return None
-        if layer.type == "Convolution":
-            p = layer.convolution_param
-            stride, pad, group = (p.stride or [1])[0], (p.pad or [0])[0], p.group
-            call = lambda x: function.conv2d(x, *weights, stride=stride, padding=pad, groups=group)  # noqa: E731
-        elif layer.type == "InnerProduct":
-            call = lambda x: function.linear(x.flatten(1), *weights)  # noqa: E731
-        elif layer.type == "ReLU":
-            call = lambda x: function.relu_(x)  # noqa: E731
-        elif layer.type == "Pooling" and layer.pooling_param.pool == 0:
-            p = layer.pooling_param
-            call = lambda x: function.max_pool2d(x, p.kernel_size, p.stride, p.pad, ceil_mode=True)  # noqa: E731
-        elif layer.type == "Pooling":
-            p = layer.pooling_param
-            call = lambda x: function.avg_pool2d(x, p.kernel_size, p.stride, p.pad, ceil_mode=True)  # noqa: E731
-        elif layer.type == "LRN":
-            p = layer.lrn_param
-            call = lambda x: function.local_response_norm(x, p.local_size, p.alpha, p.beta, p.k)  # noqa: E731
-        elif layer.type == "Dropout":
-            ratio = layer.dropout_param.dropout_ratio
-            call = lambda x: function.dropout(x, ratio, self.train)  # noqa: E731
-        elif layer.type == "Concat":
-            call = lambda *x: self.torch.cat(x, 1)  # noqa: E731
-        elif layer.type == "Softmax":
-            call = lambda x: function.softmax(x, 1)  # noqa: E731
-        elif layer.type == "SoftmaxWithLoss":
-            weight = layer.loss_weight[0]
-            call = lambda x, label: weight * function.cross_entropy(x, label.long())  # noqa: E731
-        else:
-            raise ValueError(layer.type)
-        return call, bottoms, top, layer.type == "SoftmaxWithLoss"
-
-    def _forward(self, inputs: dict[str, np.ndarray]) -> Any:
-        values = {name: self.torch.from_numpy(array) for name, array in inputs.items()}
-        losses = []
-        for call, bottoms, top, is_loss in self.steps:
-            values[top] = call(*(values[bottom] for bottom in bottoms))
-            if is_loss:
-                losses.append(values[top])
-        self.values = values
-        return sum(losses) if losses else None
+    def _tensor(self, array: np.ndarray) -> Any:
+        tensor = self.torch.from_numpy(array)
+        if self.channels_last and tensor.ndim == 4:
+            return tensor.contiguous(memory_format=self.torch.channels_last)
+        return tensor
 
     def run(self, inputs: dict[str, np.ndarray]) -> None:
+        values = [self._tensor(inputs[name]) for name in self.takes]
         if not self.train:
             with self.torch.inference_mode():
-                self._forward(inputs)
+                self.result = self.module(*values)
             return
         self.optimizer.zero_grad()
-        self._forward(inputs).backward()
+        self.result = self.module(*values)
+        losses = self.result if isinstance(self.result, dict) else {self.names[0]: self.result}
+        sum(self.weights[name] * losses[name] for name in self.names).backward()
         self.optimizer.step()
 
-    def outputs(self) -> np.ndarray:
-        return self.values["prob"].numpy()
+    def outputs(self) -> dict[str, np.ndarray]:
+        found = self.result if isinstance(self.result, dict) else {self.names[0]: self.result}
+        return {name: found[name].detach().numpy() for name in self.names}
+
+
+def _released(module: Any) -> Any:
+    """The module with each blob let go after its last reader, as torch.fx writes it; itself, where fx cannot."""
+    from torch import fx
+
+    try:
+        return fx.symbolic_trace(module)
+    except Exception:  # a loop over what was detected, or one over time: fx raises errors of many kinds
+        return module
