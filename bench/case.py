@@ -19,6 +19,7 @@ import bicerin_onnx
 import bicerin_proto
 from bicerin.errors import BicerinError, NetError
 from bicerin.layer.loss_layer import LossLayer
+from bicerin.schema.installed_schema import read_net
 from bicerin_onnx import pytorch
 
 
@@ -108,9 +109,9 @@ def _reason(error: BicerinError) -> str:
 def _message(source: str, batch: int, train: bool) -> Any:
     if source in models.NETS:
         text = models.prototxt(source, batch, train and source in models.CLASSIFIERS)
-        message = bicerin_proto.read_net(text).message
+        message = read_net(text).message
     else:
-        message = bicerin_proto.read_net(Path(source)).message
+        message = read_net(Path(source)).message
         _resize(message, batch)
     for layer in message.layer:
         if not layer.bottom and layer.type not in ("Input", "Parameter", "DummyData"):

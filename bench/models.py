@@ -2,8 +2,8 @@
 
 LeNet; CaffeNet (Jia et al., 2014); GoogLeNet (Szegedy et al., 2015); VGG-16 (Simonyan and Zisserman, 2015);
 Inception-v2 (Ioffe and Szegedy, 2015); Inception-v3 (Szegedy et al., 2016); ResNet-50 (He et al., 2016);
-SqueezeNet 1.1 (Iandola et al., 2016); ResNeXt-50 (Xie et al., 2017); DenseNet-121 (Huang et al., 2017); MobileNet v1 (Howard et al., 2017) and v2
-(Sandler et al., 2018); and those of `dense`.
+SqueezeNet 1.1 (Iandola et al., 2016); ResNeXt-50 (Xie et al., 2017); DenseNet-121 (Huang et al., 2017);
+MobileNet v1 (Howard et al., 2017) and v2 (Sandler et al., 2018); and those of `dense`.
 
 `TRAIN` has the losses (GoogLeNet's three) and dropout; `TEST` ends in the probabilities.
 """

@@ -149,7 +149,7 @@ def _measure(case: cases.Case, train: bool, names: list[str], threads: int, roun
             worker.close()
     figures = {}
     for peer, values in times.items():
-        first, median, third = statistics.quantiles(values, n=4)
+        first, median, third = np.percentile(values, [25, 50, 75]).tolist()
         figures[peer] = {
             "median_ms": median,
             "spread_ms": [first, third],

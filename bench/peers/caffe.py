@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 
 def available() -> str | None:
-    if "bicerin-caffe" in packages_distributions().get("caffe", ()):
+    if find_spec("caffe") is None:
         return None
-    try:
-        import caffe
-    except ImportError:
+    native = find_spec("caffe._caffe")
+    if native is None or native.origin is None or not native.origin.endswith(".so"):
         return None
+    import caffe
+
     return str(caffe.__version__)
 
 
