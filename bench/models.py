@@ -320,8 +320,9 @@ def prototxt(name: str, batch: int, train: bool) -> str:
 def prepare(net: Any, inputs: Mapping[str, np.ndarray], seed: int = 0) -> None:
     """Give a net without trained weights such that its values neither vanish nor grow beyond all numbers.
 
-    Weights that are 0, since a deploy file names no fillers, become noise; every BatchNorm gets the statistics of what
-    it reads, as a training would give it.
+    Weights that are 0, since a deploy file names no fillers, become noise; those of convolutions and inner products are
+    scaled so that what they make varies by 1 (Mishkin and Matas, 2016); every BatchNorm gets the statistics of what it
+    reads, as a training would give it.
     """
     random = np.random.default_rng(seed)
     for node in net.nodes:
@@ -335,8 +336,10 @@ def prepare(net: Any, inputs: Mapping[str, np.ndarray], seed: int = 0) -> None:
             axes = tuple(axis for axis in range(x.ndim) if axis != 1)
             for blob, values in zip(node.blobs, (x.mean(axes), x.var(axes), 1), strict=False):
                 blob.data[...] = values
-        else:
-            for blob in node.blobs:
-                if blob.num_axes > 1 and not blob.data.any():
-                    blob.data[...] = random.normal(size=blob.shape) * np.sqrt(2 * blob.shape[0] / blob.count)
+        for blob in node.blobs:
+            if blob.num_axes > 1 and not blob.data.any():
+                blob.data[...] = random.normal(size=blob.shape) * np.sqrt(2 * blob.shape[0] / blob.count)
         node.forward()
+        if node.type in ("Convolution", "InnerProduct"):
+            node.blobs[0].data[...] /= node.top[0].data.std() + 1e-30
+            node.forward()
