@@ -105,3 +105,14 @@ def test_ranks_learn_what_one_process_learns(ranks: int, run: Run, folder: Path)
     again = of_ranks(run, ranks, "again")
     for name, value in found[0].items():
         assert np.array_equal(again[0][name], value), f"{name} is another one in the second run"
+
+
+def test_gradients_in_half_precision_learn_nearly_the_same(run: Run, folder: Path) -> None:
+    write_files(BATCH)
+    exact = of_ranks(run, 2, "exact")[0]
+    first, second = of_ranks(run, 2, "half", "float16")
+    for name, value in exact.items():
+        if not name.startswith(("AdaDelta", "Adam", "RMSProp")):  # their updates do not shrink with the gradient
+            np.testing.assert_allclose(first[name], value, rtol=1e-2, atol=2e-3, err_msg=name)
+        assert np.array_equal(first[name], second[name]), f"{name} differs between ranks"
+    assert not np.array_equal(first["SGD score[0]"], exact["SGD score[0]"])

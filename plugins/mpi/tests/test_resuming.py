@@ -67,13 +67,16 @@ def test_killed_and_resumed(
     for file in ["log", *folder.glob("run_iter_*")]:
         (folder / file).unlink()
 
-    # One rank is killed in its third iteration, after the snapshot of the second.
+    # One rank is killed in its fourth iteration: the other has been through the third, so that the snapshot of the
+    # second is there.
     monkeypatch.setenv("TROUBLE", "SIGKILL")
+    monkeypatch.setenv("TROUBLE_AT", "4")
     assert run(2, *TRAINING).returncode != 0
     monkeypatch.delenv("TROUBLE")
+    monkeypatch.delenv("TROUBLE_AT")
     assert sorted(file.name for file in folder.glob("*.solverstate")) == ["run_iter_2.solverstate"]
 
-    # It goes on up to the fourth, in which all are killed at once.
+    # It goes on, and after the snapshot of the fourth, in the third since then, all are killed at once.
     going_on = subprocess.Popen(
         command(2, *TRAINING, "--resume", "run_iter_2.solverstate"),
         cwd=folder, env={**os.environ, "TROUBLE": "sleep"}, start_new_session=True,

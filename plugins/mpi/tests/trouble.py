@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Trouble:
-    """`TROUBLE`: what happens, in the forward pass number 3 of rank 1."""
+    """`TROUBLE`: what happens, in the forward pass number 3, or `TROUBLE_AT`, of rank 1."""
 
     def setup(self, bottom: Any, top: Any) -> None:
         self.passes = 0
@@ -20,7 +20,7 @@ class Trouble:
     def forward(self, bottom: Any, top: Any) -> None:
         top[0].data[...] = bottom[0].data
         self.passes += 1
-        if self.passes == 3 and os.environ["PMI_RANK"] == "1":
+        if self.passes == int(os.environ.get("TROUBLE_AT", 3)) and os.environ["PMI_RANK"] == "1":
             self.meet(os.environ.get("TROUBLE", ""))
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
