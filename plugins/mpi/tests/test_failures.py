@@ -61,6 +61,13 @@ def test_a_rank_that_hangs_is_named(what: str, where: str, run: Run, monkeypatch
     assert re.search(said, lines[0]), lines
 
 
+def test_a_rank_that_hangs_before_the_first_step_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUBLE", "sleep")
+    monkeypatch.setenv("TROUBLE_AT", "setup")
+    lines = failed(run(2, "train", "solver.prototxt", "--parallel", "mpi", "--watchdog", 0.6))
+    assert "rank 1 has not reached the start for 3 s: it does not answer." in lines[0], lines
+
+
 def test_a_rank_that_is_killed_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUBLE", "SIGKILL")
     lines = failed(run(3, "train", "solver.prototxt", "--parallel", "mpi"))

@@ -9,10 +9,12 @@ from typing import Any
 
 
 class Trouble:
-    """`TROUBLE`: what happens, in the forward pass number 3, or `TROUBLE_AT`, of rank 1."""
+    """`TROUBLE`: what happens on rank 1, in the forward pass number 3, or number `TROUBLE_AT`, or in its "setup"."""
 
     def setup(self, bottom: Any, top: Any) -> None:
         self.passes = 0
+        if os.environ.get("TROUBLE_AT") == "setup" and os.environ["PMI_RANK"] == "1":
+            self.meet(os.environ["TROUBLE"])
 
     def reshape(self, bottom: Any, top: Any) -> None:
         top[0].reshape(*bottom[0].shape)
@@ -20,7 +22,7 @@ class Trouble:
     def forward(self, bottom: Any, top: Any) -> None:
         top[0].data[...] = bottom[0].data
         self.passes += 1
-        if self.passes == int(os.environ.get("TROUBLE_AT", 3)) and os.environ["PMI_RANK"] == "1":
+        if str(self.passes) == os.environ.get("TROUBLE_AT", "3") and os.environ["PMI_RANK"] == "1":
             self.meet(os.environ.get("TROUBLE", ""))
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:

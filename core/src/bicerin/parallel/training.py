@@ -27,6 +27,9 @@ from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.solver")
 
+#: How many times longer than for a step the others' patience is while a rank builds its net and opens its data.
+_TO_BUILD = 5
+
 
 class ParallelTraining:
     """What the ranks of a training do together. Every method is called on all ranks, in the same order.
@@ -63,7 +66,10 @@ class ParallelTraining:
         """A rank that does not come any more is named while the block runs."""
         self.progress.here()
         if self._processes is None:
-            self._processes = processes_of(self.communicator)
+            # A rank that still builds its net does not answer, and may take longer than a step.
+            patience = _TO_BUILD * self.options.patience
+            with Watchdog(self.communicator, self.progress, patience), self.progress.waiting("the start"):
+                self._processes = processes_of(self.communicator)
         self._net.after_backward.append(self._moved)
         try:
             with Watchdog(self.communicator, self.progress, self.options.patience, self._processes):

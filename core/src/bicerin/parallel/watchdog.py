@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +45,11 @@ class Watchdog:
         communicator: the ranks.
         progress: of this one.
         patience: seconds that a rank may stand still while others wait; 0 for ever.
-        processes: of each rank, its machine and the number of its process.
+        processes: of each rank, its machine and the number of its process, where that is known.
     """
 
     def __init__(
-        self, communicator: Communicator, progress: Progress, patience: float, processes: list[tuple[str, int]]
+        self, communicator: Communicator, progress: Progress, patience: float, processes: Sequence[tuple[str, int]] = ()
     ) -> None:
         self._communicator = communicator
         self._progress = progress
@@ -154,6 +155,8 @@ class Watchdog:
 
     def _dead(self) -> list[int]:
         """The ranks on this machine whose processes have ended."""
+        if not self._processes:
+            return []
         own = self._processes[self._communicator.rank][0]
         return [
             rank
@@ -164,8 +167,10 @@ class Watchdog:
     # The end
 
     def _named(self, ranks: list[int]) -> str:
-        machine, process = self._processes[ranks[0]]
         more = f" (and {len(ranks) - 1} more)" if len(ranks) > 1 else ""
+        if not self._processes:
+            return f"rank {ranks[0]}{more}"
+        machine, process = self._processes[ranks[0]]
         return f"rank {ranks[0]}{more}, process {process} on {printable(machine)},"
 
     def _end(self, text: str, accused: list[int]) -> None:

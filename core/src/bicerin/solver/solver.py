@@ -183,6 +183,8 @@ class Solver:
         }
         if parallel is not None:
             rank, replicas = parallel.rank, parallel.size
+            # Whatever a rank was given: they have not compared it yet, and all have to call the same.
+            shared_seed = parallel.shared_seed(self.param.random_seed)
             if parallel.global_batch:
                 train_net = divided(train_net, replicas)
         self.parallel = parallel
@@ -192,9 +194,8 @@ class Solver:
         _log.info("Creating training net from %s", train_net.name)
         self.net = Net(train_net, seed=seed, rank=rank, replicas=replicas, **options)
         self.test_nets: list[Net] = []
-        if parallel is not None and test_nets and not parallel.test_on_root:
-            # All ranks go through the same test data, and divide the passes.
-            seed = parallel.shared_seed(self.param.random_seed)
+        if parallel is not None:
+            seed = shared_seed  # all ranks go through the same test data, and divide the passes
         for index, test_net in enumerate(test_nets if tests else ()):
             _log.info("Creating test net (#%d) specified by %s", index, test_net.name)
             self.test_nets.append(Net(test_net, seed=None if seed is None else seed + 1 + index, **options))
