@@ -205,6 +205,14 @@ def test_objects_that_cannot_be(text: str, column: int, value: float, device: st
         run.forward()  # a device gives NaN, which is then explained
 
 
+@pytest.mark.parametrize("text", [f"{REGION}}}", f"{YOLO}}}"])
+def test_objects_of_no_image(text: str, device: str) -> None:
+    rows = np.array([[[[1, 1, 0, 0.1, 0.1, 0.4, 0.4, 0]]]])
+    run = run_layer(text, [X, rows], device=device)
+    with pytest.raises(LayerError, match="an object is of an image that is not there; there are 1"):
+        run.forward()
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ('type: "RegionLoss" region_loss_param { num: 3 biases: [1, 2] }', "biases must be pairs.*3 or more"),
     (f'{REGION} softmax_tree: "a.tree" }}', "classes that form a tree"),

@@ -20,7 +20,7 @@ from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations, between, enum_name
 from bicerin_yolo.boxes_kernels import sigmoids
 from bicerin_yolo.object_loss import anchor_sizes
-from bicerin_yolo.objects import is_annotated, list_objects, objects_per_image, refuse_faults
+from bicerin_yolo.objects import ANNOTATED, COLUMNS, is_annotated, list_objects, objects_per_image, refuse_faults
 from bicerin_yolo.places import Grid
 
 #: What YOLO 2's detections must at least have for a score, if `nms` is 0 or more.
@@ -135,15 +135,14 @@ class EvalDetectionLayer(Layer):
         )
 
     def _second_truths(self, blob: Blob, images: int) -> np.ndarray:
-        values, most = blob.data, self.most
+        values, fault = blob.data, 0
         if is_annotated(blob):
-            own = np.empty((images + 1, most, 5), values.dtype)
-            if np.isnan(list_objects(np, values.reshape(-1, 8), own)):
-                raise LayerError(f"an object is of an image that is not there; there are {images}.")
+            own = np.empty((images + 1, self.most, COLUMNS), values.dtype)
+            fault = list_objects(np, values.reshape(-1, ANNOTATED), own)
             objects = own[:images]
         else:
-            objects = values.reshape(images, most, 5)
-        refuse_faults(objects, self.grid.classes)
+            objects = values.reshape(images, self.most, COLUMNS)
+        refuse_faults(objects, self.grid.classes, fault)
         listed = np.cumsum(objects[:, :, 3] == 0, axis=1) == 0
         kind = np.where(listed, np.trunc(objects[:, :, 0]), -1)
         return np.concatenate([kind[..., None], objects[:, :, 1:], np.zeros_like(kind)[..., None]], axis=2)

@@ -14,7 +14,15 @@ import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, ChecksInputs, LossLayer
-from bicerin_yolo.objects import faults, is_annotated, list_objects, objects_per_image, refuse_faults
+from bicerin_yolo.objects import (
+    ANNOTATED,
+    COLUMNS,
+    faults,
+    is_annotated,
+    list_objects,
+    objects_per_image,
+    refuse_faults,
+)
 
 
 class ObjectLossLayer(ChecksInputs, LossLayer):
@@ -48,34 +56,29 @@ class ObjectLossLayer(ChecksInputs, LossLayer):
         number, _, height, width = predictions.shape
         most = objects_per_image(bottom[1], number, width)
         self.delta.reshape(number, count, 5 + self.num_class, height, width)
-        self.objects.reshape(number + 1 if is_annotated(bottom[1]) else 0, most, 5)
+        self.objects.reshape(number + 1 if is_annotated(bottom[1]) else 0, most, COLUMNS)
 
     def read_objects(self, bottom: Sequence[Blob]) -> tuple[Any, Any]:
         """The objects, `(N, T, 5)`, and 0, or on a device NaN where one is wrong, which the host refuses."""
-        xp, number = self.xp, self.delta.shape[0]
-        fault = 0
-        if self.objects.shape[0]:
-            own = self.objects.data
-            fault = list_objects(xp, bottom[1].data.reshape(-1, 8), own)
-            objects = own[:number]
-        else:
-            objects = bottom[1].data.reshape(number, *self.objects.shape[1:])
+        xp = self.xp
+        objects, fault = self._listed(xp, bottom[1].data)
         if xp is np:
-            if np.isnan(fault):
-                raise LayerError(f"an object is of an image that is not there; there are {number}.")
-            refuse_faults(objects, self.num_class)
-            return objects, fault
+            refuse_faults(objects, self.num_class, fault)
+            return objects, 0
         return objects, xp.where(faults(xp, objects, self.num_class).any(), np.nan, fault)
 
+    def _listed(self, xp: Any, values: Any) -> tuple[Any, Any]:
+        """The objects in a blob's values, and 0, or NaN where one is of an image that is not there."""
+        number = self.delta.shape[0]
+        if not self.objects.shape[0]:
+            return values.reshape(number, *self.objects.shape[1:]), 0
+        own = self.objects.data if xp is self.xp else np.empty(self.objects.shape, values.dtype)
+        fault = list_objects(xp, values.reshape(-1, ANNOTATED), own)
+        return own[:number], fault
+
     def check_inputs(self, bottom: Sequence[Any]) -> None:
-        values, number = bottom[1].data, self.delta.shape[0]
-        if self.objects.shape[0]:
-            own = np.empty(self.objects.shape, values.dtype)
-            if np.isnan(list_objects(np, values.reshape(-1, 8), own)):
-                raise LayerError(f"an object is of an image that is not there; there are {number}.")
-            refuse_faults(own[:number], self.num_class)
-        else:
-            refuse_faults(values.reshape(number, *self.objects.shape[1:]), self.num_class)
+        objects, fault = self._listed(np, bottom[1].data)
+        refuse_faults(objects, self.num_class, fault)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[1]:

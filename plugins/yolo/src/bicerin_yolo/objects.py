@@ -76,8 +76,10 @@ def faults(xp: Any, objects: Any, classes: int) -> Any:
     return listed & ~right
 
 
-def refuse_faults(objects: np.ndarray, classes: int) -> None:
-    """Raise a `LayerError` for the first row that is no object."""
+def refuse_faults(objects: np.ndarray, classes: int, fault: Any = 0) -> None:
+    """Raise a `LayerError` for the first row that is no object, or if `list_objects` returned NaN."""
+    if np.isnan(fault):
+        raise LayerError(f"an object is of an image that is not there; there are {len(objects)}.")
     wrong = faults(np, objects, classes)
     if wrong.any():
         image, row = (int(index) for index in np.unravel_index(int(wrong.argmax()), wrong.shape))
