@@ -1,0 +1,124 @@
+"""The pages on serving, hooks and what can be relied on: their code runs, and their lists are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bicerin.cli.command_line import command_line
+from bicerin.net.hooks import Hooks
+
+ROOT = Path(__file__).parents[1]
+SERVING, HOOKS, REFERENCE = (
+    (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("serving", "hooks", "reference")
+)
+
+
+def code(page: str) -> str:
+    (found,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    return found
+
+
+def test_the_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    exec(code(SERVING), names)
+    names["Handler"].log_message = lambda *arguments: None
+    server = names["server"]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    answers: dict[str, Any] = {}
+
+    def ask(name: str) -> None:
+        data = (ROOT / "examples" / "digits" / f"{name}.png").read_bytes()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}", data, timeout=60) as answer:
+            answers[name] = json.load(answer)
+
+    try:
+        askers = [threading.Thread(target=ask, args=(name,)) for name in ("two", "five", "seven", "nine")]
+        for one in askers:
+            one.start()
+        for one in askers:
+            one.join()
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}", b"no image", timeout=60)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert {name: found[0]["label"] for name, found in answers.items()} == {
+        "two": "2", "five": "5", "seven": "7", "nine": "9"
+    }  # fmt: skip
+
+
+def test_the_hook_stops_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "solver.prototxt").write_text(
+        'base_lr: 0 lr_policy: "fixed" max_iter: 100 test_iter: 1 test_interval: 2 snapshot_after_train: false '
+        'net_param { layer { name: "d" type: "DummyData" top: "accuracy" '
+        "dummy_data_param { shape { } data_filler { value: 0.5 } } } }"
+    )
+    names: dict[str, Any] = {}
+    exec(code(HOOKS), names)
+    assert names["solver"].iteration == 6 and names["solver"].stopped
+    assert (names["best"].best, names["best"].iteration) == (0.5, 0)
+
+
+def test_every_hook_is_listed() -> None:
+    there = {name for name in vars(Hooks) if name.startswith("bicerin_")}
+    assert {
+        name for line in HOOKS.splitlines() if line.startswith("| `") for name in re.findall(r"`(bicerin_\w+)`", line)
+    } == there
+
+
+def test_every_variable_is_listed() -> None:
+    read = re.compile(r"""(?:environ(?:\.get\(|\[)|envvar=)\s*"(BICERIN_\w+)\"""")
+    sources = [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("proto/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+    there = {name for path in sources for name in read.findall(path.read_text("utf-8"))}
+    listed = {
+        name
+        for line in REFERENCE.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(BICERIN_\w+)`", line)
+    }
+    assert there == listed
+
+
+def _commands(group: Any, before: str = "") -> dict[str, Any]:
+    found = {}
+    context: Any = None
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found |= _commands(command, f"{name} ") if hasattr(command, "list_commands") else {before + name: command}
+    return found
+
+
+def test_every_command_with_json_is_listed() -> None:
+    there = {
+        name for name, command in _commands(command_line).items() if any("--json" in one.opts for one in command.params)
+    }
+    (paragraph,) = re.findall(r"prints JSON with `--json`: (.*?)\. Numbers", REFERENCE, re.S)
+    assert there - set(re.findall(r"`([\w\- ]+)`", " ".join(paragraph.split()))) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["info"], 0),
+        (["check", "none.prototxt"], 1),
+        (["test", "none.prototxt"], 1),
+        (["info", "--no-such-option"], 2),
+        (["train"], 2),
+    ],
+)
+def test_exit_statuses(arguments: list[str], status: int) -> None:
+    assert CliRunner().invoke(command_line, arguments).exit_code == status
+    assert f"| {status} |" in REFERENCE
