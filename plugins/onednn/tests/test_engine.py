@@ -180,6 +180,72 @@ class TestANet:
         np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
+def residual(order: str = 'bottom: "c1" bottom: "c3"', coeff: str = "", rectifier: str = "") -> str:
+    """A block whose last convolution may add the shortcut."""
+    return f"""{HEAD}
+    layer {{ name: "c1" type: "Convolution" bottom: "x" top: "c1" convolution_param {{ {KERNEL} }} }}
+    layer {{ name: "c2" type: "Convolution" bottom: "c1" top: "c2" convolution_param {{ {KERNEL} }} }}
+    layer {{ name: "r2" type: "ReLU" bottom: "c2" top: "c2" }}
+    layer {{ name: "c3" type: "Convolution" bottom: "c2" top: "c3" convolution_param {{ {KERNEL} }} }}
+    layer {{ name: "s3" type: "Scale" bottom: "c3" top: "c3"
+      scale_param {{ bias_term: true filler {{ value: 0.5 }} }} }}
+    layer {{ name: "sum" type: "Eltwise" {order} top: "sum" eltwise_param {{ operation: SUM {coeff} }} }}
+    {rectifier}
+    layer {{ name: "fc" type: "InnerProduct" bottom: "sum" top: "fc" inner_product_param {{
+      num_output: 5 weight_filler {{ type: "xavier" }} }} }}"""
+
+
+KERNEL = 'num_output: 20 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } bias_filler { type: "gaussian" }'
+RELU = 'layer { name: "r" type: "ReLU" bottom: "sum" top: "sum" relu_param { negative_slope: %s } }'
+
+
+class TestSums:
+    @pytest.mark.parametrize("way", ["onednn", "own"])
+    @pytest.mark.parametrize("rectifier", ["", RELU % 0, RELU % 0.2])
+    @pytest.mark.parametrize("order", ['bottom: "c1" bottom: "c3"', 'bottom: "c3" bottom: "c1"'])
+    def test_a_convolution_adds_the_shortcut(
+        self, order: str, rectifier: str, way: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = residual(order=order, rectifier=rectifier)
+        own = make("caffe", monkeypatch, text)
+        monkeypatch.setattr("bicerin_onednn.convolution.choice", lambda *rest: way)
+        theirs = make("", monkeypatch, text, optimize=True)
+        assert [node.name for node in theirs._fused_pass.nodes][-2:] == ["c3", "fc"]
+        for batch in (2, 1, 2):
+            expected, found = own.forward(x=image(batch))["fc"], theirs.forward(x=image(batch))["fc"]
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        for net in (own, theirs):
+            net.params["s3"][0].data[...] = 2
+        np.testing.assert_allclose(theirs.forward(x=image())["fc"], own.forward(x=image())["fc"], rtol=1e-4, atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"coeff": "coeff: 1 coeff: -1"}, "another sum"),
+            ({"order": 'bottom: "c3" bottom: "c3"'}, "twice the same"),
+            ({"rectifier": 'layer { name: "s" type: "Silence" bottom: "c3" }'}, "somebody else reads what is added to"),
+        ],
+    )
+    def test_other_sums_are_the_layers_own(
+        self, change: dict[str, str], reason: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = residual(**change)
+        own, theirs = make("caffe", monkeypatch, text), make("onednn", monkeypatch, text, optimize=True)
+        assert "sum" in [node.name for node in theirs._fused_pass.nodes], reason
+        np.testing.assert_allclose(theirs.forward(x=image())["fc"], own.forward(x=image())["fc"], rtol=1e-4, atol=1e-4)
+
+    def test_each_layer_by_itself_gives_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = residual(rectifier=RELU % 0)
+        net = make("onednn", monkeypatch, text, optimize=True)
+        expected = net.forward(x=image())["fc"]
+        seen: list[int] = []
+        net.before_forward.append(seen.append)
+        np.testing.assert_allclose(net.forward(x=image())["fc"], expected, rtol=1e-4, atol=1e-4)
+        assert len(seen) == len(net.nodes)
+        net.before_forward.clear()
+        np.testing.assert_array_equal(net.forward(x=image())["fc"], expected)
+
+
 class TestTheChoice:
     def test_it_is_made_by_time_once(self, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:
         net = make("", monkeypatch)

@@ -2,9 +2,11 @@
 
 from bicerin.layer.abilities import (
     ActsAffinely,
+    AddsAnother,
     ChecksInputs,
     CountsProducts,
     Finishes,
+    IsSum,
     KeepsTops,
     ReadsTops,
     SharesInParallel,
@@ -29,6 +31,7 @@ __all__ = [
     "TEST",
     "TRAIN",
     "ActsAffinely",
+    "AddsAnother",
     "Blob",
     "BlobCounts",
     "ChecksInputs",
@@ -36,6 +39,7 @@ __all__ = [
     "CountsProducts",
     "Engine",
     "Finishes",
+    "IsSum",
     "KeepsTops",
     "Layer",
     "LossLayer",

@@ -3,6 +3,8 @@ this loses nothing but speed, or a line in a report.
 
     ActsAffinely      its forward pass is scale, shift and slope by channel: a layer before it may do that
     Finishes          it does that for the layers after it, as it writes its sums
+    IsSum             its forward pass is the sum of its two bottoms, at least sometimes
+    AddsAnother       it does that, and the rectifier after it, as it writes its own
     CountsProducts    it tells how many multiply-adds it takes, for `bicerin check`
     TellsShapes       it tells its tops' shapes without its data, for `bicerin check`
     ChecksInputs      it explains a loss of NaN that a device computed
@@ -62,6 +64,26 @@ class Finishes:
                 nothing = self._nothing = np.empty(0, self.dtype)
             return Finish(nothing, nothing if bias is None else bias, 1.0)
         return Finish.of(bias, affine_steps(self.absorbed), self.dtype)
+
+
+class IsSum(ABC):
+    """A layer of one top whose forward pass is the sum of its two bottoms, at least sometimes."""
+
+    @abstractmethod
+    def is_sum(self) -> bool:
+        """Whether it is that, as it is set up now."""
+
+
+class AddsAnother(Finishes):
+    """A `Finishes` that can add another blob to what it writes, and rectify the sum.
+
+    Attributes:
+        addend: the blob to add at present, of the top's shape; None for none. The net sets it.
+        rectifiers: the layers after the sum whose work is included, at most one, without scale and shift.
+    """
+
+    addend: Blob | None = None
+    rectifiers: Sequence[ActsAffinely] = ()
 
 
 def affine_steps(layers: Sequence[ActsAffinely]) -> list[Affine]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bicerin.device.memory import Memory
 from bicerin.kernels.affine import Affine
-from bicerin.layer.abilities import ActsAffinely, Finishes
+from bicerin.layer.abilities import ActsAffinely, AddsAnother, Finishes, IsSum
 from bicerin.layer.blob import Blob
 from bicerin.net.affine_chain import AffineChain
 from bicerin.net.node import Node
@@ -25,15 +25,20 @@ class Fusion(NamedTuple):
     """A layer, by its place in the net, that does the work of others.
 
     Attributes:
-        absorbed: the places of those.
+        absorbed: the places of those that only scale, shift and rectify.
         top: the blob that the last of them writes, which the layer then writes at once.
         chain_axis: where the layer is itself one of those that can be absorbed, the axis of its channels; else None.
+        sum: the place of a layer that adds another blob to what these write, and of the rectifier after it, if there
+            is one.
+        addend: that blob.
     """
 
     producer: int
     absorbed: list[int]
     top: Blob
     chain_axis: int | None
+    sum: Sequence[int] = ()
+    addend: Blob | None = None
 
 
 class FusedLayer:
@@ -51,6 +56,9 @@ class FusedLayer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._nodes[0].layer, name)
 
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._nodes[0].layer.reshape(self._nodes[0].bottom, top)
+
     @property
     def has_loss(self) -> bool:
         """Whether one of the layers became a loss after they were put together, so that its own top counts."""
@@ -64,19 +72,41 @@ class FusedLayer:
         if self._nodes[0].top[0].shape != top[0].shape:  # a dropped blob, which still has a shape
             for node in self._nodes:
                 node.reshape()
-        self._layer.forward(bottom, top)
+        self._layer.forward(self._nodes[0].bottom, top)
 
     def run_one_by_one(self) -> float:
         """Run each of the layers by itself; returns the sum of their weighted losses."""
-        layer = self._nodes[0].layer
-        absorbed: Sequence[ActsAffinely] = ()
-        if isinstance(layer, Finishes):
-            absorbed, layer.absorbed = layer.absorbed, ()
+        work = Work.of(self._nodes[0].layer)
+        work.take_away()
         try:
             return sum(node.forward() for node in self._nodes)
         finally:
-            if isinstance(layer, Finishes):
-                layer.absorbed = absorbed
+            work.give()
+
+
+class Work(NamedTuple):
+    """What a layer does for others in a fused pass, as it is told."""
+
+    layer: Any
+    absorbed: Sequence[ActsAffinely] = ()
+    addend: Blob | None = None
+    rectifiers: Sequence[ActsAffinely] = ()
+
+    @classmethod
+    def of(cls, layer: Any) -> Work:
+        """What it has been told to do at present."""
+        if not isinstance(layer, AddsAnother):
+            return cls(layer, layer.absorbed if isinstance(layer, Finishes) else ())
+        return cls(layer, layer.absorbed, layer.addend, layer.rectifiers)
+
+    def give(self) -> None:
+        if isinstance(self.layer, Finishes):
+            self.layer.absorbed = self.absorbed
+        if isinstance(self.layer, AddsAnother):
+            self.layer.addend, self.layer.rectifiers = self.addend, self.rectifiers
+
+    def take_away(self) -> None:
+        Work(self.layer).give()
 
 
 class FusedPass:
@@ -93,20 +123,22 @@ class FusedPass:
     """
 
     def __init__(self, nodes: Sequence[Node], dropped: Collection[int], dtype: np.dtype[Any]) -> None:
-        self._absorbed: list[tuple[Any, list[Any]]] = []
+        self._works: list[Work] = []
         self._begun = False
         absorbed: set[int] = set()
         producers: dict[int, Node] = {}
         for fusion in plan_fusion(nodes, dropped):
-            absorbed.update(fusion.absorbed)
-            parts = [nodes[index] for index in (fusion.producer, *fusion.absorbed)]
+            absorbed.update((*fusion.absorbed, *fusion.sum))
+            parts = [nodes[index] for index in (fusion.producer, *fusion.absorbed, *fusion.sum)]
             layer: Any = parts[0].layer
-            layers: list[Any] = [node.layer for node in parts[1:]]
+            layers: list[Any] = [nodes[index].layer for index in fusion.absorbed]
             if fusion.chain_axis is None:
-                self._absorbed.append((layer, layers))
+                rectifiers: list[Any] = [nodes[index].layer for index in fusion.sum[1:]]
+                self._works.append(Work(layer, layers, fusion.addend, rectifiers))
             else:
                 layer = AffineChain([layer, *layers], fusion.chain_axis, dtype)
-            producers[fusion.producer] = parts[0].writing(fusion.top, FusedLayer(parts, layer))
+            also = [] if fusion.addend is None else [fusion.addend]
+            producers[fusion.producer] = parts[0].writing(fusion.top, FusedLayer(parts, layer), also)
         self.nodes = [producers.get(index, node) for index, node in enumerate(nodes) if index not in absorbed]
         self.ends: Sequence[Sequence[Memory]] = [()] * len(self.nodes)
 
@@ -123,8 +155,11 @@ class FusedPass:
         """Tell the layers that finish for others whether the next pass is this one, or one of each layer by itself."""
         if fused != self._begun:
             self._begun = fused
-            for layer, absorbed in self._absorbed:
-                layer.absorbed = absorbed if fused else ()
+            for work in self._works:
+                if fused:
+                    work.give()
+                else:
+                    work.take_away()
 
 
 def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fusion]:
@@ -148,11 +183,35 @@ def plan_fusion(nodes: Sequence[Node], dropped: Collection[int] = ()) -> list[Fu
             step = _affine(nodes[found])
             if step is None or step.negative_slope != 1:
                 break
-        if len(places) > 1:
-            taken.update(places)
+        sums, addend = _sum_after(nodes, places, dropped)
+        if len(places) > 1 or sums:
+            taken.update((*places, *sums))
             chain_axis = None if isinstance(node.layer, Finishes) else axis
-            plan.append(Fusion(index, places[1:], nodes[places[-1]].top[0], chain_axis))
+            top = nodes[(*places, *sums)[-1]].top[0]
+            plan.append(Fusion(index, places[1:], top, chain_axis, sums, addend))
     return plan
+
+
+def _sum_after(nodes: Sequence[Node], places: Sequence[int], dropped: Collection[int]) -> tuple[list[int], Blob | None]:
+    """The place of a sum right after these layers that the first can do too, and of its rectifier; what is added."""
+    layer = nodes[places[0]].layer
+    at = places[-1] + 1
+    if not isinstance(layer, AddsAnother) or at >= len(nodes) or at - places[0] != len(places):
+        return [], None
+    if layer.channel_axis is None or nodes[places[-1]].is_loss or nodes[at].is_loss:
+        return [], None
+    last = _affine(nodes[places[-1]]) if len(places) > 1 else None
+    node, blob = nodes[at], nodes[places[-1]].top[0]
+    adds = isinstance(node.layer, IsSum) and node.layer.is_sum() and sum(one is blob for one in node.bottom) == 1
+    if not adds or id(blob) not in dropped or (last is not None and last.negative_slope != 1):
+        return [], None
+    if any(other.shares_data_with(blob) for one in nodes[at + 1 :] for other in (*one.bottom, *one.top)):
+        return [], None
+    addend = next(one for one in node.bottom if one is not blob)
+    if addend.shares_data_with(blob):
+        return [], None
+    rectifier = _next(nodes, at, -1, dropped)
+    return [at] if rectifier is None else [at, rectifier], addend
 
 
 def _next(nodes: Sequence[Node], last: int, channel_axis: int, dropped: Collection[int]) -> int | None:

@@ -198,13 +198,14 @@ class Node:
             with self._lock or nullcontext(), self._current():
                 self.layer.backward(top, propagate_down, bottom)
 
-    def writing(self, top: Blob, layer: Any) -> Node:
+    def writing(self, top: Blob, layer: Any, also: Sequence[Blob] = ()) -> Node:
         """This node with another top, for a forward pass in which its layer does the work of those up to there.
 
         Args:
             layer: what runs in its place, a `FusedLayer`.
+            also: what that reads besides the bottoms.
         """
-        return _FusedNode(layer, self.bottom, [top], self.bottom_names, self.top_names, self.param)
+        return _FusedNode(layer, [*self.bottom, *also], [top], self.bottom_names, self.top_names, self.param)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The `LayerParameter` with the present values of the blobs."""

@@ -13,19 +13,19 @@ class attributes:
 
     Args:
         slope: of negative results; 1 for no rectifier.
-        adds: whether what is in the target already is added, before that.
+        addend: the descriptor of an array that is added before that; None for none.
     """
 
-    def __init__(self, slope: float = 1.0, adds: bool = False) -> None:
+    def __init__(self, slope: float = 1.0, addend: int | None = None) -> None:
         self._handles: list[tuple[str, int]] = []
         self._handle: int | None = None
-        if slope == 1 and not adds:
+        if slope == 1 and addend is None:
             return
         dll = library()
         steps = dll.make("post_ops_create")
         self._handles.append(("post_ops_destroy", steps))
-        if adds:
-            dll.call("post_ops_append_sum", steps, 1.0, 0, dnn.F32)
+        if addend is not None:
+            dll.call("post_ops_append_binary", steps, dnn.ADD, addend)
         if slope != 1:
             dll.call("post_ops_append_eltwise", steps, dnn.RELU, slope, 0.0)
         self._handle = dll.make("primitive_attr_create")

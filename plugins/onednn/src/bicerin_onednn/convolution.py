@@ -12,7 +12,8 @@ import numpy as np
 from bicerin.device import Room
 from bicerin.kernels import Finish
 from bicerin.kernels.choices import choice, shortest
-from bicerin.layer import Blob, Phase
+from bicerin.layer import AddsAnother, Blob, Phase
+from bicerin.layer.abilities import affine_steps
 from bicerin.layer.engine import is_named
 from bicerin_convolution.convolution import ConvolutionLayer
 from bicerin_onednn import library as dnn
@@ -29,8 +30,8 @@ _MOST_PRODUCTS = 8
 _FACTORS = {"own": 1.3}
 
 
-class OneDNNConvolutionLayer(ConvolutionLayer):
-    """A convolution with 1 to 3 spatial axes of float32."""
+class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
+    """A convolution with 1 to 3 spatial axes of float32, and the sum with another blob after it."""
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().layer_set_up(bottom, top)
@@ -41,25 +42,39 @@ class OneDNNConvolutionLayer(ConvolutionLayer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self.phase is Phase.TRAIN or is_forked():
-            super().forward(bottom, top)
+            self._forward(bottom, top)
             return
         changed = self._watch.changed(self.absorbed)
         if changed:
             bias = self.blobs[1].read_only.data if len(self.blobs) > 1 else None
             self._finish = self.finish(bias)
-        finish = self._finish
-        key = (self.bottom_shape, finish.shift.size > 0, finish.slope)
+        finish, addend = self._finish, self.addend
+        slope = None if addend is None else self._slope_after()
+        key = (self.bottom_shape, finish.shift.size > 0, finish.slope, slope)
         product = self._products.get(key)
         if product is None:
-            product = self._product(key, finish, bottom, top)
+            product = self._product(key, finish, slope, bottom, top)
         if product.is_own:
-            super().forward(bottom, top)
+            self._forward(bottom, top)
             return
         if changed or self._prepared_for is not product:
             product.prepare(self.blobs[0].read_only.data, finish)
             self._prepared_for = product
         for x, y in zip(bottom, top, strict=True):
-            product.run(x, y)
+            product.run(x, y, addend)
+
+    def _forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """By the layer's own code."""
+        super().forward(bottom, top)
+        if self.addend is not None:
+            y, slope = top[0].data, self._slope_after()
+            np.add(y, self.addend.read_only.data, out=y)
+            if slope != 1:
+                np.multiply(y, self.dtype.type(slope), out=y, where=y < 0)
+
+    def _slope_after(self) -> float:
+        """Of the rectifier after the sum; 1 where there is none."""
+        return affine_steps(self.rectifiers)[0].negative_slope if self.rectifiers else 1.0
 
     _finish: Finish
     _prepared_for: Any = None
@@ -70,18 +85,20 @@ class OneDNNConvolutionLayer(ConvolutionLayer):
         product = self._prepared_for
         return super().algorithm if product is None or product.is_own else str(product)
 
-    def _product(self, key: Any, finish: Finish, bottom: Sequence[Blob], top: Sequence[Blob]) -> Product:
+    def _product(
+        self, key: Any, finish: Finish, slope: float | None, bottom: Sequence[Blob], top: Sequence[Blob]
+    ) -> Product:
         """The product of a kind that is new, with the choice whether the library computes it."""
         if len(self._products) >= _MOST_PRODUCTS:
             self._products.clear()
         if not all(self.bottom_shape) or len(self.bottom_shape) not in (3, 4, 5):
             product = Product.own()
         else:
-            product = Product(self, finish)
+            product = Product(self, finish, slope)
             if not is_named("onednn", self.param):
                 product.prepare(self.blobs[0].read_only.data, finish)
-                engine = partial(product.run, bottom[0], top[0])
-                own = partial(super().forward, bottom[:1], top[:1])
+                engine = partial(product.run, bottom[0], top[0], self.addend)
+                own = partial(self._forward, bottom[:1], top[:1])
                 engine()
                 reorders = {"own": product.reordering()}
                 kind = f"oneDNN {library().version}, convolution {self._described(finish)}"
@@ -103,12 +120,13 @@ class Product:
     Args:
         layer: whose it is.
         finish: what becomes of each sum, for its kind.
+        slope: of the rectifier after another blob is added; None where none is.
     """
 
     #: Whether the layer's own code computes it.
     is_own = False
 
-    def __init__(self, layer: ConvolutionLayer, finish: Finish) -> None:
+    def __init__(self, layer: ConvolutionLayer, finish: Finish, slope: float | None) -> None:
         geometry, group = layer.geometry, layer.group
         x_shape, y_shape = layer.bottom_shape, layer.top_shape
         outputs, channels = y_shape[1], x_shape[1] // group
@@ -123,28 +141,40 @@ class Product:
         ]
         self._has_bias = bool(finish.shift.size)
         dll = library()
-        with attributes(finish.slope) as attribute:
-            descriptor = dll.make(
-                "convolution_forward_primitive_desc_create",
-                dll.engine,
-                dnn.INFERENCE,
-                dnn.CONVOLUTION,
-                any_of(x_shape),
-                any_of(grouped),
-                rows_of((outputs,)).handle if self._has_bias else None,
-                any_of(y_shape),
-                dims(geometry.stride),
-                dims([dilation - 1 for dilation in geometry.dilation]),
-                dims(geometry.pad),
-                dims(after),
-                attribute,
-            )
+
+        def describe(slope: float, addend: int | None = None) -> int:
+            with attributes(slope, addend) as attribute:
+                return dll.make(
+                    "convolution_forward_primitive_desc_create",
+                    dll.engine,
+                    dnn.INFERENCE,
+                    dnn.CONVOLUTION,
+                    any_of(x_shape),
+                    any_of(grouped),
+                    rows_of((outputs,)).handle if self._has_bias else None,
+                    any_of(y_shape),
+                    dims(geometry.stride),
+                    dims([dilation - 1 for dilation in geometry.dilation]),
+                    dims(geometry.pad),
+                    dims(after),
+                    attribute,
+                )
+
+        descriptor = describe(finish.slope)
+        self._addend: Reader | None = None
+        if slope is not None:
+            # What is added must be in the layout that the library chooses for the result.
+            self._addend = Reader(layout_of(y_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DST)))
+            dll.call("primitive_desc_destroy", descriptor)
+            descriptor = describe(slope, self._addend.layout.handle)
         x = layout_of(x_shape, dll.memory_descriptor(descriptor, dnn.QUERY_SRC))
         self._y = layout_of(y_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DST))
         self._w = layout_of(grouped, dll.memory_descriptor(descriptor, dnn.QUERY_WEIGHTS))
         arguments = {dnn.SRC: x.handle, dnn.WEIGHTS: self._w.handle, dnn.DST: self._y.handle}
         if self._has_bias:
             arguments[dnn.BIAS] = rows_of((outputs,)).handle
+        if self._addend is not None:
+            arguments[dnn.ADDEND] = self._addend.layout.handle
         self._primitive = Primitive(descriptor, arguments)
         self._x = Reader(x)
         self._weights = Room(self._w.nbytes)
@@ -182,12 +212,12 @@ class Product:
                 total += shortest(partial(reorder(*pair).run, *addresses))
         return total / 2
 
-    def run(self, bottom: Blob, top: Blob) -> None:
-        source, target = bottom.memory[0], top.memory[0]
-        x = self._x.address(source)
-        y = place_to_write(target, self._y)
+    def run(self, bottom: Blob, top: Blob, addend: Blob | None = None) -> None:
+        target = top.memory[0]
+        addresses = [self._x.address(bottom.memory[0]), self._weights.address, place_to_write(target, self._y)]
         if self._has_bias:
-            self._primitive.run(x, self._weights.address, y, self._bias_address)
-        else:
-            self._primitive.run(x, self._weights.address, y)
+            addresses.append(self._bias_address)
+        if self._addend is not None and addend is not None:
+            addresses.append(self._addend.address(addend.memory[0]))
+        self._primitive.run(*addresses)
         written(target)

@@ -34,8 +34,7 @@ class OneDNNEltwiseLayer(Finishes, ArrangedLayer, EltwiseLayer):
         return self._slope if self._rectifies_only else None
 
     def make(self, bottom: Sequence[Blob], layouts: Sequence[OneDNNLayout]) -> tuple[Primitive, OneDNNLayout] | None:
-        sums = self._operation == "SUM" and len(bottom) == 2 and set(self._coefficients) == {1}
-        if not sums or not self._rectifies_only:
+        if not self.is_sum() or not self._rectifies_only:
             return None
         dll, layout = library(), layouts[0]
         with attributes(self._slope) as attribute:

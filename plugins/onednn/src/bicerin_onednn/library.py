@@ -40,6 +40,8 @@ MEAN, VARIANCE, SCALE, SHIFT = 49, 50, 51, 52
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
 WORKSPACE = 64
 MULTIPLE_SRC = 1024
+#: What the first of a primitive's post-operations adds.
+ADDEND = 32768 | SRC_1
 
 #: What a primitive's descriptor is asked for.
 QUERY_IMPLEMENTATION = 8
@@ -97,7 +99,6 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "primitive_attr_set_post_ops": (_HANDLE, _HANDLE),
     "primitive_attr_destroy": (_HANDLE,),
     "post_ops_create": (_OUT,),
-    "post_ops_append_sum": (_HANDLE, c_float, c_int, c_int),
     "post_ops_append_eltwise": (_HANDLE, c_int, c_float, c_float),
     "post_ops_append_binary": (_HANDLE, c_int, _HANDLE),
     "post_ops_destroy": (_HANDLE,),

@@ -27,7 +27,7 @@ class OneDNNPoolingLayer(ArrangedLayer, PoolingLayer):
         ]
         if self.method == "MAX":
             algorithm = dnn.POOL_MAX
-        elif self.method == "AVE" and not any(pad):
+        elif self.method == "AVE" and (not any(pad) or not self.counts_padding):
             # A window that reaches over the edge is divided by what of it is in the plane.
             algorithm = dnn.POOL_AVERAGE
         elif self.method == "AVE" and all(end <= before for end, before in zip(after, pad, strict=True)):

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, ReadsTops, TopValues, at_least, enum_name
+from bicerin.layer import Blob, BlobCounts, IsSum, Layer, ReadsTops, TopValues, at_least, enum_name
 
 
-class EltwiseLayer(ReadsTops, Layer):
+class EltwiseLayer(IsSum, ReadsTops, Layer):
     """Bottoms and top have one shape."""
 
     type = "Eltwise"
@@ -54,6 +54,9 @@ class EltwiseLayer(ReadsTops, Layer):
         if self._operation == "MAX":
             self._winner.reshape_like(bottom[0])
         self._term.reshape_like(bottom[0])
+
+    def is_sum(self) -> bool:
+        return self._operation == "SUM" and self._coefficients == [1, 1]
 
     def reads_in_tops(self) -> TopValues:
         return TopValues.ELEMENTS if self._operation == "PROD" and not self._stable else TopValues.NONE
