@@ -68,11 +68,13 @@ class CtcLossLayer(ChecksInputs, LossLayer):
         labels = bottom[1].data.reshape(number, self.length)
         if xp is np:
             self.check_inputs(bottom)
-        targets = compacted(xp, labels.astype(np.int64), xp.trunc(labels) != self.blank, self.length).astype(np.int32)
+        wrong = self._faults(xp, labels)
+        counts = (xp.trunc(labels) != self.blank) & ~wrong
+        targets = compacted(xp, xp.where(counts, labels, 0).astype(np.int64), counts, self.length).astype(np.int32)
         losses = self.losses.data
         self.ops.ctc(bottom[0].data, targets, self.steps, self.blank, self.table.data, losses, self.delta.data)
         loss = losses.mean()
-        top[0].data[...] = loss if xp is np else xp.where(self._faults(xp, labels).any(), np.nan, loss)
+        top[0].data[...] = loss if xp is np else xp.where(wrong.any(), np.nan, loss)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[1]:
