@@ -84,3 +84,9 @@ layer { name: "upscore8" type: "Deconvolution" bottom: "fuse_pool3" top: "upscor
   group: 4 kernel_size: 4 stride: 2 bias_term: false weight_filler { type: "bilinear" } } }
 layer { name: "score" type: "Crop" bottom: "upscore8" bottom: "data" top: "score" crop_param { axis: 2 offset: 9 } }
 """
+
+#: Words that go on from what an image shows, which is the same at every step.
+CAPTIONS = WORDS.replace(
+    'layer { name: "embed"',
+    'layer { name: "image" type: "Input" top: "image" input_param { shape { dim: 2 dim: 3 } } }\nlayer { name: "embed"',
+).replace('bottom: "embed" bottom: "cont" top: "lstm"', 'bottom: "embed" bottom: "cont" bottom: "image" top: "lstm"')

@@ -20,7 +20,7 @@ from bicerin_onnx.verification import session
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "bench"), str(Path(__file__).parent)]
 import models  # noqa: E402
-from onnx_nets import DETECTOR, FCN, RCNN, SEGNET, WORDS  # noqa: E402
+from onnx_nets import CAPTIONS, DETECTOR, FCN, RCNN, SEGNET, WORDS  # noqa: E402
 
 RECORDED = ROOT / "tests" / "recorded" / "models"
 
@@ -122,6 +122,18 @@ def test_sequences() -> None:
     for streams in (1, 3):
         cont = random.integers(0, 2, (5, streams))
         verify(built, model, {"words": random.integers(0, 7, (5, streams)), "cont": cont}, tolerance=1e-5)
+
+
+def test_an_input_that_is_the_same_at_every_step(caplog: pytest.LogCaptureFixture) -> None:
+    built = Net(CAPTIONS, "TEST", seed=1)
+    with caplog.at_level(logging.INFO, "bicerin.onnx"):
+        model = export(built)
+    assert [dims(info) for info in model.graph.input] == [[5, "N"], [5, "N"], ["N", 3]]
+    assert "batch size stays" not in caplog.text
+    random = np.random.default_rng(0)
+    for streams in (1, 3):
+        inputs = {"words": random.integers(0, 7, (5, streams)), "cont": random.integers(0, 2, (5, streams))}
+        verify(built, model, {**inputs, "image": random.normal(size=(streams, 3))}, tolerance=1e-5)
 
 
 def test_regions_as_an_input() -> None:

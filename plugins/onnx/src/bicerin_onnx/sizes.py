@@ -64,7 +64,10 @@ class Sizes:
         dims: dict[int, list[Dim]] = {id(value): list(value.shape or ()) for value in values}
         if dynamic and self.inputs:
             for symbol, choices in self._variables():
-                if not any(self._vary(graph, values, symbol, axes, dims) for axes in choices):
+                said = list(self.said)
+                if any(self._vary(graph, values, symbol, axes, dims) for axes in choices):
+                    self.said = said
+                else:
                     self.fixed += 1
         number = 0
         for value in values:
@@ -84,7 +87,13 @@ class Sizes:
         batch = [(blob, 0) for blob in blobs if blob.num_axes and blob.shape[0] == first.shape[0]]
         # Recurrent layers have time first, of a fixed number of steps, and then the batch.
         streams = [(blob, 1) for blob in blobs if blob.num_axes > 1 and blob.shape[1:2] == first.shape[1:2]]
-        yield "N", [batch, streams] if first.num_axes > 1 and first.num_axes != 4 else [batch]
+        # An input that is the same at every step has the batch first.
+        static = [
+            (blob, 0) for blob in blobs if blob.shape[:1] == first.shape[1:2] and blob.shape[:2] != first.shape[:2]
+        ]
+        static = [one for one in static if one[0] not in [blob for blob, _ in streams]]
+        choices = [batch, [*streams, *static], streams] if static else [batch, streams]
+        yield "N", choices if first.num_axes > 1 and first.num_axes != 4 else [batch]
         # Such as regions, of which there are many an image.
         others = [(blob, 0) for blob in blobs if blob.num_axes and blob.shape[0] != first.shape[0]]
         if others:
