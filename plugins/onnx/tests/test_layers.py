@@ -57,6 +57,8 @@ REFUSED = {
     "activation-Dropout-dropout_sampled_in_tests": "draws anew",
     "ocr-CTCGreedyDecoder-accuracy": "an accuracy",
     "ocr-CTCGreedyDecoder-all": "an accuracy",
+    "ssd-DetectionOutput-refined": "first stage of RefineDet",
+    "ssd-DetectionOutput-objectness": "first stage of RefineDet",
     "ssd-DetectionOutput-ties": "eta",
 }
 #: Case -> its tolerance, where 1e-5 is more than float32 gives, and why.

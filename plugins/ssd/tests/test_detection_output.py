@@ -10,7 +10,7 @@ import pytest
 
 from bicerin.errors import DataError, LayerError, ShapeError
 from bicerin_ssd.box_code import decode
-from bicerin_ssd.cases import detection_output
+from bicerin_ssd.cases import detection_output, first_stage
 from bicerin_ssd.cases import prediction_inputs as inputs
 
 
@@ -287,3 +287,34 @@ def test_a_label_without_a_name(run_layer, save, tmp_path):
     (tmp_path / "labels.prototxt").write_text('item { name: "none" label: 0 }')
     with pytest.raises(DataError, match="Cannot find label: 1 in the label map"):
         run_layer(detection_output(save("COCO")), certain(ROWS)).forward()
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize("code", ["CENTER_SIZE", "CORNER_SIZE"])
+def test_two_stages_are_two_layers(code, stages, run_layer):
+    """RefineDet: the first stage's boxes as prior boxes, and its doubts as scores, give the same."""
+    locations, scores, prior = inputs(images=1)
+    something, moves = first_stage(images=1)
+    boxes, variances = prior.reshape(2, -1, 4)
+    priors = decode(code, boxes, variances, moves.reshape(1, -1, 1, 4))[0, :, 0] if stages == 2 else boxes
+    doubtful = something.reshape(-1, 2)[:, 1] < 0.5
+    assert doubtful.any()
+    certain = scores.reshape(-1, 3).copy()
+    certain[doubtful] = (1, 0, 0)
+    options = f"num_classes: 3 confidence_threshold: 0.1 code_type: {code} nms_param {{ nms_threshold: 0.4 }}"
+    one = run_layer(
+        detection_output(f"{options} objectness_score: 0.5"), [locations, scores, prior, *[something, moves][:stages]]
+    )
+    other = run_layer(
+        detection_output(options), [locations, certain.reshape(1, -1), np.stack((priors, variances)).reshape(1, 2, -1)]
+    )
+    for run in (one, other):
+        run.forward()
+    assert one.top[0].shape[2] > 1
+    np.testing.assert_allclose(one.top[0].data, other.top[0].data, rtol=1e-5, atol=1e-6)
+
+
+def test_a_first_stage_of_another_size_is_refused(run_layer):
+    arrays = [*inputs(), np.zeros((2, 3))]
+    with pytest.raises(ShapeError, match="the first stage's scores must have the shape"):
+        run_layer(detection_output("num_classes: 3 objectness_score: 0.5"), arrays)

@@ -39,6 +39,8 @@ REFUSED = {
     "SoftmaxWithLoss_happynear_ignore": "with class_weight",
     "label_smoothing": "label_smoothing changes the gradient alone",
     "dropout_sampled_in_tests": "draws in eval",
+    "DetectionOutput-refined": "first stage of RefineDet",
+    "DetectionOutput-objectness": "first stage of RefineDet",
     "SmoothL1Loss-each": "choosing what to learn from",
     "average_without_padding_floor": "at most half a window",
 }

@@ -57,7 +57,7 @@ def decode(code: str, priors: np.ndarray, variances: np.ndarray | None, predicti
 
     Args:
         code: CORNER, CENTER_SIZE or CORNER_SIZE.
-        priors: shape (P, 4).
+        priors: shape (P, 4), or (N, P, 4) where each image has its own.
         variances: shape (P, 4); None where they are encoded in the targets.
         predictions: shape (N, P, L, 4), for N images and L classes.
 
@@ -67,7 +67,7 @@ def decode(code: str, priors: np.ndarray, variances: np.ndarray | None, predicti
     Raises:
         LayerError: a prior has no extent to be scaled by.
     """
-    priors = priors[:, None]
+    priors = priors[..., None, :]
     offsets = predictions if variances is None else variances[:, None] * predictions
     if code == "CORNER":
         return priors + offsets

@@ -212,6 +212,33 @@ DETECTION_OUTPUT = [
     ]
 ]
 
+
+def first_stage(images: int = 2, number: int = PRIORS) -> list[np.ndarray]:
+    """RefineDet's scores of nothing and something, and locations."""
+    random = np.random.default_rng(6)
+    something = random.random((images, number, 1)).astype(np.float32)
+    scores = np.concatenate((1 - something, something), axis=2).reshape(images, -1)
+    return [scores, random.normal(size=(images, number * 4)) * 0.3]
+
+
+DETECTION_OUTPUT += [
+    layer_case(
+        name,
+        detection_output(f"num_classes: {CLASSES} confidence_threshold: 0.1 objectness_score: 0.4 {options}"),
+        [*prediction_inputs(), *first_stage()[:stages]],
+        gradient=False,
+        batched=(0, 1, *range(3, 3 + stages)),
+        without={
+            "reshape_twice": "how many detections there are is known after the forward pass",
+            "rows": "detections name their image by its place in the batch",
+        },
+    )
+    for name, options, stages in [
+        ("refined", "code_type: CENTER_SIZE nms_param { nms_threshold: 0.4 top_k: 8 } keep_top_k: 5", 2),
+        ("objectness", "code_type: CORNER", 1),
+    ]
+]
+
 # DetectionEvaluate
 
 LEFT, RIGHT, UPPER = (0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0), (0.0, 0.0, 0.4, 0.5)

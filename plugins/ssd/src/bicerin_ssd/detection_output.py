@@ -2,12 +2,16 @@
 
 Decodes each prediction relative to its prior box, suppresses overlapping boxes of a class, keeps the best.
 
+With five bottoms, of RefineDet, the predictions are of a second stage: each prior box is first moved as the first stage
+says (bottom 4), and where that scores "something" with less than `objectness_score` (bottom 3), there is nothing. A
+fourth bottom alone is the latter if `objectness_score` is given.
+
 With `save_output_param` the detections of all test images are also written to files. `visualize` is not supported.
 
 Host and device have code of their own: the host goes image by image with lists of the boxes found, a device takes all
 images at once, with room for the most that there may be.
 
-Source: the DetectionOutputLayer of SSD's Caffe.
+Source: the DetectionOutputLayer of SSD's Caffe; RefineDet's (Zhang et al., 2018).
 """
 
 from __future__ import annotations
@@ -30,13 +34,14 @@ _log = logging.getLogger("bicerin.ssd")
 
 class DetectionOutputLayer(TellsShapes, Layer):
     """Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`,
-    with L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`. Top:
-    `(1, 1, D, 7)`: rows of image, label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where
-    nothing is found, one row for each image: its number and -1 six times.
+    with L = 1, or num_classes without `share_location`; and perhaps the images, for `visualize`, or the first stage's
+    scores `(N, P * 2)` of nothing and something, and its locations `(N, P * 4)`. Top: `(1, 1, D, 7)`: rows of image,
+    label, score, xmin, ymin, xmax, ymax, by image, then label, then score. Where nothing is found, one row for each
+    image: its number and -1 six times.
     """
 
     type = "DetectionOutput"
-    counts = BlobCounts(bottom=between(3, 4), top=1)
+    counts = BlobCounts(bottom=between(3, 5), top=1)
     allows_in_place = False
     operations = Operations(cuda="detection_output.cu")
 
@@ -60,6 +65,9 @@ class DetectionOutputLayer(TellsShapes, Layer):
         self.nms_threshold: float = nms.nms_threshold
         self.eta: float = nms.eta
         self.top_k: int = nms.top_k if nms.HasField("top_k") else -1
+        #: The least score of the first stage, where there is one.
+        has_stage = len(bottom) == 5 or (len(bottom) == 4 and param.HasField("objectness_score"))
+        self.objectness: float | None = param.objectness_score if has_stage else None
         if param.visualize:
             _log.warning('layer "%s": visualize is not supported; the detections are in the top.', self.name)
         self.files = self._result_files(param.save_output_param)
@@ -84,6 +92,13 @@ class DetectionOutputLayer(TellsShapes, Layer):
         if bottom[1].shape[:1] != bottom[0].shape[:1]:
             raise ShapeError(f"locations are of {number} images, and scores of {bottom[1].shape[:1]}.")
         self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
+        if self.objectness is not None:
+            for blob, count, what in zip(bottom[3:], (2, 4), ("scores", "locations"), strict=False):
+                if blob.shape[:1] != bottom[0].shape[:1] or blob.count_between(1) != self.priors * count:
+                    raise ShapeError(
+                        f"the first stage's {what} must have the shape {(number, self.priors * count)}, "
+                        f"not {blob.shape}."
+                    )
         self.number = number
         self.limit = self.priors if self.top_k < 0 else min(self.priors, self.top_k)
         # How many there are is known after the forward pass.
@@ -98,7 +113,7 @@ class DetectionOutputLayer(TellsShapes, Layer):
         if self.kept.shape != shape:
             self.kept = np.empty(shape, np.int64)
             self.found = np.empty(shape[:2], np.int64)
-        scores = bottom[1].data.reshape(number, self.priors, self.num_classes)
+        scores = self._scores(np, [blob.data for blob in bottom])
         boxes = self._boxes(bottom)
         least, threshold, eta = map(scores.dtype.type, (self.score_threshold, self.nms_threshold, self.eta))
         suppress(boxes, scores, self.background, least, threshold, eta, self.top_k, self.kept, self.found)
@@ -108,11 +123,26 @@ class DetectionOutputLayer(TellsShapes, Layer):
             for rows in images:
                 self.files.add(rows[:, 1:])
 
+    def _scores(self, xp: Any, bottom: Sequence[Any]) -> Any:
+        """Of each place and class, shape (N, P, C): those of nothing where the first stage found nothing."""
+        shape = (self.number, self.priors, self.num_classes)
+        scores = bottom[1].reshape(shape)
+        if self.objectness is None:
+            return scores
+        found = bottom[3].reshape(self.number, self.priors, 2)[:, :, 1:] >= self.objectness
+        nothing = xp.zeros(self.num_classes, self.dtype)
+        nothing[0] = 1
+        return xp.ascontiguousarray(xp.where(found, scores, nothing))
+
     def _boxes(self, bottom: Sequence[Any]) -> np.ndarray:
         """The predicted boxes, shape (N, P, L, 4)."""
         priors, variances = bottom[2].data.reshape(2, self.priors, 4)
         predictions = bottom[0].data.reshape(self.number, self.priors, self.loc_classes, 4)
-        return decode(self.code, priors, None if self.variance_in_target else variances, predictions)
+        scales = None if self.variance_in_target else variances
+        if len(bottom) == 5:
+            moves = bottom[4].data.reshape(self.number, self.priors, 1, 4)
+            priors = decode(self.code, priors, scales, moves)[:, :, 0]
+        return decode(self.code, priors, scales, predictions)
 
     def _best(self, image: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The rows of one image's detections."""
@@ -134,7 +164,7 @@ class DetectionOutputLayer(TellsShapes, Layer):
         """Only how many detections there are is read from the device: the top's shape depends on it."""
         xp, number = self.xp, 0
         if self.number and self.priors:
-            number = self._detect(xp, [blob.data for blob in bottom[:3]], top[0])
+            number = self._detect(xp, [blob.data for blob in bottom], top[0])
         if number < 0:
             self._boxes([blob.blob.read_only for blob in bottom])  # raises the error
         if not number:
@@ -150,13 +180,24 @@ class DetectionOutputLayer(TellsShapes, Layer):
 
     def _detect(self, xp: Any, bottom: Sequence[Any], top: Blob) -> int:
         """Write the detections to the top; returns how many there are, or -1 if a prior box has no extent."""
-        locations, scores, priors = bottom
+        locations, _, priors = bottom[:3]
+        scores = self._scores(xp, bottom)
         images, places, classes, limit = self.number, self.priors, self.num_classes, self.limit
         shared = box_arithmetic.CUDA.on(self.context.device, self.dtype)
 
         boxes, faults = xp.empty(locations.shape, self.dtype), xp.zeros(1, np.int32)
         code, scaled = NUMBERS[self.code], not self.variance_in_target
-        shared.decode(boxes.size // 4, priors, locations, boxes, faults, code, scaled, places, self.loc_classes)
+        if len(bottom) == 5:
+            moved = xp.empty((images * places, 4), self.dtype)
+            shared.decode(len(moved), priors, bottom[4], moved, faults, code, scaled, places, 1)
+            variances = xp.tile(priors.reshape(2, places, 4)[1], (images, 1))
+            # Each place of each image has a prior box of its own.
+            shared.decode(
+                boxes.size // 4, xp.stack([moved, variances]), locations, boxes, faults, code, scaled, len(moved),
+                self.loc_classes,
+            )  # fmt: skip
+        else:
+            shared.decode(boxes.size // 4, priors, locations, boxes, faults, code, scaled, places, self.loc_classes)
 
         by_class = xp.ascontiguousarray(scores.reshape(images, places, classes).transpose(0, 2, 1))
         candidates = by_class > self.score_threshold

@@ -47,6 +47,8 @@ def prior_box(graph: Graph, layer: Any) -> Any:
 
 def detection_output(graph: Graph, layer: Any) -> Any:
     """Decode, take the `top_k` best of each class, suppress, keep the `keep_top_k` best of each image."""
+    if layer.objectness is not None:
+        graph.refuse("the first stage of RefineDet is not known here.")
     if layer.eta < 1:
         graph.refuse(
             "nms_param { eta } below 1 has no counterpart in ONNX, whose threshold of overlaps does not change."

@@ -48,6 +48,8 @@ def prior_box(code: Code, layer: Any) -> str:
 
 
 def detection_output(code: Code, layer: Any) -> str:
+    if layer.objectness is not None:
+        code.refuse("the first stage of RefineDet is not known here.")
     if layer.files is not None:
         code.refuse("save_output_param: a module writes no files. Remove it.")
     loc, conf, priors = code.bottoms
