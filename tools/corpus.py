@@ -82,8 +82,15 @@ def look_at(path: Path, folder: Path) -> Found:
         _look_into(one.message, found)
     if not (found.lacks_net or found.types):
         python = ("Python",) if found.modules else ()
-        found.errors += [line for line in examine(str(path), without=python).errors if line not in found.errors]
+        said = [_short(line, folder) for line in examine(str(path), without=python).errors]
+        found.errors += [line for line in said if line not in found.errors]
     return found
+
+
+def _short(error: str, folder: Path) -> str:
+    """The first sentence of an error, and its file as the corpus has it."""
+    line = error.replace(f"{folder}/", "").splitlines()[0]
+    return line.partition(": ")[2] or line
 
 
 def _in_the_repository(path: str, solver: Path | None) -> Path | None:
@@ -149,7 +156,7 @@ def _table(head: list[str], rows: Iterable[list[Any]]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Count the files of a folder; the exit status is 1 where something that changes results would be ignored."""
+    """Count the files of a folder."""
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print(__doc__, file=sys.stderr)
         return 2
