@@ -20,6 +20,7 @@ KNOWN_COMMANDS = {
     "export": "bicerin-onnx",
     "extract-features": "bicerin-data",
     "init": "bicerin-data",
+    "launch": "bicerin-mpi",
     "list-images": "bicerin-data",
     "predict": "bicerin-data",
     "report": "bicerin-report",
