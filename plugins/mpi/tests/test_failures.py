@@ -80,6 +80,8 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(
     monkeypatch.setenv("TROUBLE", "SIGTERM")
     done = run(2, "train", "solver.prototxt", "--parallel", "mpi")
     assert "stopped at iteration 3 of 8" in done.stdout, done.stderr
+    how = "go on, with 2 ranks again: bicerin train solver.prototxt --parallel mpi --resume run_iter_3.solverstate"
+    assert how in done.stdout
     assert (folder / "run_iter_3.solverstate").is_file() and len(list(folder.glob("*.solverstate"))) == 1
 
 

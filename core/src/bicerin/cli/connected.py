@@ -69,7 +69,7 @@ def connected(name: str | None) -> Iterator[Communicator | None]:
     """Connect with the other processes while the block runs; None where no name is given.
 
     An error in the block is reported with this process's rank, and ends all processes: the others would wait for this
-    one for ever. Ranks other than 0 log only errors, and from `built` on warnings, unless --verbose is given.
+    one for ever. Ranks other than 0 log only errors, and from `net_is_built` on warnings, unless --verbose is given.
     """
     if name is None:
         yield None
@@ -95,7 +95,7 @@ def connected(name: str | None) -> Iterator[Communicator | None]:
     communicator.close()
 
 
-def built(communicator: Communicator | None) -> None:
+def net_is_built(communicator: Communicator | None) -> None:
     """The net is built; what is logged from now on is of the rank's own, and warnings of all ranks are shown."""
     if communicator is not None and communicator.rank and logger.level == logging.ERROR:
         logger.setLevel(logging.WARNING)

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -24,11 +24,12 @@ _LATEST = 1000
 
 
 @contextlib.contextmanager
-def summary(source: str) -> Iterator[None]:
+def summary(source: str, options: Sequence[str] = ()) -> Iterator[None]:
     """Watch the solver that runs within the block, and print what came of it at the end.
 
     Args:
         source: the solver's file, for the command that goes on.
+        options: of the command, which the one that goes on needs too.
     """
     watcher = Summary()
     plugins().register(watcher)
@@ -36,7 +37,7 @@ def summary(source: str) -> Iterator[None]:
         yield
     finally:
         plugins().unregister(watcher)
-    for line in watcher.lines(source):
+    for line in watcher.lines(source, options):
         click.echo(message_text(line))
 
 
@@ -74,7 +75,7 @@ class Summary:
     def bicerin_snapshot(self, solver: Any, path: Path) -> None:
         self.snapshot = path
 
-    def lines(self, source: str) -> Iterator[str]:
+    def lines(self, source: str, options: Sequence[str] = ()) -> Iterator[str]:
         solver = self.solver
         done = solver.iteration - self._first
         # The median: the first steps compile kernels, and some test or snapshot.
@@ -88,8 +89,9 @@ class Summary:
         if solver.stopped:
             yield f"stopped at iteration {solver.iteration} of {solver.param.max_iter}"
             if self.snapshot is not None:
-                command = ["bicerin", "train", source, "--resume", str(self.snapshot)]
-                yield f"go on with: {shlex.join(command)}"
+                command = ["bicerin", "train", source, *options, "--resume", str(self.snapshot)]
+                ranks = f", with {solver.parallel.size} ranks again" if solver.parallel is not None else " with"
+                yield f"go on{ranks}: {shlex.join(command)}"
 
 
 def _result(name: str, value: Any) -> str:

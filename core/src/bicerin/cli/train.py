@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from bicerin.cli.connected import built as connected_and_built
-from bicerin.cli.connected import connected, parallel_options
+from bicerin.cli.connected import connected, net_is_built, parallel_options
 from bicerin.cli.options import (
     COUNT,
     FILE,
@@ -93,6 +92,7 @@ def train(
             raise click.UsageError("--global-batch, --gradients and --test-on-root go with --parallel.")
         else:
             together = None
+        options = _options(parallel, global_batch, gradients, test_on_root)
         is_root = together is None or together.rank == 0
         if is_root:
             write_json_log(log_json)
@@ -108,17 +108,24 @@ def train(
             hooks=hooks_of_options(click.get_current_context()) if is_root else (),
             parallel=together,
         )
-        connected_and_built(communicator)
+        net_is_built(communicator)
         if resume:
             built.restore(resume)
         with contextlib.ExitStack() as around:
             if is_root:
-                around.enter_context(summary(solver))
+                around.enter_context(summary(solver, options))
                 around.enter_context(training_bar())
             came = around.enter_context(signals_obeyed(built, sigint_effect, sighup_effect))
             built.solve()
     if signal.SIGTERM in came:
         raise SystemExit(128 + signal.SIGTERM)  # what whoever sent it expects
+
+
+def _options(parallel: str | None, global_batch: bool, gradients: str, test_on_root: bool) -> list[str]:
+    """What of the command line a run that goes on needs, to be the same run."""
+    options = ["--parallel", parallel] if parallel is not None else []
+    options += ["--global-batch"] * global_batch + ["--test-on-root"] * test_on_root
+    return options + (["--gradients", gradients] if gradients != WIRE_TYPES[0] else [])
 
 
 def _change(param: Any, iterations: int | None, seed: int | None, level: int | None, stages: tuple[str, ...]) -> None:
