@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from bicerin.cli.command_line import command_line
+from bicerin.layer.layer import layers
 from bicerin.net.hooks import Hooks
 
 ROOT = Path(__file__).parents[1]
@@ -123,3 +125,20 @@ def test_every_command_with_json_is_listed() -> None:
 def test_exit_statuses(arguments: list[str], status: int) -> None:
     assert CliRunner().invoke(command_line, arguments).exit_code == status
     assert f"| {status} |" in REFERENCE
+
+
+def test_every_layer_and_command_has_its_place_on_the_site(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "docs" / "generate_reference.py"))["main"](tmp_path)
+    assert {path.stem for path in (tmp_path / "layers").iterdir()} == {"index", *layers.providers()}
+    page = (tmp_path / "layers" / "Convolution.md").read_text("utf-8")
+    for said in ("`convolution_param.kernel_size`", "repeated uint32", "in pixels", '  type: "Convolution"', "ONNX"):
+        assert said in page
+    commands = (tmp_path / "commands.md").read_text("utf-8")
+    assert set(re.findall(r"^## bicerin (.+)$", commands, re.MULTILINE)) >= set(_commands(command_line))
+    assert "--stop-on-nan" in commands
+
+
+def test_every_page_is_on_the_site() -> None:
+    """Sphinx says so too, where it is installed: `tox run -e docs`."""
+    listed = set(re.findall(r"^([\w\-/]+)$", (ROOT / "docs" / "index.md").read_text("utf-8"), re.MULTILINE))
+    assert {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"} <= listed
