@@ -447,6 +447,16 @@ class TestTests:
         made.step(0)
         return made.test_all()
 
+    def test_a_test_before_the_first_step_is_of_the_weights_of_rank_0(self) -> None:
+        Path("net.prototxt").write_text(NET)
+
+        def run(communicator: Communicator) -> tuple[list[dict[str, Any]], list[list[float]]]:
+            made = solver(communicator, "test_iter: 4 test_interval: 1")
+            return made.test_all(), weights(made)
+
+        first, second = on_ranks(2, run)
+        assert first == second
+
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_passes_are_divided_and_brought_together(self, size: int) -> None:
         Path("net.prototxt").write_text(TESTED)

@@ -65,17 +65,23 @@ class ParallelTraining:
     def watched(self) -> Iterator[None]:
         """A rank that does not come any more is named while the block runs."""
         self.progress.here()
+        processes = self._known_processes()
+        self._net.after_backward.append(self._moved)
+        try:
+            with Watchdog(self.communicator, self.progress, self.options.patience, processes):
+                yield
+        finally:
+            self._net.after_backward.remove(self._moved)
+
+    def _known_processes(self) -> list[tuple[str, int]]:
+        """Of each rank, its machine and the number of its process; all have to ask for the first time together."""
         if self._processes is None:
+            self.progress.here()
             # A rank that still builds its net does not answer, and may take longer than a step.
             patience = _TO_BUILD * self.options.patience
             with Watchdog(self.communicator, self.progress, patience), self.progress.waiting("the start"):
                 self._processes = processes_of(self.communicator)
-        self._net.after_backward.append(self._moved)
-        try:
-            with Watchdog(self.communicator, self.progress, self.options.patience, self._processes):
-                yield
-        finally:
-            self._net.after_backward.remove(self._moved)
+        return self._processes
 
     def _moved(self, index: int) -> None:
         self.progress.moves += 1
@@ -100,6 +106,7 @@ class ParallelTraining:
             "bucket_bytes": self.options.bucket_bytes,
             "iteration": iteration,
         }
+        processes = self._known_processes()
         with self.progress.waiting("the start"):
             check_same(self.communicator, facts(self._net, self._param, options))
             for blob in [*self._net.learnable_params, *(history if iteration else ())]:
@@ -112,8 +119,7 @@ class ParallelTraining:
         )  # fmt: skip
         self._since, self._waited = time.perf_counter(), self.progress.waited
         self._check_threads()
-        assert self._processes is not None
-        for rank, (machine, process) in enumerate(self._processes):
+        for rank, (machine, process) in enumerate(processes):
             _log.debug("rank %d is process %d on %s", rank, process, printable(machine))
 
     def _check_threads(self) -> None:

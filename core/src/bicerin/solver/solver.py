@@ -360,9 +360,7 @@ class Solver:
     def _step(self, iterations: int) -> None:
         observed = implemented("bicerin_solver_step") or self._hooks.hook.bicerin_solver_step.get_hookimpls()
         team = self._team
-        if team is not None and not self._agreed:
-            team.begin(self._history, self.iteration)
-            self._agreed = True
+        self._agree()
         end = self.iteration + iterations
         while self.iteration < end:
             # The backward pass that follows writes most of them, so that it need not read zeros.
@@ -398,6 +396,12 @@ class Solver:
             if stop:
                 self.stopped = True
                 return
+
+    def _agree(self) -> None:
+        """Of several ranks: have rank 0's weights, once all train the same; at the start, and after `restore`."""
+        if self._team is not None and not self._agreed:
+            self._team.begin(self._history, self.iteration)
+            self._agreed = True
 
     def _diverged(self, loss: float) -> None:
         """Say that a loss is not finite, and end the training if that is wanted; the weights are not updated yet."""
@@ -513,6 +517,7 @@ class Solver:
 
     def test_all(self) -> list[dict[str, Any]]:
         """Test every test net; see `test`. Ends early, with `stopped` True, if `request_stop` is called."""
+        self._agree()
         if self._team is not None:
             self._team.average_statistics()
             if self.parallel is not None and self.parallel.test_on_root and not self.is_root:
@@ -535,6 +540,7 @@ class Solver:
             The mean of each output, or what a plugin sums it up to, a float or an array, by name; None if
             `request_stop` was called.
         """
+        self._agree()
         net = self.test_nets[index]
         passes = self.param.test_iter[index]
         if self.is_root:
@@ -620,6 +626,7 @@ class Solver:
         Raises:
             SnapshotError: there is no prefix, or a file cannot be written.
         """
+        self._agree()
         files = SnapshotFiles(self.param, self._directory)
         model, path = files.of(self.iteration)
         team = self._team
