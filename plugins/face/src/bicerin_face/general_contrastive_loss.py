@@ -1,0 +1,87 @@
+"""GeneralContrastiveLoss: small distances from the own class, large ones from all others.
+
+top = Σ (own + other) / N, over the distances x of N items from K classes:
+
+- own = positive_weight · min(max(x - positive_margin, 0), positive_outlier_thresh)
+- other = negative_weight · max(negative_margin - x, 0), or with `exp_negative_weight`, where x < negative_margin,
+  negative_weight · e^-x
+
+Of the others `max_negative_only` keeps each item's nearest class, and `positive_first` keeps none while the distance
+from the own class is greater than `positive_upper_bound`. With `normalize_negative` their gradient, and not the loss, is
+divided by S = their sum / N / normalize_negative, where S > positive_weight.
+
+Source: the GeneralContrastiveLossLayer of happynear/caffe-windows, without `max_positive_only` and `add_intra_mae`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, between
+from bicerin_face.labels import check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+
+
+class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
+    """Bottom 0: distances, `(N, K)`. Bottom 1: labels, N of them. Top 0: `()`. Top 1, optional: the mean of the own
+    terms and of all others, without their weights, `(2,)`.
+    """
+
+    type = "GeneralContrastiveLoss"
+    counts = BlobCounts(bottom=2, top=between(1, 2), auto_top=True)
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        param = self.param.general_contrastive_loss_param
+        for name in ("max_positive_only", "add_intra_mae"):
+            if getattr(param, name):
+                raise LayerError(f"general_contrastive_loss_param: {name} is not known to this layer.")
+        self.delta = self.new_blob(name="delta")
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().reshape(bottom, top)
+        self.rows = (bottom[0].shape[0], bottom[0].count_between(1))
+        require_labels(bottom[1], self.rows[0])
+        if self.rows[1] < 2:
+            raise ShapeError(f"distances from two classes or more are needed, (N, K): {bottom[0].shape}.")
+        self.delta.reshape(*self.rows)
+        if len(top) > 1:
+            top[1].reshape(2)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        xp, param = self.xp, self.param.general_contrastive_loss_param
+        number, classes = self.rows
+        x = bottom[0].data.reshape(self.rows)
+        labels, fault = class_labels(xp, bottom[1].data, classes)
+        own = own_class(xp, labels, classes)
+        beyond = x - param.positive_margin
+        near = xp.where(own, xp.minimum(xp.maximum(beyond, 0), param.positive_outlier_thresh), 0)
+        others = ~own & (x < param.negative_margin)
+        force = xp.where(others, xp.exp(-x) if param.exp_negative_weight else param.negative_margin - x, 0)
+        means = (near.sum() / max(1, number), force.sum() / max(1, number * (classes - 1)))
+        active = others
+        if param.max_negative_only:
+            active = active & (xp.arange(classes) == xp.argmin(xp.where(own, np.inf, x), axis=1)[:, None])
+        if param.positive_first:
+            active = active & (xp.where(own, x, 0).sum(axis=1, keepdims=True) <= param.positive_upper_bound)
+        far = (xp.where(active, force, 0).sum() / max(1, number)) * param.negative_weight
+        slope = -param.negative_weight * xp.where(active, force if param.exp_negative_weight else 1, 0)
+        if param.normalize_negative > 0:
+            share = far / param.normalize_negative
+            slope = slope / xp.where(share > param.positive_weight, share, 1)
+        rising = own & (beyond > 0) & (x < param.positive_outlier_thresh)
+        self.delta.data[...] = param.positive_weight * rising + slope
+        top[0].data[...] = means[0] * param.positive_weight + far + (fault if xp is np else fault.sum())
+        if len(top) > 1:
+            top[1].data[0], top[1].data[1] = means
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        refuse_label_gradient(self.type, propagate_down[1])
+        if propagate_down[0]:
+            scale = self.xp.asarray(self.loss_gradient(top) / max(1, self.rows[0]), self.dtype)
+            self.xp.multiply(self.delta.data, scale, out=bottom[0].diff.reshape(self.rows))
+
+    def check_inputs(self, bottom: Sequence[Any]) -> None:
+        check_labels(bottom[1], self.rows[1])

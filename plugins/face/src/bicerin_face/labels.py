@@ -1,0 +1,48 @@
+"""Labels as class indices: one for each item, 0 to K - 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bicerin.errors import LayerError, ShapeError
+from bicerin.layer import Blob
+from bicerin_loss.label_kernels import host_labels
+
+
+def require_labels(label: Blob, items: int) -> None:
+    """Raise a `ShapeError` unless there is one label for each item."""
+    if label.count != items:
+        raise ShapeError(f"there must be a label for each of the {items} items, not {label.count}: {label.shape}.")
+
+
+def refuse_label_gradient(layer_type: str, wanted: bool) -> None:
+    """Raise a `LayerError` where a gradient with respect to labels is asked for."""
+    if wanted:
+        raise LayerError(f"{layer_type} Layer cannot backpropagate to label inputs.")
+
+
+def class_labels(xp: Any, values: Any, classes: int) -> tuple[Any, Any]:
+    """The labels, int32 `(N,)`, and what is to be added to results: 0, or on a device NaN where a label is wrong.
+
+    Raises:
+        LayerError: on the host, a label is out of range.
+    """
+    flat = values.reshape(-1)
+    if xp is np:
+        return host_labels(flat, classes)[0], flat.dtype.type(0)
+    whole = xp.where(flat == flat, flat, -1).astype(np.int32)
+    right = (whole >= 0) & (whole < classes)
+    return xp.where(right, whole, 0), xp.where(right, 0, np.nan).astype(flat.dtype)
+
+
+def own_class(xp: Any, labels: Any, classes: int) -> Any:
+    """Which class is each item's own, bool `(N, K)`."""
+    return labels[:, None] == xp.arange(classes, dtype=np.int32)
+
+
+def check_labels(label: Sequence[Any] | Any, classes: int) -> None:
+    """Raise what the host would for labels that are out of range; for `ChecksInputs`."""
+    host_labels(label.data.reshape(-1), classes)
