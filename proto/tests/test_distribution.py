@@ -31,7 +31,7 @@ def test_all_types_of_the_standard_families_are_known():
     assert len(ours) == len(set(ours)) >= 61  # as many has Caffe; forks have more
 
 
-_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-ocr", "bicerin-yolo")
+_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-ocr", "bicerin-yolo", "bicerin-face")
 
 
 @pytest.mark.parametrize(

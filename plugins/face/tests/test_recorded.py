@@ -1,5 +1,6 @@
-"""Results that the forks computed: CenterLoss by ydwen/caffe-face, MarginInnerProduct by wy1iu/sphereface, all others and
-CenterLoss_happynear_* by happynear/caffe-windows; FocalLoss_frcnn_* by makefile/frcnn, FocalLoss_dd_* by jolibrain/caffe.
+"""Results that the forks computed: CenterLoss by ydwen/caffe-face, MarginInnerProduct by wy1iu/sphereface, all others
+and CenterLoss_happynear_* by happynear/caffe-windows; FocalLoss_frcnn_* by makefile/frcnn, FocalLoss_dd_* by
+jolibrain/caffe.
 
 The same text means different things to these forks in two layers. There a field says which, that the file has not.
 """

@@ -26,6 +26,9 @@ _LAYERS = {
     "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN"
     " BroadcastMul",
     "bicerin-ocr": "CtcLoss ContinuationIndicator LabelsequenceAccuracy CTCGreedyDecoder Lstm Transpose Reverse",
+    "bicerin-face": "CenterLoss TripletLoss GeneralContrastiveLoss GeneralTripletLoss FocalLoss MarginInnerProduct"
+    " LargeMarginInnerProduct InnerDistance LabelSpecificAdd ChannelScale Flip Pairwise Gram Slope Truncation"
+    " SoftTruncation Arccos Cosine",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
 }
@@ -67,6 +70,12 @@ _FIELDS: dict[str, dict[str, str]] = {
         "LayerParameter": "ctc_loss_param continuation_indicator_param labelsequence_accuracy_param ctc_decoder_param"
         " lstm_param transpose_param reverse_param",
     },
+    "bicerin-face": {
+        "LayerParameter": "triplet_loss_param center_loss_param flip_param inner_distance_param"
+        " general_contrastive_loss_param general_triplet_loss_param soft_truncation_param pairwise_param"
+        " truncation_param largemargin_inner_product_param margin_inner_product_param focal_loss_param"
+        " channel_scale_param label_specific_add_param",
+    },
     "bicerin-yolo": {
         "DataParameter": "side label_rows",
         "LayerParameter": "reorg_param region_loss_param eval_detection_param detection_loss_param"
@@ -89,18 +98,16 @@ _FIELDS: dict[str, dict[str, str]] = {
         "InnerProductParameter": "engine",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
-        " unpooling_param dense_image_data_param local_param seg_data_param triplet_loss_param forward_type"
+        " unpooling_param dense_image_data_param local_param seg_data_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param batch_reduction_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
-        " sub_region_param split_param fcn_data_param center_loss_param flip_param inner_distance_param"
-        " general_contrastive_loss_param soft_contrastive_loss_param general_triplet_loss_param"
-        " soft_truncation_param pairwise_param smoothl1_param batch_contrastive_loss_param truncation_param"
-        " nca_param largemargin_inner_product_param label_specific_rescale_param infimum_loss_param"
-        " ordinal_regression_loss_param resize_param margin_inner_product_param feature_decay_loss_param"
-        " confidence_penalty_loss_param focal_loss_param label_specific_margin_param channel_scale_param"
+        " sub_region_param split_param fcn_data_param soft_contrastive_loss_param smoothl1_param"
+        " batch_contrastive_loss_param nca_param label_specific_rescale_param infimum_loss_param"
+        " ordinal_regression_loss_param resize_param feature_decay_loss_param"
+        " confidence_penalty_loss_param label_specific_margin_param"
         " label_specific_affine_param label_specific_hard_margin_param label_specific_statistics_param"
-        " label_specific_add_param exp_triplet_loss_param yolo_seg_param segmentation_evaluate_param"
+        " exp_triplet_loss_param yolo_seg_param segmentation_evaluate_param"
         " backward_math engine multinode mn_activation_param predict_box_param debug cudnn_math_override"
         " hotspot_param roi_warping_param mask_pooling_param mask_resize_param compact_bilinear_param"
         " detectnet_groundtruth_param detectnet_augmentation_param mil_data_param mil_param mean_param"

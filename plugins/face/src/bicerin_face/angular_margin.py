@@ -1,6 +1,6 @@
-"""ψ, which stands for the cosine of an angle θ where a margin is wanted: (-1)^k cos(mθ) - 2k, falling from 1 to 1 - 2m.
+"""ψ, in place of the cosine of an angle θ where a margin is wanted: (-1)^k cos(mθ) - 2k, from 1 to 1 - 2m.
 
-It is written in cos θ and signs, so that no arc cosine is needed. Source: Liu et al., "Large-margin softmax loss", 2016.
+It is written in cos θ and signs, so that no arc cosine is needed. Source: Liu et al., large-margin softmax, 2016.
 """
 
 from __future__ import annotations

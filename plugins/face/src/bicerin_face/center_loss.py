@@ -2,9 +2,10 @@
 
 top = Σ |x - c|² / 2N, or with `distance_type: "L1"` Σ |x - c| / N, c being the center of the item's class.
 
-Centers are learned, but not from the loss: the gradient of a center is the mean of c - x over its items and one more
-item that is at the center, with L1 of the signs of c - x. With `once_an_item` it is that times the number of items, as in happynear's fork, whose
-layers are those that give a `distance_type`. It does not depend on the loss weight, which is 0 unless given.
+Centers are learned, but not from the loss: the gradient of a center is the mean of c - x, with L1 of the signs of
+c - x, over its items and one more item that is at the center. With `once_an_item` it is that times the number of items,
+as in happynear's fork, whose layers are those that give a `distance_type`. It does not depend on the loss weight, which
+is 0 unless given.
 
 Source: the CenterLossLayer of ydwen/caffe-face, and happynear's.
 """
@@ -14,8 +15,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations
@@ -55,7 +54,7 @@ class CenterLossLayer(ChecksInputs, Layer):
             )
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        classes, features = self.blobs[0].shape
+        features = self.blobs[0].shape[1]
         items = bottom[0].count_between(0, self.axis)
         if bottom[0].count_between(self.axis) != features:
             raise ShapeError(f"the centers have {features} numbers, the items {bottom[0].count_between(self.axis)}.")
@@ -69,7 +68,7 @@ class CenterLossLayer(ChecksInputs, Layer):
         xp.subtract(bottom[0].data.reshape(delta.shape), xp.take(self.blobs[0].data, self.labels, axis=0), out=delta)
         self.number = max(1, len(delta))
         total = xp.abs(delta).sum() if self.first_power else xp.square(delta).sum() / 2
-        top[0].data[...] = total / self.number + (fault if xp is np else fault.sum())
+        top[0].data[...] = total / self.number + fault.sum()
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp, delta = self.xp, self.delta.data

@@ -1,8 +1,8 @@
 """ChannelScale: all channels of a place times one number.
 
-y = x · s, one s for each place of each item. With `do_forward: false` y = x. With `global_scale` y = x · b: b, the blob,
-is `init_global_scale` at first, and is kept within min_global_scale and max_global_scale, in the blob; the gradients
-are those of x · s still, and the blob has none.
+y = x · s, one s for each place of each item. With `do_forward: false` y = x. With `global_scale` y = x · b: b, the
+blob, is `init_global_scale` at first, and is kept within min_global_scale and max_global_scale, in the blob; the
+gradients are those of x · s still, and the blob has none.
 
 `do_backward_feature: false` passes dy down to x as it is, `do_backward_scale: false` nothing to s.
 

@@ -21,7 +21,7 @@ class FlipLayer(Layer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.flip_param
         steps = [-1 if flips else 1 for flips in (param.flip_height, param.flip_width)]
-        self.backwards = (..., *(slice(None, None, step) for step in steps))
+        self.backwards = (slice(None), slice(None), *(slice(None, None, step) for step in steps))
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if bottom[0].num_axes != 4:

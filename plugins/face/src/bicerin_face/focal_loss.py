@@ -9,9 +9,9 @@ Of each label, p being the probability that the softmax gives to its class,
 Bottoms, `ignore_label` and `normalization` are those of SoftmaxWithLoss, the classes along `softmax_param.axis`. p is
 taken to be at least FLT_MIN. alpha is 1 unless given, or 0.25 with `balanced`.
 
-Three forks have a layer of this name. They agree where alpha is 1. For happynear it is 1 unless given, for makefile/frcnn
-and jolibrain 0.25, by which the loss is multiplied: say `balanced: true` in their nets that give no alpha. happynear's
-(alpha - p)^gamma, whose gradient is right for an alpha of 1 alone, is not computed for others.
+Three forks have a layer of this name. They agree where alpha is 1. For happynear it is 1 unless given, for
+makefile/frcnn and jolibrain 0.25, by which the loss is multiplied: say `balanced: true` in their nets that give no
+alpha. happynear's (alpha - p)^gamma, whose gradient is right for an alpha of 1 alone, is not computed for others.
 
 Source: Lin et al., and the FocalLossLayers of happynear/caffe-windows, makefile/frcnn and jolibrain/caffe.
 """

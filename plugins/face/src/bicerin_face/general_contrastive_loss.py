@@ -7,8 +7,8 @@ top = Σ (own + other) / N, over the distances x of N items from K classes:
   negative_weight · e^-x
 
 Of the others `max_negative_only` keeps each item's nearest class, and `positive_first` keeps none while the distance
-from the own class is greater than `positive_upper_bound`. With `normalize_negative` their gradient, and not the loss, is
-divided by S = their sum / N / normalize_negative, where S > positive_weight.
+from the own class is greater than `positive_upper_bound`. With `normalize_negative` their gradient, and not the loss,
+is divided by S = their sum / N / normalize_negative, where S > positive_weight.
 
 Source: the GeneralContrastiveLossLayer of happynear/caffe-windows, without `max_positive_only` and `add_intra_mae`.
 """
@@ -73,7 +73,7 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
             slope = slope / xp.where(share > param.positive_weight, share, 1)
         rising = own & (beyond > 0) & (x < param.positive_outlier_thresh)
         self.delta.data[...] = param.positive_weight * rising + slope
-        top[0].data[...] = means[0] * param.positive_weight + far + (fault if xp is np else fault.sum())
+        top[0].data[...] = means[0] * param.positive_weight + far + fault.sum()
         if len(top) > 1:
             top[1].data[0], top[1].data[1] = means
 

@@ -62,7 +62,7 @@ class GeneralTripletLossLayer(ChecksInputs, LossLayer):
         active = terms > 0
         pulled = own if param.add_center_loss else own & active.any(axis=1)[:, None]
         self.delta.data[...] = param.positive_weight * pulled - param.negative_weight * active
-        top[0].data[...] = terms.sum() * param.negative_weight / max(1, number) + (fault if xp is np else fault.sum())
+        top[0].data[...] = terms.sum() * param.negative_weight / max(1, number) + fault.sum()
         if len(top) > 1:
             top[1].data[0] = nearest.sum() / max(1, number)
             top[1].data[1] = xp.where(own, 0, x).sum() / max(1, number * (classes - 1))

@@ -14,7 +14,7 @@ from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, CountsProducts, Layer, Operations, between
-from bicerin_face.labels import check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, class_labels, own_class, refuse_label_gradient, require_labels
 
 
 class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
@@ -85,7 +85,7 @@ class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
         self.ops.distances(x, self._weights(bottom), self.first_power, top[0].data)
         if self.by_label:
             self.labels, fault = class_labels(xp, bottom[-1].data, self.classes)
-            top[0].data[...] += fault if not getattr(fault, "ndim", 0) else fault[:, None]
+            add_fault(top[0].data, fault)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp, y_diff = self.xp, top[0].diff

@@ -1,4 +1,4 @@
-"""LabelSpecificAdd: a bias on the score of the own class, a margin where it is negative. Wang et al., "AM-Softmax", 2018.
+"""LabelSpecificAdd: a bias on the score of the own class, a margin where it is negative. Wang et al., AM-Softmax, 2018.
 
 y = x, and in TRAIN at the label y = x + b where x > -b. b is `bias`, or where there is a `bias_base`
 bias_base + (1 + bias_gamma · pass)^bias_power - 1, within bias_min and bias_max; passes are counted from `iteration`
@@ -15,11 +15,11 @@ from typing import Any
 from bicerin.errors import LayerError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, Phase, between
 from bicerin_face.annealing import CountsPasses
-from bicerin_face.labels import check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, class_labels, own_class, refuse_label_gradient, require_labels
 
 
 class LabelSpecificAddLayer(ChecksInputs, CountsPasses):
-    """Bottom 0: scores, `(N, K)`. Bottom 1: labels, N of them. Top 0: the shape of bottom 0. Top 1, optional: b, `(1,)`."""
+    """Bottom 0: scores, `(N, K)`. Bottom 1: labels, N of them. Tops: the shape of bottom 0; optional, b, `(1,)`."""
 
     type = "LabelSpecificAdd"
     counts = BlobCounts(bottom=2, top=between(1, 2))
@@ -60,7 +60,7 @@ class LabelSpecificAddLayer(ChecksInputs, CountsPasses):
             y[...] = x
         if self.phase is Phase.TRAIN:
             y += (own_class(xp, labels, self.rows[1]) & (x > -bias)) * self.dtype.type(bias)
-        y += fault if not getattr(fault, "ndim", 0) else fault[:, None]
+        add_fault(y, fault)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         refuse_label_gradient(self.type, propagate_down[1])

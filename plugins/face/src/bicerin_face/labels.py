@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,12 @@ def own_class(xp: Any, labels: Any, classes: int) -> Any:
     return labels[:, None] == xp.arange(classes, dtype=np.int32)
 
 
-def check_labels(label: Sequence[Any] | Any, classes: int) -> None:
+def add_fault(rows: Any, fault: Any) -> None:
+    """Add what `class_labels` says of each item to its row; on the host nothing."""
+    if fault.ndim:
+        rows += fault[:, None]
+
+
+def check_labels(label: Any, classes: int) -> None:
     """Raise what the host would for labels that are out of range; for `ChecksInputs`."""
     host_labels(label.data.reshape(-1), classes)

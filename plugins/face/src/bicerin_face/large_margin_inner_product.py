@@ -1,4 +1,4 @@
-"""LargeMarginInnerProduct: scores with a margin in the angle to the own class. Liu et al., "Large-margin softmax", 2016.
+"""LargeMarginInnerProduct: scores with a margin in the angle to the own class. Liu et al., large-margin softmax, 2016.
 
 y = x · w, with the margin as `margin_product` says, for weights of any length. Its gradients are exact.
 

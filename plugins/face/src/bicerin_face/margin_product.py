@@ -18,7 +18,7 @@ from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, between, enum_name
 from bicerin_face.angular_margin import MULTIPLES, psi
 from bicerin_face.annealing import CountsPasses
-from bicerin_face.labels import check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, class_labels, own_class, refuse_label_gradient, require_labels
 
 
 class MarginProductLayer(ChecksInputs, CountsPasses):
@@ -80,7 +80,6 @@ class MarginProductLayer(ChecksInputs, CountsPasses):
         y = top[0].data
         xp.matmul(x, w.T, out=y)
         labels, fault = class_labels(xp, bottom[1].data, self.num_output)
-        self.labels = labels
         self.own = own_class(xp, labels, self.num_output)
         self.x_length, self.w_length = xp.sqrt(xp.square(x).sum(axis=1)), xp.take(w_length, labels)
         if self.multiple > 1:
@@ -89,14 +88,13 @@ class MarginProductLayer(ChecksInputs, CountsPasses):
             with_margin, _ = psi(xp, self.multiple, self.cosine)
             change = (product * with_margin - xp.where(self.own, y, 0).sum(axis=1)) / (1 + self.share)
             y += self.own * change[:, None].astype(self.dtype)
-        if labels is not bottom[1].data:
-            y += fault if not getattr(fault, "ndim", 0) else fault[:, None]
+        add_fault(y, fault)
 
     #: What is added to the product of lengths that a cosine is divided by.
     smallest: float = 0.0
 
     def slopes(self) -> tuple[Any, Any]:
-        """(a, b), `(N,)`: the gradient of |x||w|ψ by x is a · w + b · |w| / |x| · x, and by w a · x + b · |x| / |w| · w."""
+        """(a, b), `(N,)`: by x the gradient of |x||w|ψ is a · w + b · |w| / |x| · x, by w a · x + b · |x| / |w| · w."""
         value, slope = psi(self.xp, self.multiple, self.cosine)
         return slope, value - self.cosine * slope
 

@@ -1,7 +1,7 @@
 """Pairwise: each row of one matrix with each of another: their sum, product or maximum.
 
-`operation: SUM` (with `coeff`, a factor for each bottom), PROD or MAX; the gradient of MAX is that of the larger of two,
-of equals that of the first.
+`operation: SUM` (with `coeff`, a factor for each bottom), PROD or MAX; the gradient of MAX is that of the larger of
+two, of equals that of the first.
 
 Source: the PairwiseLayer of happynear/caffe-windows.
 """
