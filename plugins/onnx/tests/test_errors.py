@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -82,6 +83,24 @@ def test_a_layer_that_nobody_exports(tmp_path: Path) -> None:
     ):
         export(Net(RELU, "TEST"), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def failing(graph: Any, layer: Any) -> None:
+    raise TypeError("not what it was")
+
+
+def test_a_function_that_fails(provided: Any, tmp_path: Path) -> None:
+    """The export names the layer; a runtime leaves it here."""
+    del provided.index["bicerin.onnx"]["ReLU"]
+    provided.add("bicerin.onnx", "ReLU", f"{__name__}:failing", distribution="bicerin-activation")
+    with pytest.raises(
+        BicerinError, match=r'(?s)layer "relu" \(ReLU\): the function that exports it raised TypeError: not'
+    ):
+        export(Net(RELU, "TEST"), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+    net = Net(RELU, "TEST", runtime="onnxruntime")
+    assert net.refusals == {"relu": "the function that exports it raised TypeError: not what it was"}
+    assert net.forward(data=np.full((1, 3, 8, 10), -1))["relu"].max() == 0
 
 
 @pytest.mark.usefixtures("without_relu")

@@ -18,6 +18,7 @@ from bicerin_onnx.graph import Graph, Value
 from bicerin_onnx.hooks import hooks
 from bicerin_onnx.layer_graph import LayerGraph
 from bicerin_onnx.part_model import OPSET, PartModel
+from bicerin_proto.quotation import printable
 
 _log = getLogger("bicerin.onnx")
 
@@ -52,6 +53,8 @@ class OnnxRuntime(Runtime):
             made = hook(place, node.layer)
         except LayerError as error:
             return error.reason
+        except Exception as error:
+            return f"the function that exports it raised {type(error).__name__}: {printable(error)}"
         return "it is not part of a model" if made is None else self.lacks(graph)
 
     def lacks(self, graph: Graph) -> str | None:

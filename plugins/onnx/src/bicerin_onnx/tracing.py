@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bicerin.errors import LayerError, NetError
+from bicerin.errors import BicerinError, LayerError, NetError
 from bicerin.layer.loss_layer import LossLayer
 from bicerin.net.node import Node
 from bicerin_onnx.graph import Graph, Value
 from bicerin_onnx.hooks import Hooks, hooks
 from bicerin_onnx.layer_graph import LayerGraph
 from bicerin_onnx.names import blob_names, free_name
+from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.onnx")
 
@@ -151,6 +152,12 @@ class Tracer:
         except LayerError as error:
             error.locate(node.layer, node.bottom, node.top)
             raise
+        except BicerinError:
+            raise
+        except Exception as error:
+            failure = LayerError(f"the function that exports it raised {type(error).__name__}: {printable(error)}")
+            failure.locate(node.layer, node.bottom, node.top)
+            raise failure from error
         if results is None:
             return None
         if len(results) != len(node.top):
