@@ -118,6 +118,8 @@ def test_sequences() -> None:
     built = Net(WORDS, "TEST", seed=1)
     model = export(built)
     assert {info.name: dims(info) for info in model.graph.input} == {"words": [5, "N"], "cont": [5, "N"]}
+    recurrent = [tensor for tensor in model.graph.initializer if tuple(tensor.dims) == (4, 16)]
+    assert len(recurrent) == 1, "one for all steps"
     random = np.random.default_rng(0)
     for streams in (1, 3):
         cont = random.integers(0, 2, (5, streams))

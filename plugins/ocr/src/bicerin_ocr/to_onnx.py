@@ -43,9 +43,10 @@ def lstm(graph: Graph, layer: Any) -> Any:
     marked = graph.op("Cast", graph.bottoms[1], to=9)  # whether it is not 0
     markers = graph.op("Unsqueeze", graph.cast(marked), [2])
     h, c = (graph.before(blob) for blob in layer.hidden)
+    recurrent = graph.constant(recurrent.T)  # one for all steps
     outputs = []
     for own, marker in zip(_steps(graph, inputs, layer.steps), _steps(graph, markers, layer.steps), strict=True):
-        gates = graph.op("Add", own, graph.op("MatMul", graph.op("Mul", h, marker), recurrent.T))
+        gates = graph.op("Add", own, graph.op("MatMul", graph.op("Mul", h, marker), recurrent))
         i, f, o, g = graph.op("Split", gates, [layer.num_output] * 4, axis=2, outputs=4)
         kept = graph.op("Mul", graph.op("Mul", graph.op("Sigmoid", f), marker), c)
         c = graph.op("Add", kept, graph.op("Mul", graph.op("Sigmoid", i), graph.op("Tanh", g)))

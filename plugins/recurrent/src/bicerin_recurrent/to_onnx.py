@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lstm(graph: Graph, layer: Any) -> Any:
-    weight = graph.weights(layer.recurrent_weight).T
+    weight = graph.constant(graph.weights(layer.recurrent_weight).T)  # one for all steps
 
     def step(inputs: Any, cont: Any, states: Sequence[Any]) -> Sequence[Any]:
         h, c = states
@@ -28,7 +28,7 @@ def lstm(graph: Graph, layer: Any) -> Any:
 
 def rnn(graph: Graph, layer: Any) -> Any:
     recurrent = layer.recurrent_weight
-    weight = graph.weights(recurrent).T
+    weight = graph.constant(graph.weights(recurrent).T)
 
     def step(inputs: Any, cont: Any, states: Sequence[Any]) -> Sequence[Any]:
         product = graph.op("MatMul", graph.op("Mul", states[0], cont), weight)
