@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shlex
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import bicerin
 from bicerin.cli.command_line import command_line
 from bicerin.layer.layer import layers
 from bicerin.net.hooks import Hooks
+from bicerin_data import Preprocessor
 
 ROOT = Path(__file__).parents[1]
 SERVING, HOOKS, REFERENCE = (
@@ -142,3 +147,50 @@ def test_every_page_is_on_the_site() -> None:
     """Sphinx says so too, where it is installed: `tox run -e docs`."""
     listed = set(re.findall(r"^([\w\-/]+)$", (ROOT / "docs" / "index.md").read_text("utf-8"), re.MULTILINE))
     assert {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"} <= listed
+
+
+def test_published_nets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "published-nets.md").read_text("utf-8")
+    monkeypatch.chdir(ROOT)
+    for block in re.findall(r"```sh\n(.*?)```", page, re.S):
+        result = CliRunner().invoke(command_line, shlex.split(block.replace("\\\n", " "))[1:])
+        assert result.exit_code == 0, result.output
+    exec(code(page), {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("[2 5]\n") and "20,522 parameters" in printed
+    (said,) = re.findall(r"`(input \"data\".*?)`", page)
+    with pytest.raises(bicerin.NetError, match=re.escape(said)):
+        bicerin.Net(ROOT / "examples" / "digits" / "digits.prototxt").forward(data=np.zeros((28, 28)))
+
+
+def test_a_net_that_does_not_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page looks at can be looked at, in a project that `init` made."""
+    page = (ROOT / "docs" / "not-learning.md").read_text("utf-8")
+    for name in ("dark", "light"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(10):
+            values = np.full((28, 28), 200 * (name == "light") + index, np.uint8)
+            cv2.imwrite(str(tmp_path / "images" / name / f"{index}.png"), values)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(command_line, ["init", "images", "project"]).exit_code == 0
+    monkeypatch.chdir(tmp_path / "project")
+    for block in re.findall(r"```sh\n(.*?)```", page, re.S):
+        assert CliRunner().invoke(command_line, shlex.split(block.replace("\\\n", " "))[1:]).exit_code == 0
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(block, names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("(8, 1, 28, 28)") and re.search(r"^scores +weights .*gradient ", printed, re.MULTILINE)
+    assert "e-" in printed
+
+
+def test_what_comes_from_opencv() -> None:
+    """`blobFromImage` and `Preprocessor` give the same."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    theirs = cv2.dnn.blobFromImage(image, 0.5, (12, 10), (1, 2, 3))
+    assert np.allclose(Preprocessor((3, 10, 12), mean=(1, 2, 3), scale=0.5)(image, order="BGR"), theirs, atol=1e-3)
+    swapped = cv2.dnn.blobFromImage(image, 0.5, (12, 10), (3, 2, 1), swapRB=True)
+    red_first = Preprocessor((3, 10, 12), mean=(3, 2, 1), scale=0.5, channel_order="RGB")
+    assert np.allclose(red_first(image, order="BGR"), swapped, atol=1e-3)
