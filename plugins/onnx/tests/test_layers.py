@@ -42,19 +42,27 @@ WITHOUT = {
     "Silence": "has no top",
     "WindowData": "makes the input",
 }
-#: Losses that no net that is run has.
+#: Losses, and margins for labels, that no net that is run has.
 MISSING = {
+    "CenterLoss",
     "CtcLoss",
     "DetectionLoss",
+    "FocalLoss",
+    "GeneralContrastiveLoss",
+    "GeneralTripletLoss",
+    "LargeMarginInnerProduct",
+    "MarginInnerProduct",
     "MultiBoxLoss",
     "RegionLoss",
     "SmoothL1LossOHEM",
     "SoftmaxWithLossOHEM",
+    "TripletLoss",
     "Yolov3",
 }
 #: Case -> what its refusal says.
 REFUSED = {
     "activation-Dropout-dropout_sampled_in_tests": "draws anew",
+    "face-LabelSpecificAdd-annealed": "which only training has",
     "ocr-CTCGreedyDecoder-accuracy": "an accuracy",
     "ocr-CTCGreedyDecoder-all": "an accuracy",
     "ssd-DetectionOutput-refined": "first stage of RefineDet",
@@ -64,7 +72,7 @@ REFUSED = {
 #: Case -> its tolerance, where 1e-5 is more than float32 gives, and why.
 LOOSER: dict[str, float] = {}
 #: Of these the phase of a recorded case changes the result.
-OF_THE_PHASE = {"Dropout", "BatchNorm", "Pooling", "SPP", "Proposal"}
+OF_THE_PHASE = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP", "Proposal"}
 
 
 def layer_type(case: Any) -> str:

@@ -89,3 +89,10 @@ def inner_distance(graph: Graph, layer: Any) -> Any:
     delta = graph.op("Sub", x, w)
     power = graph.op("Abs", delta) if layer.first_power else graph.op("Mul", delta, delta)
     return graph.reduce("Sum", power, [2], keepdims=False)
+
+
+def label_specific_add(graph: Graph, layer: Any) -> Any:
+    """Without the bias, which is added in TRAIN alone."""
+    if len(graph.tops) > 1:
+        graph.refuse("the bias, which only training has, is not exported: leave out the second top.")
+    return graph.op("Identity", graph.bottoms[0])
