@@ -1,5 +1,8 @@
 """`bicerin convert-imageset`, `compute-image-mean` and `extract-features`, run as a user does."""
 
+import json
+import sys
+
 import cv2
 import h5py
 import numpy as np
@@ -209,6 +212,51 @@ def test_features_to_hdf5(run, trained, tmp_path):
     with h5py.File(tmp_path / "f.h5") as features, h5py.File(tmp_path / "g.h5") as labels:
         assert np.array_equal(features["data"], trained)
         assert labels["label"][()].tolist() == [7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_features_keep_the_keys(batch_size, run, trained, tmp_path):
+    net = (tmp_path / "net.prototxt").read_text()
+    (tmp_path / "net.prototxt").write_text(net.replace("batch_size: 2", f"batch_size: {batch_size}"))
+    arguments = ("extract-features", "w.caffemodel", "net.prototxt", "data")
+    assert "f: 4 rows of data" in run(*arguments, "f", "--keep-keys")
+    run(*arguments, "f.h5", "--keep-keys")
+    features, keys = stored(tmp_path / "f", "lmdb"), list(stored(tmp_path / "db", "lmdb"))
+    assert list(features) == keys
+    assert np.array_equal([datum_array(datum) for datum in features.values()], trained)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert np.array_equal(file["data"], trained) and [key.decode() for key in file["keys"]] == keys
+    assert "keys would come twice" in " ".join(run(*arguments, "g", 3, "--keep-keys", status=1).split())
+
+
+def test_features_of_a_list_keep_the_paths(run, trained, tmp_path):
+    (tmp_path / "images").write_text(
+        'layer { name: "d" type: "ImageData" top: "data" top: "label" '
+        'image_data_param { source: "list.txt" root_folder: "pictures/" batch_size: 3 } }'
+    )
+    run("extract-features", "w.caffemodel", "images", "label", "f.h5", "--keep-keys")
+    lines = [line.split() for line in (tmp_path / "list.txt").read_text().splitlines()]
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert [key.decode() for key in file["keys"]] == [name for name, _ in lines]
+        assert file["label"][()].tolist() == [int(label) for _, label in lines]
+    (tmp_path / "images").write_text((tmp_path / "images").read_text().replace("batch", "shuffle: true batch"))
+    assert "another order each time" in run("extract-features", "w.caffemodel", "images", "label", "g", status=1)
+
+
+def test_features_to_parquet(run, trained, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
+    run("extract-features", "w.caffemodel", "net.prototxt", "data", "f.parquet", "--keep-keys")
+    table = parquet.read_table(tmp_path / "f.parquet")
+    shape = json.loads(table.schema.metadata[b"shape"])
+    assert table["key"].to_pylist() == [key.encode() for key in stored(tmp_path / "db")]
+    assert np.array_equal(np.array(table["data"].to_pylist(), np.float32).reshape(-1, *shape), trained)
+
+
+def test_features_to_parquet_need_pyarrow(run, trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = run("extract-features", "w.caffemodel", "net.prototxt", "data", "f.parquet", 1, status=1)
+    assert "pip install pyarrow" in " ".join(said.split())
+    assert not (tmp_path / "f.parquet").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from pathlib import Path
 import click
 import numpy as np
 
+from bicerin.cli.connected import built as connected_and_built
+from bicerin.cli.connected import connected, parallel_option
 from bicerin.cli.json_text import json_text
 from bicerin.cli.options import FILE, device_option, json_option, net_options, runtime_option, verbosity_options
 from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
 from bicerin.net.batch_size import batch_size
+from bicerin.parallel.team import Team
 from bicerin.schema.installed_schema import schema
-from bicerin.solver.outcome import Outcome
+from bicerin.solver.outcome import Outcome, goes_on
 
 _log = logging.getLogger("bicerin.cli")
 
@@ -28,6 +31,7 @@ _log = logging.getLogger("bicerin.cli")
 @device_option("cpu")
 @runtime_option
 @net_options
+@parallel_option
 @json_option
 @verbosity_options
 def test(
@@ -40,29 +44,46 @@ def test(
     level: int | None,
     stages: tuple[str, ...],
     layer_providers: dict[str, str],
+    parallel: str | None,
     as_json: bool,
 ) -> None:
     """Run NET in the phase TEST and print the mean of each output over the iterations.
 
     The loss is the sum of the outputs that have a loss weight, each times its weight.
     """
-    built = Net(
-        Path(net),
-        "TEST",
-        device=device,
-        level=level,
-        stages=stages,
-        layer_providers=layer_providers,
-        skip_bad_records=skip_bad_records,
-        runtime=runtime,
-    )
-    for path in weights:
-        built.load_weights(path)
-    if not weights and built.params:
-        _log.warning("no --weights: the net runs with random weights, from its fillers")
-    if built.inputs:
-        _log.warning("nothing sets the inputs %s: Input layers hold zeros here", ", ".join(built.inputs))
-    loss, means = _run(built, iterations)
+    with connected(parallel) as communicator:
+        built = Net(
+            Path(net),
+            "TEST",
+            device=device,
+            level=level,
+            stages=stages,
+            layer_providers=layer_providers,
+            skip_bad_records=skip_bad_records,
+            runtime=runtime,
+        )
+        for path in weights:
+            built.load_weights(path)
+        if not weights and built.params:
+            if communicator is not None:
+                raise click.UsageError("Give --weights: each rank would test other weights, from its fillers.")
+            _log.warning("no --weights: the net runs with random weights, from its fillers")
+        if built.inputs:
+            _log.warning("nothing sets the inputs %s: Input layers hold zeros here", ", ".join(built.inputs))
+        connected_and_built(communicator)
+        if communicator is None:
+            loss, means = _run(built, iterations)
+        else:
+            with Team(communicator) as team:
+                loss, means = 0.0, {}
+                if not goes_on(built):
+                    loss, means = _divided(built, iterations, team)
+                elif not team.rank:
+                    _log.info("rank 0 tests alone: a pass of this net goes on where the one before it has ended")
+                    loss, means = _run(built, iterations)
+                team.all_gather(b"")  # none ends before the others
+            if team.rank:
+                return
     if as_json:
         outputs = {name: mean.item() if mean.size == 1 else mean for name, mean in means.items()}
         result = {"net": net, "iterations": iterations, "loss": loss, "outputs": outputs}
@@ -77,6 +98,19 @@ def _run(net: Net, iterations: int) -> tuple[float, dict[str, np.ndarray]]:
         loss += net.run_forward()
         outcome.add()
     return loss / iterations, outcome.results()
+
+
+def _divided(net: Net, iterations: int, team: Team) -> tuple[float, dict[str, np.ndarray]]:
+    """As `_run`, by all ranks: pass `i` is that of rank `i` modulo their number."""
+    loss, outcome = 0.0, Outcome(net, schema().SolverParameter(), divided=True)
+    for number in range(iterations) if team.rank else counted(range(iterations), "testing"):
+        if number % team.size != team.rank:
+            net.pass_by()
+            continue
+        loss += net.run_forward()
+        outcome.add()
+    outcome.combine(team)
+    return team.total(loss) / iterations, outcome.results()
 
 
 #: Outputs with more elements than this are shown by their extremes.

@@ -18,7 +18,19 @@ from bicerin.net.hooks import plugins
 
 if TYPE_CHECKING:
     from bicerin.net import Net
-    from bicerin.parallel.training import ParallelTraining
+
+
+class Team(Protocol):
+    """The ranks that divide the passes; every method is called on all of them."""
+
+    def all_gather(self, data: bytes) -> list[bytes]:
+        """What each rank gives, in the order of ranks, on all."""
+
+    def sum(self, array: np.ndarray) -> None:
+        """Put the sum over the ranks in the place of an array."""
+
+    def total(self, value: float) -> float:
+        """The sum over the ranks."""
 
 
 class OutputSum(Protocol):
@@ -62,7 +74,7 @@ class Mean:
         assert self.total is not None
         return self.total / self.passes
 
-    def combine(self, team: ParallelTraining) -> None:
+    def combine(self, team: Team) -> None:
         """Take in the passes that other ranks have run.
 
         Raises:
@@ -103,7 +115,7 @@ class Kept:
     def result(self) -> Any:
         return self._summed.result()
 
-    def combine(self, team: ParallelTraining) -> None:
+    def combine(self, team: Team) -> None:
         """Give the plugin the values of all ranks: pass `i` was run by rank `i` modulo their number."""
         found = [_arrays(one) for one in team.all_gather(_bytes(self._values))]
         for values in zip_longest(*found):
@@ -136,7 +148,7 @@ class Outcome:
             for name, output in self._sums.items():
                 output.add(self._net.blobs[name].read_only.data)
 
-    def combine(self, team: ParallelTraining) -> None:
+    def combine(self, team: Team) -> None:
         """Take in the passes that other ranks have run; on every rank, the results are those of all passes."""
         self._passes = int(team.total(self._passes))
         with np.errstate(all="ignore"):
@@ -162,3 +174,10 @@ def _arrays(data: bytes) -> list[np.ndarray]:
     while stream.tell() < len(data):
         found.append(np.load(stream, allow_pickle=False))
     return found
+
+
+def goes_on(net: Net) -> bool:
+    """Whether a pass goes on where the one before it has ended, in more than what is read and what is random: several
+    ranks cannot divide the passes of such a net.
+    """
+    return any(node.bottom and set(node.layer.state() or ()) - {"random"} for node in net.nodes)

@@ -50,7 +50,7 @@ from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_pol
 from bicerin.solver.momentum import check_momentum, momentum, weight_decay
 from bicerin.solver.nets import NetSources
 from bicerin.solver.norm import norm
-from bicerin.solver.outcome import Outcome
+from bicerin.solver.outcome import Outcome, goes_on
 from bicerin.solver.snapshot import (
     OF_EACH_RANK,
     SolverState,
@@ -237,11 +237,7 @@ class Solver:
         #: What `restore` has read, until the others have it too.
         self._read_state: SolverState | None = None
         #: The test nets that one rank runs alone, since a pass goes on where the one before ended.
-        self._undivided = [
-            (parallel is not None and parallel.test_on_root)
-            or any(node.bottom and set(node.layer.state() or ()) - {"random"} for node in net.nodes)
-            for net in self.test_nets
-        ]
+        self._undivided = [(parallel is not None and parallel.test_on_root) or goes_on(net) for net in self.test_nets]
 
     def __repr__(self) -> str:
         loss = f", loss {self.loss:.6g}" if self._losses else ""

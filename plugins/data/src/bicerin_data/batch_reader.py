@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +75,18 @@ class BatchReader(ABC):
         self.seed = int(position["seed"])
         self.number = int(position["batch"])
         self.bad.count = int(position["bad_records"])
+
+    def keys(self) -> Sequence[bytes]:
+        """The key of each record, in the order in which they are read, over and over.
+
+        Raises:
+            DataError: there are none, or their order is another each time.
+        """
+        raise DataError("its records have no keys by which reading could begin at any of them.")
+
+    def place_after(self, batches: int, keys: Sequence[bytes]) -> Mapping[str, Any]:
+        """The position in which a reader of these keys stands after so many batches, without bad records."""
+        return {**BatchReader.position(self), "batch": batches}
 
     def random(self, *purpose: int) -> np.random.Generator:
         """The generator for a purpose, such as the shuffling of an epoch."""

@@ -6,7 +6,7 @@ Source: Caffe's `DataLayer`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,6 +137,16 @@ class StoreReader(DecodingReader):
                 known = used
             after = None
             _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
+
+    def keys(self) -> Sequence[bytes]:
+        if self._rand_skip or self._replicas > 1:
+            raise DataError("it does not begin with the first record: rand_skip is set, or solvers share the records.")
+        return list(self._store.keys())
+
+    def place_after(self, batches: int, keys: Sequence[bytes]) -> Mapping[str, Any]:
+        passed = batches * self.batch_size
+        after = keys[(passed - 1) % len(keys)].hex() if passed else None
+        return {**super().place_after(batches, keys), "passed": passed, "after": after}
 
     def position(self) -> dict[str, Any]:
         after = None if self._after is None else self._after.hex()

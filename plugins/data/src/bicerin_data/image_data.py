@@ -6,7 +6,7 @@ Source: Caffe's `ImageDataLayer`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,6 +127,15 @@ class _ImageReader(DecodingReader):
         param = self._param
         path = self._resolve(param.root_folder + name)
         return read_image(str(path), param.is_color, param.new_height, param.new_width)
+
+    def keys(self) -> Sequence[bytes]:
+        if self._param.shuffle or self._param.rand_skip:
+            raise DataError("its images come in another order each time: it has shuffle or rand_skip.")
+        return [name.encode("utf-8", "surrogateescape") for name, _ in self._lines]
+
+    def place_after(self, batches: int, keys: Sequence[bytes]) -> Mapping[str, Any]:
+        epoch, line = divmod(batches * self.batch_size, len(keys))
+        return {**super().place_after(batches, keys), "line": line, "epoch": epoch}
 
     def position(self) -> dict[str, Any]:
         return {**super().position(), "line": self._used[0], "epoch": self._used[1]}

@@ -6,10 +6,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bicerin.errors import DataError
 from bicerin.layer import Blob, BlobCounts, Layer, TellsShapes, between
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.prefetch import Prefetcher
 from bicerin_data.transformer import Transformer
+from bicerin_proto import printable
 
 
 class PrefetchingLayer(TellsShapes, Layer):
@@ -83,6 +85,25 @@ class PrefetchingLayer(TellsShapes, Layer):
         self.close()
         self._reader.seek(state)
         self._consumed = self._reader.position()
+
+    @property
+    def batch_size(self) -> int:
+        return self._reader.batch_size
+
+    def keys(self) -> Sequence[bytes]:
+        """The key of each record, in the order in which they are read, over and over.
+
+        Raises:
+            DataError: there are none, or their order is another each time.
+        """
+        try:
+            return self._reader.keys()
+        except DataError as error:
+            raise DataError(f'layer "{printable(self.name)}" ({self.type}): {error}') from None
+
+    def begin_at(self, batch: int, keys: Sequence[bytes]) -> None:
+        """Let the next forward pass read this batch, counted from 0; `keys` are the layer's own."""
+        self.restore_state(self._reader.place_after(batch, keys))
 
     def close(self) -> None:
         """End the thread. The next forward pass would start another, after the batches that were read ahead."""

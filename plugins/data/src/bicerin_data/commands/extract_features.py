@@ -1,17 +1,16 @@
-"""Run a net and store blobs of it in LMDB, LevelDB or HDF5.
+"""Run a net and store blobs of it in LMDB, LevelDB, HDF5 or Parquet.
 
 Source: Caffe's tool `extract_features`; keys and values are the same.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bicerin.cli.connected import built as connected_and_built
+from bicerin.cli.connected import connected, parallel_option
 from bicerin.cli.options import device_option, net_options, runtime_option, verbosity_options
 
 
@@ -20,96 +19,98 @@ from bicerin.cli.options import device_option, net_options, runtime_option, verb
 @click.argument("net", metavar="NET")
 @click.argument("blobs", metavar="BLOB[,BLOB...]")
 @click.argument("outputs", metavar="OUTPUT[,OUTPUT...]")
-@click.argument("batches", metavar="BATCHES", type=click.IntRange(min=1))
+@click.argument("batches", metavar="[BATCHES]", type=click.IntRange(min=1), required=False)
 @click.option(
     "--backend",
-    type=click.Choice(["lmdb", "leveldb", "hdf5"]),
-    help="The kind of each OUTPUT; by default HDF5 for one that ends in .h5, LMDB for others.",
+    type=click.Choice(["lmdb", "leveldb", "hdf5", "parquet"]),
+    help="The kind of each OUTPUT; by default HDF5 for one that ends in .h5, Parquet for .parquet, LMDB for others.",
 )
+@click.option("--keep-keys", is_flag=True, help="Store features under the keys of their records, or paths of images.")
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @device_option("cpu")
 @runtime_option
 @net_options
+@parallel_option
 @verbosity_options
 def extract_features(
     weights: str,
     net: str,
     blobs: str,
     outputs: str,
-    batches: int,
+    batches: int | None,
     backend: str | None,
+    keep_keys: bool,
     skip_bad_records: bool,
     device: str,
     runtime: str | None,
     level: int | None,
     stages: tuple[str, ...],
     layer_providers: dict[str, str],
+    parallel: str | None,
 ) -> None:
     """Run NET with WEIGHTS on BATCHES batches, in the phase TEST, and store each BLOB in its OUTPUT.
 
-    In LMDB and LevelDB, each image's features are a Datum of floats, under its number. In HDF5, a dataset has the
-    blob's name and all of its axes. An OUTPUT appears when it is complete.
+    Without BATCHES, all records are read once. In LMDB and LevelDB, each image's features are a Datum of floats, under
+    its number, or with --keep-keys under its record's key. In HDF5, a dataset has the blob's name and all of its axes,
+    and one, "keys", the keys. An OUTPUT appears when it is complete.
+
+    With --parallel, each rank takes ranges of the records. What was interrupted goes on when the command is given
+    again.
     """
-    from bicerin.cli.progress import counted
+    from bicerin.errors import DataError
     from bicerin.net import Net
+    from bicerin_data.extraction import Extraction
+    from bicerin_data.feature_store import backend_of
 
     names, targets = blobs.split(","), [Path(output) for output in outputs.split(",")]
     if len(names) != len(targets):
         raise click.UsageError(f"the number of blobs and of outputs must be equal: {len(names)} and {len(targets)}.")
-    built = Net(
-        Path(net),
-        "TEST",
-        weights,
-        device,
-        level=level,
-        stages=stages,
-        layer_providers=layer_providers,
-        skip_bad_records=skip_bad_records,
-        runtime=runtime,
-        keep=names if runtime is not None else (),
-    )
-    for name in names:
-        if name not in built.blobs:
-            raise click.UsageError(
-                f'Unknown feature blob name "{name}" in the network "{built.name}", '
-                f"which has: {', '.join(built.blobs)}."
-            )
-    with contextlib.ExitStack() as stack:
-        stores = [
-            stack.enter_context(_output(name, target, backend or ("hdf5" if target.suffix == ".h5" else "lmdb")))
-            for name, target in zip(names, targets, strict=True)
-        ]
-        counts = [0] * len(names)
-        for _ in counted(range(batches), "extracting"):
-            built.forward()
-            for index, (name, store) in enumerate(zip(names, stores, strict=True)):
-                store(built.blobs[name], counts[index])
-                counts[index] += built.blobs[name].num
-    for name, target, count in zip(names, targets, counts, strict=True):
-        click.echo(f"{target}: {count} rows of {name}")
+    if skip_bad_records and (keep_keys or parallel or batches is None):
+        raise click.UsageError(
+            "--skip-bad-records moves the records after a bad one: it goes with BATCHES, and without --keep-keys and "
+            "--parallel."
+        )
+    with connected(parallel) as communicator:
+        built = Net(
+            Path(net),
+            "TEST",
+            weights,
+            device,
+            level=level,
+            stages=stages,
+            layer_providers=layer_providers,
+            skip_bad_records=skip_bad_records,
+            runtime=runtime,
+            keep=names if runtime is not None else (),
+        )
+        for name in names:
+            if name not in built.blobs:
+                raise click.UsageError(
+                    f'Unknown feature blob name "{name}" in the network "{built.name}", '
+                    f"which has: {', '.join(built.blobs)}."
+                )
+        connected_and_built(communicator)
+        extraction = Extraction(
+            built, names, targets, [backend or backend_of(target) for target in targets], batches, keep_keys
+        )
+        if communicator is None:
+            counts = extraction.alone()
+        else:
+            import hashlib
 
+            from bicerin.parallel.team import Team
 
-@contextlib.contextmanager
-def _output(name: str, path: Path, backend: str) -> Iterator[Callable[[Any, int], None]]:
-    """A function that stores a blob, given it and the number of its first row."""
-    from bicerin_data.datum import array_datum
-    from bicerin_data.hdf5_writer import Hdf5Writer
-    from bicerin_data.stores import create_store
-
-    if backend == "hdf5":
-        file = Hdf5Writer(path)
-        try:
-            yield lambda blob, first: file.append({name: blob.read_only.data})
-        except BaseException:
-            file.discard()
-            raise
-        file.finish()
-    else:
-        with create_store(path, backend) as writer:
-
-            def put(blob: Any, first: int) -> None:
-                rows = blob.read_only.data.reshape(blob.num, blob.channels, blob.height, blob.width)
-                for number, row in enumerate(rows, first):
-                    writer.put(f"{number:010d}".encode(), array_datum(row).SerializeToString())
-
-            yield put
+            given = {"the device": device, "the runtime": str(runtime)}
+            given |= {"the level": str(level), "the stages": ", ".join(stages)}
+            for what, path in [("the net", net), *(("the weights", one) for one in weights.split(","))]:
+                try:
+                    with open(path, "rb") as file:
+                        given[f"{what} {path}"] = hashlib.file_digest(file, "sha256").hexdigest()
+                except OSError as error:
+                    raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+            with Team(communicator) as team:
+                counts = extraction.divided(team, given)
+            if communicator.rank:
+                return
+        for name, target, count in zip(names, targets, counts, strict=True):
+            click.echo(f"{target}: {count} rows of {name}")

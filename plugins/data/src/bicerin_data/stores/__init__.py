@@ -45,6 +45,15 @@ class Store(ABC):
             DataError: the store is damaged.
         """
 
+    def keys(self) -> Iterator[bytes]:
+        """The key of each record, in their order.
+
+        Raises:
+            DataError: the store is damaged.
+        """
+        for key, _ in self.records():
+            yield key
+
 
 class StoreWriter(ABC):
     """A store that is being written."""

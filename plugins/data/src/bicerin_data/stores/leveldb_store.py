@@ -60,6 +60,13 @@ class LeveldbStore(Store):
                 f"source {printable(path)} cannot be opened as LevelDB: {_of(path, error, self._view.name)}"
             ) from None
 
+    def keys(self) -> Iterator[bytes]:
+        try:
+            with self._leveldb.iterator(include_value=False, verify_checksums=True, fill_cache=False) as iterator:
+                yield from iterator
+        except self._error as error:
+            raise DataError(f"source {self.path} is damaged: {_of(self.path, error, self._view.name)}") from None
+
     def records(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         try:
             with self._leveldb.iterator(

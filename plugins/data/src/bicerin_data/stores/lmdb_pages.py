@@ -115,6 +115,23 @@ class LmdbPages:
             except _OvertakenError:
                 continue
 
+    def keys(self) -> Iterator[bytes]:
+        """The key of each record, in their order; values that have pages of their own are not read.
+
+        Raises:
+            DamagedPageError: when the iteration comes to a damaged page.
+        """
+        after: bytes | None = None
+        while True:
+            try:
+                for record in self._records(self._newest(), after):
+                    if after is None or record.key > after:
+                        yield record.key
+                        after = record.key
+                return
+            except _OvertakenError:
+                continue
+
     def _reaches(self, size: int) -> bool:
         """Whether so many bytes hold all pages that records are on."""
         state = self._newest()

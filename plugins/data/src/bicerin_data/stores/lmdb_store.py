@@ -43,6 +43,10 @@ class LmdbStore(Store):
         with self._named("is damaged"):
             yield from self._pages.records(after)
 
+    def keys(self) -> Iterator[bytes]:
+        with self._named("is damaged"):
+            yield from self._pages.keys()
+
     @contextlib.contextmanager
     def _named(self, what: str) -> Iterator[None]:
         try:
