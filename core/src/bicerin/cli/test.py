@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from bicerin.cli.connected import built as connected_and_built
-from bicerin.cli.connected import connected, parallel_option
+from bicerin.cli.connected import connected, net_is_built, parallel_option
 from bicerin.cli.json_text import json_text
 from bicerin.cli.options import FILE, device_option, json_option, net_options, runtime_option, verbosity_options
 from bicerin.cli.progress import counted
@@ -70,7 +69,7 @@ def test(
             _log.warning("no --weights: the net runs with random weights, from its fillers")
         if built.inputs:
             _log.warning("nothing sets the inputs %s: Input layers hold zeros here", ", ".join(built.inputs))
-        connected_and_built(communicator)
+        net_is_built(communicator)
         if communicator is None:
             loss, means = _run(built, iterations)
         else:

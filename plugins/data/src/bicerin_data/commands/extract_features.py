@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from bicerin.cli.connected import built as connected_and_built
-from bicerin.cli.connected import connected, parallel_option
+from bicerin.cli.connected import connected, net_is_built, parallel_option
 from bicerin.cli.options import device_option, net_options, runtime_option, verbosity_options
 
 
@@ -89,7 +88,7 @@ def extract_features(
                     f'Unknown feature blob name "{name}" in the network "{built.name}", '
                     f"which has: {', '.join(built.blobs)}."
                 )
-        connected_and_built(communicator)
+        net_is_built(communicator)
         extraction = Extraction(
             built, names, targets, [backend or backend_of(target) for target in targets], batches, keep_keys
         )
