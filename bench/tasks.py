@@ -7,14 +7,14 @@ captions (Donahue et al., 2015): words and an image's features through two LSTMs
 
 from __future__ import annotations
 
-from models import Text
+from net_text import Text
 
 Stages = tuple[tuple[int, int], ...]
 VGG: Stages = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
 def _text(name: str, inputs: dict[str, tuple[int, ...]]) -> Text:
-    net = Text(name, 1, False)
+    net = Text(name, (1, 1, 1, 1), False)
     net.lines = [f'name: "{name}"']
     for top, shape in inputs.items():
         dims = " ".join(f"dim: {size}" for size in shape)
