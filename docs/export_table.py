@@ -89,7 +89,7 @@ def measured(table: Table) -> dict[str, Row]:
 
 def tells(run: LayerRun) -> bool:
     """Whether the layer computes in this phase what it computes in TEST."""
-    of_the_phase = {"Dropout", "BatchNorm", "Pooling", "SPP", "Proposal"}
+    of_the_phase = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP", "Proposal"}
     return run.layer.phase is Phase.TEST or run.layer.type not in of_the_phase
 
 
