@@ -50,7 +50,9 @@ def test_what_the_page_says_is_so(tmp_path: Path) -> None:
     steps = {step.command[-1].split("\n")[0]: step for step in followed(PAGE, tmp_path)}
     init = steps["bicerin init shapes project"]
     assert init.printed == init.shown
-    assert "accuracy = " in steps["bicerin train project/solver.prototxt"].printed
+    assert "accuracy = " in steps["bicerin train project/solver.prototxt --log-json run.jsonl"].printed
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert "<html" in report and all(name in report for name in ("conv2", "circle", "square"))
     (predicted,) = (step for command, step in steps.items() if command.startswith("bicerin predict"))
     for shown, printed in zip(rows(predicted.shown), rows(predicted.printed), strict=True):
         assert shown[0::2] == printed[0::2]
