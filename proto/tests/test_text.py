@@ -172,7 +172,7 @@ OF_NOBODY = 'layer "al" has the type "Nowhere", which no installed plugin brings
         ('type: "Nowhere" loss_wait: 1', OF_NOBODY + 'Message type "caffe.LayerParameter" has no field'),
         ('a: 1 type: "Rellu"', 'has the type "Rellu", which no installed .* "a". Did you mean "ReLU"'),
         ('a: 1 type: "PriorBox"', 'has the type "PriorBox", .* "a". It comes with bicerin-ssd: pip install'),
-        ('reorg_param { } type: "Reorg"', 'has the type "Reorg", .* "reorg_param". It comes with bicerin-forks'),
+        ('reorg_param { } type: "Reorg"', 'has the type "Reorg", .* "reorg_param". It comes with bicerin-yolo'),
         ('type: "ReLU" relu_parm { }', '^<text>:1:33: Message .* "relu_parm". Did you mean "relu_param"?'),
         ("relu_parm { }", '^<text>:1:20: Message .* "relu_parm". Did you mean "relu_param"?'),
     ],
