@@ -59,9 +59,11 @@ def test_something_else() -> None:
         export("net.prototxt")  # type: ignore[arg-type]
 
 
-def test_a_folder_that_is_missing_or_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_missing_or_read_only_or_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BicerinError, match="there is no folder"):
         export(Net(RELU, "TEST"), tmp_path / "missing" / "net.onnx")
+    with pytest.raises(BicerinError, match="it is a folder"):
+        export(Net(RELU, "TEST"), tmp_path)
     # Root may write everywhere.
     monkeypatch.setattr(os, "access", lambda *arguments, **options: False)
     with pytest.raises(BicerinError, match="read-only"):

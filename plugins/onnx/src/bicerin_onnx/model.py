@@ -117,8 +117,10 @@ def require_writable(path: str | PathLike[str]) -> None:
     """Say early that a file cannot be written, before minutes are spent on what goes into it.
 
     Raises:
-        ProtoError: the folder is missing, or is read-only.
+        ProtoError: it is a folder, or its folder is missing or read-only.
     """
+    if Path(path).is_dir():
+        raise ProtoError(f"{path}: cannot be written: it is a folder; name a file in it")
     folder = Path(path).resolve().parent
     if not folder.is_dir():
         raise ProtoError(f"{path}: cannot be written: there is no folder {folder}")

@@ -48,6 +48,15 @@ CASES = [
 
 CASES += [
     layer_case(
+        "stochastic_signed",
+        'type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 3 stride: 2 }',
+        [lambda random: distinct(2, 2, 6, 4)(random) * [[[1]], [[-1]]]],  # no window's sum is near 0
+        phase="TEST",
+    )
+]
+
+CASES += [
+    layer_case(
         f"average_without_padding_{name}",
         f'type: "Pooling" pooling_param {{ pool: AVE avg_include_pad: false {window} }}',
         [distinct(*shape)],

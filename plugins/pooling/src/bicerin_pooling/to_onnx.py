@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
 
 _LOWEST = float(np.finfo(np.float32).min)
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 def pooling(graph: Graph, layer: Any) -> Any:
@@ -72,10 +71,11 @@ def _pool(graph: Graph, layer: Any, x: Any, window: Window, ceil: bool, masked: 
         y = graph.op("AveragePool", _padded(graph, x, begin, end, 0.0), **shape)
         correction = _correction(window, size, pooled)
         return y if (correction == 1).all() else graph.op("Mul", y, correction)
-    # STOCHASTIC in TEST: each value weighted by its share of the window's sum.
+    # STOCHASTIC in TEST: each value weighted by its share of the window's sum, or 0 where that is not positive.
     x = _padded(graph, x, begin, end, 0.0)
     squares = graph.op("AveragePool", graph.op("Mul", x, x), **shape)
-    return graph.op("Div", squares, graph.op("Add", graph.op("AveragePool", x, **shape), _TINY))
+    sums = graph.op("AveragePool", x, **shape)
+    return graph.op("Where", graph.op("Greater", sums, 0.0), graph.op("Div", squares, sums), 0.0)
 
 
 def _end_pad(ceil: bool, number: int, length: int, kernel: int, stride: int, pad: int) -> int:
