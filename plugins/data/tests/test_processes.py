@@ -44,7 +44,9 @@ def test_a_process_with_a_busy_thread_ends_well(large_images, end):
         done = subprocess.run(
             [sys.executable, "-c", f"import bicerin\n{ENDS[end]}"], cwd=large_images, capture_output=True, text=True
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        # On a busy machine it may say that it waits.
+        said = [line for line in done.stderr.splitlines() if "waiting for data since" not in line]
+        assert (done.returncode, said) == (0, [])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
