@@ -147,13 +147,6 @@ def test_solvers_that_train_together_share_the_records_and_may_add_up_their_grad
     assert sorted(path.name for path in tmp_path.glob("run*")) == ["run_iter_1.caffemodel", "run_iter_1.solverstate"]
 
 
-def test_there_is_no_nccl() -> None:
-    assert caffe.has_nccl() is False
-    for call in (caffe.NCCL.new_uid, lambda: caffe.NCCL(None, b"")):
-        with pytest.raises(RuntimeError, match="no NCCL"):
-            call()
-
-
 def test_timer() -> None:
     timer = caffe.Timer()
     timer.start()

@@ -13,6 +13,7 @@ import bicerin_proto
 from bicerin.schema.installed_schema import read_solver
 from bicerin.solver.solver import solvers
 from bicerin_caffe import settings
+from bicerin_caffe.nccl import NCCL
 from bicerin_caffe.net import Net
 from bicerin_caffe.user_exceptions import user_exceptions
 from bicerin_caffe.vectors import NetVec
@@ -83,9 +84,18 @@ class Solver:
         """Update the weights from the gradients that the net now holds."""
         self._core.apply_update()
 
-    def add_callback(self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]) -> None:
-        """Call one function before each iteration's passes, and one between them and the update."""
-        self._core.add_callback(on_start, on_gradients_ready)
+    def add_callback(
+        self, on_start: Callable[[], Any] | NCCL, on_gradients_ready: Callable[[], Any] | None = None
+    ) -> None:
+        """Call one function before each iteration's passes, and one between them and the update; or, given an `NCCL`,
+        let it average the gradients there.
+        """
+        if isinstance(on_start, NCCL):
+            self._core.add_callback(lambda: None, on_start.gradients_ready)
+        elif on_gradients_ready is None:
+            raise TypeError("add_callback takes two functions, or an NCCL.")
+        else:
+            self._core.add_callback(on_start, on_gradients_ready)
 
 
 class SGDSolver(Solver):

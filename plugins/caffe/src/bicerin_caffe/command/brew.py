@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from bicerin.cli.progress import training_bar
 from bicerin.cli.signals import signals_obeyed
 from bicerin.cli.time import Stopwatch
 from bicerin.device import get_device
+from bicerin.errors import DeviceError, PluginError
 from bicerin.schema.installed_schema import read_solver
 from bicerin_caffe import settings
 from bicerin_caffe.command.flags import GLOG, FlagError, parse
@@ -48,7 +51,7 @@ commands:
   time            benchmark model execution time
 
 flags, with one dash or two, as -flag value or -flag=value:
-  -gpu            the GPU to run on: its number, or "all"; of several numbers the first does the work of all
+  -gpu            the GPU to run on: its number, or "all"; several numbers train on all of them (with bicerin-mpi)
   -solver         the solver definition (train)
   -model          the model definition (test, time)
   -phase          TRAIN or TEST (time); TRAIN by default
@@ -87,6 +90,9 @@ def _train(flags: dict[str, Any]) -> None:
     for name in ("sigint_effect", "sighup_effect"):
         if flags[name] not in ("snapshot", "stop", "none"):
             raise FlagError(f'Invalid signal effect "{flags[name]}" was specified: it is snapshot, stop or none.')
+    numbers = _gpus(flags)
+    if len(numbers) > 1 and _are_there(numbers):
+        _launch(flags, numbers)
     document = read_solver(Path(flags["solver"]))
     param = document.message
     param.train_state.level = flags["level"]
@@ -100,6 +106,40 @@ def _train(flags: dict[str, Any]) -> None:
     with training_bar(), signals_obeyed(solver, flags["sigint_effect"], flags["sighup_effect"]):
         solver.solve()
     _log.info("Optimization Done.")
+
+
+def _are_there(numbers: list[int]) -> bool:
+    """Whether there are all of these GPUs, and what trains on several."""
+    if importlib.util.find_spec("bicerin_mpi") is None:
+        _log.warning("several GPUs train together with bicerin-mpi: pip install 'bicerin-mpi[mpich]'")
+        return False
+    try:
+        for number in numbers:
+            get_device(f"gpu:{number}")
+    except (DeviceError, PluginError) as error:
+        _log.warning("-gpu %s: %s", ",".join(map(str, numbers)), error)
+        return False
+    return True
+
+
+def _launch(flags: dict[str, Any], numbers: list[int]) -> NoReturn:
+    """Become `bicerin launch`, which trains in a process for each GPU."""
+    command = [sys.executable, "-c", "from bicerin.cli import main; main()", "launch", "-n", str(len(numbers)), "train"]
+    command += [flags["solver"], "--device", "gpu", "--level", str(flags["level"])]
+    command += ["--sigint-effect", flags["sigint_effect"], "--sighup-effect", flags["sighup_effect"], "--test-on-root"]
+    for option, values in (
+        ("--stage", _listed(flags["stage"])),
+        ("--weights", _listed(flags["weights"])),
+        ("--resume", [flags["snapshot"]] if flags["snapshot"] else []),
+    ):
+        for value in values:
+            command += [option, value]
+    _log.info("Using GPUs %s", ", ".join(map(str, numbers)))
+    # The processes' own first, second, ... GPUs are those of the list.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(map(str, numbers))}
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execve(sys.executable, command, environment)
 
 
 def _train_device(flags: dict[str, Any], param: Any) -> str:
