@@ -9,8 +9,7 @@ S bytes takes
     tree:  2 ceil(log2 N) (latency + S / bandwidth)
 
 Latency and bandwidth are assumed. What the processors do for it, copying, adding and waiting for memory, is not hidden
-behind the passes: `host` seconds for each byte that a rank takes in, which is what two ranks here take longer than one,
-the median over the nets.
+behind the passes: `host` seconds for each byte that a rank takes in, which is what two ranks here take longer than one.
 
 Source: Thakur, Rabenseifner and Gropp, Optimization of Collective Communication Operations in MPICH, 2005.
 """
@@ -113,7 +112,7 @@ def measured(ranks: int, *arguments: object) -> dict[str, Any]:
     return found
 
 
-def efficiency(net: dict[str, Any], host: float, ranks: int, bandwidth: float, algorithm: str) -> float:
+def efficiency(net: dict[str, Any], ranks: int, bandwidth: float, algorithm: str) -> float:
     """The time of a step alone by that of one of so many ranks."""
     latency, end = NETWORKS[bandwidth], float("-inf")
     total = sum(size for size, _ in net["buckets"])
@@ -124,12 +123,12 @@ def efficiency(net: dict[str, Any], host: float, ranks: int, bandwidth: float, a
             seconds = 2 * ceil(log2(ranks)) * (latency + 8 * size / bandwidth)
         end = max(end, -before_end) + seconds
     taken_in = 2 * (ranks - 1) / ranks if algorithm == "ring" else ceil(log2(ranks))
-    return float(net["step"] / (net["step"] + total * host * taken_in + max(0.0, end)))
+    return float(net["step"] / (net["step"] + total * host_seconds(net) * taken_in + max(0.0, end)))
 
 
-def host_seconds(nets: dict[str, Any]) -> float:
+def host_seconds(net: dict[str, Any]) -> float:
     """Of each byte that a rank takes in: with two ranks, that is each byte of the gradients once."""
-    return median((net["two"] - net["step"]) / sum(size for size, _ in net["buckets"]) for net in nets.values())
+    return float(max(0.0, net["two"] - net["step"]) / sum(size for size, _ in net["buckets"]))
 
 
 def plot(found: dict[str, Any], path: Path) -> None:
@@ -139,7 +138,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     for axis, bandwidth in zip(axes, NETWORKS, strict=True):
         for color, (name, net) in enumerate(found["nets"].items()):
             for algorithm, style in (("ring", "-"), ("tree", "--")):
-                values = [efficiency(net, found["host"], ranks, bandwidth, algorithm) for ranks in RANKS]
+                values = [efficiency(net, ranks, bandwidth, algorithm) for ranks in RANKS]
                 label = f"{name}, {net['batch']} a rank" if algorithm == "ring" else None
                 axis.plot(RANKS, values, style, color=f"C{color}", label=label)
         axis.set(xscale="log", xlabel="ranks", title=f"{bandwidth / 1e9:g} Gbit/s", ylim=(0, 1.05))
@@ -176,11 +175,9 @@ def main() -> None:
         found["nets"][name] = {**one, "two": two["step"], "two_waits": two["waits"]}
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     found["nets"] = {name: found["nets"][name] for name in NETS if name in found["nets"]}
-    found["host"] = host_seconds(found["nets"])
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"the processors' part: {1e9 * found['host']:.2f} ns a byte")
     for name, net in found["nets"].items():
-        model = [efficiency(net, found["host"], 64, bandwidth, "ring") for bandwidth in NETWORKS]
+        model = [efficiency(net, 64, bandwidth, "ring") for bandwidth in NETWORKS]
         print(
             f"{name}: batch {net['batch']}, {1000 * net['step']:.0f} ms a step; two ranks {1000 * net['two']:.0f} ms, "
             f"efficiency {net['step'] / net['two']:.3f}; modelled at 64 ranks: "
