@@ -155,7 +155,7 @@ def test_the_command_with_the_source_of_its_own(store: Path, tmp_path: Path) -> 
     ("name", "options", "message"),
     [
         ("digits.prototxt", ["--int8", "lost_lmdb"], "no layer of the net reads a store or a list"),
-        ("digits.prototxt", ["--int8", "lost.npz"], "lost.npz: is not an .npz of arrays"),
+        ("digits.prototxt", ["--int8", "lost.npz"], "lost.npz: cannot be read: No such file"),
         ("digits.prototxt", ["--int8"], 'no data layer makes the input "data"'),
         ("train_test.prototxt", ["--int8", "lost_lmdb"], "lost_lmdb does not exist"),
         ("train_test.prototxt", ["--preprocess", "--int8", "lost_lmdb"], "preprocessed already"),

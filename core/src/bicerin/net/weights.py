@@ -107,10 +107,11 @@ def _decoded(blob: Blob, item: _Source, name: str) -> np.ndarray:
 
 
 def _nothing_fits(report: LoadReport) -> str:
-    there = ", ".join(report.unused[:8]) if report.unused else "none: is it a file of weights?"
+    if not report.unused:
+        return f"{report.source}: there are no weights in this file; a prototxt has none, a .caffemodel has."
     return (
-        f"{report.source}: no layer of the net takes weights from this file. Layers with weights in the file: {there}; "
-        f"in the net: {', '.join(report.missing[:8])}."
+        f"{report.source}: no layer of the net takes weights from this file. Layers with weights in the file: "
+        f"{', '.join(report.unused[:8])}; in the net: {', '.join(report.missing[:8])}."
     )
 
 

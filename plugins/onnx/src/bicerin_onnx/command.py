@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from bicerin.cli.options import FILE, net_options, phase_option, verbosity_options
 from bicerin.errors import NetError
+from bicerin.net.arrays_file import read_arrays
 
 _log = logging.getLogger("bicerin.onnx")
 
@@ -140,7 +140,7 @@ def export(
     if store is not None:
         from bicerin_onnx.quantization import quantize
 
-        arrays = _arrays(store) if store.endswith(".npz") else None
+        arrays = read_arrays(store) if store.endswith(".npz") else None
         quantization = quantize(built, made, int8_batches, arrays)
         click.echo(quantization)
         click.echo(f"{quantization.quantized} of {len(made.graph.node)} operations in 8 bits")
@@ -188,23 +188,13 @@ def _compared(net: Any, model: Any, inputs: str | None) -> object:
     from bicerin_onnx.verification import verify
 
     if inputs is not None:
-        return verify(net, model, _arrays(inputs))
+        return verify(net, model, read_arrays(inputs))
     try:
         return verify(net, model)
     except LayerError as error:
         raise NetError(
             f"the net does not run on noise, to be compared: give arrays with --inputs, or --no-verify. {error}"
         ) from error
-
-
-def _arrays(path: str) -> dict[str, np.ndarray]:
-    from bicerin.errors import DataError
-
-    try:
-        with np.load(path) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{path}: is not an .npz of arrays: {error}") from error
 
 
 def _reading(net: Path, store: str, layer_providers: dict[str, str]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import bicerin_proto
 from bicerin.errors import BicerinError, DataError, NetError
 from bicerin.net import Net
+from bicerin.net.arrays_file import read_arrays
 from bicerin.net.picture import is_image, pixels
 from bicerin_proto.quotation import printable
 from bicerin_report.picture import png, shrunk, spaced
@@ -126,11 +127,7 @@ def from_data_layers(net: Net, samples: int) -> Batches:
 
 def from_arrays(net: Net, path: str, samples: int, batch: int = 32) -> Batches:
     """The arrays of an .npz, one for each input, by their names."""
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{printable(path)}: is not an .npz of arrays: {error}") from error
+    arrays = read_arrays(path)
     missing = [name for name in net.inputs if name not in arrays]
     lengths = {len(array) for array in arrays.values() if array.ndim}
     if missing or len(lengths) != 1:
