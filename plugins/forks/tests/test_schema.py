@@ -15,7 +15,6 @@ from bicerin.schema.installed_schema import schema
     # NVIDIA
     'default_forward_type: FLOAT16 global_grad_scale: 1000 eltwise_mem_sharing: false',
     'layer { type: "Data" data_param { cache: true shuffle: true parser_threads: 3 } forward_type: FLOAT16 }',
-    'layer { transform_param { img_rand_resize_lower: 256 interpolation_algo_up: INTER_LINEAR } }',
     'layer { batch_norm_param { stats_batch_size: 8 engine: CUDNN } }',
     'layer { detectnet_groundtruth_param { stride: 16 gridbox_type: GRIDBOX_MIN object_class { src: 1 dst: 0 } } }',
     'layer { convolution_param { conv_algos_override: "1,1,3" cudnn_convolution_algo_seeker: GET } }',
@@ -32,18 +31,16 @@ from bicerin.schema.installed_schema import schema
     'layer { transform_param { original_image: true stride: 2 } }',
     'layer { seg_data_param { } batch_reduction_param { level: 1 reduction_param { operation: TOPK k: 3 } } }',
     # happynear
-    'layer { inner_distance_param { num_output: 10 } softmax_param { normalize_type: "Softmax" } }',
+    'layer { softmax_param { normalize_type: "Softmax" } }',
     'layer { convolution_param { weight_filler { type: "msra" alpha: 0.1 } } insanity_param { lb: 3 ub: 8 } }',
     'layers { name: "a" type: BATCH_NORM } layers { name: "b" type: INSANITY }',
     # others
-    'layer { margin_inner_product_param { type: QUADRUPLE base: 1000 gamma: 0.12 lambda_min: 5 } }',
     'layer { dense_image_data_param { label_divide_factor: 8 } }',
     'layer { roi_warping_param { } mask_resize_param { output_width: 14 } dropout_param { sqrt_scale: true } }',
     'layer { compact_bilinear_param { num_output: 16000 sum_pool: false } noise_param { mu: 1 uniform_range: 2 } }',
     'layer { dropout_param { sqrt_scale: true } transform_param { scale_factors: [.5, 1] crop_width: 9 } }',
     'layer { image_data_param { cache: true precache: true threads: 6 short_side: 256 label_type: PIXEL } }',
     'layer { transform_param { crop_size: 224 pad: 3 bgr2rgb: true stride: 8 aug_way: "table" sigma: 7.5 } }',
-    'layer { inner_product_param { normalize: true } scale_param { max_value: 2 } }',
     'layer { softmax_param { hard_ratio: .5 normalize_type: "Cosine" } }',
     'layer { batch_norm_param { update_global_stats: true } convolution_param { shape_offset: 1 } }',
     'layer { selu_dropout_param { alpha: -1.75 } }',
@@ -63,7 +60,6 @@ from bicerin.schema.installed_schema import schema
     'layer { dense_crf_param { pos_xy_std: 3 } domain_transform_param { num_iter: 3 } bias_channel_param { } }',
     'layer { convolution3d_param { kernel_depth: 3 temporal_pad: 1 } pooling3d_param { pool: AVE kernel_depth: 2 } }',
     'layers { name: "a" type: LOCAL } layers { name: "b" type: SELU_DROPOUT }',
-    'layer { focal_loss_param { type: ONEADDP axis: 1 engine: CAFFE } }',
 ])  # fmt: skip
 def test_nets(text: str) -> None:
     """They parse, and survive being written and read again."""

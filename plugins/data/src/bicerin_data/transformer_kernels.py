@@ -20,7 +20,7 @@ def place_image_reference(
     mean_begin: int, mean_mirror: bool, scale: np.floating, out: np.ndarray,
 ) -> None:  # fmt: skip
     pixels, means = (
-        as_strided(flat[first:], out.shape, tuple(step * flat.itemsize for step in steps))[:, :, :: -1 if back else 1]
+        as_strided(flat[first:], out.shape, tuple(step * flat.strides[0] for step in steps))[:, :, :: -1 if back else 1]
         for flat, steps, first, back in (
             (image, strides, begin, mirror), (mean, mean_strides, mean_begin, mean_mirror),
         )

@@ -49,7 +49,10 @@ class InnerProductLayer(CountsProducts, Finishes, Layer):
             declared = []
         if self.bias_term:
             declared.append(((self.num_output,), param.bias_filler))
-        self.declare_blobs(*declared)
+        self.declare_blobs(*declared, learned=not self.normalize)
+        if self.normalize:  # they are learned, and the layer writes them too
+            for index in range(len(declared)):
+                self.set_param_propagate_down(index, True)
         self.channel_axis = bottom[0].canonical_axis(param.axis)
         self._unfinished = self.finish(None)
 

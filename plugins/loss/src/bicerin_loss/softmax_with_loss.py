@@ -92,7 +92,7 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
 
     def _sum(self, weights: Any) -> Any:
         """At least 1, and NaN where a label is wrong, as the divisor is then."""
-        return self.xp.maximum(weights.sum(dtype=np.float64), 1) + 0 * self.divisor
+        return (self.xp.maximum(weights.sum(dtype=np.float64), 1) + 0 * self.divisor).astype(self.dtype)
 
     def total_loss(self, bottom: Sequence[Blob], probability: Any) -> Any:
         if self.weights is None:

@@ -51,9 +51,10 @@ class ScaleLayer(ActsAffinely, Layer):
         declared = [(shape, filler)] if self.learned else []
         if self.bias_term:
             declared.append((shape, param.bias_filler))
-        self.declare_blobs(*declared)
-        for blob in self.blobs:
+        self.declare_blobs(*declared, learned=not self.bounded)
+        for index, blob in enumerate(self.blobs):
             blob.keep_versions()
+            self.set_param_propagate_down(index, True)  # they are learned, and within bounds the layer writes them too
         #: In place, the bottom before it was overwritten.
         self.before = self.new_blob(name="before")
         #: The gradients of scale and bias of one pass.
