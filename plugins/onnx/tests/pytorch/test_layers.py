@@ -22,8 +22,14 @@ from bicerin_onnx.hooks import hooks, torch_hooks
 ROOT = Path(__file__).parents[4]
 CASES = Registry("bicerin.cases", "table of cases")
 
+#: The layers of bicerin-face, which says what they are in ONNX alone: an export to PyTorch refuses them by name.
+OF_FACES = (
+    *("Arccos", "ChannelScale", "Cosine", "Flip", "Gram", "InnerDistance", "LabelSpecificAdd", "Pairwise", "Slope"),
+    *("SoftTruncation", "Truncation"),
+)
 #: Layers that have a form in ONNX but none in PyTorch, each with the reason.
 WITHOUT = {
+    **dict.fromkeys(OF_FACES, "bicerin-face has no forms in PyTorch"),
     "PSROIPooling": "torch alone has no pooling of regions",
     "Proposal": "its boxes are what a library of detection makes",
     "ROIPooling": "torch alone has no pooling of regions",

@@ -79,7 +79,9 @@ def test_the_files_are_what_was_compared(tmp_path: Path) -> None:
     with torch.inference_mode():
         theirs = imported(tmp_path / "lenet.py").load()(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(theirs, built.forward(data=images)["prob"], rtol=1e-4, atol=1e-6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lenet.py", "lenet.safetensors"]
+    # Python may have kept the module compiled.
+    written = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+    assert written == {"lenet.py", "lenet.safetensors"}
 
 
 def test_one_line_a_layer_under_the_names_of_the_net() -> None:
