@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import bicerin
 from bicerin.device.device import Transfers, get_device
 
 ROOT = Path(__file__).parents[2]
-MODELS = runpy.run_path(str(ROOT / "bench" / "models.py"))
+sys.path.insert(0, str(ROOT / "bench"))
+import models  # noqa: E402
+
 RECORDED = ROOT / "tests" / "recorded" / "lenet"
 
 LSTM = """
@@ -50,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def net_text(name: str) -> str:
-    return LSTM if name == "lstm" else str(MODELS["prototxt"](name, 1 if name == "googlenet" else 8, True))
+    return LSTM if name == "lstm" else str(models.prototxt(name, 1 if name == "googlenet" else 8, True))
 
 
 def inputs(net: Any, seed: int) -> dict[str, np.ndarray]:
