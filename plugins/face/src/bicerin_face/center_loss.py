@@ -73,11 +73,10 @@ class CenterLossLayer(ChecksInputs, Layer):
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp, delta = self.xp, self.delta.data
         refuse_label_gradient(self.type, propagate_down[1])
+        step = xp.sign(delta) if self.first_power else delta
         if self.param_propagate_down(0):
-            step = xp.sign(delta) if self.first_power else delta
             self.ops.move_centers(step, self.labels, self.once_an_item, self.blobs[0].diff)
         if propagate_down[0]:
-            step = xp.sign(delta) if self.first_power else delta
             scale = top[0].diff / self.number
             xp.multiply(step, scale.astype(self.dtype), out=bottom[0].diff.reshape(delta.shape))
 

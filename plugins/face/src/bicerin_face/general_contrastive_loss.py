@@ -38,6 +38,15 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
         for name in ("max_positive_only", "add_intra_mae"):
             if getattr(param, name):
                 raise LayerError(f"general_contrastive_loss_param: {name} is not known to this layer.")
+        if param.square:
+            raise LayerError(
+                "general_contrastive_loss_param: square has no effect in happynear's fork either: leave it out."
+            )
+        if param.HasField("max_negative_margin"):
+            raise LayerError(
+                "general_contrastive_loss_param: max_negative_margin belongs to add_intra_mae, which is not known to "
+                "this layer, and changes nothing without it: leave it out."
+            )
         self.delta = self.new_blob(name="delta")
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

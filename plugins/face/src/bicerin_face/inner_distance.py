@@ -4,7 +4,7 @@ y = Σ (x - w)², or with `distance_type: "L1"` Σ |x - w|, of N items x and K c
 blob are first divided, in the blob, by sqrt(|w|² + 1e-6). With `update_center_only` the gradient of w is that of the
 items of its class alone, whose labels are then the last bottom.
 
-Source: the InnerDistanceLayer of happynear/caffe-windows, which has no use for `bias_term` and `bias_filler` either.
+Source: the InnerDistanceLayer of happynear/caffe-windows, which has no bias either, whatever `bias_term` says.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
             raise LayerError(f'distance_type is "{param.distance_type}"; it is "L2" or "L1".')
         if param.transpose:
             raise LayerError("inner_distance_param: transpose is not known to this layer.")
+        biased = param.bias_term if param.HasField("bias_term") else param.HasField("bias_filler")
+        if biased:
+            raise LayerError(
+                "inner_distance_param: there is no bias, nor is there one in happynear's fork: leave out bias_term and "
+                "bias_filler."
+            )
         self.by_label: bool = param.update_center_only
         extra = len(bottom) - (2 if self.by_label else 1)
         if extra not in (0, 1):

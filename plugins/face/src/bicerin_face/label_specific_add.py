@@ -4,7 +4,8 @@ y = x, and in TRAIN at the label y = x + b where x > -b. b is `bias`, or where t
 bias_base + (1 + bias_gamma · pass)^bias_power - 1, within bias_min and bias_max; passes are counted from `iteration`
 on, and are in snapshots. dx = dy.
 
-Source: the LabelSpecificAddLayer of happynear/caffe-windows, where `transform_test` has no effect either.
+Source: the LabelSpecificAddLayer of happynear/caffe-windows, where nothing is added in TEST either, whatever
+`transform_test` says.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ class LabelSpecificAddLayer(ChecksInputs, CountsPasses):
         param = self.param.label_specific_add_param
         self.anneals = param.HasField("bias_base")
         self.iteration = param.iteration
+        if param.transform_test:
+            raise LayerError(
+                "label_specific_add_param: the bias is added in TRAIN alone; transform_test has no effect in "
+                "happynear's fork either: leave it out."
+            )
         if self.anneals and param.bias_min > param.bias_max:
             raise LayerError(f"bias_min, {param.bias_min:g}, is above bias_max, {param.bias_max:g}.")
 

@@ -44,7 +44,6 @@ class MarginProductLayer(ChecksInputs, CountsPasses):
         self.axis = bottom[0].canonical_axis(param.axis)
         self.features = bottom[0].count_between(self.axis)
         self.prepare_weights(bottom)
-        self.lengths = self.new_blob(name="lengths")
 
     def prepare_weights(self, bottom: Sequence[Blob]) -> None:
         """Declare the blob, and set `num_output`."""
