@@ -149,6 +149,8 @@ def test_flow_that_is_mirrored_changes_the_sign_of_x() -> None:
         ("crop_size: 4 random_resize_param { min_size: 8 max_size: 6 }", "min_size 8 is above max_size 6"),
         ("crop_size: 4 random_resize_param { } multi_scale: true", "several forks"),
         ("crop_size: 4 random_resize_param { resize_param { resize_mode: FIT_SMALL_SIZE } }", "WARP alone"),
+        ("crop_size: 4 random_resize_param { resize_param { prob: 0.5 } }", "its prob would have no effect"),
+        ("crop_size: 4 random_aspect_ratio_param { resize_param { height: 9 } }", "its height would have no effect"),
         ("crop_size: 4 img_rand_resize_lower: 8", "both, the lower not above"),
         ("crop_size: 4 more_fix_crop: true", "give fix_crop"),
         ("crop_size: 4 multi_scale: true scale_ratios: 1.5", "at most 1"),

@@ -252,7 +252,17 @@ def resized(image: np.ndarray, height: int, width: int, interpolation: int) -> n
 
 
 def _modes(param: Any) -> list[int]:
-    """OpenCV's interpolations that a `resize_param` names."""
+    """OpenCV's interpolations that a `resize_param` names.
+
+    Raises:
+        DataError: it asks for more than an interpolation.
+    """
+    for name in ("prob", "height", "width"):
+        if getattr(param, name) != param.DESCRIPTOR.fields_by_name[name].default_value:
+            raise DataError(
+                f"transform_param: resize_param names an interpolation for random resizing; its {name} would have no "
+                "effect: leave it out."
+            )
     if param.resize_mode != param.WARP:
         raise DataError("transform_param: random resizing knows resize_mode WARP alone.")
     names = [type(param).Interp_mode.Name(mode) for mode in param.interp_mode] or ["LINEAR"]
