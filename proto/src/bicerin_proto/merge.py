@@ -13,7 +13,6 @@ installed.
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,27 +21,22 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumValueDescriptorProto,
-    FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
 )
 
-from bicerin_proto import wire
 from bicerin_proto.added_field import AddedField
 from bicerin_proto.claim import Claim
 from bicerin_proto.conflict import Conflict
 from bicerin_proto.distribution import CAFFE
-from bicerin_proto.errors import SchemaError
-from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, Parts, also_known_as, forks, parts, without_it
-from bicerin_proto.meaning import Meaning, Meanings
-
-_FIELD_NUMBERS = (400_000_000, 100_000_000)
-_VALUE_NUMBERS = (1_000_000_000, 1_000_000_000)
-"""First number and count of those that are given inside: to fields, and to enum values."""
-
-_FIXED32 = (FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_FIXED32, FieldDescriptorProto.TYPE_SFIXED32)
-_FIXED64 = (FieldDescriptorProto.TYPE_DOUBLE, FieldDescriptorProto.TYPE_FIXED64, FieldDescriptorProto.TYPE_SFIXED64)
-_LENGTH = (FieldDescriptorProto.TYPE_STRING, FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_MESSAGE)
+from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, also_known_as, parts, without_it
+from bicerin_proto.fragment import forks as forks_of
+from bicerin_proto.inside_number import FIELD_NUMBERS, VALUE_NUMBERS, inside_number
+from bicerin_proto.known_numbers import KnownNumbers
+from bicerin_proto.meaning import Meanings
+from bicerin_proto.own_types import OwnTypes
+from bicerin_proto.precedence import Precedence
+from bicerin_proto.united_messages import UnitedMessages
 
 
 @dataclass
@@ -82,225 +76,66 @@ def merge(base: FileDescriptorSet, fragments: Iterable[Fragment], providers: Map
     files = FileDescriptorSet()
     files.CopyFrom(base)
     caffe = next(file for file in files.file if file.package == PACKAGE)
-    return _Merger(caffe, providers).merge(files, sorted(set(fragments)))
+    return _Merger(caffe, providers, sorted(set(fragments))).merge(files)
 
 
 class _Merger:
-    def __init__(self, caffe: FileDescriptorProto, providers: Mapping[str, str]) -> None:
+    def __init__(self, caffe: FileDescriptorProto, providers: Mapping[str, str], fragments: list[Fragment]) -> None:
         self.caffe = caffe
-        self.providers = providers
         self.messages = {message.name: message for message in caffe.message_type}
-        self.own: dict[str, Any] = {}
-        self.signatures: dict[str, tuple[Any, ...]] = {}
-        self.giving_way: set[str] = set()
-        self.distributions: dict[str, str] = {}
-        self.united: dict[str, dict[str, list[Claim]]] = {}
-        self.compared: set[tuple[str, str]] = set()
-        self.extended: set[tuple[str, str]] = set()
+        base = FileDescriptorProto()
+        base.CopyFrom(caffe)
+        self.sorted_out = [(fragment, parts(fragment, base)) for fragment in fragments]
+        self.giving_way = [fragment for fragment in fragments if fragment.gives_way()]
+        self.precedence = Precedence(providers, frozenset(fragment.distribution for fragment in self.giving_way))
+        self.own = OwnTypes()
+        self.united = UnitedMessages(self.own, self.precedence)
+        self.numbers = KnownNumbers()
         self.added: list[AddedField] = []
         self.conflicts: list[Conflict] = []
-        self.meanings: Meanings = defaultdict(lambda: defaultdict(list))
 
-    def merge(self, files: FileDescriptorSet, fragments: list[Fragment]) -> Merged:
-        base = FileDescriptorProto()
-        base.CopyFrom(self.caffe)
-        sorted_out = [(fragment, parts(fragment, base)) for fragment in fragments]
-        giving_way = [fragment for fragment in fragments if fragment.gives_way()]
-        self.giving_way.update(fragment.distribution for fragment in giving_way)
-        own_types = self._take_own(sorted_out)
-        claims: dict[str, dict[str, list[Claim]]] = defaultdict(lambda: defaultdict(list))
-        for fragment, part in sorted_out:
-            for message, added in part.fields.items():
-                for one in added:
-                    claims[message][one.name].append(Claim(fragment.distribution, one, self._field_signature(one)))
-        self._unite(claims)
+    def merge(self, files: FileDescriptorSet) -> Merged:
+        self.own.take(self.caffe, self.sorted_out)
+        claims = self._claims()
+        self.united.unite(self.messages, claims)
         self._number_own()
         for message in sorted(claims):
             self._merge_fields(self.messages[message], claims[message])
-        self._merge_values(sorted_out)
-        meanings = {name: dict(numbers) for name, numbers in self.meanings.items()}
-        namespaces = frozenset(fragment.namespace for fragment in giving_way)
-        every = (meaning for numbers in meanings.values() for said in numbers.values() for meaning in said)
-        named = frozenset(name for meaning in every for name in meaning.forks)
-        return Merged(files, tuple(self.added), tuple(self.conflicts), meanings, named, own_types, namespaces)
+        self._merge_values()
+        namespaces = frozenset(fragment.namespace for fragment in self.giving_way)
+        return Merged(
+            files,
+            tuple(self.added),
+            tuple(self.conflicts),
+            self.numbers.meanings(),
+            self.numbers.forks(),
+            self.own.names,
+            namespaces,
+        )
 
-    # The plugins' own messages and enums.
-
-    def _take_own(self, sorted_out: list[tuple[Fragment, Parts]]) -> dict[str, list[str]]:
-        spaces: dict[str, DescriptorProto] = {}
-        for fragment, part in sorted_out:
-            space = spaces.setdefault(fragment.namespace, DescriptorProto(name=fragment.namespace))
-            self.distributions[fragment.namespace] = fragment.distribution
-            for kind in ("nested_type", "enum_type"):
-                known = {one.name: one for one in getattr(space, kind)}
-                for one in getattr(part.own, kind):
-                    if known.get(one.name, one) != one:
-                        raise SchemaError(f"{fragment.distribution}: defines {one.name} twice, in different ways")
-                    if one.name not in known:
-                        getattr(space, kind).add().CopyFrom(one)
-        for name in sorted(spaces):
-            if spaces[name].nested_type or spaces[name].enum_type:
-                space = self.caffe.message_type.add()
-                space.CopyFrom(spaces[name])
-                self._index(space, f".{PACKAGE}.{name}")
-        found: dict[str, dict[tuple[Any, ...], str]] = defaultdict(dict)
-        for name in sorted(spaces):
-            for one in (*spaces[name].nested_type, *spaces[name].enum_type):
-                full_name = f".{PACKAGE}.{name}.{one.name}"
-                found[one.name].setdefault(self._type_signature(full_name), full_name[1:])
-        return {name: list(full_names.values()) for name, full_names in found.items()}
-
-    def _index(self, message: DescriptorProto, full_name: str) -> None:
-        self.own[full_name] = message
-        for enum in message.enum_type:
-            self.own[f"{full_name}.{enum.name}"] = enum
-        for nested in message.nested_type:
-            self._index(nested, f"{full_name}.{nested.name}")
+    def _claims(self) -> dict[str, dict[str, list[Claim]]]:
+        """What distributions say about fields of Caffe's messages: message -> field -> claims."""
+        claims: dict[str, dict[str, list[Claim]]] = defaultdict(lambda: defaultdict(list))
+        for fragment, part in self.sorted_out:
+            for message, added in part.fields.items():
+                for one in added:
+                    said = Claim(fragment.distribution, one, self.own.field_signature(one))
+                    claims[message][one.name].append(said)
+        return claims
 
     def _number_own(self) -> None:
         """Note the numbers of fields in the plugins' own messages, where forks number them differently."""
-        for full_name, message in self.own.items():
-            united = self.united.get(full_name, {})
-            if isinstance(message, DescriptorProto) and (united or any(forks(one) for one in message.field)):
+        for full_name, message in self.own.definitions.items():
+            united = self.united.claims.get(full_name, {})
+            if isinstance(message, DescriptorProto) and (united or any(forks_of(one) for one in message.field)):
                 path = full_name.removeprefix(f".{PACKAGE}.")
                 everyone = {claim.distribution for claims in united.values() for claim in claims}
                 for one in message.field:
-                    claims = united.get(one.name) or [self._own_claim(full_name, one)]
-                    numbers = self._know_numbers(path, claims, one.number)
+                    claims = united.get(one.name) or [self.own.claim(full_name, one)]
+                    numbers = self.numbers.add_field(path, claims, one.number)
                     who = tuple(dict.fromkeys(claim.distribution for claim in claims))
                     if not everyone.issubset(who):
-                        without = max(without_it(claim.field) for claim in claims)
-                        self.added.append(AddedField(path, one.name, one.number, numbers, who, WITHOUT[without]))
-
-    def _own_claim(self, full_name: str, one: FieldDescriptorProto) -> Claim:
-        distribution = self.distributions[full_name.removeprefix(f".{PACKAGE}.").partition(".")[0]]
-        copy = FieldDescriptorProto()
-        copy.CopyFrom(one)
-        return Claim(distribution, copy, self._field_signature(one))
-
-    # Messages of several plugins for one field become one message.
-
-    def _unite(self, claims: dict[str, dict[str, list[Claim]]]) -> None:
-        for message in sorted(claims):
-            own = {one.name for one in self.messages[message].field}
-            for name in sorted(claims[message].keys() - own):
-                said = claims[message][name]
-                types = {claim.field.type_name for claim in said}
-                meanings = {claim.signature for claim in said}
-                labels = {claim.field.label for claim in said}
-                if len(meanings) > 1 and len(labels) == 1 and all(self._own_message(one) for one in types):
-                    claims[message][name] = self._united(message, name, said)
-
-    def _own_message(self, full_name: str) -> bool:
-        return isinstance(self.own.get(full_name), DescriptorProto)
-
-    def _united(self, message: str, name: str, said: list[Claim]) -> list[Claim]:
-        """Return claims of one type, which has the fields of all; those that were given where they disagree."""
-        chosen = self._chosen(message, name)
-        order = sorted(said, key=lambda one: (one.distribution != chosen, self._gives_way(one), one.distribution))
-        first = order[0]
-        firm = [first] if first.distribution == chosen else [one for one in order if not self._gives_way(one)] or order
-        for index, one in enumerate(firm):
-            if not all(self._agree(one.field.type_name, other.field.type_name) for other in firm[:index]):
-                return said
-        for one in order[1:]:
-            self._extend(first.field.type_name, one.field.type_name, one.distribution)
-            one.field.type_name = first.field.type_name
-        self.signatures.clear()
-        return [Claim(one.distribution, one.field, self._field_signature(one.field)) for one in said]
-
-    def _gives_way(self, claim: Claim) -> bool:
-        return claim.distribution in self.giving_way
-
-    def _agree(self, one: str, other: str) -> bool:
-        """Tell whether two types mean the same by each name that both have."""
-        if one == other or one not in self.own or other not in self.own:
-            return one == other
-        if (one, other) in self.compared:  # a message inside itself
-            return True
-        self.compared.add((one, other))
-        try:
-            return self._agree_inside(self.own[one], self.own[other])
-        finally:
-            self.compared.discard((one, other))
-
-    def _agree_inside(self, mine: Any, theirs: Any) -> bool:
-        if not isinstance(mine, DescriptorProto) or not isinstance(theirs, DescriptorProto):
-            if type(mine) is not type(theirs):
-                return False
-            numbers = {value.name: value.number for value in mine.value}
-            return all(numbers.get(value.name, value.number) == value.number for value in theirs.value)
-        known = {field.name: field for field in mine.field}
-        return all(self._same(known[field.name], field) for field in theirs.field if field.name in known)
-
-    def _same(self, one: FieldDescriptorProto, other: FieldDescriptorProto) -> bool:
-        signature = self._field_signature(one)
-        return signature == self._field_signature(other) or (
-            signature[:4] == self._field_signature(other)[:4] and self._agree(one.type_name, other.type_name)
-        )
-
-    def _extend(self, target: str, source: str, distribution: str) -> None:
-        """Give one type what another has besides. Of what both have and disagree about, the first keeps its own."""
-        if (target, source) in self.extended:
-            return
-        self.extended.add((target, source))
-        if target == source or not self._own_message(target):
-            self._extend_enum(target, source)
-            return
-        mine, theirs = self.own[target], self.own[source]
-        claims = self.united.setdefault(target, {one.name: [self._own_claim(target, one)] for one in mine.field})
-        known = {one.name: one for one in mine.field}
-        scope = {one.name for kind in (mine.field, mine.nested_type, mine.enum_type) for one in kind}
-        scope |= {value.name for enum in mine.enum_type for value in enum.value}
-        for given in theirs.field:
-            if given.name in known:
-                if self._same(known[given.name], given):
-                    self._extend(known[given.name].type_name, given.type_name, distribution)
-                    claims[given.name].append(Claim(distribution, given, self._field_signature(given)))
-            elif given.name not in scope:
-                one = mine.field.add()
-                one.CopyFrom(given)
-                one.ClearField("oneof_index")
-                taken = {other.number for other in mine.field[:-1]}
-                if one.number in taken:
-                    one.number = _inside(f"{mine.name}.{one.name}", _FIELD_NUMBERS, taken)
-                claims[given.name] = [Claim(distribution, given, self._field_signature(given))]
-
-    def _extend_enum(self, target: str, source: str) -> None:
-        if target == source or target not in self.own or source not in self.own:
-            return
-        mine = self.own[target]
-        outer = self.own.get(target.rpartition(".")[0], DescriptorProto())
-        scope = {one.name for one in outer.field} | {value.name for enum in outer.enum_type for value in enum.value}
-        scope |= {value.name for value in mine.value}
-        for value in self.own[source].value:
-            if value.name not in scope:
-                one = mine.value.add()
-                one.CopyFrom(value)
-                taken = {other.number for other in mine.value[:-1]}
-                if one.number in taken:
-                    one.number = _inside(f"{mine.name}.{one.name}", _VALUE_NUMBERS, taken)
-
-    # Two types are the same if their signatures are equal; their full names differ from plugin to plugin.
-
-    def _type_signature(self, full_name: str) -> tuple[Any, ...]:
-        definition = self.own.get(full_name)
-        if definition is None:
-            return (full_name,)
-        if full_name not in self.signatures:
-            self.signatures[full_name] = ("recursive", definition.name)
-            if isinstance(definition, DescriptorProto):
-                inner = sorted((one.number, self._field_signature(one)) for one in definition.field)
-            else:
-                inner = sorted((value.number, value.name) for value in definition.value)
-            self.signatures[full_name] = (definition.name, tuple(inner))
-        return self.signatures[full_name]
-
-    def _field_signature(self, one: FieldDescriptorProto) -> tuple[Any, ...]:
-        default = one.default_value if one.HasField("default_value") else None
-        if default is not None and one.type in _FIXED32 + _FIXED64:
-            default = repr(float(default))
-        return (one.name, one.label, one.type, str(default), self._type_signature(one.type_name))
+                        self.added.append(AddedField(path, one.name, one.number, numbers, who, _without(claims)))
 
     # Fields.
 
@@ -310,16 +145,16 @@ class _Merger:
         for name in sorted(claims):
             said = claims[name]
             if name in own:
-                said = [Claim(CAFFE, own[name], self._field_signature(own[name])), *said]
+                said = [Claim(CAFFE, own[name], self.own.field_signature(own[name])), *said]
             winner = self._decide(message.name, name, said)
             if winner and winner[0].distribution == CAFFE:
-                self._know_numbers(message.name, winner, own[name].number)
+                self.numbers.add_field(message.name, winner, own[name].number)
             elif winner:
                 winners.append(winner)
                 if name in own:
                     message.field.remove(own[name])
         for one in message.field:
-            self._mean(message.name, one.number, one, {CAFFE}, one.number, first=True)
+            self.numbers.add_own(message.name, one)
         self._add_fields(message, winners)
 
     def _decide(self, message: str, name: str, said: list[Claim]) -> list[Claim] | None:
@@ -329,9 +164,9 @@ class _Merger:
             by_meaning[claim.signature].append(claim)
         if len(by_meaning) == 1:
             return said
-        winner = self._chosen(message, name)
+        winner = self.precedence.chosen(message, name)
         if winner not in {claim.distribution for claim in said}:
-            winner = self._natural_winner(list(by_meaning.values()))
+            winner = self.precedence.natural_winner(list(by_meaning.values()))
         chosen = next((claims for claims in by_meaning.values() if winner in {c.distribution for c in claims}), None)
         conflict = Conflict(
             message,
@@ -342,24 +177,8 @@ class _Merger:
         )
         self.conflicts.append(conflict)
         if chosen is None:
-            for claim in said:
-                for number in (claim.field.number, *also_known_as(claim.field)):
-                    who = frozenset({claim.distribution})
-                    declared = number == claim.field.number
-                    meaning = Meaning(who, None, _wire_types(claim.field), declared, conflict, name=name)
-                    self.meanings[f"{PACKAGE}.{message}"][number].append(meaning)
+            self.numbers.add_conflict(message, said, conflict)
         return chosen
-
-    def _chosen(self, message: str, name: str) -> str | None:
-        return self.providers.get(f"{message}.{name}", self.providers.get(name))
-
-    def _natural_winner(self, meanings: list[list[Claim]]) -> str | None:
-        """Return whose meaning holds where nobody has chosen: Caffe's, or the only one that does not give way."""
-        if meanings[0][0].distribution == CAFFE:
-            return CAFFE
-        firm = [[claim.distribution for claim in claims] for claims in meanings]
-        firm = [who for who in firm if not self.giving_way.issuperset(who)]
-        return firm[0][0] if len(firm) == 1 else None
 
     def _add_fields(self, message: DescriptorProto, winners: list[list[Claim]]) -> None:
         taken = {one.number for one in message.field}
@@ -368,58 +187,17 @@ class _Merger:
             one = message.field.add()
             one.CopyFrom(claims[0].field)
             if one.number in taken:
-                one.number = _inside(f"{message.name}.{one.name}", _FIELD_NUMBERS, taken)
+                one.number = inside_number(f"{message.name}.{one.name}", FIELD_NUMBERS, taken)
             taken.add(one.number)
-            numbers = self._know_numbers(message.name, claims, one.number)
+            numbers = self.numbers.add_field(message.name, claims, one.number)
             who = tuple(dict.fromkeys(claim.distribution for claim in claims))
-            without = max(without_it(claim.field) for claim in claims)
-            self.added.append(AddedField(message.name, one.name, one.number, numbers, who, WITHOUT[without]))
-
-    def _know_numbers(self, message: str, claims: list[Claim], number: int) -> tuple[int, ...]:
-        """Note every number under which files may hold a field, and return them, the declared one first."""
-        said: dict[int, set[str]] = {}
-        for claim in claims:
-            said.setdefault(claim.field.number, set()).add(claim.distribution)
-        declared = set(said)
-        said_by: dict[int, set[str]] = {}
-        for claim in claims:
-            for other in also_known_as(claim.field):
-                said.setdefault(other, set()).add(claim.distribution)
-            for other, names in forks(claim.field).items():
-                said.setdefault(other, set()).add(claim.distribution)
-                said_by.setdefault(other, set()).update(names)
-        if claims[0].distribution != CAFFE:
-            inside = _inside(f"{message.rpartition('.')[2]}.{claims[0].field.name}", _FIELD_NUMBERS, set())
-            said.setdefault(number, set()).update(who := {claim.distribution for claim in claims})
-            said.setdefault(inside, set()).update(who)
-        for one, distributions in said.items():
-            if one != number or claims[0].distribution != CAFFE:
-                names = frozenset(said_by.get(one, ()))
-                self._mean(message, one, claims[0].field, distributions, number, declared=one in declared, forks=names)
-        return tuple(said)
-
-    def _mean(
-        self,
-        message: str,
-        number: int,
-        one: FieldDescriptorProto,
-        distributions: Iterable[str],
-        merged: int,
-        *,
-        first: bool = False,
-        declared: bool = True,
-        forks: frozenset[str] = frozenset(),
-    ) -> None:
-        meanings = self.meanings[f"{PACKAGE}.{message}"][number]
-        meaning = Meaning(frozenset(distributions), merged, _wire_types(one), declared, None, forks, one.name)
-        meanings.insert(0 if first else len(meanings), meaning)
-        meanings.sort(key=lambda meaning: (CAFFE not in meaning.distributions, not meaning.declared))
+            self.added.append(AddedField(message.name, one.name, one.number, numbers, who, _without(claims)))
 
     # Enum values.
 
-    def _merge_values(self, sorted_out: list[tuple[Fragment, Parts]]) -> None:
+    def _merge_values(self) -> None:
         added: dict[str, list[tuple[str, EnumValueDescriptorProto]]] = defaultdict(list)
-        for fragment, part in sorted_out:
+        for fragment, part in self.sorted_out:
             for name, enum in part.values.items():
                 added[name] += [(fragment.distribution, value) for value in enum.value]
         for name in sorted(added):
@@ -433,9 +211,8 @@ class _Merger:
     def _merge_enum(
         self, name: str, enum: Any, added: list[tuple[str, EnumValueDescriptorProto]], siblings: set[str]
     ) -> None:
-        meanings = self.meanings[f"{PACKAGE}.{name}"]
         for value in enum.value:
-            meanings[value.number].append(Meaning(frozenset({CAFFE}), value.number, name=value.name))
+            self.numbers.add_own_value(name, value)
         numbers = {value.name: value.number for value in enum.value}
         for distribution, value in added:
             if value.name in siblings:
@@ -448,27 +225,11 @@ class _Merger:
                 one = enum.value.add()
                 one.CopyFrom(value)
                 if value.number in taken:
-                    one.number = _inside(f"{name}.{value.name}", _VALUE_NUMBERS, taken)
+                    one.number = inside_number(f"{name}.{value.name}", VALUE_NUMBERS, taken)
                 numbers[value.name] = one.number
-            who, merged, said_by = frozenset({distribution}), numbers[value.name], forks(value)
-            inside = _inside(f"{name}.{value.name}", _VALUE_NUMBERS, set())
-            for number in {value.number, merged, inside, *said_by}:
-                found = Meaning(who, merged, forks=said_by.get(number, frozenset()), name=value.name)
-                meanings[number].append(found)
+            self.numbers.add_value(name, distribution, value, numbers[value.name])
 
 
-def _inside(name: str, numbers: tuple[int, int], taken: set[int]) -> int:
-    """Return the number that is given inside to a field or enum value: it follows from its name."""
-    first, count = numbers
-    number = first + zlib.crc32(name.encode()) % count
-    while number in taken:
-        number = first + (number - first + 1) % count
-    return number
-
-
-def _wire_types(one: FieldDescriptorProto) -> frozenset[int]:
-    if one.type in _LENGTH:
-        return frozenset({wire.LENGTH})
-    single = wire.FIXED32 if one.type in _FIXED32 else wire.FIXED64 if one.type in _FIXED64 else wire.VARINT
-    repeated = one.label == FieldDescriptorProto.LABEL_REPEATED
-    return frozenset({single, wire.LENGTH} if repeated else {single})
+def _without(claims: Iterable[Claim]) -> str:
+    """What a layer that does not know the field computes: OTHER only if all say so, SIMILAR if one does."""
+    return WITHOUT[max(without_it(claim.field) for claim in claims)]
