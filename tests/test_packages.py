@@ -258,6 +258,18 @@ def test_the_inner_parts_of_numba_are_used_in_one_file() -> None:
     assert set(users) == {"numba_internals.py"}, users
 
 
+def test_no_plugin_chooses_by_the_array_module() -> None:
+    """What a device runs is an operation's form, which `self.ops` has chosen: there is no second way to choose."""
+    choices = []
+    for path in sorted(ROOT.glob("plugins/*/src/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Compare) and any(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
+                sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+                if {"np", "numpy"} & set(sides):
+                    choices.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not choices, "\n".join(choices)
+
+
 def test_every_package_has_a_test_environment() -> None:
     stated = (ROOT / "tox.ini").read_text("utf-8")
     for folder in (ROOT / "plugins").iterdir():

@@ -18,7 +18,7 @@ from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations
-from bicerin_face.labels import check_labels, class_labels, refuse_label_gradient, require_labels
+from bicerin_face.labels import check_labels, refuse_label_gradient, require_labels
 
 _log = logging.getLogger("bicerin.face")
 
@@ -29,7 +29,7 @@ class CenterLossLayer(ChecksInputs, Layer):
     type = "CenterLoss"
     counts = BlobCounts(bottom=2, top=1, auto_top=True)
     allows_in_place = False
-    operations = Operations("center_kernels")
+    operations = Operations("center_kernels", "label_kernels")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index != 1
@@ -64,7 +64,7 @@ class CenterLossLayer(ChecksInputs, Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp, delta = self.xp, self.delta.data
-        self.labels, fault = class_labels(xp, bottom[1].data, self.blobs[0].shape[0])
+        self.labels, fault = self.ops.class_labels(bottom[1].data, self.blobs[0].shape[0])
         xp.subtract(bottom[0].data.reshape(delta.shape), xp.take(self.blobs[0].data, self.labels, axis=0), out=delta)
         self.number = max(1, len(delta))
         total = xp.abs(delta).sum() if self.first_power else xp.square(delta).sum() / 2

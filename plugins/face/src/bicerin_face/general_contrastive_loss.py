@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, between
-from bicerin_face.labels import check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between
+from bicerin_face.labels import check_labels, own_class, refuse_label_gradient, require_labels
 
 
 class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
@@ -31,6 +31,7 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
     """
 
     type = "GeneralContrastiveLoss"
+    operations = Operations("label_kernels")
     counts = BlobCounts(bottom=2, top=between(1, 2), auto_top=True)
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -63,7 +64,7 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
         xp, param = self.xp, self.param.general_contrastive_loss_param
         number, classes = self.rows
         x = bottom[0].data.reshape(self.rows)
-        labels, fault = class_labels(xp, bottom[1].data, classes)
+        labels, fault = self.ops.class_labels(bottom[1].data, classes)
         own = own_class(xp, labels, classes)
         beyond = x - param.positive_margin
         near = xp.where(own, xp.minimum(xp.maximum(beyond, 0), param.positive_outlier_thresh), 0)

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, between
-from bicerin_face.labels import check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between
+from bicerin_face.labels import check_labels, own_class, refuse_label_gradient, require_labels
 
 
 class GeneralTripletLossLayer(ChecksInputs, LossLayer):
@@ -28,6 +28,7 @@ class GeneralTripletLossLayer(ChecksInputs, LossLayer):
     """
 
     type = "GeneralTripletLoss"
+    operations = Operations("label_kernels")
     counts = BlobCounts(bottom=between(2, 3), top=between(1, 2), auto_top=True)
 
     def allow_force_backward(self, bottom_index: int) -> bool:
@@ -51,7 +52,7 @@ class GeneralTripletLossLayer(ChecksInputs, LossLayer):
         xp, param = self.xp, self.param.general_triplet_loss_param
         number, classes = self.rows
         x = bottom[0].data.reshape(self.rows)
-        labels, fault = class_labels(xp, bottom[1].data, classes)
+        labels, fault = self.ops.class_labels(bottom[1].data, classes)
         own = own_class(xp, labels, classes)
         nearest = xp.where(own, x, 0).sum(axis=1, keepdims=True)
         terms = xp.where(own, 0, xp.maximum(nearest + param.margin - x, 0))

@@ -14,7 +14,7 @@ from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, CountsProducts, Layer, Operations, between
-from bicerin_face.labels import add_fault, check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, own_class, refuse_label_gradient, require_labels
 
 
 class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
@@ -25,7 +25,7 @@ class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
     type = "InnerDistance"
     counts = BlobCounts(bottom=between(1, 3), top=1)
     allows_in_place = False
-    operations = Operations("inner_distance_kernels")
+    operations = Operations("inner_distance_kernels", "label_kernels")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index <= (0 if self.learned else 1)
@@ -90,7 +90,7 @@ class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
         x = bottom[0].data.reshape(self.items, self.features)
         self.ops.distances(x, self._weights(bottom), self.first_power, top[0].data)
         if self.by_label:
-            self.labels, fault = class_labels(xp, bottom[-1].data, self.classes)
+            self.labels, fault = self.ops.class_labels(bottom[-1].data, self.classes)
             add_fault(top[0].data, fault)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:

@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Phase, between
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, Phase, between
 from bicerin_face.annealing import CountsPasses
-from bicerin_face.labels import add_fault, check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, own_class, refuse_label_gradient, require_labels
 
 
 class LabelSpecificAddLayer(ChecksInputs, CountsPasses):
     """Bottom 0: scores, `(N, K)`. Bottom 1: labels, N of them. Tops: the shape of bottom 0; optional, b, `(1,)`."""
 
     type = "LabelSpecificAdd"
+    operations = Operations("label_kernels")
     counts = BlobCounts(bottom=2, top=between(1, 2))
 
     def allow_force_backward(self, bottom_index: int) -> bool:
@@ -61,7 +62,7 @@ class LabelSpecificAddLayer(ChecksInputs, CountsPasses):
             top[1].data[...] = bias
         x = bottom[0].data.reshape(self.rows)
         y = top[0].data.reshape(self.rows)
-        labels, fault = class_labels(xp, bottom[1].data, self.rows[1])
+        labels, fault = self.ops.class_labels(bottom[1].data, self.rows[1])
         if top[0] is not bottom[0]:
             y[...] = x
         if self.phase is Phase.TRAIN:

@@ -23,20 +23,6 @@ def refuse_label_gradient(layer_type: str, wanted: bool) -> None:
         raise LayerError(f"{layer_type} Layer cannot backpropagate to label inputs.")
 
 
-def class_labels(xp: Any, values: Any, classes: int) -> tuple[Any, Any]:
-    """The labels, int32 `(N,)`, and what is to be added to results: 0, or on a device NaN where a label is wrong.
-
-    Raises:
-        LayerError: on the host, a label is out of range.
-    """
-    flat = values.reshape(-1)
-    if xp is np:
-        return host_labels(flat, classes)[0], flat.dtype.type(0)
-    whole = xp.where(flat == flat, flat, -1).astype(np.int32)
-    right = (whole >= 0) & (whole < classes)
-    return xp.where(right, whole, 0), xp.where(right, 0, np.nan).astype(flat.dtype)
-
-
 def own_class(xp: Any, labels: Any, classes: int) -> Any:
     """Which class is each item's own, bool `(N, K)`."""
     return labels[:, None] == xp.arange(classes, dtype=np.int32)

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, between, enum_name
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, between, enum_name
 from bicerin_face.angular_margin import MULTIPLES, psi
 from bicerin_face.annealing import CountsPasses
-from bicerin_face.labels import add_fault, check_labels, class_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, own_class, refuse_label_gradient, require_labels
 
 
 class MarginProductLayer(ChecksInputs, CountsPasses):
@@ -26,6 +26,7 @@ class MarginProductLayer(ChecksInputs, CountsPasses):
     λ, `(1,)`. Blob: weights, `(K, D)`.
     """
 
+    operations = Operations("label_kernels")
     counts = BlobCounts(bottom=2, top=between(1, 2))
     allows_in_place = False
 
@@ -78,7 +79,7 @@ class MarginProductLayer(ChecksInputs, CountsPasses):
         w, w_length = self.weights(bottom)
         y = top[0].data
         xp.matmul(x, w.T, out=y)
-        labels, fault = class_labels(xp, bottom[1].data, self.num_output)
+        labels, fault = self.ops.class_labels(bottom[1].data, self.num_output)
         self.own = own_class(xp, labels, self.num_output)
         self.x_length, self.w_length = xp.sqrt(xp.square(x).sum(axis=1)), xp.take(w_length, labels)
         if self.multiple > 1:

@@ -14,11 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
-from bicerin_ocr.sequences import compacted
 
 
 class CtcLossLayer(ChecksInputs, LossLayer):
@@ -61,20 +58,15 @@ class CtcLossLayer(ChecksInputs, LossLayer):
         self.losses.reshape(number)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        xp, number = self.xp, bottom[0].shape[1]
+        number = bottom[0].shape[1]
         if not number:
             top[0].data[...] = 0
             return
         labels = bottom[1].data.reshape(number, self.length)
-        if xp is np:
-            self.check_inputs(bottom)
-        wrong = self._faults(xp, labels)
-        counts = (xp.trunc(labels) != self.blank) & ~wrong
-        targets = compacted(xp, xp.where(counts, labels, 0).astype(np.int64), counts, self.length).astype(np.int32)
+        targets, fault = self.ops.target_classes(labels, self.delta.shape[2], self.blank)
         losses = self.losses.data
         self.ops.ctc(bottom[0].data, targets, self.steps, self.blank, self.table.data, losses, self.delta.data)
-        loss = losses.mean()
-        top[0].data[...] = loss if xp is np else xp.where(wrong.any(), np.nan, loss)
+        top[0].data[...] = losses.mean() + fault
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[1]:
@@ -82,16 +74,7 @@ class CtcLossLayer(ChecksInputs, LossLayer):
         if propagate_down[0]:
             self.xp.multiply(self.delta.data, self.loss_gradient(top), out=bottom[0].diff)
 
-    def _faults(self, xp: Any, labels: Any) -> Any:
-        return ~((labels >= 0) & (labels < self.delta.shape[2]))
-
     def check_inputs(self, bottom: Sequence[Any]) -> None:
-        labels = bottom[1].data.reshape(self.delta.shape[1], self.length)
-        wrong = self._faults(np, labels)
-        if wrong.any():
-            row, place = (int(index) for index in np.unravel_index(int(wrong.argmax()), wrong.shape))
-            raise LayerError(
-                f"label {float(labels[row, place]):g}, at place {place} of sequence {row}, is out of range.",
-                f"Labels are class indices, 0 to {self.delta.shape[2] - 1}; a shorter one is filled up with the blank, "
-                f"{self.blank}.",
-            )
+        from bicerin_ocr.ctc_loss_kernels import target_classes
+
+        target_classes(bottom[1].data.reshape(self.delta.shape[1], self.length), self.delta.shape[2], self.blank)

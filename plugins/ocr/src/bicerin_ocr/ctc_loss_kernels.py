@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.errors import LayerError
 from bicerin.kernels import host_operation, kernel, num_workers, part, spread
+from bicerin_ocr.sequences import compacted
 
 
 def all_sequences_reference(
@@ -213,3 +215,35 @@ def ctc_cuda(kernels: Any, x: Any, targets: Any, steps: int, blank: int, table: 
     ends = xp.empty((number, 2, places), x.dtype)
     sizes = (steps, number, x.shape[2], targets.shape[1], blank)
     kernels.ctc.blocks(number, targets, table, ends, losses, delta, *sizes)
+
+
+def _targets(xp: Any, labels: Any, classes: int, blank: int) -> tuple[Any, Any]:
+    """The classes of each sequence, and which labels are none."""
+    wrong = ~((labels >= 0) & (labels < classes))
+    counts = (xp.trunc(labels) != blank) & ~wrong
+    kept = compacted(xp, xp.where(counts, labels, 0).astype(np.int64), counts, labels.shape[1])
+    return kept.astype(np.int32), wrong
+
+
+@host_operation
+def target_classes(labels: np.ndarray, classes: int, blank: int) -> tuple[np.ndarray, Any]:
+    """The classes of each sequence without blanks, int32 `(N, L)`, followed by -1; and 0, or on a device NaN where a
+    label is wrong.
+
+    Raises:
+        LayerError: on the host, a label is out of range.
+    """
+    targets, wrong = _targets(np, labels, classes, blank)
+    if wrong.any():
+        row, place = (int(index) for index in np.unravel_index(int(wrong.argmax()), wrong.shape))
+        raise LayerError(
+            f"label {float(labels[row, place]):g}, at place {place} of sequence {row}, is out of range.",
+            f"Labels are class indices, 0 to {classes - 1}; a shorter one is filled up with the blank, {blank}.",
+        )
+    return targets, 0.0
+
+
+@target_classes.cuda
+def target_classes_cuda(kernels: Any, labels: Any, classes: int, blank: int) -> tuple[Any, Any]:
+    targets, wrong = _targets(kernels.xp, labels, classes, blank)
+    return targets, kernels.xp.where(wrong.any(), np.nan, 0).astype(labels.dtype)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, ChecksInputs, LossLayer
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
 from bicerin_yolo.places import Grid
 
 
@@ -33,6 +33,7 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
     """
 
     type = "DetectionLoss"
+    operations = Operations("places_kernels")
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.detection_loss_param
@@ -55,13 +56,12 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp, grid = self.xp, self.grid
-        if xp is np:
-            self.check_inputs(bottom)
+        _, is_object, label, truth = grid.labels(bottom[1].data)
+        fault = self.ops.known_classes(is_object, label, grid.classes)
         if not self.delta.count:
             top[0].data[...] = 0
             return
         classes, objectness, boxes = grid.predictions(bottom[0].data)
-        _, is_object, label, truth = grid.labels(bottom[1].data)
         present = (is_object != 0)[:, None]
         side = self.dtype.type(grid.side)
 
@@ -94,7 +94,7 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
         taught = class_scale * (wrong**2).sum() + coord_scale * (off**2).sum() + object_scale * (missed**2).sum()
         others = noobject_scale * (seen**2).sum()
         loss = taught / xp.maximum(objects, 1) + others / xp.maximum(objectness.size - objects, 1)
-        top[0].data[...] = loss if xp is np else xp.where(self._faults(xp, bottom).any(), np.nan, loss)
+        top[0].data[...] = loss + fault
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[1]:
@@ -103,20 +103,11 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
             diff = bottom[0].diff.reshape(self.delta.shape)
             self.xp.multiply(self.delta.data, self.loss_gradient(top) / max(len(diff), 1), out=diff)
 
-    def _faults(self, xp: Any, bottom: Sequence[Any]) -> Any:
-        """Where an object is of no class."""
-        _, is_object, label, _ = self.grid.labels(bottom[1].data)
-        return (is_object != 0) & ~((label >= 0) & (label < self.grid.classes))
-
     def check_inputs(self, bottom: Sequence[Any]) -> None:
-        wrong = self._faults(np, bottom)
-        if wrong.any():
-            image, place = (int(index) for index in np.unravel_index(int(wrong.argmax()), wrong.shape))
-            label = float(self.grid.labels(bottom[1].data)[2][image, place])
-            raise LayerError(
-                f"the object at place {place} of image {image} is of class {label:g}; there are "
-                f"{self.grid.classes}: 0 to {self.grid.classes - 1}."
-            )
+        from bicerin_yolo.places_kernels import known_classes
+
+        _, is_object, label, _ = self.grid.labels(bottom[1].data)
+        known_classes(is_object, label, self.grid.classes)
 
 
 def _overlaps(xp: Any, middle: Any, extent: Any, truth: Any) -> Any:

@@ -114,5 +114,5 @@ class DetectionsLayer(TellsShapes, Layer):
         kept = xp.empty(len(rows), np.int32)
         found = xp.zeros(1, np.int32)
         self.ops.suppress(rows, order.astype(np.int32), self.nms_threshold, kept, found)
-        count = int(self.context.device.read_number(found[0])) if xp is not np else int(found[0])
+        count = int(self.context.device.read_number(found[0]))
         return count, kept

@@ -13,6 +13,19 @@ from bicerin.kernels import array_operation, host_operation, kernel
 from bicerin_yolo.boxes_kernels import overlap, overlaps, sigmoids
 
 
+@host_operation
+def worth_a_look(sure: np.ndarray) -> np.ndarray | None:
+    """The places, flat, whose scores need to be computed; None on a device, which computes all, for their number would
+    have to be read from it.
+    """
+    return np.flatnonzero(sure)
+
+
+@worth_a_look.cuda
+def worth_a_look_cuda(kernels: Any, sure: Any) -> None:
+    return None
+
+
 @array_operation
 def decode(xp: Any, x: Any, anchors: Any, place: Any, rows: Any) -> None:
     """Write the image and the box of each place into `rows`.

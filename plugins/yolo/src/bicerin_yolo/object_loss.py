@@ -14,15 +14,7 @@ import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, ChecksInputs, LossLayer
-from bicerin_yolo.objects import (
-    ANNOTATED,
-    COLUMNS,
-    faults,
-    is_annotated,
-    list_objects,
-    objects_per_image,
-    refuse_faults,
-)
+from bicerin_yolo.objects import COLUMNS, is_annotated, objects_per_image
 
 
 class ObjectLossLayer(ChecksInputs, LossLayer):
@@ -60,25 +52,16 @@ class ObjectLossLayer(ChecksInputs, LossLayer):
 
     def read_objects(self, bottom: Sequence[Blob]) -> tuple[Any, Any]:
         """The objects, `(N, T, 5)`, and 0, or on a device NaN where one is wrong, which the host refuses."""
-        xp = self.xp
-        objects, fault = self._listed(xp, bottom[1].data)
-        if xp is np:
-            refuse_faults(objects, self.num_class, fault)
-            return objects, 0
-        return objects, xp.where(faults(xp, objects, self.num_class).any(), np.nan, fault)
-
-    def _listed(self, xp: Any, values: Any) -> tuple[Any, Any]:
-        """The objects in a blob's values, and 0, or NaN where one is of an image that is not there."""
-        number = self.delta.shape[0]
-        if not self.objects.shape[0]:
-            return values.reshape(number, *self.objects.shape[1:]), 0
-        own = self.objects.data if xp is self.xp else np.empty(self.objects.shape, values.dtype)
-        fault = list_objects(xp, values.reshape(-1, ANNOTATED), own)
-        return own[:number], fault
+        objects: tuple[Any, Any] = self.ops.read_objects(
+            bottom[1].data, self.delta.shape[0], self.objects.data, self.num_class
+        )
+        return objects
 
     def check_inputs(self, bottom: Sequence[Any]) -> None:
-        objects, fault = self._listed(np, bottom[1].data)
-        refuse_faults(objects, self.num_class, fault)
+        from bicerin_yolo.objects_kernels import read_objects
+
+        own = np.empty(self.objects.shape, self.dtype)
+        read_objects(bottom[1].data, self.delta.shape[0], own, self.num_class)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if propagate_down[1]:

@@ -34,7 +34,7 @@ class RegionLossLayer(ObjectLossLayer):
     """
 
     type = "RegionLoss"
-    operations = Operations("boxes_kernels", "region_loss_kernels")
+    operations = Operations("boxes_kernels", "region_loss_kernels", "objects_kernels")
 
     def read_anchors(self) -> np.ndarray:
         param = self.param.region_loss_param

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from bicerin.errors import LayerError
 from bicerin.layer import Blob, BlobCounts, Operations, between
 from bicerin_yolo.boxes_kernels import sigmoids
@@ -51,10 +49,9 @@ class YoloDetectionOutputLayer(DetectionsLayer):
     def candidates(self, index: int, x: Any) -> tuple[Any, Any]:
         xp = self.xp
         objectness = sigmoids(xp, x[:, :, 4]).reshape(-1)
-        places = None
-        if xp is np:
-            # No score is greater than the objectness.
-            places = np.flatnonzero(objectness >= self.dtype.type(self.confidence_threshold))
+        # No score is greater than the objectness.
+        places = self.ops.worth_a_look(objectness >= self.dtype.type(self.confidence_threshold))
+        if places is not None:
             objectness = objectness[places]
         classes = self._classes(x, places)
         if not objectness.size:

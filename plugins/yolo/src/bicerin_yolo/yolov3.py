@@ -43,7 +43,7 @@ class Yolov3Layer(ObjectLossLayer):
     """
 
     type = "Yolov3"
-    operations = Operations("boxes_kernels", "yolov3_kernels")
+    operations = Operations("boxes_kernels", "yolov3_kernels", "objects_kernels")
 
     def read_anchors(self) -> np.ndarray:
         param = self.param.yolov3_param

@@ -64,11 +64,10 @@ class Yolov3DetectionOutputLayer(DetectionsLayer):
     def candidates(self, index: int, x: Any) -> tuple[Any, Any]:
         xp = self.xp
         objectness = sigmoids(xp, x[:, :, 4]).reshape(-1)
-        places = None
         classes = x[:, :, 5:].transpose(0, 1, 3, 4, 2).reshape(-1, self.num_classes)
-        if xp is np:
-            # No score is greater than the objectness.
-            places = np.flatnonzero(objectness > self.dtype.type(self.confidence_threshold))
+        # No score is greater than the objectness.
+        places = self.ops.worth_a_look(objectness > self.dtype.type(self.confidence_threshold))
+        if places is not None:
             objectness, classes = objectness[places], classes[places]
         return places, objectness[:, None] * sigmoids(xp, classes)
 
