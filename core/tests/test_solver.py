@@ -30,9 +30,9 @@ from bicerin.errors import (
 )
 from bicerin.net.hooks import hookimpl, plugins
 from bicerin.solver.outcome import Mean
-from bicerin.solver.snapshot import read_state, write_state
 from bicerin.solver.snapshot_claim import SnapshotClaim
 from bicerin.solver.solver import Solver
+from bicerin.solver.state import read_state, write_state
 from bicerin_proto import wire
 
 NET = """

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import text_format
+from importlib_metadata import version
 
-import bicerin
 from bicerin.errors import ParallelError
 from bicerin.layer.layer import layers
 from bicerin.net import Net
@@ -35,7 +35,7 @@ def facts(net: Net, param: Any, options: Mapping[str, Any]) -> dict[str, str]:
         param: the SolverParameter.
         options: of the run, as JSON values.
     """
-    found = {"the version of bicerin": bicerin.__version__, "the dtype": net.dtype.name, "the device": net.device.name}
+    found = {"the version of bicerin": version("bicerin"), "the dtype": net.dtype.name, "the device": net.device.name}
     for field, value in param.ListFields():
         if field.name not in _MAY_DIFFER:
             found[f"the solver's {field.name}"] = f"{value:g}" if isinstance(value, float) else str(value)

@@ -48,6 +48,8 @@ class ParallelTraining:
         self._param = param
         self._average = GradientAverage(net, parallel, self.progress)
         self._processes: list[tuple[str, int]] | None = None
+        #: Whether all ranks have the same net, weights and history.
+        self._agreed = False
         #: Of each rank: the seconds that it waited since the log last said so.
         self._waits = np.zeros(parallel.size)
         self._waited = 0.0
@@ -88,8 +90,13 @@ class ParallelTraining:
 
     # The start
 
-    def begin(self, history: Sequence[Blob], iteration: int) -> None:
-        """Compare what all ranks are about to train, and give them the weights of rank 0.
+    def may_differ(self) -> None:
+        """Rank 0 has read other weights: they are to be given to all before the next step."""
+        self._agreed = False
+
+    def agree(self, history: Sequence[Blob], iteration: int) -> None:
+        """Compare what all ranks are about to train, and give them the weights of rank 0: at the start, and after
+        `may_differ`.
 
         Args:
             history: the solver's, which is given to all too, where something was learned already.
@@ -98,6 +105,8 @@ class ParallelTraining:
         Raises:
             ParallelError: a rank differs; says in what.
         """
+        if self._agreed:
+            return
         size = self.communicator.size
         options = {
             "global_batch": self.options.global_batch,
@@ -121,6 +130,7 @@ class ParallelTraining:
         self._check_threads()
         for rank, (machine, process) in enumerate(processes):
             _log.debug("rank %d is process %d on %s", rank, process, printable(machine))
+        self._agreed = True
 
     def _check_threads(self) -> None:
         """Warn where the ranks of this machine have more threads than it has processors: they slow each other down."""

@@ -23,14 +23,10 @@ from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
 from bicerin.discovery.registry import Registry
 from bicerin.errors import (
-    BicerinError,
     DataError,
     DeviceError,
     PluginError,
-    ProtoError,
-    SnapshotError,
     SolverError,
-    WeightsError,
 )
 from bicerin.layer.blob import Blob
 from bicerin.layer.context import Context
@@ -49,20 +45,12 @@ from bicerin.solver.layer_rate import adapts, layer_rate
 from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy, starting_rate
 from bicerin.solver.momentum import check_momentum, momentum, weight_decay
 from bicerin.solver.nets import NetSources
-from bicerin.solver.norm import norm
-from bicerin.solver.outcome import Outcome, goes_on
-from bicerin.solver.snapshot import (
-    OF_EACH_RANK,
-    SolverState,
-    check_state,
-    plain_value,
-    read_state,
-    state_of_rank,
-    write_state,
-)
-from bicerin.solver.snapshot_claim import SnapshotClaim
-from bicerin.solver.snapshot_files import SnapshotFiles, weights_of_state
+from bicerin.solver.norm import clipping, norm
+from bicerin.solver.requests import Requests
+from bicerin.solver.snapshot_files import SnapshotFiles
+from bicerin.solver.snapshots import Snapshots
 from bicerin.solver.step import Step
+from bicerin.solver.tests import Tests
 from bicerin_proto.cardinality import is_repeated
 from bicerin_proto.quotation import printable
 
@@ -222,22 +210,12 @@ class Solver:
         ]
         self._losses: deque[float] = deque(maxlen=self.param.average_loss)
         self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
-        self._stop_requested = False
-        self._snapshot_requested = False
-        self._snapshot_iteration = -1
-        #: Where the solver began, or was restored: nothing was learned up to there.
-        self._first_iteration = 0
-        self._claim: SnapshotClaim | None = None
-        self._test_states: list[dict[str, Any]] | None = None
+        self._requests = Requests()
         self._display = Display(self.param)
         self._adapts = adapts(self.param)
-        self._team = ParallelTraining(parallel, self.net, self.param) if parallel is not None else None
-        #: Whether the team's members have the same weights, history and net.
-        self._agreed = False
-        #: What `restore` has read, until the others have it too.
-        self._read_state: SolverState | None = None
-        #: The test nets that one rank runs alone, since a pass goes on where the one before ended.
-        self._undivided = [(parallel is not None and parallel.test_on_root) or goes_on(net) for net in self.test_nets]
+        team = self._team = ParallelTraining(parallel, self.net, self.param) if parallel is not None else None
+        self._tests = Tests(self, team, self._requests, self._display, self._tell)
+        self._snapshots = Snapshots(self, directory, self._losses, self._policy, team, self._tests, self._tell)
 
     def __repr__(self) -> str:
         loss = f", loss {self.loss:.6g}" if self._losses else ""
@@ -318,7 +296,8 @@ class Solver:
             if resume_file is not None:
                 self.restore(resume_file)
             self._step(self.param.max_iter - self.iteration)
-            self._snapshot_after_training()
+            if self._takes_part:
+                self._snapshots.write_after_training()
             if self.stopped:
                 _log.info("Optimization stopped early.")
                 return
@@ -335,7 +314,7 @@ class Solver:
     def _run(self) -> Iterator[None]:
         self.stopped = False
         self._has_diverged = False
-        self._claim_snapshots()
+        self._snapshots.claim()
         self._display.start(self.iteration)
         self._tell("bicerin_solver_start")
         try:
@@ -343,7 +322,7 @@ class Solver:
                 yield
         except DataError as error:
             if self._team is None:  # others may be in the middle of a step
-                self._save_before(error)
+                self._snapshots.write_before(error)
             raise
         finally:
             self._tell("bicerin_solver_stop")
@@ -370,7 +349,7 @@ class Solver:
             display = self._due(self.param.display) and self.is_root
             loss = self._forward_backward(debug=display and self.param.debug_info)
             if team is not None:
-                loss, stop, snapshot = team.finish_step(loss, self._take_stop_request(), self._take_snapshot_request())
+                loss, stop, snapshot = team.finish_step(loss, *self._requests.take())
             if not isfinite(loss):
                 self._diverged(loss)
             self._losses.append(loss)
@@ -386,7 +365,7 @@ class Solver:
             if observed:
                 self._tell("bicerin_solver_step", loss=loss)
             if team is None:
-                stop, snapshot = self._take_stop_request(), self._take_snapshot_request()
+                stop, snapshot = self._requests.take()
             if snapshot or self._due(self.param.snapshot):
                 self.snapshot()
             if stop:
@@ -395,16 +374,15 @@ class Solver:
 
     def _agree(self) -> None:
         """Of several ranks: have rank 0's weights, once all train the same; at the start, and after `restore`."""
-        if self._team is not None and not self._agreed:
-            self._team.begin(self._history, self.iteration)
-            self._agreed = True
+        if self._team is not None:
+            self._team.agree(self._history, self.iteration)
 
     def _diverged(self, loss: float) -> None:
         """Say that a loss is not finite, and end the training if that is wanted; the weights are not updated yet."""
         said = f"the loss of iteration {self.iteration} is {loss:g}: training has diverged."
         hint = "A lower base_lr or clip_gradients may help."
         if self.stop_on_nan:
-            if self._snapshots and self.param.snapshot_prefix:
+            if self._takes_part and self.param.snapshot_prefix:
                 said += f" The weights that gave it are in {self.snapshot()}."
             raise SolverError(f"{said} {hint}")
         if not self._has_diverged:
@@ -413,13 +391,13 @@ class Solver:
                 _log.warning("%s %s", said, hint)
 
     @property
-    def _snapshots(self) -> bool:
+    def _takes_part(self) -> bool:
         """Whether this solver has a part in tests and snapshots: the one of rank 0, or each of a team."""
         return self.is_root or self._team is not None
 
     def _due(self, interval: int) -> bool:
         """Whether what is done every so many iterations is due, and this solver has a part in it."""
-        return self._snapshots and interval > 0 and self.iteration % interval == 0
+        return self._takes_part and interval > 0 and self.iteration % interval == 0
 
     def _forward_backward(self, debug: bool) -> float:
         """The loss of one iteration; the gradients are added up over `iter_size` passes."""
@@ -441,7 +419,8 @@ class Solver:
         self.momentum = momentum(self.param, self.iteration, rate)
         weight_decay_now = weight_decay(self.param, self.iteration)
         # In Caffe's order: the clipping looks at the sum of the iter_size passes, before their mean and the decay.
-        scale = self._clipping() / self.param.iter_size
+        gradients = [self._diff(blob) for blob in self._params] if self.param.clip_gradients >= 0 else []
+        scale = clipping(self.param.clip_gradients, gradients, self.device, self.is_root) / self.param.iter_size
         scalar = self.net.dtype.type
         count = len(self._params)
         multipliers = zip(self.net.params_lr, self.net.params_weight_decay, strict=True)
@@ -471,21 +450,6 @@ class Solver:
     def _diff(self, blob: Blob) -> Any:
         return blob.on(self.device).diff.reshape(-1)
 
-    def _clipping(self) -> float:
-        """What the gradients are scaled with so that their norm is at most `clip_gradients`."""
-        limit = self.param.clip_gradients
-        if limit < 0:
-            return 1.0
-        found = norm([self._diff(blob) for blob in self._params], self.device)
-        if found <= limit:
-            return 1.0
-        ratio = limit / found
-        if self.is_root:
-            _log.info(
-                "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g", found, limit, ratio
-            )
-        return ratio
-
     @property
     def learning_rate(self) -> float:
         """The rate of the coming update."""
@@ -514,20 +478,7 @@ class Solver:
     def test_all(self) -> list[dict[str, Any]]:
         """Test every test net; see `test`. Ends early, with `stopped` True, if `request_stop` is called."""
         self._agree()
-        if self._team is not None:
-            self._team.average_statistics()
-            if self.parallel is not None and self.parallel.test_on_root and not self.is_root:
-                return []
-        # Should the test be interrupted, a snapshot has to repeat it from its start.
-        self._test_states = [net.state() for net in self.test_nets]
-        results: list[dict[str, Any]] = []
-        for index in range(len(self.test_nets)):
-            result = self.test(index)
-            if result is None:
-                return results
-            results.append(result)
-        self._test_states = None
-        return results
+        return self._tests.run_all()
 
     def test(self, index: int = 0) -> dict[str, Any] | None:
         """Run a test net `test_iter` times with the present weights.
@@ -537,71 +488,17 @@ class Solver:
             `request_stop` was called.
         """
         self._agree()
-        net = self.test_nets[index]
-        passes = self.param.test_iter[index]
-        if self.is_root:
-            _log.info("Iteration %d, Testing net (#%d)", self.iteration, index)
-        net.share_trained_layers_with(self.net)
-        if self._team is None or not self._undivided[index]:
-            return self._test(net, index, passes, self._team)
-        if not self.is_root:
-            return {}
-        with self._team.progress.doing("tests"):
-            return self._test(net, index, passes, None)
-
-    def _test(self, net: Net, index: int, passes: int, team: ParallelTraining | None) -> dict[str, Any] | None:
-        """Run the passes of a test, or with a team this rank's share of them."""
-        rank, size = (team.rank, team.size) if team is not None else (0, 1)
-        outcome = Outcome(net, self.param, divided=team is not None)
-        loss = 0.0
-        for number in range(passes):
-            stop, snapshot = False, False
-            if self._team is None:
-                stop, snapshot = self._take_stop_request(), self._take_snapshot_request()
-            elif team is not None and number % size == 0:
-                stop, snapshot = team.any_of([self._take_stop_request(), self._take_snapshot_request()])
-            if snapshot:
-                self.snapshot()
-            if stop:
-                self.stopped = True
-                _log.info("Test interrupted.")
-                return None
-            if number % size != rank:
-                net.pass_by()
-                continue
-            loss += net.run_forward()
-            outcome.add()
-            if team is not None:
-                team.progress.moves += 1
-        if team is not None:
-            loss = team.total(loss)
-            outcome.combine(team)
-        if self.param.test_compute_loss and passes and self.is_root:
-            _log.info("Test loss: %g", loss / passes)
-        summed = outcome.results()
-        if self.is_root:
-            self._display.outputs("Test", net, summed)
-        results = {name: float(value.reshape(())) if value.size == 1 else value for name, value in summed.items()}
-        self._tell("bicerin_test_result", net_index=index, results=results)
-        return results
+        return self._tests.run(index)
 
     # Requests and callbacks
 
     def request_stop(self) -> None:
         """End the running `step` or `solve` after this iteration. Safe in a signal handler and from other threads."""
-        self._stop_requested = True
+        self._requests.stop()
 
     def request_snapshot(self) -> None:
         """Snapshot after this iteration. Safe in a signal handler and from other threads."""
-        self._snapshot_requested = True
-
-    def _take_stop_request(self) -> bool:
-        taken, self._stop_requested = self._stop_requested, False
-        return taken
-
-    def _take_snapshot_request(self) -> bool:
-        taken, self._snapshot_requested = self._snapshot_requested, False
-        return taken
+        self._requests.snapshot()
 
     def add_callback(self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]) -> None:
         """Call one function before each iteration's passes, and one between them and the update."""
@@ -623,52 +520,7 @@ class Solver:
             SnapshotError: there is no prefix, or a file cannot be written.
         """
         self._agree()
-        files = SnapshotFiles(self.param, self._directory)
-        model, path = files.of(self.iteration)
-        team = self._team
-        state = self._state(str(model)) if team is None else self._state_of_team(team, str(model))
-        if not self.is_root and team is not None:
-            self._snapshot_iteration = self.iteration
-            return path
-        kind = "HDF5" if files.hdf5 else "binary proto"
-        try:
-            with team.progress.doing("writes a snapshot") if team is not None else contextlib.nullcontext():
-                _log.info("Snapshotting to %s file %s", kind, model)
-                self.net.save(model, write_diff=self.param.snapshot_diff)
-                _log.info("Snapshotting solver state to %s file %s", kind, path)
-                write_state(state, path)
-        except (ProtoError, WeightsError, OSError, TypeError, ValueError) as error:
-            raise SnapshotError(f"the snapshot of iteration {self.iteration} was not written: {error}") from error
-        self._snapshot_iteration = self.iteration
-        self._tell("bicerin_snapshot", path=path)
-        return path
-
-    def _state_of_team(self, team: ParallelTraining, learned_net: str) -> SolverState:
-        """As `_state`, with the states of the other ranks' nets; on rank 0, the one that writes it."""
-        team.average_statistics()
-        team.check_weights()
-        state = self._state(learned_net)
-        assert state.extra is not None
-        others = team.gather({name: state.extra[name] for name in OF_EACH_RANK}, plain_value)[1:]
-        state.extra["ranks"] = others
-        return state
-
-    def _state(self, learned_net: str | None) -> SolverState:
-        """All that a run needs to go on, besides the weights; the history is the solver's own arrays."""
-        tests = self._test_states if self._test_states is not None else [net.state() for net in self.test_nets]
-        return SolverState(
-            self.iteration,
-            learned_net,
-            self.current_step,
-            [blob.read_only.data for blob in self._history],
-            {
-                "type": self.type,
-                "losses": list(self._losses),
-                "lr_policy": dict(self._policy.state()) if self._policy is not None else {},
-                "net": self.net.state(),
-                "test_nets": tests,
-            },
-        )
+        return self._snapshots.write()
 
     def restore(self, path: str | PathLike[str]) -> None:
         """Go on from a snapshot that this program or Caffe wrote.
@@ -679,107 +531,7 @@ class Solver:
             SnapshotError: it is of another solver type or another net, or its weights are missing.
             WeightsError: its weights do not fit the net.
         """
-        path = Path(path)
-        if self._team is None or self.is_root:
-            self._restore(path)
-        if self._team is not None:
-            self._restore_others(self._team, path)
-
-    def _restore(self, path: Path) -> None:
-        state = read_state(path)
-        _log.info("Restoring previous solver status from %s", printable(path))
-        check_state(state, path, self.type, [node.name for node in self.net.nodes], self._history)
-        before = self._state(None)
-        before.history = [array.copy() for array in before.history]
-        weights = [blob.read_only.data.copy() for blob in self._params]
-        marks = self._snapshot_iteration, self._first_iteration, self._test_states
-        try:
-            if state.learned_net:
-                self.net.load_weights(weights_of_state(state.learned_net, path))
-            self._take(state)
-        except Exception as error:
-            for blob, array in zip(self._params, weights, strict=True):
-                blob.data[...] = array
-            self._take(before)
-            self._snapshot_iteration, self._first_iteration, self._test_states = marks
-            if isinstance(error, BicerinError):
-                raise
-            raise SnapshotError(
-                f"{path}: the state of a layer or of the learning-rate policy is damaged: "
-                f"{type(error).__name__}: {error}. The solver is as it was."
-            ) from error
-        self._read_state = state
-        if state.extra is None:
-            _log.info("%s: written by Caffe; data layers start from where they are", path)
-
-    def _restore_others(self, team: ParallelTraining, path: Path) -> None:
-        """Be, on every rank, as the state says that rank 0 has read; weights and history come with the first step."""
-        own = self._read_state
-        what = [own.iteration, own.current_step, own.extra] if own is not None else None
-        iteration, current_step, extra = team.share(what, plain_value)
-        self._read_state, self._agreed = None, False
-        if self.is_root:
-            return
-        history = [blob.read_only.data for blob in self._history]
-        try:
-            self._take(SolverState(iteration, None, current_step, history, extra))
-        except Exception as error:
-            if isinstance(error, BicerinError):
-                raise
-            raise SnapshotError(
-                f"{path}: the state of a layer on rank {team.rank} is damaged: {type(error).__name__}: {error}."
-            ) from error
-
-    def _take(self, state: SolverState) -> None:
-        """Be as a state says, which fits; the weights are there already."""
-        for blob, array in zip(self._history, state.history, strict=True):
-            blob.data.reshape(-1)[...] = array.reshape(-1)
-        self.iteration = self._first_iteration = state.iteration
-        self.current_step = state.current_step
-        self._losses.clear()
-        self._snapshot_iteration = -1
-        self._test_states = None
-        rank, size = (self._team.rank, self._team.size) if self._team is not None else (0, 1)
-        extra = state_of_rank(state.extra or {}, rank, size)
-        self._losses.extend(map(float, extra.get("losses", ())))
-        if self._policy is not None and extra.get("lr_policy"):
-            self._policy.restore_state(extra["lr_policy"])
-        self.net.restore_state(extra.get("net", {}))
-        for net, net_state in zip(self.test_nets, extra.get("test_nets", ()), strict=False):
-            net.restore_state(net_state)
-        for net in self.test_nets:
-            net.share_trained_layers_with(self.net)
-
-    def _claim_snapshots(self) -> None:
-        """Once, before the first iteration, where snapshots will be written."""
-        snapshots = self.param.snapshot > 0 or self.param.snapshot_after_train
-        if self._claim is None and self.is_root and snapshots and self.param.snapshot_prefix:
-            self._claim = SnapshotClaim(SnapshotFiles(self.param, self._directory).prefix())
-
-    def _save_before(self, error: DataError) -> None:
-        """Snapshot what was learned when the data cannot be read any further: the weights are those of the last update.
-
-        A data layer that had read its part of the iteration before another failed goes on after that part.
-        """
-        learned = self.iteration > max(self._snapshot_iteration, self._first_iteration)
-        if not learned or not self.is_root or not self.param.snapshot_prefix:
-            return
-        _log.warning("no more data can be read; saving what has been learned so far")
-        try:
-            self.snapshot()
-        except BicerinError as other:
-            error.add_note(f"The weights of iteration {self.iteration} could not be saved either: {other}")
-
-    def _snapshot_after_training(self) -> None:
-        if not self._snapshots or not self.param.snapshot_after_train or self._snapshot_iteration == self.iteration:
-            return
-        if self._due(self.param.snapshot):
-            return
-        if not self.param.snapshot_prefix:
-            if self.is_root:
-                _log.warning("the solver has no snapshot_prefix: the trained weights are not saved")
-            return
-        self.snapshot()
+        self._snapshots.restore(Path(path))
 
     # From the source
 
