@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
 from bicerin.errors import NetError
-from bicerin.layer.abilities import multiply_adds
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
 from bicerin.layer.context import Context
@@ -33,7 +32,7 @@ from bicerin.net.overwritten import overwritten_tops
 from bicerin.net.rules import filter_layers, left_out, net_state
 from bicerin.net.runtime import Runtime, get_runtime
 from bicerin.net.runtime_pass import RuntimePass, Step
-from bicerin.net.shared_memory import DroppedBlob, lasting, share_memory
+from bicerin.net.shared_memory import drop_blobs, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.summary import LayerSummary, NetSummary
 from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_hdf5
@@ -188,18 +187,7 @@ class Net:
 
     def summary(self) -> NetSummary:
         """The layers with their shapes, parameters and costs: `print(net.summary())`."""
-        return NetSummary(repr(self), [self._summary(node) for node in self.nodes])
-
-    def _summary(self, node: Node) -> LayerSummary:
-        return LayerSummary(
-            node.name,
-            node.type,
-            tuple(node.bottom_names),
-            tuple((name, tuple(blob.shape)) for name, blob in zip(node.top_names, node.top, strict=False)),
-            tuple(tuple(blob.shape) for blob in node.blobs),
-            sum(blob.count for blob in node.blobs if self.owns(blob)),
-            multiply_adds(node.layer, node.bottom, node.top),
-        )
+        return NetSummary(repr(self), [LayerSummary.of(node, self.owns) for node in self.nodes])
 
     def _state(self, phase: Any, level: int | None, stages: Sequence[str] | None) -> Any:
         state = net_state(self.param, phase, level, stages)
@@ -239,9 +227,7 @@ class Net:
         kept = [self.blob(name) for name in (*self.inputs, *self.outputs, *keep)] + lasting(self.nodes)
         kept += [blob for blobs in self.params.values() for blob in blobs]
         memories = {id(blob.memory[0]) for blob in kept}
-        gone = {name: blob for name, blob in self.blobs.items() if id(blob.memory[0]) not in memories}
-        self.blobs.update({name: cast(Blob, DroppedBlob(blob, "optimize=True")) for name, blob in gone.items()})
-        return {id(blob.blob) for blob in gone.values()}
+        return drop_blobs(self.blobs, lambda blob: id(blob.memory[0]) not in memories, "optimize=True")
 
     def _cut(self, runtime: Runtime, optimize: bool, keep: Sequence[str]) -> RuntimePass:
         """Cut the pass, and put a `DroppedBlob` in the place of each blob that a runtime keeps for itself."""
@@ -258,8 +244,7 @@ class Net:
             self.blob(name)
         found = RuntimePass(self.nodes, runtime, {*self.outputs, *keep})
         there = found.values()
-        gone = {name: blob for name, blob in self.blobs.items() if id(blob.blob) not in there}
-        self.blobs.update({name: cast(Blob, DroppedBlob(blob, asked)) for name, blob in gone.items()})
+        drop_blobs(self.blobs, lambda blob: id(blob) not in there, asked)
         return found
 
     @property

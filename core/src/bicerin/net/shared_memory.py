@@ -6,8 +6,8 @@ turns in one piece of memory, so that a net needs as much as its widest place, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from bicerin.device.memory import Memory
 from bicerin.errors import NetError
@@ -43,6 +43,22 @@ class DroppedBlob:
             f'the values of blob "{self._blob.name}" are not kept: the net was built with {self._asked}. '
             f'Name the blob in keep=["{self._blob.name}"], or build the net without {self._asked.partition("=")[0]}.'
         )
+
+
+def drop_blobs(blobs: dict[str, Blob], dropped: Callable[[Blob], bool], asked: str) -> set[int]:
+    """Put a `DroppedBlob` in the place of each blob of a net's that nobody can read.
+
+    Args:
+        blobs: by their names, as a user gets them.
+        dropped: whether a blob, as a layer has it, is one of those.
+        asked: with what the user asked for it, for errors.
+
+    Returns:
+        The ids of those blobs, as layers have them.
+    """
+    gone = {name: blob.blob for name, blob in blobs.items() if dropped(blob.blob)}
+    blobs.update({name: cast(Blob, DroppedBlob(blobs[name], asked)) for name in gone})
+    return {id(blob) for blob in gone.values()}
 
 
 def lasting(nodes: Iterable[Node]) -> list[Blob]:

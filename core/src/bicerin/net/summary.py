@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bicerin.layer.abilities import multiply_adds
+from bicerin.layer.blob import Blob
 from bicerin.layer.html import html_table
+from bicerin.net.node import Node
 from bicerin_proto.quotation import printable
 
 _HEAD = ("Layer", "Type", "Bottoms", "Tops", "Parameters", "Number", "Multiply-adds")
@@ -31,6 +34,19 @@ class LayerSummary(NamedTuple):
     parameters: tuple[tuple[int, ...], ...]
     parameter_count: int
     multiply_adds: int
+
+    @classmethod
+    def of(cls, node: Node, owns: Callable[[Blob], bool]) -> LayerSummary:
+        """`owns` says whether a layer's blob is the first that uses its memory."""
+        return cls(
+            node.name,
+            node.type,
+            tuple(node.bottom_names),
+            tuple((name, tuple(blob.shape)) for name, blob in zip(node.top_names, node.top, strict=False)),
+            tuple(tuple(blob.shape) for blob in node.blobs),
+            sum(blob.count for blob in node.blobs if owns(blob)),
+            multiply_adds(node.layer, node.bottom, node.top),
+        )
 
 
 @dataclass(frozen=True)
