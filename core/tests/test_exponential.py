@@ -12,7 +12,7 @@ def reference(x: np.ndarray, y: np.ndarray) -> None:
 
 
 @kernel(reference=reference, fastmath={"contract"})
-def exponentials(x, y):  # type: ignore[no-untyped-def]
+def exponentials(x: np.ndarray, y: np.ndarray) -> None:
     for i in range(x.size):
         y[i] = exponential(x[i])
 

@@ -18,7 +18,7 @@ def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
 
 
 @kernel(reference=increment_reference)
-def increment(x, y):  # type: ignore[no-untyped-def]
+def increment(x: np.ndarray, y: np.ndarray) -> None:
     if x.size != y.size:
         raise ValueError
     for i in range(x.size):
@@ -26,14 +26,14 @@ def increment(x, y):  # type: ignore[no-untyped-def]
 
 
 @part
-def increment_piece(unit, worker, x, y):  # type: ignore[no-untyped-def]
+def increment_piece(unit: int, worker: int, x: np.ndarray, y: np.ndarray) -> None:
     x, y = piece(x, unit), piece(y, unit)
     for i in range(x.size):
         y[i] = x[i] + 1
 
 
 @kernel(reference=increment_reference)
-def increment_pieces(x, y):  # type: ignore[no-untyped-def]
+def increment_pieces(x: np.ndarray, y: np.ndarray) -> None:
     if x.size != y.size:
         raise ValueError
     spread(increment_piece, pieces(x), num_workers(x.size), (x, y))

@@ -13,7 +13,7 @@ def shifted_array(xp: Any, x: Any, y: Any) -> None:
 
 
 @elementwise("x -> y", array=shifted_array)
-def shifted(x):  # type: ignore[no-untyped-def]
+def shifted(x: float) -> float:
     return x + 1
 
 

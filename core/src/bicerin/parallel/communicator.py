@@ -87,13 +87,13 @@ class Communicator(ABC):
 
     def send(self, rank: int, data: bytes) -> None:
         """Send a short message, without waiting for anything; called from any thread. Only where `can_message`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__qualname__} has can_message, but neither sends nor receives.")
 
     def receive(self) -> tuple[int, bytes] | None:
         """The next message that has come, with the rank that sent it; None where there is none. Called from any thread,
         and does not wait. Only where `can_message`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__qualname__} has can_message, but neither sends nor receives.")
 
     def takes(self, device: Device) -> bool:
         """Whether arrays of a device can be given as they are; others are copied to the host before."""
