@@ -21,7 +21,7 @@ from bicerin.layer.counts import BlobCounts, Range, any_number, at_least, at_mos
 from bicerin.layer.engine import Engine, engines
 from bicerin.layer.filler import fill, fillers
 from bicerin.layer.layer import Layer, layers
-from bicerin.layer.loss_layer import LossLayer, normalization_mode, normalizer
+from bicerin.layer.loss_layer import LossLayer, normalization_mode, normalizer, refuse_label_gradient
 from bicerin.layer.neuron_layer import NeuronLayer
 from bicerin.layer.operations import Operations
 from bicerin.layer.option import enum_name
@@ -65,4 +65,5 @@ __all__ = [
     "layers",
     "normalization_mode",
     "normalizer",
+    "refuse_label_gradient",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import ShapeError
+from bicerin.errors import LayerError, ShapeError
 from bicerin.layer.blob import Blob
 from bicerin.layer.counts import BlobCounts
 from bicerin.layer.layer import Layer
@@ -47,6 +47,12 @@ class LossLayer(Layer):
                 f"The data and label should have the same first dimension: {data} against {label}.",
                 None if data and label else "A scalar, of shape (), has no batch.",
             )
+
+
+def refuse_label_gradient(layer_type: str, wanted: bool) -> None:
+    """Raise a `LayerError` where a gradient with respect to labels is wanted, as their `propagate_down` says."""
+    if wanted:
+        raise LayerError(f"{layer_type} Layer cannot backpropagate to label inputs.")
 
 
 def normalization_mode(loss_param: Any, default: str = "VALID") -> str:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations
-from bicerin_face.labels import check_labels, refuse_label_gradient, require_labels
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations, refuse_label_gradient
+from bicerin_face.labels import check_labels, require_labels
 
 _log = logging.getLogger("bicerin.face")
 

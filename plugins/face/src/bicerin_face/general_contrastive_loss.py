@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between
-from bicerin_face.labels import check_labels, own_class, refuse_label_gradient, require_labels
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between, refuse_label_gradient
+from bicerin_face.labels import check_labels, own_class, require_labels
 
 
 class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):

@@ -13,8 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, CountsProducts, Layer, Operations, between
-from bicerin_face.labels import add_fault, check_labels, own_class, refuse_label_gradient, require_labels
+from bicerin.layer import (
+    Blob,
+    BlobCounts,
+    ChecksInputs,
+    CountsProducts,
+    Layer,
+    Operations,
+    between,
+    refuse_label_gradient,
+)
+from bicerin_face.labels import add_fault, check_labels, own_class, require_labels
 
 
 class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):

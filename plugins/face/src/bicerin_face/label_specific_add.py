@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, Phase, between
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, Phase, between, refuse_label_gradient
 from bicerin_face.annealing import CountsPasses
-from bicerin_face.labels import add_fault, check_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, own_class, require_labels
 
 
 class LabelSpecificAddLayer(ChecksInputs, CountsPasses):

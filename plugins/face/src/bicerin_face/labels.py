@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import ShapeError
 from bicerin.layer import Blob
 from bicerin_loss.label_kernels import host_labels
 
@@ -15,12 +15,6 @@ def require_labels(label: Blob, items: int) -> None:
     """Raise a `ShapeError` unless there is one label for each item."""
     if label.count != items:
         raise ShapeError(f"there must be a label for each of the {items} items, not {label.count}: {label.shape}.")
-
-
-def refuse_label_gradient(layer_type: str, wanted: bool) -> None:
-    """Raise a `LayerError` where a gradient with respect to labels is asked for."""
-    if wanted:
-        raise LayerError(f"{layer_type} Layer cannot backpropagate to label inputs.")
 
 
 def own_class(xp: Any, labels: Any, classes: int) -> Any:

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, between, enum_name
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, between, enum_name, refuse_label_gradient
 from bicerin_face.angular_margin import MULTIPLES, psi
 from bicerin_face.annealing import CountsPasses
-from bicerin_face.labels import add_fault, check_labels, own_class, refuse_label_gradient, require_labels
+from bicerin_face.labels import add_fault, check_labels, own_class, require_labels
 
 
 class MarginProductLayer(ChecksInputs, CountsPasses):

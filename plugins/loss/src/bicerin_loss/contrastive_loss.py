@@ -17,8 +17,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, LossLayer
+from bicerin.errors import ShapeError
+from bicerin.layer import Blob, BlobCounts, LossLayer, refuse_label_gradient
 from bicerin_loss.labels import require_one_label_per_image
 
 
@@ -67,8 +67,7 @@ class ContrastiveLossLayer(LossLayer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
-        if propagate_down[2]:
-            raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
+        refuse_label_gradient(self.type, propagate_down[2])
         if self.legacy:
             push = xp.where(self.squared_distance < self.margin, -1, 0)
         else:

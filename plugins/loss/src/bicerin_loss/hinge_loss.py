@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, refuse_label_gradient
 from bicerin_loss.label_kernels import host_labels
-from bicerin_loss.labels import refuse_label_gradient, require_one_label_per_image
+from bicerin_loss.labels import require_one_label_per_image
 
 
 class HingeLossLayer(ChecksInputs, LossLayer):
@@ -53,7 +53,7 @@ class HingeLossLayer(ChecksInputs, LossLayer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
-        refuse_label_gradient(self.type, propagate_down)
+        refuse_label_gradient(self.type, propagate_down[1])
         if not propagate_down[0]:
             return
         margin = self.margin.data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import ShapeError
 from bicerin.layer import Blob, normalizer
 
 
@@ -40,9 +40,3 @@ def require_one_label_per_image(label: Blob) -> None:
 def ignore_label(param: Any) -> int | None:
     """The `ignore_label` of a `LossParameter` or an `AccuracyParameter`, where it is given."""
     return int(param.ignore_label) if param.HasField("ignore_label") else None
-
-
-def refuse_label_gradient(layer_type: str, propagate_down: Any) -> None:
-    """Raise a `LayerError` where a gradient with respect to the labels (bottom 1) is asked for."""
-    if propagate_down[1]:
-        raise LayerError(f"{layer_type} Layer cannot backpropagate to label inputs.")

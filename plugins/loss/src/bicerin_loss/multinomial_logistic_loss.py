@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, refuse_label_gradient
 from bicerin_loss.label_kernels import host_labels
-from bicerin_loss.labels import refuse_label_gradient, require_one_label_per_image
+from bicerin_loss.labels import require_one_label_per_image
 
 LOG_THRESHOLD = 1e-20
 
@@ -45,7 +45,7 @@ class MultinomialLogisticLossLayer(ChecksInputs, LossLayer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
-        refuse_label_gradient(self.type, propagate_down)
+        refuse_label_gradient(self.type, propagate_down[1])
         if propagate_down[0]:
             scale = -self.loss_gradient(top) / max(1, self.rows[0])
             diff = bottom[0].diff.reshape(self.rows)

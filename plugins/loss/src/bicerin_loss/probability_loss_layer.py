@@ -13,9 +13,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, ReadsTops, TopValues, around, normalization_mode
+from bicerin.layer import (
+    Blob,
+    ChecksInputs,
+    LossLayer,
+    Operations,
+    ReadsTops,
+    TopValues,
+    around,
+    normalization_mode,
+    refuse_label_gradient,
+)
 from bicerin_loss.label_kernels import host_labels
-from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient, require_label_count
+from bicerin_loss.labels import divisor, ignore_label, require_label_count
 
 
 class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
@@ -82,7 +92,7 @@ class ProbabilityLossLayer(ChecksInputs, ReadsTops, LossLayer):
         top[0].data[...] = self.total_loss(bottom, probability) / self.divisor
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        refuse_label_gradient(self.type, propagate_down)
+        refuse_label_gradient(self.type, propagate_down[1])
         if propagate_down[0]:
             scale = self.loss_gradient(top) / self.gradient_divisor
             self.gradient(bottom, self._probability(), scale, bottom[0].diff.reshape(self.columns))

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, LossLayer, between, normalization_mode
-from bicerin_loss.labels import divisor, ignore_label, refuse_label_gradient
+from bicerin.layer import Blob, BlobCounts, LossLayer, between, normalization_mode, refuse_label_gradient
+from bicerin_loss.labels import divisor, ignore_label
 
 
 class SigmoidCrossEntropyLossLayer(LossLayer):
@@ -68,7 +68,7 @@ class SigmoidCrossEntropyLossLayer(LossLayer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
-        refuse_label_gradient(self.type, propagate_down)
+        refuse_label_gradient(self.type, propagate_down[1])
         if not propagate_down[0]:
             return
         x, target, diff = (array.reshape(-1) for array in (bottom[0].data, bottom[1].data, bottom[0].diff))

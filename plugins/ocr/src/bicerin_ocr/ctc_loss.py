@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
+from bicerin.errors import ShapeError
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, refuse_label_gradient
 
 
 class CtcLossLayer(ChecksInputs, LossLayer):
@@ -69,8 +69,7 @@ class CtcLossLayer(ChecksInputs, LossLayer):
         top[0].data[...] = losses.mean() + fault
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
+        refuse_label_gradient(self.type, propagate_down[1])
         if propagate_down[0]:
             self.xp.multiply(self.delta.data, self.loss_gradient(top), out=bottom[0].diff)
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, around, between
+from bicerin.errors import ShapeError
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, around, between, refuse_label_gradient
 from bicerin_rcnn.class_label_kernels import class_labels
 from bicerin_rcnn.normalization import loss_divisor
 
@@ -70,8 +70,7 @@ class SoftmaxWithLossOHEMLayer(ChecksInputs, LossLayer):
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
-        if propagate_down[1]:
-            raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
+        refuse_label_gradient(self.type, propagate_down[1])
         if propagate_down[0]:
             probability = self.probability.data
             right = self.labels == xp.arange(probability.shape[1])[:, None]

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import LayerError
-from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations
+from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, refuse_label_gradient
 from bicerin_yolo.places import Grid
 
 
@@ -97,8 +96,7 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
         top[0].data[...] = loss + fault
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
+        refuse_label_gradient(self.type, propagate_down[1])
         if propagate_down[0]:
             diff = bottom[0].diff.reshape(self.delta.shape)
             self.xp.multiply(self.delta.data, self.loss_gradient(top) / max(len(diff), 1), out=diff)

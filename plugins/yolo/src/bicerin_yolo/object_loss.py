@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, ChecksInputs, LossLayer
+from bicerin.layer import Blob, ChecksInputs, LossLayer, refuse_label_gradient
 from bicerin_yolo.objects import COLUMNS, is_annotated, objects_per_image
 
 
@@ -64,8 +64,7 @@ class ObjectLossLayer(ChecksInputs, LossLayer):
         read_objects(bottom[1].data, self.delta.shape[0], own, self.num_class)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if propagate_down[1]:
-            raise LayerError(f"{self.type} Layer cannot backpropagate to label inputs.")
+        refuse_label_gradient(self.type, propagate_down[1])
         if propagate_down[0]:
             delta, diff = self.delta.data, bottom[0].diff.reshape(self.delta.shape)
             self.xp.multiply(delta, self.loss_gradient(top) / max(len(delta), 1), out=diff)
