@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from bicerin.errors import DataError
+from bicerin.kernels import num_threads
 from bicerin.layer.data_file import read_data
 from bicerin_data.datum import array_datum
 from bicerin_data.image import decode_image, encode_image, read_image
@@ -64,6 +65,6 @@ class ImageRecord:
 def image_records(record: ImageRecord, lines: Sequence[tuple[str, int]]) -> Iterator[Any]:
     """`record` of each line, in order. OpenCV works without Python's lock."""
     rest: Iterable[tuple[str, int]] = iter(lines)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=num_threads()) as pool:
         while some := list(islice(rest, _TOGETHER)):
             yield from pool.map(record, some)

@@ -158,17 +158,18 @@ class Preprocessor:
         height, width = self.shape[1:]
         if resize is None:
             return height, width
+        shorter = False
         try:
-            size = int(resize) if np.ndim(resize) == 0 else tuple(int(side) for side in resize)
+            shorter = np.ndim(resize) == 0
+            sides = [int(resize)] * 2 if shorter else [int(side) for side in resize]
         except (TypeError, ValueError):
-            size = ()
-        whole = (size, size) if isinstance(size, int) else size
-        if len(whole) != 2 or whole[0] < height or whole[1] < width:
+            sides = []
+        if len(sides) != 2 or sides[0] < height or sides[1] < width:
             raise NetError(
                 f"resize={resize!r}: give a height and a width, or one number for the shorter side, of at least the "
                 f"{height} x {width} that the net reads."
             )
-        return size  # type: ignore[return-value]
+        return sides[0] if shorter else (sides[0], sides[1])
 
     def _set_mean(self, mean: np.ndarray) -> None:
         channels, height, width = self.shape

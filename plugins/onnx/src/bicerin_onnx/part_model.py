@@ -36,8 +36,8 @@ class PartModel:
     """
 
     def __init__(self, part: Part, any_size: bool) -> None:
-        sources = [Source(part.blob(name), name) for name in part.inputs]
-        tracer = Tracer([*sources, *part.nodes], OPSET, end=part.outputs, remembers=True)  # type: ignore[list-item]
+        nodes: list[Any] = [*(Source(part.blob(name), name) for name in part.inputs), *part.nodes]
+        tracer = Tracer(nodes, OPSET, end=part.outputs, remembers=True)
         inputs = [(name, part.blob(name)) for name in part.inputs]
         with _kept(part):
             graph = Sizes(tracer, inputs).trace(any_size)
