@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bicerin_proto import ProtoError, Schema, blob_array, default_schema, read_net, read_solver, read_weights
+from bicerin_proto.wire import delimited
 
 MOST_EXAMPLES = 400
 LONGEST_MESSAGE = 6000
@@ -186,13 +187,8 @@ def test_files(tmp_path_factory, data):
 def test_messages_in_messages(recursive, deep):
     tree = b""
     for _ in range(min(deep, 500)):
-        length = b""
-        size = len(tree)
-        while size > 127:
-            length, size = length + bytes([size & 127 | 128]), size >> 7
-        tree = b"\x0a" + length + bytes([size]) + tree
-    layer = b"\xd2\x06" + b"".join([bytes([len(tree) & 127 | 128, len(tree) >> 7])]) + tree
-    check(read_net, b"\xa2\x06" + bytes([len(layer) & 127 | 128, len(layer) >> 7]) + layer, recursive)
+        tree = delimited(1, tree)
+    check(read_net, delimited(100, delimited(106, tree)), recursive)
     check(read_net, "layer { tree_param { " + "child { " * deep + "} " * deep + "} }", recursive)
     check(read_net, "layer { nothing " + "{ a " * deep + "}" * deep, recursive)
     check(read_weights, "layer { nothing " + "{ a " * deep + "}" * deep)

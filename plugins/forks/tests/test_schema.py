@@ -9,6 +9,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 
 import bicerin_proto
 from bicerin.schema.installed_schema import schema
+from bicerin.testing.binary_layer import binary_net
+from bicerin_proto.wire import VARINT, tag
 
 
 @pytest.mark.parametrize("text", [
@@ -105,19 +107,10 @@ def test_a_plugin_with_the_layer_knows_better() -> None:
     assert merged.SeLuParameter is type(net.layer[0].selu_param)
 
 
-def varint(number: int) -> bytes:
-    out = b""
-    while number > 127:
-        out, number = out + bytes([number & 127 | 128]), number >> 7
-    return out + bytes([number])
-
-
 @pytest.mark.parametrize(("number", "field"), [
     (160, "scale_param"), (161, "bias_param"), (136, "reshape_param"), (135, "tile_param"),
 ])  # fmt: skip
 def test_numbers_of_caffes_own_fields_in_forks(number: int, field: str) -> None:
-    inner = varint(1 << 3) + varint(3)
-    data = varint(2 << 3 | 2) + b"\x01T" + varint(number << 3 | 2) + varint(len(inner)) + inner
-    net = varint(100 << 3 | 2) + varint(len(data)) + data
+    net = binary_net("T", number, tag(1, VARINT) + b"\x03")
     layer = bicerin_proto.read_net(net, schema(), owners={"T": "bicerin-forks"}, upgrade=False).message.layer[0]
     assert layer.HasField(field)

@@ -12,17 +12,8 @@ import bicerin_proto
 from bicerin.cli.command_line import command_line
 from bicerin.errors import DecodeError, UnknownNameError
 from bicerin.schema.installed_schema import layer_owners, read_net, schema
-
-
-def varint(number: int) -> bytes:
-    out = b""
-    while number > 127:
-        out, number = out + bytes([number & 127 | 128]), number >> 7
-    return out + bytes([number])
-
-
-def field(number: int, data: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(data)) + data
+from bicerin.testing.binary_layer import binary_net, read_binary_layer
+from bicerin_proto.wire import FIXED32, VARINT, delimited, tag
 
 
 @pytest.mark.parametrize(("layer_type", "name", "inner", "number", "numbers"), [
@@ -33,9 +24,8 @@ def field(number: int, data: bytes) -> bytes:
 ])  # fmt: skip
 def test_every_number_is_read(layer_type: str, name: str, inner: str, number: int, numbers: list[int]) -> None:
     for one in numbers:
-        layer = field(1, b"x") + field(2, layer_type.encode()) + field(one, varint(number << 3) + b"\x01")
-        net = bicerin_proto.read_net(field(100, layer), schema(), owners=layer_owners()).message
-        assert net.layer[0].HasField(name) and getattr(getattr(net.layer[0], name), inner) == 1
+        layer = read_binary_layer(layer_type, one, tag(number, VARINT) + b"\x01")
+        assert layer.HasField(name) and getattr(getattr(layer, name), inner) == 1
 
 
 def test_older_nets() -> None:
@@ -45,13 +35,13 @@ def test_older_nets() -> None:
 
 def binary(number: int, *fields: bytes) -> bytes:
     """A net with one layer, a BN whose `bn_param` has a fork's number and fields."""
-    return field(100, field(1, b"x") + field(2, b"BN") + field(number, b"".join(fields)))
+    return binary_net("BN", number, b"".join(fields))
 
 
-FILLER = field(1, field(1, b"constant"))  # field 1 of bn_param: a FillerParameter of that type
-MOMENTUM = varint(3 << 3 | 5) + b"\x00\x00\x00\x3f"  # field 3 = 0.5, a float
-MOVING = varint(4 << 3) + b"\x01"  # field 4 = true
-MODE = varint(3 << 3) + b"\x01"  # field 3 = 1
+FILLER = delimited(1, delimited(1, b"constant"))  # field 1 of bn_param: a FillerParameter of that type
+MOMENTUM = tag(3, FIXED32) + b"\x00\x00\x00\x3f"  # field 3 = 0.5, a float
+MOVING = tag(4, VARINT) + b"\x01"  # field 4 = true
+MODE = tag(3, VARINT) + b"\x01"  # field 3 = 1
 
 
 @pytest.mark.parametrize(("data", "given"), [

@@ -7,17 +7,8 @@ from importlib.resources import files
 import pytest
 
 import bicerin_proto
-from bicerin.schema.installed_schema import layer_owners, schema
-
-
-def field(number: int, data: bytes) -> bytes:
-    """A field of wire type 2."""
-    key, out = number << 3 | 2, b""
-    for value in (key, len(data)):
-        while value > 127:
-            out, value = out + bytes([value & 127 | 128]), value >> 7
-        out += bytes([value])
-    return out + data
+from bicerin.schema.installed_schema import schema
+from bicerin.testing.binary_layer import read_binary_layer
 
 
 @pytest.mark.parametrize(("layer_type", "name", "inner", "number_inside", "numbers"), [
@@ -30,17 +21,15 @@ def field(number: int, data: bytes) -> bytes:
 ])  # fmt: skip
 def test_every_number_is_read(layer_type: str, name: str, inner: str, number_inside: int, numbers: list[int]) -> None:
     for number in numbers:
-        layer = field(1, b"x") + field(2, layer_type.encode()) + field(number, bytes([number_inside << 3, 9]))
-        net = bicerin_proto.read_net(field(100, layer), schema(), owners=layer_owners()).message
-        assert getattr(getattr(net.layer[0], name), inner) == 9
+        layer = read_binary_layer(layer_type, number, bytes([number_inside << 3, 9]))
+        assert getattr(getattr(layer, name), inner) == 9
 
 
 def test_one_number_of_two_forks() -> None:
     """2 is the batch size in warpctc-caffe, whose field is 201, and the axis in jolibrain's, whose field is 158."""
     for number, name in ((201, "batch_size"), (158, "axis")):
-        layer = field(1, b"x") + field(2, b"ContinuationIndicator") + field(number, bytes([2 << 3, 3]))
-        net = bicerin_proto.read_net(field(100, layer), schema(), owners=layer_owners()).message
-        param = net.layer[0].continuation_indicator_param
+        layer = read_binary_layer("ContinuationIndicator", number, bytes([2 << 3, 3]))
+        param = layer.continuation_indicator_param
         assert [one.name for one, _ in param.ListFields()] == [name]
         assert getattr(param, name) == 3
 

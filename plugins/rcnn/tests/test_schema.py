@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 import bicerin_proto
-from bicerin.schema.installed_schema import layer_owners, schema
-
-
-def field(number: int, data: bytes) -> bytes:
-    """A field of wire type 2."""
-    key, out = number << 3 | 2, b""
-    for value in (key, len(data)):
-        while value > 127:
-            out, value = out + bytes([value & 127 | 128]), value >> 7
-        out += bytes([value])
-    return out + data
+from bicerin.schema.installed_schema import schema
+from bicerin.testing.binary_layer import read_binary_layer
 
 
 @pytest.mark.parametrize(("layer_type", "name", "inner", "value", "numbers"), [
@@ -28,9 +19,7 @@ def field(number: int, data: bytes) -> bytes:
 def test_every_number_is_read(layer_type: str, name: str, inner: str | None, value: int, numbers: list[int]) -> None:
     for number in numbers:
         data = bytes([value << 3, 7]) if inner else b"\r\x00\x00\x00\x40"  # a varint 7, or sigma = 2.0
-        layer = field(1, b"x") + field(2, layer_type.encode()) + field(number, data)
-        net = bicerin_proto.read_net(field(100, layer), schema(), owners=layer_owners()).message
-        param = getattr(net.layer[0], name)
+        param = getattr(read_binary_layer(layer_type, number, data), name)
         assert (getattr(param, inner) == 7) if inner else (param.sigma == 2.0)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import bicerin_proto
 from bicerin.schema.installed_schema import layer_owners, schema
+from bicerin.testing.binary_layer import read_binary_layer
 
 TRANSFORM = """
   mirror: true mean_value: 104
@@ -56,17 +57,6 @@ def test_solvers():
     assert schema().SolverParameter().ap_version == "Integral"
 
 
-def varint(number):
-    data = b""
-    while number > 127:
-        data, number = data + bytes([number & 127 | 128]), number >> 7
-    return data + bytes([number])
-
-
-def delimited(number, data):
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
 @pytest.mark.parametrize(
     ("layer_type", "field", "numbers"),
     [
@@ -80,12 +70,8 @@ def delimited(number, data):
     ],
 )
 def test_every_number_of_a_field(layer_type, field, numbers):
-    inner = schema().LayerParameter()
-    getattr(inner, field).SetInParent()
     for number in numbers:
-        layer = delimited(1, b"it") + delimited(2, layer_type.encode()) + delimited(number, b"")
-        net = bicerin_proto.read_net(delimited(1, b"net") + delimited(100, layer), schema(), owners=layer_owners())
-        assert net.message.layer[0].HasField(field), number
+        assert read_binary_layer(layer_type, number, b"").HasField(field), number
 
 
 def test_several_resize_params_parse():

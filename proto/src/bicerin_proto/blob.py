@@ -130,4 +130,4 @@ def array_blob(
 
 def _packed(array: Array, number: int) -> bytes:
     data = np.ascontiguousarray(array, (_DATA | _DIFF)[number])
-    return wire.tag(number, wire.LENGTH) + wire.encoded_varint(data.nbytes) + data.tobytes()
+    return wire.delimited(number, data.tobytes())

@@ -56,6 +56,11 @@ def tag(number: int, wire_type: int) -> bytes:
     return encoded_varint(number << 3 | wire_type)
 
 
+def delimited(number: int, data: bytes) -> bytes:
+    """Return a field whose value is bytes: a string, bytes, a message, or packed numbers."""
+    return tag(number, LENGTH) + encoded_varint(len(data)) + data
+
+
 def fields(data: memoryview | bytes, begin: int = 0, end: int | None = None) -> Iterator[WireField]:
     """Yield the fields of the message at `data[begin:end]`, in the order in which they stand.
 

@@ -77,7 +77,7 @@ def write_state(state: SolverState, path: Path) -> None:
         bicerin_proto.array_blob(array, into=message.history.add())
     with bicerin_proto.atomic_write(path) as file:
         file.write(encode(message, path))
-        file.write(wire.tag(_EXTRA_FIELD, wire.LENGTH) + wire.encoded_varint(len(extra)) + extra)
+        file.write(wire.delimited(_EXTRA_FIELD, extra))
 
 
 def read_state(path: Path) -> SolverState:

@@ -116,8 +116,7 @@ def array_datum(array: np.ndarray, label: int | None = None) -> Any:
     else:
         # Packed, the floats are one piece of memory instead of a Python object each; parsing takes both forms.
         floats = np.ascontiguousarray(array, "<f4")
-        tag = wire.tag(bicerin_proto.Datum.FLOAT_DATA_FIELD_NUMBER, wire.LENGTH)
-        datum.MergeFromString(tag + wire.encoded_varint(floats.nbytes) + floats.tobytes())
+        datum.MergeFromString(wire.delimited(bicerin_proto.Datum.FLOAT_DATA_FIELD_NUMBER, floats.tobytes()))
     if label is not None:
         datum.label = label
     return datum

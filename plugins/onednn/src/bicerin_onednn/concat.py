@@ -22,7 +22,7 @@ class OneDNNConcatLayer(ArrangedLayer, ConcatLayer):
             return None
         dll = library()
         sources = (c_void_p * len(layouts))(*(layout.handle for layout in layouts))
-        descriptor = dll.make("concat_primitive_desc_create", dll.engine, None, len(layouts), self._axis, sources, None)
+        descriptor = dll.make("concat_primitive_desc_create", dll.engine, None, len(layouts), self.axis, sources, None)
         target = layout_of(self.top_shapes[0], dll.memory_descriptor(descriptor, dnn.QUERY_DST))
         arguments = {dnn.MULTIPLE_SRC + index: layout.handle for index, layout in enumerate(layouts)}
         return Primitive(descriptor, {**arguments, dnn.DST: target.handle}), target

@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 
 from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, at_least
+from bicerin_structure.axis import read_axis
 
 
 class ConcatLayer(Layer):
@@ -31,7 +32,7 @@ class ConcatLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shapes = [blob.shape for blob in bottom]
         if shapes != self._shapes:
-            self._join(self._read_axis(bottom[0]), shapes)
+            self._join(read_axis(self.param.concat_param, "concat_dim", bottom[0]), shapes)
             self._shapes = shapes
         top[0].reshape(*self._top_shape)
         if len(bottom) == 1:
@@ -54,23 +55,14 @@ class ConcatLayer(Layer):
                     )
         ends = list(accumulate(shape[axis] for shape in shapes))
         before = (slice(None),) * axis
-        self._axis = axis
+        self.axis = axis
         self._parts = [(*before, slice(start, end)) for start, end in pairwise([0, *ends])]
         self._top_shape = (*first[:axis], ends[-1], *first[axis + 1 :])
-
-    def _read_axis(self, blob: Blob) -> int:
-        param = self.param.concat_param
-        if not param.HasField("concat_dim"):
-            return blob.canonical_axis(param.axis)
-        axis: int = param.concat_dim
-        if axis >= blob.num_axes:
-            raise ShapeError(f"concat_dim out of range: {axis} for an input of {blob.num_axes} axes.")
-        return axis
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp
         if len(bottom) > 1:
-            xp.concatenate([blob.data for blob in bottom], axis=self._axis, out=top[0].data)
+            xp.concatenate([blob.data for blob in bottom], axis=self.axis, out=top[0].data)
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if len(bottom) == 1:

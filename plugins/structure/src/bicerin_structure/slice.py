@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, at_least
+from bicerin_structure.axis import read_axis
 
 
 class SliceLayer(Layer):
@@ -31,7 +32,7 @@ class SliceLayer(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
         if shape != self._shape:
-            axis = self._read_axis(bottom[0])
+            self.axis = axis = read_axis(self.param.slice_param, "slice_dim", bottom[0])
             spans = list(pairwise([0, *self._ends(shape[axis], len(top))]))
             self._parts = [(*(slice(None),) * axis, slice(start, end)) for start, end in spans]
             self._top_shapes = [(*shape[:axis], end - start, *shape[axis + 1 :]) for start, end in spans]
@@ -41,15 +42,6 @@ class SliceLayer(Layer):
         if len(top) == 1:
             top[0].share_data(bottom[0])
             top[0].share_diff(bottom[0])
-
-    def _read_axis(self, blob: Blob) -> int:
-        param = self.param.slice_param
-        if not param.HasField("slice_dim"):
-            return blob.canonical_axis(param.axis)
-        axis: int = param.slice_dim
-        if axis >= blob.num_axes:
-            raise ShapeError(f"slice_dim out of range: {axis} for an input of {blob.num_axes} axes.")
-        return axis
 
     def _ends(self, size: int, tops: int) -> list[int]:
         """Where each top's part of an axis of `size` ends."""

@@ -14,20 +14,14 @@ _FAR = 2**62
 
 
 def concat(graph: Graph, layer: Any) -> Any:
-    return graph.op("Concat", *graph.bottoms, axis=_axis(layer.param.concat_param, "concat_dim", graph))
+    return graph.op("Concat", *graph.bottoms, axis=layer.axis)
 
 
 def slice_(graph: Graph, layer: Any) -> Any:
     if len(graph.tops) == 1:
         return graph.op("Identity", graph.bottoms[0])
-    axis = _axis(layer.param.slice_param, "slice_dim", graph)
-    sizes = [shape[axis] for shape in graph.tops]
-    return graph.op("Split", graph.bottoms[0], sizes, axis=axis, outputs=len(sizes))
-
-
-def _axis(param: Any, deprecated: str, graph: Graph) -> int:
-    axis: int = getattr(param, deprecated) if param.HasField(deprecated) else param.axis
-    return axis % len(graph.bottoms[0].shape)
+    sizes = [shape[layer.axis] for shape in graph.tops]
+    return graph.op("Split", graph.bottoms[0], sizes, axis=layer.axis, outputs=len(sizes))
 
 
 def flatten(graph: Graph, layer: Any) -> Any:

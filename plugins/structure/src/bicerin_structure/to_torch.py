@@ -12,22 +12,15 @@ if TYPE_CHECKING:
 
 
 def concat(code: Code, layer: Any) -> str:
-    axis = _axis(layer.param.concat_param, "concat_dim", code)
     if len(code.bottoms) == 1:
         return str(code.bottoms[0])
-    return f"torch.cat(({', '.join(map(str, code.bottoms))}), {axis})"
+    return f"torch.cat(({', '.join(map(str, code.bottoms))}), {layer.axis})"
 
 
 def slice_(code: Code, layer: Any) -> str:
     if len(code.tops) == 1:
         return str(code.bottoms[0])
-    axis = _axis(layer.param.slice_param, "slice_dim", code)
-    return code.call("torch.split", code.bottoms[0], [shape[axis] for shape in code.tops], axis)
-
-
-def _axis(param: Any, deprecated: str, code: Code) -> int:
-    axis: int = getattr(param, deprecated) if param.HasField(deprecated) else param.axis
-    return axis % len(code.bottoms[0].shape)
+    return code.call("torch.split", code.bottoms[0], [shape[layer.axis] for shape in code.tops], layer.axis)
 
 
 def flatten(code: Code, layer: Any) -> str:
