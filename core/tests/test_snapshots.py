@@ -206,6 +206,16 @@ class TestSnapshots:
         with pytest.raises(SnapshotError, match="is damaged"):
             solver().restore("bad.solverstate")
 
+    @pytest.mark.parametrize(("net", "words"), [
+        (b"[]", "layers is damaged: a list, not a state for each layer"), (b'{"7:q": {}}', "net does not have: 7:q"),
+    ])  # fmt: skip
+    def test_states_of_layers_that_are_none(self, net: bytes, words: str) -> None:
+        text = b'{"net": %s}' % net
+        state = bicerin_proto.SolverState(iter=1).SerializeToString()
+        Path("bad.solverstate").write_bytes(state + wire.tag(8266700, wire.LENGTH) + bytes([len(text)]) + text)
+        with pytest.raises(SnapshotError, match=words):
+            solver().restore("bad.solverstate")
+
     def test_weights_are_no_state(self) -> None:
         solver().snapshot()
         with pytest.raises(SnapshotError, match=r"not a solver state. Resuming takes a .solverstate file"):

@@ -170,7 +170,10 @@ OF_NOBODY = 'layer "al" has the type "Nowhere", which no installed plugin brings
         ('type: "Nowhere" pooling_param { poll: MAX }', OF_NOBODY + 'Message type "caffe.PoolingParameter" has no'),
         ('type: "Nowhere" pooling_param { pool: MUX }', OF_NOBODY + 'Unknown enumeration value of "MUX"'),
         ('type: "Nowhere" loss_wait: 1', OF_NOBODY + 'Message type "caffe.LayerParameter" has no field'),
-        ('a: 1 type: "Rellu"', 'has the type "Rellu", which no installed .* "a". Did you mean "ReLU"'),
+        (
+            'a: 1 type: "Rellu"',
+            'has the type "Rellu", which no .* brings. Did you mean "ReLU"? Message .* field named "a".$',
+        ),
         ('a: 1 type: "PriorBox"', 'has the type "PriorBox", .* "a". It comes with bicerin-ssd: pip install'),
         ('reorg_param { } type: "Reorg"', 'has the type "Reorg", .* "reorg_param". It comes with bicerin-yolo'),
         ('type: "ReLU" relu_parm { }', '^<text>:1:33: Message .* "relu_parm". Did you mean "relu_param"?'),

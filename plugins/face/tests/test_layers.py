@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -116,6 +117,27 @@ def test_how_far_a_center_moves(option: str, times: int, device: str) -> None:
     assert np.allclose(moved[0], (x[1] - c[0]) / 2)
     assert np.allclose(moved[1], times * (x[[0, 2, 3]] - c[1]).sum(axis=0) / 4)
     assert np.allclose(run.bottom[0].read_only.diff[0], 3 * (x[0] - c[1]) / 4)
+
+
+TWO_MEANINGS = [
+    ('type: "CenterLoss" loss_weight: 1 center_loss_param { num_output: 3 %s }',
+     {"": "once for all items .*ydwen.*happynear's Caffe moves it once for each", 'distance_type: "L2"': None,
+      "once_an_item: false": None, "once_an_item: true": None}),
+    ('type: "FocalLoss" focal_loss_param { %s }',
+     {"": "to be 1, as in happynear's fork.*multiply it by 0.25", "balanced: true": None,
+      "alpha: 0.5": "alpha of 0.5 multiplies the loss.*happynear's takes .alpha - p", "alpha: 1": None,
+      "balanced: false": None, "alpha: 0.5 balanced: true": None, "type: ONEADDP": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [(text % option, words) for text, options in TWO_MEANINGS for option, words in options.items()]
+)
+def test_a_text_of_two_meanings_is_warned_of(text: str, words: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    run_layer(text, [SCORES, np.zeros(2)])
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == (words is not None)
+    assert words is None or re.search(words, warnings[0])
 
 
 def test_a_center_loss_without_a_weight_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,9 @@ _OUTER = ("NetParameter", "SolverParameter", "LayerParameter")
 _MOST_PLACES = 6
 """A hint that lists more places than this helps nobody."""
 
+_MOST_FIELDS = 16
+"""A message with more fields than this is not told in a line."""
+
 _LONGEST_NAME = 100
 """A longer name is nothing that was mistyped."""
 
@@ -88,6 +91,8 @@ def _elsewhere(schema: Schema, descriptor: Descriptor, name: str) -> str:
     ]
     if 0 < len(inner) <= _MOST_PLACES:
         return f"It belongs inside {' or '.join(inner)} {{ }}."
+    if 0 < len(descriptor.fields) <= _MOST_FIELDS:
+        return f"Valid: {', '.join(descriptor.fields_by_name)}."
     return ""
 
 

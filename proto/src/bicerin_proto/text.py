@@ -159,11 +159,10 @@ class _Parser:
             return self.tokens.error(reason, name, provider or hint)
         brings = distribution.layer_distribution(layer.type)
         what = f'layer "{printable(layer.name)}" has the type "{printable(layer.type)}"'
-        return self.tokens.error(
-            f"{what}, which no installed plugin brings. {reason}",
-            name,
-            hints.comes_with(brings) if brings else provider or hints.did_you_mean(layer.type, self.layer_types),
-        )
+        meant = "" if brings or provider else hints.did_you_mean(layer.type, self.layer_types)
+        hint = hints.comes_with(brings) if brings else provider
+        parts = [f"{what}, which no installed plugin brings.", meant, reason]
+        return self.tokens.error(" ".join(filter(None, parts)), name, hint)
 
     def _read_layer(self) -> Any:
         """Return the layer that is being parsed, as far as the schema knows it: its type may stand at its end."""

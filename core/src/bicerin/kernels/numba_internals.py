@@ -15,6 +15,7 @@ layer       what Numba starts threads with: "tbb", "omp" or "workqueue", whichev
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -158,7 +159,11 @@ def start_threads() -> str:
     if not parallel._is_initialized:
         config: Any = numba.config
         parallel.NUM_THREADS = config.NUMBA_NUM_THREADS  # which may have changed since Numba was imported
+    chosen = multiprocessing.get_start_method(allow_none=True)
     parallel._launch_threads()
+    if chosen is None:
+        # Numba asks how processes are started, which settles it: the user's set_start_method would come too late.
+        multiprocessing.set_start_method(None, force=True)
     return str(numba.threading_layer())
 
 

@@ -126,8 +126,12 @@ def check_state(
     extra = state.extra or {}
     known = {f"{index}:{name}" for index, name in enumerate(layer_names)}
     stated = extra.get("net", {})
-    if not isinstance(stated, dict) or not known.issuperset(stated):
-        layers = ", ".join(sorted(set(stated) - known)) if isinstance(stated, dict) else "no mapping"
+    if not isinstance(stated, dict):
+        raise SnapshotError(
+            f"{path}: the state of the net's layers is damaged: a {type(stated).__name__}, not a state for each layer."
+        )
+    if not known.issuperset(stated):
+        layers = ", ".join(sorted(set(stated) - known))
         raise SnapshotError(f"{path}: it has the state of layers that the net does not have: {layers}.")
     their_type = extra.get("type", solver_type)
     if their_type != solver_type:

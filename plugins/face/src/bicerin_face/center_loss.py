@@ -43,6 +43,13 @@ class CenterLossLayer(ChecksInputs, Layer):
         self.first_power: bool = param.distance_type == "L1"
         given = param.HasField("once_an_item")
         self.once_an_item: bool = param.once_an_item if given else param.HasField("distance_type")
+        if not (given or self.once_an_item):
+            _log.warning(
+                'layer "%s": CenterLoss without distance_type moves a center once for all items of its class, as in '
+                "caffe-face (ydwen); happynear's Caffe moves it once for each. Write center_loss_param "
+                "{ once_an_item: true } for the second, once_an_item: false for the first",
+                self.name,
+            )
         self.axis: int = bottom[0].canonical_axis(param.axis)
         self.declare_blobs(((param.num_output, bottom[0].count_between(self.axis)), param.center_filler))
         self.delta = self.new_blob(name="delta")

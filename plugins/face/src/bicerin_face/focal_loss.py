@@ -63,10 +63,24 @@ class FocalLossLayer(ProbabilityLossLayer):
             raise LayerError(
                 f"alpha is {self.alpha:g}: (alpha - p)^gamma, without balanced, has no right gradient but for alpha: 1."
             )
-        if not (self.adds or param.HasField("alpha") or param.HasField("balanced")):
-            _log.info(
-                'layer "%s": FocalLoss with an alpha of 1, as in happynear\'s fork; in others it is 0.25, which '
-                "focal_loss_param { balanced: true } says.",
+        if not self.adds and not param.HasField("balanced") and (self.alpha != 1 or not param.HasField("alpha")):
+            self._warn(param.HasField("alpha"))
+
+    def _warn(self, given: bool) -> None:
+        """Say which of two meanings the text is taken in, where nothing in it tells them apart."""
+        if given:
+            _log.warning(
+                'layer "%s": FocalLoss with an alpha of %g multiplies the loss by it, as in makefile/frcnn and '
+                "jolibrain's Caffe; happynear's takes (alpha - p)^gamma, which is not computed. "
+                "focal_loss_param { balanced: true } says the first",
+                self.name,
+                self.alpha,
+            )
+        else:
+            _log.warning(
+                'layer "%s": FocalLoss without alpha takes it to be 1, as in happynear\'s fork; makefile/frcnn and '
+                "jolibrain's Caffe multiply it by 0.25. Write focal_loss_param { balanced: true } for the second, "
+                "balanced: false for the first",
                 self.name,
             )
 
