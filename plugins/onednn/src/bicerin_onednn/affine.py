@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.kernels import Finish
-from bicerin.layer import Blob, Finishes, Layer, Phase
+from bicerin.layer import Blob, Finishes, Layer
 from bicerin.layer.abilities import affine_steps
 from bicerin.net.affine_chain import AffineChain
 from bicerin_normalization.batch_norm import BatchNormLayer
@@ -39,19 +39,15 @@ class ArrangedAffineLayer(Finishes, ArrangedLayer, Layer):
         self._slope: float | None = None
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if self.phase is not Phase.TEST:
-            super().forward(bottom, top)
-        else:
-            if self._watch.changed(self.absorbed):
-                self._take_numbers()
-            if self._slope is not None and not is_forked() and self._run_engine(bottom, top):
-                self._computed_by_engine = True
-                return
-            self._computed_by_engine = False
-            if self._slope is not None and self.absorbed:
-                AffineChain([self, *self.absorbed], self.channel_axis, self.dtype).forward(bottom, top)
-                return
-            super().forward(bottom, top)
+        if self._watch.changed(self.absorbed):
+            self._take_numbers()
+        self._computed_by_engine = self._slope is not None and not is_forked() and self._run_engine(bottom, top)
+        if self._computed_by_engine:
+            return
+        if self._slope is not None and self.absorbed:
+            AffineChain([self, *self.absorbed], self.channel_axis, self.dtype).forward(bottom, top)
+            return
+        super().forward(bottom, top)
         if self.absorbed:
             AffineChain(self.absorbed, self.channel_axis, self.dtype).forward(top, top)
 

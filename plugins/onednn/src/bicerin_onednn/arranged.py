@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, Layer, NeuronLayer, Phase
+from bicerin.layer import Blob, Layer, NeuronLayer
 from bicerin_onednn.exchange import Reader, place_to_write, present_layout, written
 from bicerin_onednn.layout import OneDNNLayout
 from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked
@@ -49,7 +49,7 @@ class ArrangedLayer(Layer):
         return ()
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._computed_by_engine = self.phase is Phase.TEST and not is_forked() and self._run_engine(bottom, top)
+        self._computed_by_engine = not is_forked() and self._run_engine(bottom, top)
         if not self._computed_by_engine:
             super().forward(bottom, top)
 
@@ -103,12 +103,7 @@ class ArrangedNeuronLayer(NeuronLayer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         memory = bottom[0].memory[0]
         layout = memory.layout
-        if (
-            self.phase is Phase.TRAIN
-            or not isinstance(layout, OneDNNLayout)
-            or layout.nbytes != 4 * bottom[0].count
-            or not memory.may_be_arranged
-        ):
+        if not isinstance(layout, OneDNNLayout) or layout.nbytes != 4 * bottom[0].count or not memory.may_be_arranged:
             super().forward(bottom, top)
             return
         source = memory.arranged().array[: layout.nbytes].view(np.float32)

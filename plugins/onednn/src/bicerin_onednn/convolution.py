@@ -12,7 +12,7 @@ import numpy as np
 from bicerin.device import Room
 from bicerin.kernels import Finish
 from bicerin.kernels.choices import choice, shortest
-from bicerin.layer import AddsAnother, Blob, Phase
+from bicerin.layer import AddsAnother, Blob
 from bicerin.layer.abilities import affine_steps
 from bicerin.layer.engine import is_named
 from bicerin_convolution.convolution import ConvolutionLayer
@@ -41,7 +41,7 @@ class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
         self._products: dict[Any, Product] = {}
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if self.phase is Phase.TRAIN or is_forked():
+        if is_forked():
             self._forward(bottom, top)
             return
         changed = self._watch.changed(self.absorbed)

@@ -23,13 +23,12 @@ from bicerin.kernels import num_threads
 MAX_AXES = 12
 
 F32 = 3
-TRAINING, INFERENCE, BACKWARD = 64, 96, 128
-CONVOLUTION, DECONVOLUTION = 1, 10
-RELU, LINEAR = 32, 38
+INFERENCE = 96
+CONVOLUTION = 1
+RELU = 32
 POOL_MAX, POOL_AVERAGE_WITH_PADDING, POOL_AVERAGE = 511, 767, 1023
 LRN_ACROSS = 2815
-ADD, MULTIPLY, MAXIMUM = 131056, 131057, 131058
-SOFTMAX = 196608
+ADD = 131056
 
 #: Of batch normalization: the mean, the variance, the scale and the shift are given.
 GLOBAL_STATISTICS, SCALE_AND_SHIFT = 1, 2 | 4
@@ -37,16 +36,15 @@ GLOBAL_STATISTICS, SCALE_AND_SHIFT = 1, 2 | 4
 #: Arguments of a primitive.
 SRC, SRC_1, DST, WEIGHTS, BIAS = 1, 2, 17, 33, 41
 MEAN, VARIANCE, SCALE, SHIFT = 49, 50, 51, 52
-DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
-WORKSPACE = 64
 MULTIPLE_SRC = 1024
 #: What the first of a primitive's post-operations adds.
 ADDEND = 32768 | SRC_1
 
 #: What a primitive's descriptor is asked for.
 QUERY_IMPLEMENTATION = 8
-QUERY_SRC, QUERY_DIFF_SRC, QUERY_WEIGHTS, QUERY_DIFF_WEIGHTS = 129, 130, 131, 132
-QUERY_DST, QUERY_DIFF_DST, QUERY_WORKSPACE = 133, 134, 135
+QUERY_SRC, QUERY_WEIGHTS, QUERY_DST = 129, 131, 133
+#: And a memory's: the number of its axes, their strides, and its blocks: how many, how large, of which axes.
+QUERY_AXES, QUERY_STRIDES, QUERY_BLOCKS, QUERY_BLOCK_SIZES, QUERY_BLOCK_AXES = 256, 14, 263, 264, 265
 
 _UNIMPLEMENTED = 3
 _STATUS = {1: "out of memory", 2: "invalid arguments", 3: "not implemented", 5: "runtime error", 6: "not required"}
@@ -104,31 +102,14 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "post_ops_destroy": (_HANDLE,),
     "reorder_primitive_desc_create": (_OUT, _HANDLE, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
     "concat_primitive_desc_create": (_OUT, _HANDLE, _HANDLE, c_int, c_int, _OUT, _HANDLE),
-    "sum_primitive_desc_create": (_OUT, _HANDLE, _HANDLE, c_int, POINTER(c_float), _OUT, _HANDLE),
     "binary_primitive_desc_create": (_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
     "convolution_forward_primitive_desc_create": (
-        *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
-        *(*_WINDOW, _HANDLE),
-    ),
-    "convolution_backward_data_primitive_desc_create": (
-        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE),
-        *(*_WINDOW, _HANDLE, _HANDLE),
-    ),
-    "convolution_backward_weights_primitive_desc_create": (
-        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
-        *(*_WINDOW, _HANDLE, _HANDLE),
-    ),
-    "deconvolution_forward_primitive_desc_create": (
         *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
         *(*_WINDOW, _HANDLE),
     ),
     "pooling_forward_primitive_desc_create": (
         *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE),
         *(_DIMS, *_WINDOW, _HANDLE),
-    ),
-    "eltwise_forward_primitive_desc_create": (
-        *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE),
-        *(c_float, c_float, _HANDLE),
     ),
     "batch_normalization_forward_primitive_desc_create": (
         *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE),
@@ -137,11 +118,6 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "lrn_forward_primitive_desc_create": (
         *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE),
         *(c_int64, c_float, c_float, c_float, _HANDLE),
-    ),
-    "softmax_forward_primitive_desc_create": (_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE, c_int, _HANDLE),
-    "inner_product_forward_primitive_desc_create": (
-        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
-        _HANDLE,
     ),
 }
 
@@ -217,7 +193,13 @@ class Library:
         """The order of a memory's elements, as the sizes and axes of its blocks and the strides of its axes."""
         count, blocks = c_int(), c_int()
         strides, sizes, axes = POINTER(c_int64)(), POINTER(c_int64)(), POINTER(c_int64)()
-        for what, into in ((256, count), (14, strides), (263, blocks), (264, sizes), (265, axes)):
+        for what, into in (
+            (QUERY_AXES, count),
+            (QUERY_STRIDES, strides),
+            (QUERY_BLOCKS, blocks),
+            (QUERY_BLOCK_SIZES, sizes),
+            (QUERY_BLOCK_AXES, axes),
+        ):
             self.call("memory_desc_query", descriptor, what, byref(into))
         inner = "".join(f"{sizes[index]}{'abcdefghijkl'[axes[index]]}" for index in range(blocks.value))
         outer = sorted(range(count.value), key=lambda axis: -strides[axis])
