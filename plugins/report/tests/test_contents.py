@@ -15,7 +15,7 @@ from digits_training import Training, run
 import bicerin
 from bicerin.errors import BicerinError
 from bicerin_report import Contents, Recording, page
-from bicerin_report.images import probabilities
+from bicerin_report.answers import probabilities
 from bicerin_report.picture import shrunk, spaced
 from bicerin_report.recording import dead_units
 from bicerin_report.runs import run_of, thinned
@@ -278,6 +278,9 @@ class TestTrouble:
             (["half.jsonl", "-o", "r.html"], "half.jsonl:1: not a line that --log-json writes"),
             (["a.caffemodel", "-o", "r.html"], "weights are given with --weights"),
             (["run.jsonl", "-w", "a.caffemodel", "-o", "r.html"], "weights and images belong to a net"),
+            (["run.jsonl", "--time", "2", "-o", "r.html"], "the layers to measure belong to a net"),
+            (["net.prototxt", "--image", "a.png", "--inputs", "x.npz", "-o", "r.html"], "give one of them"),
+            (["net.prototxt", "--labels", "names.txt", "-o", "r.html"], "give --weights, --image or --inputs too"),
             (["net.prototxt", "-o", "absent/r.html"], "absent"),
             (["net.prototxt", "--inputs", "words.txt", "-o", "r.html"], "is not an .npz of arrays"),
             (["net.prototxt", "--inputs", "x.npz", "-o", "r.html"], "an array for each of the inputs (data), of one"),

@@ -18,7 +18,9 @@ from bicerin.net import Net
 from bicerin.net.outline import NetOutline, Shape, outline
 from bicerin_proto import Document, is_hdf5, read_file
 from bicerin_proto.quotation import printable
-from bicerin_report.images import from_arrays, from_data_layers, from_files, images_of, read_class_names
+from bicerin_report.answers import read_class_names
+from bicerin_report.batches import from_arrays, from_data_layers, from_files
+from bicerin_report.images import images_of
 from bicerin_report.net_graph import NetGraphs, times_of
 from bicerin_report.runs import run_of
 from bicerin_report.weights import weights_of
@@ -79,6 +81,15 @@ class Contents:
                 )
         if self._source is None and (self.weights or self.images or self.inputs):
             raise BicerinError("weights and images belong to a net: name its prototxt, or its solver's, too.")
+        if self.timed and self._source is None:
+            raise BicerinError("the layers to measure belong to a net: name its prototxt, or its solver's, too.")
+        if self.images and self.inputs is not None:
+            raise BicerinError("--image and --inputs both say what the net runs on: give one of them.")
+        if (self.blobs or self.scores or self.labels) and not (self.weights or self.images or self.inputs):
+            raise BicerinError(
+                "--blob, --scores and --labels say what is shown of a net that runs: give --weights, --image or "
+                "--inputs too."
+            )
 
     def runs(self) -> list[Data]:
         """The runs alone, read anew: what changes while a training goes on."""
