@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,11 @@ class ImageFolder:
     path: Path
     labels: list[str]
     lines: Lines
+
+    @property
+    def word(self) -> str:
+        """A name for nets and layers: the folder's own, of letters, digits and underscores."""
+        return re.sub(r"\W+", "_", self.path.resolve().name).strip("_") or "images"
 
     def counts(self, lines: Lines) -> list[int]:
         """How many of these images each class has."""

@@ -14,8 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,6 @@ from bicerin.layer import Phase
 from bicerin.net.outline import NetOutline, outline
 from bicerin.schema.installed_schema import read_net
 from bicerin_data.datum import datum_array
-from bicerin_data.fine_tuned_net import FineTuned, fine_tuned_net
-from bicerin_data.image import read_image
 from bicerin_data.image_folder import ImageFolder, Lines
 from bicerin_data.image_list import write_labels
 from bicerin_data.image_record import ImageRecord, image_records
@@ -37,38 +34,17 @@ from bicerin_data.mean_image import write_mean
 from bicerin_data.starter_net import starter_net
 from bicerin_data.stores import create_store
 from bicerin_data.stores.unfinished import unfinished_folder
+from bicerin_data.trained_net import Trained
 from bicerin_proto import SolverParameter, TransformationParameter, atomic_write, printable
 
 _log = logging.getLogger("bicerin.data")
 
-#: How many images are looked at to choose a size, and between which sides it lies.
-_LOOKED_AT = 100
-_SIDES = (28, 64)
 #: Of a net that begins anew, values of about -1 to 1 are what its fillers are made for.
 _SCALE = 1 / 128
 
 _VALIDATION_BATCH = 50
 
 Progress = Callable[[Lines, str], Iterable[tuple[str, int]]]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained net to begin with, and how its images were prepared.
-
-    Attributes:
-        tuned: the net for the new classes.
-        weights: its file of weights.
-        shape: (C, H, W) of what it reads.
-        mean: one number or one for each channel; empty where only the mean of the new images is known.
-        scale: what is multiplied after that.
-    """
-
-    tuned: FineTuned
-    weights: Path
-    shape: tuple[int, int, int]
-    mean: Sequence[float] = ()
-    scale: float = 1.0
 
 
 @dataclass
@@ -156,7 +132,7 @@ class Project:
             body, image, scores = starter_net(height, width, len(self.images.labels)), "data", "scores"
         taken = {name for layer in body.layer for name in (*layer.top, *layer.bottom, layer.name)} | {image}
         label, accuracy, loss, prob = (_free(name, taken) for name in ("label", "accuracy", "loss", "prob"))
-        train_test = type(body)(name=_word(self.images.path))
+        train_test = type(body)(name=self.images.word)
         for phase, source in ((Phase.TRAIN, "train_lmdb"), (Phase.TEST, "validation_lmdb")):
             data = train_test.layer.add(name=image, type="Data", top=[image, label])
             data.include.add(phase=phase)
@@ -253,84 +229,8 @@ def _write(path: Path, message: Any, comment: str) -> None:
         file.write((lines + text_format.MessageToString(message, as_utf8=True)).encode())
 
 
-def _word(path: Path) -> str:
-    """A name for a folder's net and layers: its own, of letters, digits and underscores."""
-    return re.sub(r"\W+", "_", path.resolve().name).strip("_") or "images"
-
-
 def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
     taken.add(name)
     return name
-
-
-def starter_shape(images: ImageFolder) -> tuple[int, int, int]:
-    """(C, H, W) for a small net: gray if the images looked at are, and square, of about their shorter side, 28 to 64.
-
-    Raises:
-        DataError: none of them can be read.
-    """
-    step = max(1, len(images.lines) // _LOOKED_AT)
-    shapes = []
-    for name, _ in images.lines[::step]:
-        try:
-            shapes.append(read_image(str(images.path / name), None).shape)
-        except DataError as error:
-            reason = error
-    if not shapes:
-        raise reason
-    side = int(np.median([min(shape[1:]) for shape in shapes]))
-    side = min(max(side - side % 4, _SIDES[0]), _SIDES[1])
-    return (1 if all(shape[0] == 1 for shape in shapes) else 3), side, side
-
-
-def trained_net(
-    document: Any,
-    weights: Path,
-    images: ImageFolder,
-    *,
-    output: str | None = None,
-    mean: Sequence[float] | None = None,
-    scale: float | None = None,
-) -> Trained:
-    """A net to fine-tune to the classes of a folder.
-
-    Args:
-        document: the net, as `read_net` gives it.
-        weights: its file of weights.
-        output: the blob of the scores or probabilities; by default the net's only output.
-        mean, scale: how images are prepared for it; by default as the `transform_param` of its data layer says, of
-            whose mean image the mean of each channel is taken.
-
-    Raises:
-        NetError: it cannot be made one for other classes.
-    """
-    from bicerin.net import Net
-    from bicerin_data.deploy_net import deploy_net
-    from bicerin_data.preprocessor import Preprocessor, image_input, transform_param
-
-    deployed = deploy_net(document)
-    net = Net(deployed, "TEST")
-    image = image_input(net)
-    _, channels, height, width = net.blobs[image].shape
-    if len(net.inputs) > 1:
-        raise NetError(
-            f"{document.name}: the net has the inputs {', '.join(net.inputs)}; there must be the image alone."
-        )
-    tuned = fine_tuned_net(deployed, image, len(images.labels), _word(images.path), output)
-    shape = (channels, height, width)
-    param = transform_param(document)
-    if param is not None:
-        directory = document.path.parent if document.path is not None else None
-        said = Preprocessor.from_transform_param(param, shape, directory)
-        if mean is None and said.mean is not None:
-            mean = said.mean.reshape(said.mean.shape[0], -1).mean(axis=1).tolist()
-        scale = said.scale if scale is None else scale
-    elif mean is None and scale is None:
-        _log.warning(
-            "%s does not say how images were prepared for it: the mean of the new ones is subtracted, and their values "
-            "are 0 to 255. If it was trained otherwise, give --mean and --scale.",
-            document.name,
-        )
-    return Trained(tuned, weights, shape, [] if mean is None else mean, 1.0 if scale is None else scale)

@@ -7,13 +7,42 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from bicerin.errors import DataError
+from bicerin_data.image import read_image
+from bicerin_data.image_folder import ImageFolder
 from bicerin_proto import LayerParameter, NetParameter
+
+#: How many images are looked at to choose a size, and between which sides it lies.
+_LOOKED_AT = 100
+_SIDES = (28, 64)
 
 #: The filters of each convolution, the first given first, and the outputs of the first inner product.
 _FILTERS = (16, 32, 64, 64)
 _HIDDEN = 64
 #: Pooling goes on while the shorter side is at least this; it is halved each time.
 _SMALLEST_SIDE = 9
+
+
+def starter_shape(images: ImageFolder) -> tuple[int, int, int]:
+    """(C, H, W) for a small net: gray if the images looked at are, and square, of about their shorter side, 28 to 64.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    step = max(1, len(images.lines) // _LOOKED_AT)
+    shapes = []
+    for name, _ in images.lines[::step]:
+        try:
+            shapes.append(read_image(str(images.path / name), None).shape)
+        except DataError as error:
+            reason = error
+    if not shapes:
+        raise reason
+    side = int(np.median([min(shape[1:]) for shape in shapes]))
+    side = min(max(side - side % 4, _SIDES[0]), _SIDES[1])
+    return (1 if all(shape[0] == 1 for shape in shapes) else 3), side, side
 
 
 def starter_net(height: int, width: int, classes: int) -> Any:

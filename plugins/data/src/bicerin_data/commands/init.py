@@ -64,7 +64,9 @@ def init(
     from bicerin.cli.progress import counted
     from bicerin.schema.installed_schema import read_net
     from bicerin_data.image_folder import read_image_folder
-    from bicerin_data.project import Project, starter_shape, trained_net
+    from bicerin_data.project import Project
+    from bicerin_data.starter_net import starter_shape
+    from bicerin_data.trained_net import trained_net
 
     if (net is None) != (weights is None):
         raise click.UsageError("--net and --weights are given together or not at all.")
