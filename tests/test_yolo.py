@@ -101,3 +101,10 @@ def test_it_finds_squares(loss: str, tmp_path: Path) -> None:
     assert right >= 0.8 * number
     assert right >= 0.9 * len(found)
     solver.net.close()
+
+
+def test_mscnns_loss_of_that_name_is_refused() -> None:
+    """bicerin-forks knows its options, which the layer of bicerin-yolo does not."""
+    text = 'layer { name: "loss" type: "DetectionLoss" detection_loss_param { cls_num: 4 } }'
+    with pytest.raises(bicerin.errors.BicerinError, match="cls_num"):
+        bicerin.Net(text, phase="TRAIN")

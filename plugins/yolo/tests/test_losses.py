@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-import bicerin
 from bicerin.errors import LayerError, ShapeError
 from bicerin.testing import run_layer
 from bicerin_yolo.boxes_kernels import overlaps, sigmoids
@@ -237,10 +236,3 @@ def test_a_class_that_is_not_there() -> None:
     run = run_layer('type: "DetectionLoss" detection_loss_param { side: 3 num_class: 4 }', [np.ones((1, 126)), label])
     with pytest.raises(LayerError, match="place 0 of image 0 is of class 4; there are 4"):
         run.forward()
-
-
-def test_mscnns_loss_of_that_name_is_refused(tmp_path) -> None:
-    pytest.importorskip("bicerin_forks")
-    text = 'layer { name: "loss" type: "DetectionLoss" detection_loss_param { cls_num: 4 } }'
-    with pytest.raises(bicerin.errors.BicerinError, match="cls_num"):
-        bicerin.Net(text, phase="TRAIN")
