@@ -34,6 +34,16 @@ _MOST_CHANNELS = 4
 _PLACES = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
 _MORE_PLACES = [(0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (1, 3), (3, 1), (3, 3)]
 
+_NVIDIA = (
+    "img_rand_resize_lower", "img_rand_resize_upper", "rand_resize_ratio_lower", "rand_resize_ratio_upper",
+    "vertical_stretch_lower", "vertical_stretch_upper", "horizontal_stretch_lower", "horizontal_stretch_upper",
+)  # fmt: skip
+#: Options -> those of which one must be given, for them to have an effect.
+_NEED = {
+    ("multi_scale",): ("scale_ratios", "max_distort"),
+    _NVIDIA: ("allow_upscale", "interpolation_algo_up", "interpolation_algo_down"),
+}
+
 
 class Augmentation(ABC):
     """What is done to each image, with `draws` numbers from 0 to 1 for each, as many whatever it is."""
@@ -51,6 +61,7 @@ def augmentation(param: Any, train: bool) -> Augmentation | None:
     Raises:
         DataError: it asks for several, or for what cannot be.
     """
+    _check_needs(param)
     said: list[type[_OfParam]] = []
     if param.HasField("random_resize_param"):
         said.append(IntelResize)
@@ -70,6 +81,17 @@ def augmentation(param: Any, train: bool) -> Augmentation | None:
         raise DataError("transform_param: a mean_file does not fit images of random sizes; give mean_value.")
     made = said[0](param)
     return made if train or not isinstance(made, MultiScale) else None
+
+
+def _check_needs(param: Any) -> None:
+    """Raise a `DataError` for an option that says how something is done which is not asked for."""
+    given = {field.name for field, value in param.ListFields() if value != field.default_value}
+    for needed, names in _NEED.items():
+        for name in names:
+            if name in given and given.isdisjoint(needed):
+                raise DataError(
+                    f"transform_param: {name} has no effect without {' or '.join(needed)}: give that, or leave it out."
+                )
 
 
 class _OfParam(Augmentation):
@@ -137,12 +159,6 @@ class IntelPart(_OfParam):
         return resized(image, *_with_shorter(height, width, self.crop), mode)
 
 
-_NVIDIA = (
-    "img_rand_resize_lower", "img_rand_resize_upper", "rand_resize_ratio_lower", "rand_resize_ratio_upper",
-    "vertical_stretch_lower", "vertical_stretch_upper", "horizontal_stretch_lower", "horizontal_stretch_upper",
-)  # fmt: skip
-
-
 class NvidiaResize(_OfParam):
     """The shorter side becomes lower to upper, the longer in proportion or as a ratio of it; both are stretched."""
 
@@ -154,26 +170,36 @@ class NvidiaResize(_OfParam):
         lower, upper = self.sizes
         if lower > upper or bool(lower) != bool(upper):
             raise DataError(f"img_rand_resize_lower and _upper: both, the lower not above the upper: {lower}, {upper}.")
+        self.ratios = (param.rand_resize_ratio_lower, param.rand_resize_ratio_upper)
+        if any(self.ratios) and not 1 <= self.ratios[0] <= self.ratios[1]:
+            raise DataError(
+                "rand_resize_ratio_lower and _upper, of the longer side over the shorter: 1 or more, the lower not "
+                f"above the upper: {self.ratios[0]:g}, {self.ratios[1]:g}."
+            )
+        #: How much height and width are stretched, at least and at most.
+        self.stretches = [
+            (getattr(param, f"{name}_stretch_lower"), getattr(param, f"{name}_stretch_upper"))
+            for name in ("vertical", "horizontal")
+        ]
+        if not all(0 < least <= most for least, most in self.stretches):
+            raise DataError("vertical_stretch and horizontal_stretch: above 0, the lower not above the upper.")
         self.down = getattr(opencv(), enum_name(param, "interpolation_algo_down", _ALGORITHMS))
         self.up = getattr(opencv(), enum_name(param, "interpolation_algo_up", _ALGORITHMS))
 
     def __call__(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
-        param = self.param
         height, width = image.shape[1:]
         lower, upper = self.sizes
         shorter = lower + _below(draws[0], upper - lower + 1) if lower else min(height, width)
         scale = np.float32(shorter) / np.float32(min(height, width))
         sides = [float(scale * height), float(scale * width)]
-        if param.rand_resize_ratio_lower >= 1 and param.rand_resize_ratio_upper > 1:
-            ratio = _between(param.rand_resize_ratio_lower, param.rand_resize_ratio_upper, draws[1])
+        if self.ratios[1] > 1:
+            ratio = _between(*self.ratios, draws[1])
             longer = sides.index(max(sides)) if sides[0] != sides[1] else int(draws[2] < 0.5)
             sides[longer] = sides[1 - longer] * ratio
-        for axis, name in enumerate(("vertical_stretch", "horizontal_stretch")):
-            least, most = getattr(param, f"{name}_lower"), getattr(param, f"{name}_upper")
-            if least > 0 and most > 0:
-                sides[axis] *= _between(least, most, draws[3 + axis])
+        for axis, (least, most) in enumerate(self.stretches):
+            sides[axis] *= _between(least, most, draws[3 + axis])
         new = [max(self.crop, int(side + 0.5)) for side in sides]
-        if not param.allow_upscale:
+        if not self.param.allow_upscale:
             new = [min(size, own) for size, own in zip(new, (height, width), strict=True)]
         self._check_covers(*new)
         if tuple(new) == (height, width):

@@ -30,9 +30,10 @@ _log = logging.getLogger("bicerin.data")
 class Draws(NamedTuple):
     """What is random in the transformation of a batch, for each of its images.
 
-    augmentations: what the augmentation uses, numbers in [0, 1); None where there is no augmentation.
-    mirrored: 1 or 0; None mirrors none.
-    places: two numbers in [0, 1), how far down and across the crop is; None takes the centre.
+    Attributes:
+        augmentations: what the augmentation uses, numbers in [0, 1); None where there is no augmentation.
+        mirrored: 1 or 0; None mirrors none.
+        places: two numbers in [0, 1), how far down and across the crop is; None takes the centre.
     """
 
     augmentations: list[list[float]] | None
