@@ -22,14 +22,8 @@ from bicerin_onnx.hooks import hooks, torch_hooks
 ROOT = Path(__file__).parents[4]
 CASES = Registry("bicerin.cases", "table of cases")
 
-#: The layers of bicerin-face, which says what they are in ONNX alone: an export to PyTorch refuses them by name.
-OF_FACES = (
-    *("Arccos", "ChannelScale", "Cosine", "Flip", "Gram", "InnerDistance", "LabelSpecificAdd", "Pairwise", "Slope"),
-    *("SoftTruncation", "Truncation"),
-)
 #: Layers that have a form in ONNX but none in PyTorch, each with the reason.
 WITHOUT = {
-    **dict.fromkeys(OF_FACES, "bicerin-face has no forms in PyTorch"),
     "PSROIPooling": "torch alone has no pooling of regions",
     "Proposal": "its boxes are what a library of detection makes",
     "ROIPooling": "torch alone has no pooling of regions",
@@ -50,12 +44,13 @@ REFUSED = {
     "SmoothL1Loss-each": "choosing what to learn from",
     "average_without_padding_floor": "at most half a window",
     "CTCGreedyDecoder-accuracy": "an accuracy, which compares with targets",
+    "LabelSpecificAdd-annealed": "a bias that grows",
     "CTCGreedyDecoder-all": "an accuracy, which compares with targets",
 }
 #: Case -> its tolerance, where 1e-5 is more than float32 gives, and why.
 LOOSER: dict[str, float] = {}
 #: Of these the phase of a recorded case changes the result.
-OF_THE_PHASE = {"Dropout", "BatchNorm", "Pooling", "SPP"}
+OF_THE_PHASE = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP"}
 
 
 def layer_type(case: Any) -> str:
