@@ -120,6 +120,7 @@ LABEL_SPECIFIC_ADD = [
 CHANNEL_SCALE = [
     layer_case("plain", 'type: "ChannelScale"', [(3, 4, 2, 2), (3, 1, 2, 2)]),
     layer_case("items", 'type: "ChannelScale"', [(3, 4), (3, 1)]),
+    layer_case("places", 'type: "ChannelScale"', [(3, 3, 2, 2), (3, 2, 2)]),
     layer_case("global", 'type: "ChannelScale" channel_scale_param { global_scale: true init_global_scale: 5 '
                "max_global_scale: 3 }", [(3, 4), (3, 1)], tops=2,
                without={"gradients": "they are those of a scale for each place"}),

@@ -59,6 +59,8 @@ def channel_scale(graph: Graph, layer: Any) -> Any:
         y = graph.op("Mul", x, scale.reshape((1,) * len(x.shape)))
         return [y, graph.constant(scale)][: len(graph.tops)] if len(graph.tops) > 1 else y
     if layer.param.channel_scale_param.do_forward:
+        if s.shape != (*s.shape[:1], 1, *x.shape[2:]):
+            s = graph.op("Reshape", s, [-1, 1, *x.shape[2:]])
         return graph.op("Mul", x, s)
     return graph.op("Identity", x)
 

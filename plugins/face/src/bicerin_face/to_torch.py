@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def truncation(code: Code, layer: Any) -> str:
-    return code.call(f"{code.bottoms[0]}.clamp", float(layer.lower), float(layer.upper))
+    return code.call(code.function(truncated), code.bottoms[0], float(layer.lower), float(layer.upper))
 
 
 def soft_truncation(code: Code, layer: Any) -> str:
@@ -89,6 +89,11 @@ def label_specific_add(code: Code, layer: Any) -> str:
     x, labels = code.bottoms
     bias = float(layer.param.label_specific_add_param.bias)
     return f"{code.call(code.function(with_bias), x, labels, bias)} if self.training else {x}"
+
+
+def truncated(x: Tensor, lower: float, upper: float) -> Tensor:
+    """x between two bounds, at which there is no gradient any more."""
+    return torch.where((x > lower) & (x < upper), x, x.detach().clamp(lower, upper))
 
 
 def limited_arccos(x: Tensor) -> Tensor:
