@@ -11,7 +11,8 @@ taken to be at least FLT_MIN. alpha is 1 unless given, or 0.25 with `balanced`.
 
 Three forks have a layer of this name. They agree where alpha is 1. For happynear it is 1 unless given, for
 makefile/frcnn and jolibrain 0.25, by which the loss is multiplied: say `balanced: true` in their nets that give no
-alpha. happynear's (alpha - p)^gamma, whose gradient is right for an alpha of 1 alone, is not computed for others.
+alpha. happynear's (alpha - p)^gamma, whose gradient is right for an alpha of 1 alone, is not computed for others. As in
+the forks, `beta` is not read.
 
 Source: Lin et al., and the FocalLossLayers of happynear/caffe-windows, makefile/frcnn and jolibrain/caffe.
 """

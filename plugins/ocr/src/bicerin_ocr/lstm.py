@@ -9,7 +9,8 @@ where the last one ended. `clipping_threshold` cuts off the gradients of the gat
 
 Source: the LstmLayer of CTPN's Caffe. Its gradient of W_h takes the h of the step before also where a sequence begins,
 which is kept here after the first step: it is exact where sequences begin at the first step alone. On the CPU it
-computes one sequence: of several, all get the h' of the first; on a GPU each has its own, as here.
+computes one sequence: of several, all get the h' of the first; on a GPU each has its own, as here. As there,
+`batch_size` is not read: there are as many sequences as the bottom has.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ with c = `coord_scale`, or `coord_scale` (2 - w h) where `rescore` is 0, which a
 is 0. top = sum of D^2 / N, and the gradient that is passed down is D / N, as in darknet.
 
 Source: the RegionLossLayer of caffe-yolov2 and of MobileNet-YOLO. Intel's cuts the distances of boxes off at 1, which
-this one does not. Maps need not be square.
+this one does not. Maps need not be square: `side` is not read, and neither are, as in the forks, `softmax`, `jitter`,
+`absolute` and `random`, which darknet's own nets have.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ objectness times that class's softmax is `confidence_threshold` or more. Of boxe
 `nms_threshold` or more, whatever their classes, only the best stays. Label 0 is the background.
 
 Source: the YoloDetectionOutputLayer of MobileNet-YOLO. There, all images of a batch go into one list, in which they
-suppress each other, under the number 0; here each has its own number and list.
+suppress each other, under the number 0; here each has its own number and list. As there, `label_map_file` is not read;
+and neither is `side`, since maps have a size of their own.
 """
 
 from __future__ import annotations

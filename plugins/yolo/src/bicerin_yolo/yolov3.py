@@ -19,6 +19,7 @@ over objects if `accumulate` is set. D of all else is 0. top = sum of D^2 / N, t
 Source: the Yolov3Layer of MobileNet-YOLO, odd parts too: of the anchors that are like an object in size the best one is
 not left out, but the one whose number is the best one's place in `mask`; and with `use_logic_gradient`, which
 multiplies D by the sigmoid's derivative, and an `iou_loss` together, what should be the sigmoid of x and y is x and y.
+As there, `noobject_scale` is not read; and neither is `side`, since maps have a size of their own.
 """
 
 from __future__ import annotations
