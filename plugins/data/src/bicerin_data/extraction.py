@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from bicerin.errors import DataError
 from bicerin.net import Net
 from bicerin.parallel.team import Team
 from bicerin.solver.outcome import goes_on
+from bicerin_data.extraction_parts import ExtractionParts, write_pass
 from bicerin_data.feature_store import feature_store
 from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_proto import atomic_write
-from bicerin_proto.quotation import printable, system_reason
+from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.data")
 
@@ -158,31 +158,27 @@ class Extraction:
             "the keys": f"{len(self._keys)} ({_digest(self._keys)})",
             "whether keys are kept": str(self._keep_keys),
         }
-        folder = self._outputs[0].with_name(f"{self._outputs[0].name}.parts")
+        parts = ExtractionParts(self._outputs[0].with_name(f"{self._outputs[0].name}.parts"), len(self._blobs))
         _check_same(team, facts)
         if team.rank == 0:
-            self._prepare(folder, facts)
-        missing = json.loads(
-            team.share(
-                json.dumps([n for n in range(len(ranges)) if not _part(folder, n).exists()]).encode()
-                if team.rank == 0
-                else b""
-            )
-        )
+            self._check_outputs()
+            parts.open(facts)
+        said = json.dumps(parts.missing(len(ranges))).encode() if team.rank == 0 else b""
+        missing = json.loads(team.share(said))
         if team.rank == 0 and len(missing) < len(ranges):
             _log.info("%d of %d ranges are there already", len(ranges) - len(missing), len(ranges))
         mine = [int(number) for number in np.array_split(np.array(missing, np.int64), team.size)[team.rank]]
         for number in mine if team.rank else counted(mine, "extracting"):
-            self._extract_range(ranges[number], _part(folder, number))
+            self._extract_range(ranges[number], parts.path(number))
         team.all_gather(b"")  # all ranges are there
         counts = []
         if team.rank == 0:
             with self._stores() as stores:
                 for number in range(len(ranges)):
-                    for rows in _read_part(_part(folder, number), len(self._blobs)):
+                    for rows in parts.read(number):
                         stores.put(rows)
             counts = stores.counts
-            shutil.rmtree(folder, ignore_errors=True)
+            parts.remove()
         team.all_gather(b"")  # none ends before the outputs are there
         return counts
 
@@ -196,30 +192,10 @@ class Extraction:
                     "ImageData can: ranks cannot divide what it reads."
                 )
 
-    def _prepare(self, folder: Path, facts: dict[str, str]) -> None:
+    def _check_outputs(self) -> None:
         for path, backend in zip(self._outputs, self._backends, strict=True):
             if backend in ("lmdb", "leveldb") and path.exists():
                 raise DataError(f"{printable(path)} exists already.", "Remove it, or choose another name.")
-        note = folder / "extraction.json"
-        try:
-            folder.mkdir(exist_ok=True)
-            there = json.loads(note.read_text()) if note.exists() else None
-            if there is None and next(folder.iterdir(), None) is not None:
-                raise DataError(f"{printable(folder)} holds something else than the parts of an extraction: remove it.")
-            if there is None:
-                with atomic_write(note) as file:
-                    file.write(json.dumps(facts, indent=1).encode())
-        except ValueError as error:
-            raise DataError(f"{printable(note)} is damaged: {error}. Remove the folder to begin anew.") from None
-        except OSError as error:
-            raise DataError(f"{printable(folder)} cannot be used: {system_reason(error)}.") from None
-        if there is not None and there != facts:
-            name = next((name for name in facts if there.get(name) != facts[name]), "the number of facts")
-            before, now = (printable(str(one.get(name)), 100) for one in (there, facts))
-            raise DataError(
-                f"{printable(folder)} holds the parts of another extraction: {name} was {before} there, and is {now} "
-                "now. Remove it to begin anew."
-            )
 
     def _extract_range(self, batches: range, path: Path) -> None:
         if batches.start != self._next:
@@ -227,8 +203,7 @@ class Extraction:
                 layer.begin_at(batches.start, keys)
         with atomic_write(path) as file:
             for _ in batches:
-                for array in self._rows():
-                    np.save(file, array, allow_pickle=False)
+                write_pass(file, self._rows())
         self._next = batches.stop
 
 
@@ -252,20 +227,6 @@ class _Stores:
                 array = array[: self._limit - begin]
             put(array, None if self._keys is None else self._keys[begin : begin + len(array)])
             self.counts[index] += len(array)
-
-
-def _part(folder: Path, number: int) -> Path:
-    return folder / f"{number:08d}.npy"
-
-
-def _read_part(path: Path, blobs: int) -> Iterator[list[np.ndarray]]:
-    """The rows of each pass of a range."""
-    try:
-        with open(path, "rb") as file:
-            while file.peek(1):
-                yield [np.load(file, allow_pickle=False) for _ in range(blobs)]
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{printable(path)} cannot be read: {error}. Remove it, and run the command again.") from None
 
 
 def _digest(keys: Sequence[bytes]) -> str:
