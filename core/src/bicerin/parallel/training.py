@@ -17,10 +17,9 @@ from bicerin.layer.blob import Blob
 from bicerin.net import Net
 from bicerin.net.batch_size import batch_size
 from bicerin.parallel.agreement import check_same, check_same_weights, facts
-from bicerin.parallel.communicator import Communicator
 from bicerin.parallel.data_parallel import DataParallel
 from bicerin.parallel.gradient_average import GradientAverage
-from bicerin.parallel.progress import Progress
+from bicerin.parallel.ranks import Ranks
 from bicerin.parallel.statistics import average_statistics
 from bicerin.parallel.watchdog import Watchdog, processes_of
 from bicerin_proto.quotation import printable
@@ -31,7 +30,7 @@ _log = logging.getLogger("bicerin.solver")
 _TO_BUILD = 5
 
 
-class ParallelTraining:
+class ParallelTraining(Ranks):
     """What the ranks of a training do together. Every method is called on all ranks, in the same order.
 
     Args:
@@ -41,9 +40,8 @@ class ParallelTraining:
     """
 
     def __init__(self, parallel: DataParallel, net: Net, param: Any) -> None:
+        super().__init__(parallel.communicator)
         self.options = parallel
-        self.communicator: Communicator = parallel.communicator
-        self.progress = Progress()
         self._net = net
         self._param = param
         self._average = GradientAverage(net, parallel, self.progress)
@@ -54,14 +52,6 @@ class ParallelTraining:
         self._waits = np.zeros(parallel.size)
         self._waited = 0.0
         self._since = time.perf_counter()
-
-    @property
-    def rank(self) -> int:
-        return self.communicator.rank
-
-    @property
-    def size(self) -> int:
-        return self.communicator.size
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -186,13 +176,6 @@ class ParallelTraining:
             self.communicator.all_reduce(sums)
         return [bool(value) for value in sums]
 
-    def total(self, value: float) -> float:
-        """The sum over the ranks."""
-        total = np.array([value], np.float64)
-        with self.progress.waiting("a sum"):
-            self.communicator.all_reduce(total)
-        return float(total[0])
-
     def average_statistics(self) -> None:
         """Put the ranks' averages in the place of what BatchNorm and the like have gathered on each."""
         with self.progress.waiting("the statistics"):
@@ -204,16 +187,6 @@ class ParallelTraining:
         """Raise an error where the ranks have come to different weights."""
         with self.progress.waiting("the weights"):
             check_same_weights(self.communicator, self._net)
-
-    def all_gather(self, data: bytes) -> list[bytes]:
-        """What each rank gives, in the order of ranks, on all."""
-        with self.progress.waiting("the ranks' results"):
-            return self.communicator.all_gather(data)
-
-    def sum(self, array: np.ndarray) -> None:
-        """Put the sum over the ranks in the place of an array."""
-        with self.progress.waiting("the ranks' results"):
-            self.communicator.all_reduce(array)
 
     def gather(self, state: Mapping[str, Any], plain: Callable[[Any], Any]) -> list[dict[str, Any]]:
         """What each rank gives, JSON values, in the order of ranks; on rank 0, and nothing on the others."""

@@ -15,22 +15,10 @@ import numpy as np
 
 from bicerin.errors import NetError
 from bicerin.net.hooks import plugins
+from bicerin.parallel.ranks import Ranks
 
 if TYPE_CHECKING:
     from bicerin.net import Net
-
-
-class Team(Protocol):
-    """The ranks that divide the passes; every method is called on all of them."""
-
-    def all_gather(self, data: bytes) -> list[bytes]:
-        """What each rank gives, in the order of ranks, on all."""
-
-    def sum(self, array: np.ndarray) -> None:
-        """Put the sum over the ranks in the place of an array."""
-
-    def total(self, value: float) -> float:
-        """The sum over the ranks."""
 
 
 class OutputSum(Protocol):
@@ -74,14 +62,14 @@ class Mean:
         assert self.total is not None
         return self.total / self.passes
 
-    def combine(self, team: Team) -> None:
+    def combine(self, ranks: Ranks) -> None:
         """Take in the passes that other ranks have run.
 
         Raises:
             NetError: the output has not the same shape on all ranks.
         """
         own = json.dumps([self.passes, self.total.shape if self.total is not None else None]).encode()
-        found = [json.loads(one) for one in team.all_gather(own)]
+        found = [json.loads(one) for one in ranks.all_gather(own)]
         shapes = [tuple(shape) for _, shape in found if shape is not None]
         if len(set(shapes)) > 1:
             raise NetError(
@@ -92,7 +80,7 @@ class Mean:
         if shapes:
             total = self.total if self.total is not None else np.zeros(shapes[0])
             flat = np.ascontiguousarray(total).reshape(-1)
-            team.sum(flat)
+            ranks.sum(flat)
             self.total = flat.reshape(shapes[0])
         self.passes = sum(passes for passes, _ in found)
 
@@ -115,9 +103,9 @@ class Kept:
     def result(self) -> Any:
         return self._summed.result()
 
-    def combine(self, team: Team) -> None:
+    def combine(self, ranks: Ranks) -> None:
         """Give the plugin the values of all ranks: pass `i` was run by rank `i` modulo their number."""
-        found = [_arrays(one) for one in team.all_gather(_bytes(self._values))]
+        found = [_arrays(one) for one in ranks.all_gather(_bytes(self._values))]
         for values in zip_longest(*found):
             for array in values:
                 if array is not None:
@@ -148,12 +136,12 @@ class Outcome:
             for name, output in self._sums.items():
                 output.add(self._net.blobs[name].read_only.data)
 
-    def combine(self, team: Team) -> None:
+    def combine(self, ranks: Ranks) -> None:
         """Take in the passes that other ranks have run; on every rank, the results are those of all passes."""
-        self._passes = int(team.total(self._passes))
+        self._passes = int(ranks.total(self._passes))
         with np.errstate(all="ignore"):
             for output in self._sums.values():
-                output.combine(team)
+                output.combine(ranks)
 
     def results(self) -> dict[str, np.ndarray]:
         """Output name -> what it comes to; nothing without a pass."""
