@@ -15,6 +15,7 @@ from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
 from bicerin.net.batch_size import batch_size
+from bicerin.parallel.ranks import Ranks
 from bicerin.parallel.team import Team
 from bicerin.schema.installed_schema import schema
 from bicerin.solver.outcome import Outcome, goes_on
@@ -76,7 +77,7 @@ def test(
             with Team(communicator) as team:
                 loss, means = 0.0, {}
                 if not goes_on(built):
-                    loss, means = _divided(built, iterations, team)
+                    loss, means = _run(built, iterations, team)
                 elif not team.rank:
                     _log.info("rank 0 tests alone: a pass of this net goes on where the one before it has ended")
                     loss, means = _run(built, iterations)
@@ -91,25 +92,14 @@ def test(
         _print_table(built, iterations, loss, means)
 
 
-def _run(net: Net, iterations: int) -> tuple[float, dict[str, np.ndarray]]:
-    loss, outcome = 0.0, Outcome(net, schema().SolverParameter())
-    for _ in counted(range(iterations), "testing"):
-        loss += net.run_forward()
-        outcome.add()
-    return loss / iterations, outcome.results()
-
-
-def _divided(net: Net, iterations: int, team: Team) -> tuple[float, dict[str, np.ndarray]]:
-    """As `_run`, by all ranks: pass `i` is that of rank `i` modulo their number."""
-    loss, outcome = 0.0, Outcome(net, schema().SolverParameter(), divided=True)
-    for number in range(iterations) if team.rank else counted(range(iterations), "testing"):
-        if number % team.size != team.rank:
-            net.pass_by()
-            continue
-        loss += net.run_forward()
-        outcome.add()
-    outcome.combine(team)
-    return team.total(loss) / iterations, outcome.results()
+def _run(net: Net, iterations: int, ranks: Ranks | None = None) -> tuple[float, dict[str, np.ndarray]]:
+    """The mean loss and the outputs of all passes, which ranks divide if there are several."""
+    outcome = Outcome(net, schema().SolverParameter(), ranks)
+    says = ranks is None or not ranks.rank
+    for number in counted(range(iterations), "testing") if says else range(iterations):
+        outcome.run(number)
+    results = outcome.results()
+    return outcome.loss / iterations, results
 
 
 #: Outputs with more elements than this are shown by their extremes.

@@ -118,36 +118,52 @@ class Outcome:
 
     Args:
         param: the SolverParameter, or one of defaults.
-        divided: whether several ranks run the passes, and `combine` brings them together.
+        ranks: who divides the passes: pass `i` is that of rank `i` modulo their number. None where there is one alone.
+
+    Attributes:
+        loss: the sum of the passes' weighted losses.
     """
 
-    def __init__(self, net: Net, param: Any, divided: bool = False) -> None:
-        self._net = net
+    def __init__(self, net: Net, param: Any, ranks: Ranks | None = None) -> None:
+        self._net, self._ranks = net, ranks
         self._passes = 0
+        self.loss = 0.0
         self._sums: dict[str, Any] = {}
         for name in net.outputs:
             found = plugins().hook.bicerin_test_output(net=net, name=name, param=param)
-            self._sums[name] = Mean(name) if found is None else Kept(found) if divided else found
+            self._sums[name] = Mean(name) if found is None else Kept(found) if ranks is not None else found
 
-    def add(self) -> None:
-        """Take the outputs of the pass that the net has just run."""
+    def run(self, number: int) -> None:
+        """Run a pass and take its outputs; where it is another rank's, go on to the data of the next.
+
+        Args:
+            number: from 0 on, each in its turn.
+        """
+        if self._ranks is not None and number % self._ranks.size != self._ranks.rank:
+            self._net.pass_by()
+            return
+        self.loss += self._net.run_forward()
         self._passes += 1
         with np.errstate(all="ignore"):  # a net that diverged has infinite outputs
             for name, output in self._sums.items():
                 output.add(self._net.blobs[name].read_only.data)
-
-    def combine(self, ranks: Ranks) -> None:
-        """Take in the passes that other ranks have run; on every rank, the results are those of all passes."""
-        self._passes = int(ranks.total(self._passes))
-        with np.errstate(all="ignore"):
-            for output in self._sums.values():
-                output.combine(ranks)
+        if self._ranks is not None:
+            self._ranks.progress.moves += 1
 
     def results(self) -> dict[str, np.ndarray]:
-        """Output name -> what it comes to; nothing without a pass."""
+        """Output name -> what it comes to; nothing without a pass. `loss` is then that of all ranks, too."""
+        if self._ranks is not None:
+            self._combine(self._ranks)
         if not self._passes:
             return {}
         return {name: np.asarray(output.result()) for name, output in self._sums.items()}
+
+    def _combine(self, ranks: Ranks) -> None:
+        """Take in the passes that other ranks have run; on every rank, the results are those of all passes."""
+        self.loss, self._passes = ranks.total(self.loss), int(ranks.total(self._passes))
+        with np.errstate(all="ignore"):
+            for output in self._sums.values():
+                output.combine(ranks)
 
 
 def _bytes(arrays: list[np.ndarray]) -> bytes:

@@ -83,9 +83,7 @@ class Tests:
     def _run(self, net: Net, index: int, passes: int, team: ParallelTraining | None) -> dict[str, Any] | None:
         """Run the passes of a test, or with a team this rank's share of them."""
         solver = self._solver
-        rank, size = (team.rank, team.size) if team is not None else (0, 1)
-        outcome = Outcome(net, solver.param, divided=team is not None)
-        loss = 0.0
+        outcome = Outcome(net, solver.param, team)
         for number in range(passes):
             stop, snapshot = self._asked(team, number)
             if snapshot:
@@ -94,19 +92,10 @@ class Tests:
                 solver.stopped = True
                 _log.info("Test interrupted.")
                 return None
-            if number % size != rank:
-                net.pass_by()
-                continue
-            loss += net.run_forward()
-            outcome.add()
-            if team is not None:
-                team.progress.moves += 1
-        if team is not None:
-            loss = team.total(loss)
-            outcome.combine(team)
-        if solver.param.test_compute_loss and passes and solver.is_root:
-            _log.info("Test loss: %g", loss / passes)
+            outcome.run(number)
         summed = outcome.results()
+        if solver.param.test_compute_loss and passes and solver.is_root:
+            _log.info("Test loss: %g", outcome.loss / passes)
         if solver.is_root:
             self._display.outputs("Test", net, summed)
         results = {name: float(value.reshape(())) if value.size == 1 else value for name, value in summed.items()}
