@@ -1,6 +1,6 @@
 """BroadcastMul: top = x · a, a holding one factor for each channel of each image; the bottoms come in either order.
 
-- bottoms: x, shape (N, C, ...), and a, shape (N, C, 1, ...); the one with more elements is x, the first of equals.
+- bottoms: x, shape (N, C, ...), and a, shape (N, C, 1, ...); the one with larger channels is x, the first of equals.
 - top: the shape of x.
 
 Source: jolibrain's `BroadcastMulLayer`.
@@ -9,6 +9,7 @@ Source: jolibrain's `BroadcastMulLayer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from bicerin.errors import ShapeError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations
@@ -24,7 +25,8 @@ class BroadcastMulLayer(Layer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         #: Which bottom is x; the other is a.
-        self.larger = 0 if bottom[0].count >= bottom[1].count else 1
+        sizes = [prod(blob.shape[2:]) for blob in bottom]  # of a channel: a batch may be empty
+        self.larger = 0 if sizes[0] >= sizes[1] else 1
         x, a = bottom[self.larger], bottom[1 - self.larger]
         if x.num_axes < 2 or a.shape != x.shape[:2] + (1,) * (a.num_axes - 2):
             raise ShapeError(
