@@ -89,6 +89,16 @@ def test_a_file_that_is_not_there_is_named(net_file: str) -> None:
             call()
 
 
+@pytest.mark.parametrize(("path", "words"), [
+    ("", "its name is empty"), (b"", "its name is empty"),
+    ('layer { name: "in" type: "Input" top: "x" }\n', r"open file layer \{ .*\\n: that is the text of a prototxt"),
+    ("{fold}.prototxt", r"Could not open file \{fold\}\.prototxt \(looked from"),
+])  # fmt: skip
+def test_what_is_no_name_of_a_file(path: str | bytes, words: str) -> None:
+    with pytest.raises(RuntimeError, match=words):
+        caffe.Net(path, caffe.TEST)
+
+
 def test_what_passes_return_is_in_the_order_of_outputs_and_of_what_is_asked_for(net: Any) -> None:
     assert list(net.forward(["ip", "conv", "data"])) == ["loss", "ip", "conv", "data"]
     assert list(net.backward(["ip", "conv", "data"])) == ["ip", "conv", "data"]

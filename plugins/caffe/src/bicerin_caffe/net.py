@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from bicerin.layer.handed_out import handed_out
 from bicerin_caffe import settings
 from bicerin_caffe.user_exceptions import user_exceptions
 from bicerin_caffe.vectors import BlobVec, DtypeVec, IntVec, LayerVec, NamedBlobs, StringVec
+from bicerin_proto import printable
 
 _log = logging.getLogger("bicerin.caffe")
 
@@ -78,6 +80,13 @@ class Net:
         weights = None if weights is None else os.fsdecode(weights)
         for path in [network_file] if weights is None else [network_file, weights]:
             if not os.path.exists(path):
+                if not os.fspath(path):
+                    raise NetError("Could not open file: its name is empty.")
+                if re.search(r"\blayers?\s*:?\s*{", name := os.fsdecode(path)):
+                    raise NetError(
+                        f"Could not open file {printable(name, limit=60)}: that is the text of a prototxt; write it to "
+                        "a file, or give it to bicerin.Net, which takes both."
+                    )
                 raise NetError(f"Could not open file {path} (looked from {os.getcwd()})")
         core = bicerin.Net(
             Path(network_file),
