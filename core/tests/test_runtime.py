@@ -282,7 +282,7 @@ def test_runtimes_by_name(provided: Any) -> None:
         Net(CHAIN, "TEST", runtime="arithmatic")
     provided.add("bicerin.runtimes", "broken", f"{__name__}:Compiled")
     with pytest.raises(
-        BrokenPluginError, match=r'"broken", which is not a class derived from bicerin.net.runtime.Runtime'
+        BrokenPluginError, match=r"test-plugin 1.0 \(.*:Compiled\) is not a bicerin.net.runtime.Runtime"
     ):
         Net(CHAIN, "TEST", runtime="broken")
 

@@ -126,18 +126,10 @@ def measure(net: Net, iterations: int) -> dict[str, Any]:
     for row in rows:
         row["share"] = (row["forward_ms"] + row["backward_ms"]) / whole if whole else 0.0
     total = median(f + b for f, b in zip(forward, backward, strict=True))
-    images = batch_size(net)
     return {
-        "net": net.name,
-        "phase": net.phase.name,
-        "device": repr(net.device),
-        "dtype": net.dtype.name,
-        "iterations": iterations,
-        "batch_size": images,
+        **_about(net, iterations, total),
         "forward_ms": median(forward),
         "backward_ms": median(backward),
-        "total_ms": total,
-        "images_per_second": 1000 * images / total if total else None,
         "layers": rows,
     }
 
@@ -157,18 +149,11 @@ def measure_steps(net: Net, iterations: int) -> dict[str, Any]:
                 step.forward()
                 own.append(1000 * (clock.perf_counter() - started))
             whole.append(1000 * (clock.perf_counter() - began))
-    total, images = median(whole), batch_size(net)
+    total = median(whole)
     spent = sum(median(own) for own in times)
     return {
-        "net": net.name,
-        "phase": net.phase.name,
-        "device": repr(net.device),
-        "dtype": net.dtype.name,
-        "iterations": iterations,
-        "batch_size": images,
+        **_about(net, iterations, total),
         "runtime": net.runtime.name,
-        "total_ms": total,
-        "images_per_second": 1000 * images / total if total else None,
         "parts": [
             {
                 "runtime": step.runtime,
@@ -179,6 +164,21 @@ def measure_steps(net: Net, iterations: int) -> dict[str, Any]:
             }
             for step, own in zip(net.steps, times, strict=True)
         ],
+    }
+
+
+def _about(net: Net, iterations: int, total: float) -> dict[str, Any]:
+    """What is said of each net; `total` is the milliseconds that a pass, or one each way, takes."""
+    images = batch_size(net)
+    return {
+        "net": net.name,
+        "phase": net.phase.name,
+        "device": repr(net.device),
+        "dtype": net.dtype.name,
+        "iterations": iterations,
+        "batch_size": images,
+        "total_ms": total,
+        "images_per_second": 1000 * images / total if total else None,
     }
 
 

@@ -13,10 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bicerin.discovery.registry import Registry
+from bicerin.discovery.registry import Provider, Registry, require_class
 from bicerin.errors import DeviceError, UnknownNameError
-
-devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get)
 
 
 @dataclass
@@ -98,6 +96,13 @@ class Device(ABC):
 
     def __repr__(self) -> str:
         return self.name if self.index == 0 else f"{self.name}:{self.index}"
+
+
+def _check(provider: Provider, target: Any) -> None:
+    require_class(provider, target, Device, "bicerin.device.Device")
+
+
+devices = Registry("bicerin.devices", "device", {"emulated": "bicerin-emulated"}.get, _check)
 
 
 class CpuDevice(Device):

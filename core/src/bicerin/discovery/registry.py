@@ -173,6 +173,26 @@ def forget_plugins() -> None:
         registry._loaded.clear()
 
 
+def require_class(provider: Provider, target: Any, base: type, public: str, attribute: str | None = None) -> None:
+    """What a registry's `check` asks first: that an entry point names a subclass, which has the entry point's name.
+
+    Args:
+        base: of the classes.
+        public: its name, as its users know it.
+        attribute: of the class, which must be the entry point's name; None for none.
+
+    Raises:
+        BrokenPluginError: says what it is instead.
+    """
+    if not (isinstance(target, type) and issubclass(target, base)):
+        raise BrokenPluginError(f"{provider} is not a {public}.")
+    if attribute is not None and getattr(target, attribute, None) != provider.name:
+        raise BrokenPluginError(
+            f'{provider} has the {attribute} "{getattr(target, attribute, "")}", but its entry point is named '
+            f'"{provider.name}"; the two must be the same.'
+        )
+
+
 class Registry:
     """The names of one entry-point group.
 

@@ -18,7 +18,7 @@ from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bicerin.discovery.registry import Provider, Registry, found_once
+from bicerin.discovery.registry import Provider, Registry, found_once, require_class
 from bicerin.errors import BrokenPluginError, UnknownNameError
 from bicerin.layer.context import Context
 from bicerin.layer.layer import Layer
@@ -45,13 +45,7 @@ class Engine(ABC):
 
 
 def _check_engine(provider: Provider, cls: Any) -> None:
-    if not (isinstance(cls, type) and issubclass(cls, Engine)):
-        raise BrokenPluginError(f"{provider} is not a bicerin.layer.Engine.")
-    if getattr(cls, "name", None) != provider.name:
-        raise BrokenPluginError(
-            f'{provider} has the name "{getattr(cls, "name", "")}", but its entry point is named "{provider.name}"; '
-            "the two must be the same."
-        )
+    require_class(provider, cls, Engine, "bicerin.layer.Engine", "name")
 
 
 engines = Registry("bicerin.engines", "engine", {"onednn": "bicerin-onednn"}.get, _check_engine)

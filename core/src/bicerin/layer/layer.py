@@ -32,7 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from bicerin.device.device import CPU, Device
-from bicerin.discovery.registry import Provider, Registry
+from bicerin.discovery.registry import Provider, Registry, require_class
 from bicerin.errors import BrokenPluginError, DeviceError, LayerError, ShapeError
 from bicerin.layer.blob import Blob, same_shape
 from bicerin.layer.context import Context
@@ -244,13 +244,7 @@ def _known_layer(name: str) -> str | None:
 
 
 def _check_layer(provider: Provider, cls: Any) -> None:
-    if not (isinstance(cls, type) and issubclass(cls, Layer)):
-        raise BrokenPluginError(f"{provider} is not a bicerin.Layer.")
-    if getattr(cls, "type", None) != provider.name:
-        raise BrokenPluginError(
-            f'{provider} has the type "{getattr(cls, "type", "")}", but its entry point is named "{provider.name}"; '
-            "the two must be the same."
-        )
+    require_class(provider, cls, Layer, "bicerin.Layer", "type")
     if not isinstance(getattr(cls, "counts", None), BlobCounts):
         raise BrokenPluginError(f"{provider} declares no counts = BlobCounts(...).")
     missing = sorted(getattr(cls, "__abstractmethods__", ()))

@@ -29,8 +29,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bicerin.discovery.registry import Provider, Registry
-from bicerin.errors import BrokenPluginError, UnknownNameError
+from bicerin.discovery.registry import Provider, Registry, require_class
+from bicerin.errors import UnknownNameError
 from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
 
@@ -115,11 +115,7 @@ class Runtime(ABC):
 
 
 def _check(provider: Provider, target: Any) -> None:
-    if not (isinstance(target, type) and issubclass(target, Runtime)):
-        raise BrokenPluginError(
-            f'{provider} brings the runtime "{provider.name}", which is not a class derived from {Runtime.__module__}.'
-            f"{Runtime.__qualname__}."
-        )
+    require_class(provider, target, Runtime, f"{Runtime.__module__}.{Runtime.__qualname__}")
 
 
 runtimes = Registry("bicerin.runtimes", "runtime", _KNOWN.get, _check)

@@ -21,7 +21,7 @@ import numpy as np
 import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
-from bicerin.discovery.registry import Registry
+from bicerin.discovery.registry import Provider, Registry, require_class
 from bicerin.errors import (
     DataError,
     DeviceError,
@@ -55,8 +55,6 @@ from bicerin_proto.cardinality import is_repeated
 from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.solver")
-
-solvers = Registry("bicerin.solvers", "solver type")
 
 
 class Solver:
@@ -542,6 +540,13 @@ class Solver:
 
     def _own_weights(self, resolve: Callable[[str], Path]) -> list[Path]:
         return [resolve(name.strip()) for names in self.param.weights for name in names.split(",") if name.strip()]
+
+
+def _check_solver(provider: Provider, target: Any) -> None:
+    require_class(provider, target, Solver, "bicerin.Solver", "type")
+
+
+solvers = Registry("bicerin.solvers", "solver type", check=_check_solver)
 
 
 def _check_finite(param: Any) -> None:
