@@ -95,7 +95,7 @@ def test_it_finds_squares(loss: str, tmp_path: Path) -> None:
         own = found[found[:, 0] == number]
         boxes = np.column_stack([(own[:, 3:5] + own[:, 5:]) / 2, own[:, 5:] - own[:, 3:5]])
         for one in objects:
-            right += ((overlaps(boxes, one[2:]) > 0.5) & (own[:, 1] == one[0] + 1)).any()
+            right += ((overlaps(np, boxes, one[2:]) > 0.5) & (own[:, 1] == one[0] + 1)).any()
     number = sum(map(len, truths))
     print(f"{right} of {number} squares found, with {len(found)} detections")
     assert right >= 0.8 * number

@@ -59,14 +59,14 @@ def boxes(x: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 def best_anchor(anchors: np.ndarray, size: np.ndarray) -> int:
     alone = [np.concatenate([[0, 0], one]) for one in (*anchors, size)]
-    return int(np.argmax([overlaps(one, alone[-1]) for one in alone[:-1]]))
+    return int(np.argmax([overlaps(np, one, alone[-1]) for one in alone[:-1]]))
 
 
 @pytest.mark.parametrize("rescore", [0, 1])
 def test_region_loss(rescore: int) -> None:
     """It is a sum of squares and, of the classes, the cross-entropy; overlaps count as constants."""
     base = X.reshape(3, 7, 4, 4)
-    shared = np.max([overlaps(boxes(base, ANCHORS / 4), one[1:]) for one in OBJECTS[0, 0, :3]], axis=0)
+    shared = np.max([overlaps(np, boxes(base, ANCHORS / 4), one[1:]) for one in OBJECTS[0, 0, :3]], axis=0)
 
     def loss(x: np.ndarray) -> float:
         own = x.reshape(3, 7, 4, 4)
@@ -82,7 +82,7 @@ def test_region_loss(rescore: int) -> None:
             found = np.concatenate([sigmoids(np, at[:2]), at[2:4]])
             scale = 5 if rescore else 5 * (2 - w * h)
             total += scale * ((wanted - found) ** 2).sum() / 2
-            right = overlaps(boxes(base, ANCHORS / 4)[a, j, i], np.array([u, v, w, h])) if rescore else 1
+            right = overlaps(np, boxes(base, ANCHORS / 4)[a, j, i], np.array([u, v, w, h])) if rescore else 1
             total += 3 * (right - p[a, j, i]) ** 2 / 2
             total -= 2 * np.log(np.exp(at[5 + int(label)]) / np.exp(at[5:]).sum())
         return float(total + nothing.sum())
@@ -94,7 +94,7 @@ def test_region_loss(rescore: int) -> None:
 def test_yolov3() -> None:
     """Without a loss of overlaps it is the cross-entropy of all but the sizes."""
     anchors = np.array([[10, 13], [16, 30], [33, 23]]) / 128
-    shared = np.max([overlaps(boxes(X.reshape(3, 7, 4, 4), anchors), one[1:]) for one in OBJECTS[0, 0, :3]], axis=0)
+    shared = np.max([overlaps(np, boxes(X.reshape(3, 7, 4, 4), anchors), one[1:]) for one in OBJECTS[0, 0, :3]], axis=0)
 
     def loss(x: np.ndarray) -> float:
         own = x.reshape(3, 7, 4, 4)
@@ -150,7 +150,7 @@ def test_detection_loss() -> None:
         return planes[:, :4], planes[:, 4:6], planes[:, 6:].reshape(2, 2, 4, 9).transpose(0, 1, 3, 2)
 
     found = np.concatenate([parts(x)[2][..., :2], parts(x)[2][..., 2:] ** 2], axis=-1)
-    shared = overlaps(found, truth[:, None])
+    shared = overlaps(np, found, truth[:, None])
     apart = ((found - truth[:, None]) ** 2).sum(axis=-1)
     best = np.where(shared.max(axis=1) > 0, shared.argmax(axis=1), apart.argmin(axis=1))
     responsible = (np.arange(2)[:, None] == best[:, None]) & (there[:, None] != 0)

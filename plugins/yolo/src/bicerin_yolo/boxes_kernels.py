@@ -31,10 +31,11 @@ def overlap(x, y, w, h, u, v, p, q):  # type: ignore[no-untyped-def]
     return common / (w * h + p * q - common)
 
 
-def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The same of whole arrays, whose last axis is x, y, width, height."""
+def overlaps(xp: Any, boxes: Any, others: Any) -> Any:
+    """The same of whole arrays, whose last axis is x, y, width, height, on any device; 0 of two without an area."""
     half, other_half = boxes[..., 2:] / 2, others[..., 2:] / 2
-    start = np.maximum(boxes[..., :2] - half, others[..., :2] - other_half)
-    extent = np.minimum(boxes[..., :2] + half, others[..., :2] + other_half) - start
-    common = np.where((extent < 0).any(axis=-1), 0, extent.prod(axis=-1))
-    return np.asarray(common / (boxes[..., 2:].prod(axis=-1) + others[..., 2:].prod(axis=-1) - common))
+    start = xp.maximum(boxes[..., :2] - half, others[..., :2] - other_half)
+    extent = xp.minimum(boxes[..., :2] + half, others[..., :2] + other_half) - start
+    common = xp.where((extent < 0).any(axis=-1), 0, extent.prod(axis=-1))
+    union = boxes[..., 2:].prod(axis=-1) + others[..., 2:].prod(axis=-1) - common
+    return common / xp.where(union == 0, 1, union)

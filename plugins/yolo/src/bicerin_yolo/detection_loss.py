@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.layer import Blob, ChecksInputs, LossLayer, Operations, refuse_label_gradient
+from bicerin_yolo.boxes_kernels import overlaps
 from bicerin_yolo.places import Grid
 
 
@@ -73,7 +74,8 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
         if self.sqrt:
             extent = extent * extent
             wanted[:, 2:] = xp.sqrt(xp.maximum(truth[:, 2:], 0))
-        shared = _overlaps(xp, middle, extent, truth[:, None])
+        parts = xp.concatenate([middle, extent], axis=2)
+        shared = overlaps(xp, parts.transpose(0, 1, 3, 2), truth.transpose(0, 2, 1)[:, None])
         apart = ((middle - truth[:, None, :2]) ** 2).sum(axis=2) + ((extent - truth[:, None, 2:]) ** 2).sum(axis=2)
         best = xp.where(shared.max(axis=1) > 0, shared.argmax(axis=1), apart.argmin(axis=1))
         responsible = (xp.arange(grid.boxes)[:, None] == best[:, None]) & present
@@ -106,13 +108,3 @@ class DetectionLossLayer(ChecksInputs, LossLayer):
 
         _, is_object, label, _ = self.grid.labels(bottom[1].data)
         known_classes(is_object, label, self.grid.classes)
-
-
-def _overlaps(xp: Any, middle: Any, extent: Any, truth: Any) -> Any:
-    """Intersection over union of boxes `(N, B, 2, S^2)` each, and the objects, `(N, 1, 4, S^2)`; 0 where apart."""
-    start = xp.maximum(middle - extent / 2, truth[:, :, :2] - truth[:, :, 2:] / 2)
-    stop = xp.minimum(middle + extent / 2, truth[:, :, :2] + truth[:, :, 2:] / 2)
-    width, height = stop[:, :, 0] - start[:, :, 0], stop[:, :, 1] - start[:, :, 1]
-    common = xp.where((width < 0) | (height < 0), 0, width * height)
-    both = extent[:, :, 0] * extent[:, :, 1] + truth[:, :, 2] * truth[:, :, 3] - common
-    return common / xp.where(both == 0, 1, both)

@@ -52,7 +52,7 @@ def suppress_reference(rows: np.ndarray, order: np.ndarray, threshold: float, ke
         first, left = left[0], left[1:]
         kept[number] = first
         number += 1
-        shared = overlaps(rows[first, None, 3:], rows[left, 3:])
+        shared = overlaps(np, rows[first, None, 3:], rows[left, 3:])
         left = left[(rows[left, 0] != rows[first, 0]) | ~(shared >= threshold)]
     return number
 

@@ -57,7 +57,7 @@ def likeness(form, x, y, w, h, u, v, p, q):  # type: ignore[no-untyped-def]
 
 def likenesses(form: int, boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The same of whole arrays, whose last axis is x, y, width, height."""
-    shared = overlaps(boxes, others)
+    shared = overlaps(np, boxes, others)
     if form < GENERALIZED:
         return shared
     half, other_half = boxes[..., 2:] / 2, others[..., 2:] / 2

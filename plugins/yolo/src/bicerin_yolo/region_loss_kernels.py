@@ -36,7 +36,7 @@ def places_reference(
     best = np.zeros(boxes.shape[:-1], x.dtype)
     for t in range(int(listed.sum(axis=1).max(initial=0))):
         others = objects[:, t, None, None, None, 1:]
-        shared = np.where(listed[:, t, None, None, None], overlaps(boxes, others), 0)
+        shared = np.where(listed[:, t, None, None, None], overlaps(np, boxes, others), 0)
         np.maximum(best, shared, out=best)
     p = sigmoids(np, x[:, :, 4])
     delta.fill(0)
