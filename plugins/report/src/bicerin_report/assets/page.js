@@ -44,14 +44,16 @@ function open(part, remember = true) {
 function setUpTheme() {
   const button = document.getElementById("theme"), root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  let chosen = "";
+  const dark = () => (chosen ? chosen === "dark" : system.matches);
   const tell = () => {
+    root.dataset.theme = dark() ? "dark" : "light";
     button.textContent = dark() ? "☀" : "☾";
     button.title = dark() ? "Light" : "Dark";
     button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
     themed.forEach((callback) => callback());
   };
-  button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; tell(); });
+  button.addEventListener("click", () => { chosen = dark() ? "light" : "dark"; tell(); });
   system.addEventListener("change", tell);
   tell();
 }
