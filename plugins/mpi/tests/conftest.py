@@ -10,6 +10,22 @@ from pathlib import Path
 
 import pytest
 
+#: A net with a layer that meets with trouble.
+NET = """
+layer {{ name: "data" type: "DummyData" top: "x" top: "y" dummy_data_param {{
+  shape {{ dim: 4 dim: 6 }} data_filler {{ type: "gaussian" }}
+  shape {{ dim: 4 dim: 2 }} data_filler {{ type: "uniform" }} }} }}
+layer {{ name: "first" type: "InnerProduct" bottom: "x" top: "first" inner_product_param {{ num_output: 5
+  weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "trouble" type: "Python" bottom: "first" top: "passed"
+  python_param {{ module: "{module}" layer: "{layer}" }} }}
+layer {{ name: "last" type: "InnerProduct" bottom: "passed" top: "last" inner_product_param {{ num_output: 2
+  weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "loss" type: "EuclideanLoss" bottom: "last" bottom: "y" top: "loss" }}
+"""
+SOLVER = """
+net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" display: 1 random_seed: 7 snapshot_prefix: "run" {more}
+"""
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
@@ -42,3 +58,17 @@ def run(command: Callable[..., list[str]], tmp_path: Path) -> Callable[..., subp
         return subprocess.run(command(ranks, *arguments), capture_output=True, text=True, timeout=200, cwd=tmp_path)
 
     return run
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
+    """training("trouble", "Trouble", "max_iter: 8"): writes `net.prototxt`, with a layer of that module here, and
+    `solver.prototxt`, with what it is to have besides.
+    """
+
+    def training(module: str, layer: str, more: str) -> None:
+        (tmp_path / "net.prototxt").write_text(NET.format(module=module, layer=layer))
+        (tmp_path / "solver.prototxt").write_text(SOLVER.format(more=more))
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+    return training

@@ -12,28 +12,11 @@ import pytest
 
 BICERIN = Path(sys.executable).with_name("bicerin")
 Run = Callable[..., subprocess.CompletedProcess[str]]
-NET = """
-layer { name: "data" type: "DummyData" top: "x" top: "y" dummy_data_param {
-  shape { dim: 4 dim: 6 } shape { dim: 4 dim: 2 } data_filler { type: "gaussian" } data_filler { type: "uniform" } } }
-layer { name: "first" type: "InnerProduct" bottom: "x" top: "first" inner_product_param { num_output: 5
-  weight_filler { type: "xavier" } } }
-layer { name: "trouble" type: "Python" bottom: "first" top: "passed"
-  python_param { module: "trouble" layer: "Trouble" } }
-layer { name: "last" type: "InnerProduct" bottom: "passed" top: "last" inner_product_param { num_output: 2
-  weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "last" bottom: "y" top: "loss" }
-"""
-SOLVER = """
-net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 8 display: 1 random_seed: 7
-snapshot_prefix: "run"
-"""
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(SOLVER)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+def folder(tmp_path: Path, training: Callable[[str, str, str], None]) -> Path:
+    training("trouble", "Trouble", "max_iter: 8")
     return tmp_path
 
 

@@ -14,29 +14,12 @@ from pathlib import Path
 import pytest
 
 BICERIN = Path(sys.executable).with_name("bicerin")
-NET = """
-layer { name: "data" type: "DummyData" top: "x" top: "y" dummy_data_param {
-  shape { dim: 4 dim: 6 } shape { dim: 4 dim: 2 } data_filler { type: "gaussian" } data_filler { type: "uniform" } } }
-layer { name: "first" type: "InnerProduct" bottom: "x" top: "first" inner_product_param { num_output: 5
-  weight_filler { type: "xavier" } } }
-layer { name: "trouble" type: "Python" bottom: "first" top: "passed"
-  python_param { module: "trouble_once" layer: "TroubleOnce" } }
-layer { name: "last" type: "InnerProduct" bottom: "passed" top: "last" inner_product_param { num_output: 2
-  weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "last" bottom: "y" top: "loss" }
-"""
-SOLVER = """
-net: "net.prototxt" base_lr: 0.01 lr_policy: "fixed" max_iter: 6 display: 1 random_seed: 7
-snapshot: 2 snapshot_prefix: "run"
-"""
 Launch = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(SOLVER)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+def launch(tmp_path: Path, training: Callable[[str, str, str], None]) -> Launch:
+    training("trouble_once", "TroubleOnce", "max_iter: 6 snapshot: 2")
 
     def launch(*arguments: object) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -88,7 +88,7 @@ class Yolov3Layer(ObjectLossLayer):
         size = (self.anchors_scale * delta.shape[3], self.anchors_scale * delta.shape[4])
         self.ops.yolo_places(x, objects, anchors, *size, self.form, self.thresh, delta)
         every, mask = self.every.data, self.mask.data
-        self.ops.yolo_objects(x, objects, every, mask, *size, self.form, *self.settings, delta, boxes)
+        self.ops.yolo_objects(x, objects, every, mask, *size, self.form, self.settings, delta, boxes)
         if self.form:
             taught = delta[:, :, 4:]
             sums = boxes.sum(axis=0)

@@ -215,15 +215,7 @@ def yolo_objects(
     rows: int,
     columns: int,
     form: int,
-    object_scale: float,
-    class_scale: float,
-    coord_scale: float,
-    iou_thresh: float,
-    normalizer: float,
-    max_delta: float,
-    smooth: float,
-    accumulate: bool,
-    focal: bool,
+    settings: tuple[Any, ...],
     delta: np.ndarray,
     boxes: np.ndarray,
 ) -> None:
@@ -232,12 +224,14 @@ def yolo_objects(
     Args:
         every: the anchors of all maps, `(B, 2)`.
         mask: int32, `(A,)`: those of this map.
+        settings: `object_scale`, `class_scale`, `coord_scale`, `iou_thresh`, `iou_normalizer`, `max_delta`,
+            `label_smooth_eps`, and whether to accumulate, and the focal loss.
         boxes: `(N, 2)`, written: of each image, the sum of 1 - likeness of the boxes that are taught, and how many.
     """
     if not x.size:
         boxes.fill(0)
         return
-    numbers = (object_scale, class_scale, coord_scale, iou_thresh, normalizer, max_delta, smooth)
+    *numbers, accumulate, focal = settings
     settings = (*map(x.dtype.type, numbers), accumulate, focal)
     all_objects(x, objects, every, mask, rows, columns, form, settings, delta, boxes)
 
@@ -252,21 +246,12 @@ def yolo_objects_cuda(
     rows: int,
     columns: int,
     form: int,
-    object_scale: float,
-    class_scale: float,
-    coord_scale: float,
-    iou_thresh: float,
-    normalizer: float,
-    max_delta: float,
-    smooth: float,
-    accumulate: bool,
-    focal: bool,
+    settings: tuple[Any, ...],
     delta: Any,
     boxes: Any,
 ) -> None:
     if not x.size:
         boxes.fill(0)
         return
-    settings = (object_scale, class_scale, coord_scale, iou_thresh, normalizer, max_delta, smooth, accumulate, focal)
     sizes = (*x.shape[1:], objects.shape[1], len(every), rows, columns, form)
     kernels.yolo_objects(len(x), x, objects, every, mask, delta, boxes, *settings, *sizes)
