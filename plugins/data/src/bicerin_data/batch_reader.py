@@ -66,6 +66,32 @@ class BatchReader(ABC):
     def read(self, recycled: Batch | None) -> Batch:
         """The next batch, in the memory of one that is no longer used if that fits."""
 
+    def array_for(self, recycled: Batch | None, shape: tuple[int, ...]) -> np.ndarray:
+        """An array for the images of a batch, each of this shape: that of the one no longer used if it fits."""
+        if recycled is not None and recycled.data.shape == (self.batch_size, *shape):
+            return recycled.data
+        return np.empty((self.batch_size, *shape), self.dtype)
+
+    def fitting_shape(self, image: np.ndarray, name: str, first: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """The shape that an image has after the transformation; None, and it counts as bad, where that is not `first`.
+
+        Args:
+            image: (C, H, W).
+            name: what an error calls it.
+            first: the shape of the batch's first image; None if this is it.
+
+        Raises:
+            DataError: bad records are not left out.
+        """
+        try:
+            shape = self.transformer.output_shape(image.shape)
+            if first is not None and shape != first:
+                raise DataError(f"its shape is {shape}, but that of the batch's first record is {first}.")
+        except DataError as error:
+            self.bad.refuse(name, error)
+            return None
+        return shape
+
     def position(self) -> dict[str, Any]:
         """Where the reader stands: JSON values."""
         return {"seed": self.seed, "batch": self.number, "bad_records": self.bad.count}
@@ -104,25 +130,18 @@ class RecordReader(BatchReader):
         """The next batch. Its shape is that of its first record: only if cropped may records of a batch differ."""
         images: list[np.ndarray] = []
         label = np.empty(self.batch_size, self.dtype)
-        shape: tuple[int, ...] = ()
+        shape: tuple[int, ...] | None = None
         while len(images) < self.batch_size:
             image, value, name = self.next_image()
-            try:
-                output = self.transformer.output_shape(image.shape)
-                if images and output != shape:
-                    raise DataError(f"its shape is {output}, but that of the batch's first record is {shape}.")
-            except DataError as error:
-                self.bad.refuse(name, error)
+            output = self.fitting_shape(image, name, shape)
+            if output is None:
                 continue
             shape = output
             label[len(images)] = value
             images.append(image)
             self.bad.good()
-        batch_shape = (self.batch_size, *shape)
-        if recycled is not None and recycled.data.shape == batch_shape:
-            data = recycled.data
-        else:
-            data = np.empty(batch_shape, self.dtype)
+        assert shape is not None  # There is at least one image in a batch.
+        data = self.array_for(recycled, shape)
         self.transformer(images, self.random(0, self.number), data)
         self.number += 1
         return Batch(data, label, self.position())

@@ -139,7 +139,7 @@ class _AnnotatedReader(StoreReader):
             try:
                 values, image = self.transformer.transform(image, resizes, random)
                 if data is None:
-                    data = self._memory(recycled, values.shape)
+                    data = self.array_for(recycled, values.shape)
                 elif values.shape != data.shape[1:]:
                     raise DataError(
                         f"its shape is {values.shape}, but that of the batch's first record is {data.shape[1:]}.",
@@ -154,11 +154,6 @@ class _AnnotatedReader(StoreReader):
         self.number += 1
         assert data is not None  # There is at least one image in a batch.
         return Batch(data, self._label(images), self.position())
-
-    def _memory(self, recycled: Batch | None, shape: tuple[int, ...]) -> np.ndarray:
-        if recycled is not None and recycled.data.shape == (self.batch_size, *shape):
-            return recycled.data
-        return np.empty((self.batch_size, *shape), self.dtype)
 
     def _label(self, images: Sequence[AnnotatedImage]) -> np.ndarray:
         if not self._boxes:

@@ -192,7 +192,7 @@ def prediction_inputs(
     ]
 
 
-FOUND = {
+HOW_MANY = {
     "reshape_twice": "how many detections there are is known after the forward pass",
     "rows": "detections name their image by its place in the batch",
 }
@@ -203,7 +203,7 @@ DETECTION_OUTPUT = [
         prediction_inputs(loc_classes=loc_classes, alike=name == "ties"),
         gradient=False,
         batched=(0, 1),
-        without=FOUND,
+        without=HOW_MANY,
     )
     for name, options, loc_classes in [
         ("plain", "nms_param { nms_threshold: 0.4 top_k: 8 } keep_top_k: 5", 1),
@@ -229,7 +229,7 @@ DETECTION_OUTPUT += [
         [*prediction_inputs(), *first_stage()[:stages]],
         gradient=False,
         batched=(0, 1, *range(3, 3 + stages)),
-        without=FOUND,
+        without=HOW_MANY,
     )
     for name, options, stages in [
         ("refined", "code_type: CENTER_SIZE nms_param { nms_threshold: 0.4 top_k: 8 } keep_top_k: 5", 2),

@@ -129,16 +129,12 @@ class _BoxReader(StoreReader):
         images: list[np.ndarray] = []
         sizes = self._layer.label_sizes()
         labels = np.zeros((self.batch_size, sum(sizes)), self.dtype)
-        shape: tuple[int, ...] = ()
+        shape: tuple[int, ...] | None = None
         while len(images) < self.batch_size:
             record: Any = self.next_image()
             image, objects, name = record
-            try:
-                output = self.transformer.output_shape(image.shape)
-                if images and output != shape:
-                    raise DataError(f"its shape is {output}, but that of the batch's first record is {shape}.")
-            except DataError as error:
-                self.bad.refuse(name, error)
+            output = self.fitting_shape(image, name, shape)
+            if output is None:
                 continue
             shape = output
             if self._train:
@@ -148,9 +144,8 @@ class _BoxReader(StoreReader):
             self._write(objects, labels[len(images)])
             images.append(image)
             self.bad.good()
-        data = None if recycled is None else recycled.data
-        if data is None or data.shape != (self.batch_size, *shape):
-            data = np.empty((self.batch_size, *shape), self.dtype)
+        assert shape is not None  # There is at least one image in a batch.
+        data = self.array_for(recycled, shape)
         self.transformer(images, random, data)
         self.number += 1
         return Batch(data, labels, self.position())
