@@ -16,16 +16,14 @@ Source: the GeneralContrastiveLossLayer of happynear/caffe-windows, without `max
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, LossLayer, Operations, between, refuse_label_gradient
-from bicerin_face.labels import check_labels, own_class, require_labels
+from bicerin.errors import LayerError
+from bicerin.layer import Blob, BlobCounts, Operations, between
+from bicerin_face.distance_loss import DistanceLossLayer
+from bicerin_face.labels import own_class
 
 
-class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
+class GeneralContrastiveLossLayer(DistanceLossLayer):
     """Bottom 0: distances, `(N, K)`. Bottom 1: labels, N of them. Top 0: `()`. Top 1, optional: the mean of the own
     terms and of all others, without their weights, `(2,)`.
     """
@@ -48,17 +46,7 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
                 "general_contrastive_loss_param: max_negative_margin belongs to add_intra_mae, which is not known to "
                 "this layer, and changes nothing without it: leave it out."
             )
-        self.delta = self.new_blob(name="delta")
-
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        super().reshape(bottom, top)
-        self.rows = (bottom[0].shape[0], bottom[0].count_between(1))
-        require_labels(bottom[1], self.rows[0])
-        if self.rows[1] < 2:
-            raise ShapeError(f"distances from two classes or more are needed, (N, K): {bottom[0].shape}.")
-        self.delta.reshape(*self.rows)
-        if len(top) > 1:
-            top[1].reshape(2)
+        super().layer_set_up(bottom, top)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp, param = self.xp, self.param.general_contrastive_loss_param
@@ -73,7 +61,7 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
         means = (near.sum() / max(1, number), force.sum() / max(1, number * (classes - 1)))
         active = others
         if param.max_negative_only:
-            active = active & (xp.arange(classes) == xp.argmin(xp.where(own, np.inf, x), axis=1)[:, None])
+            active = active & self.nearest_other(x, own)
         if param.positive_first:
             active = active & (xp.where(own, x, 0).sum(axis=1, keepdims=True) <= param.positive_upper_bound)
         far = (xp.where(active, force, 0).sum() / max(1, number)) * param.negative_weight
@@ -86,12 +74,3 @@ class GeneralContrastiveLossLayer(ChecksInputs, LossLayer):
         top[0].data[...] = means[0] * param.positive_weight + far + fault.sum()
         if len(top) > 1:
             top[1].data[0], top[1].data[1] = means
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        refuse_label_gradient(self.type, propagate_down[1])
-        if propagate_down[0]:
-            scale = self.xp.asarray(self.loss_gradient(top) / max(1, self.rows[0]), self.dtype)
-            self.xp.multiply(self.delta.data, scale, out=bottom[0].diff.reshape(self.rows))
-
-    def check_inputs(self, bottom: Sequence[Any]) -> None:
-        check_labels(bottom[1], self.rows[1])
