@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import math
 import re
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import bicerin
-from bicerin.layer.layer import layers
+from bicerin.layer.layer import Layer, layers
 from bicerin.schema.installed_schema import schema
 
 #: Numbers as a prototxt may have them, some of them where something ends.
@@ -393,18 +394,25 @@ def pictures(draw: Any) -> dict[str, Any]:
 
 @cache
 def parameters_of(layer_type: str) -> tuple[str, ...]:
-    """The fields of LayerParameter that hold a type's parameters, by its name; those of many types for all."""
+    """The fields of LayerParameter that hold a type's parameters: by its name, and those that its code names."""
     plain = layer_type.lower().removesuffix("withloss")
+    code = "".join(
+        inspect.getsource(cls)
+        for cls in layers.load(layer_type).__mro__
+        if cls.__module__.startswith("bicerin") and cls is not Layer
+    )
+    named = set(re.findall(r"\b\w+_param\b", code)) - set(SHARED)
     own = []
     for field in schema().LayerParameter.DESCRIPTOR.fields:
         name = field.name.removesuffix("_param").replace("_", "")
-        if field.message_type is not None and field.name.endswith("_param") and name in (plain, layer_type.lower()):
+        by_name = field.name.endswith("_param") and name in (plain, layer_type.lower())
+        if field.message_type is not None and (by_name or field.name in named):
             own.append(field.name)
-    common = {"Deconvolution": "convolution_param", "RNN": "recurrent_param", "LSTM": "recurrent_param"}
-    if layer_type in common:
-        own.append(common[layer_type])
     return tuple(own)
 
+
+#: What layers of many types have.
+SHARED = ["loss_param", "transform_param", "propagate_down", "loss_weight"]
 
 _INTEGERS = st.one_of(
     st.integers(0, 5), st.sampled_from([-1, -2, 7, 100, 32767, 2147483647, -2147483648, 4294967295, 2**63 - 1])
@@ -471,8 +479,7 @@ def layer_calls(draw: Any) -> dict[str, Any]:
     layer_type = draw(st.sampled_from([name for name in sorted(layers.providers()) if name not in _LEFT_OUT]))
     message = schema().LayerParameter(name="l", type=layer_type)
     own = list(parameters_of(layer_type))
-    shared = ["loss_param", "transform_param", "propagate_down", "loss_weight"]
-    for name in own + [draw(st.sampled_from(shared))] * draw(st.sampled_from([0, 0, 1])):
+    for name in own + [draw(st.sampled_from(SHARED))] * draw(st.sampled_from([0, 0, 1])):
         field = message.DESCRIPTOR.fields_by_name[name]
         if field.message_type is None:
             getattr(message, name).append(draw(_value(field)))
@@ -615,6 +622,89 @@ def commands(draw: Any) -> dict[str, Any]:
     return {"arguments": arguments}
 
 
+#: Command lines that work, whose words are spoilt: those that make or read more than the random ones get to.
+LINES = [
+    [
+        *("predict", "images.prototxt", "pictures/a/0.png", "-w", "images.caffemodel", "--top", "2", "--mean", "1,2,3"),
+        *("--scale", "0.5", "--resize", "8", "--labels", "text.txt", "--json"),
+    ],
+    ["init", "pictures", "made", "--size", "8", "--part", "0.5", "--seed", "3"],
+    [
+        *("report", "net.prototxt", "-w", "w.caffemodel", "--inputs", "arrays.npz", "--samples", "1", "--time", "1"),
+        *("-o", "out.html"),
+    ],
+    ["report", "solver.prototxt", "text.txt", "-o", "out.html", "--input", "data=2,3"],
+    ["report", "images.prototxt", "-w", "images.caffemodel", "--image", "pictures/a/0.png", "-o", "out.html"],
+    ["export", "net.prototxt", "-o", "out.onnx", "-w", "w.caffemodel", "--inputs", "arrays.npz", "--no-verify"],
+    ["export", "images.prototxt", "-o", "out.onnx", "-w", "images.caffemodel", "--int8", "arrays.npz"],
+    ["test", "net.prototxt", "-w", "w.caffemodel", "--iterations", "2", "--parallel", "nothing"],
+    ["train", "solver.prototxt", "--weights", "w.caffemodel", "--parallel", "nothing", "--record", "run.json"],
+    ["compile", "net.prototxt", "solver.prototxt"],
+    ["list-images", "pictures", "train.txt", "val.txt"],
+    ["launch", "-n", "2", "--restarts", "1", "bicerin", "info"],
+]
+
+
+@st.composite
+def spoilt_lines(draw: Any) -> dict[str, Any]:
+    """A command line that works, with a few of its words removed, doubled, moved or replaced; sometimes none."""
+    command, *words = draw(st.sampled_from([line for line in LINES if line[0] in cli_commands()]))
+    other = st.one_of(
+        st.sampled_from([*FILES, "arrays.npz", "pictures", "pictures/a/0.png", "images.prototxt", "images.caffemodel"]),
+        st.sampled_from(OPTIONS),
+        st.sampled_from(["1e38", "nan", "-1", "0", "1,2", "1,2,x", "8x8", "0x0", "99999x99999", "2147483647"]),
+        st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=3),
+    )
+    for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2, 3]))):
+        place = draw(st.integers(0, max(len(words) - 1, 0)))
+        match draw(st.sampled_from(["replace", "replace", "remove", "double", "insert", "swap"])):
+            case "replace" if words:
+                words[place] = draw(other)
+            case "remove":
+                del words[place : place + 1]
+            case "double":
+                words[place:place] = words[place : place + 2]
+            case "insert":
+                words.insert(place, draw(other))
+            case "swap" if words:
+                words[place], words[0] = words[0], words[place]
+    # Nothing is started: there is no such mpiexec.
+    return {"arguments": [command, *(["--mpiexec", "empty"] if command == "launch" else []), *words]}
+
+
+@cache
+def cli_commands() -> frozenset[str]:
+    from bicerin.cli.command_line import command_line
+
+    return frozenset(command_line.list_commands(None))  # type: ignore[arg-type]
+
+
+@cache
+def other_files() -> dict[str, list[bytes]]:
+    """Arrays, choices, logs and names of classes."""
+    import io
+
+    packed = []
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, data=np.ones((2, 3), np.float32), label=np.arange(2))
+        packed.append(file.getvalue())
+    events = '{"event": "train", "iteration": 0, "loss": 1.5, "outputs": {"loss": 1.5}, "learning_rate": 0.1}'
+    return {
+        "arrays": packed,
+        "choices": [b'{"cpu, 1 threads: k": "a"}', b"{}", b"[" * 3000],
+        "log": [f"{events}\n{events}\n".encode(), b"I0101 00:00:00.1 1 solver.cpp:1] Iteration 0, loss = 1\n" * 2],
+        "labels": [b"cat\ndog\n", "\ufeffn01 é\r\nb\n".encode()],
+    }
+
+
+@st.composite
+def files(draw: Any) -> dict[str, Any]:
+    kind = draw(st.sampled_from(sorted(other_files())))
+    data = draw(st.binary(max_size=60)) if draw(st.integers(0, 9)) == 9 else draw(st.sampled_from(other_files()[kind]))
+    return {"kind": kind, "bytes": encoded(spoil(draw, data))}
+
+
 #: By the name of the target: the strategy, and how many inputs the run in the default tests tries.
 STRATEGIES: dict[str, tuple[st.SearchStrategy[Any], int]] = {
     "net": (nets(), 250),
@@ -624,5 +714,6 @@ STRATEGIES: dict[str, tuple[st.SearchStrategy[Any], int]] = {
     "records": (records(), 100),
     "image": (pictures(), 150),
     "layer": (layer_calls(), 400),
-    "command": (commands(), 100),
+    "command": (st.one_of(commands(), spoilt_lines()), 120),
+    "file": (files(), 80),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -235,27 +236,84 @@ def _bottom(shape: list[int], kind: str) -> np.ndarray:
     return values
 
 
-def run_command(given: dict[str, Any]) -> None:
-    from click.testing import CliRunner
+IMAGES = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 6 dim: 6 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2 } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
 
-    from bicerin.cli.command_line import command_line
+LOG = "I0101 00:00:00.1 1 solver.cpp:1] Iteration 0, loss = 1\nnot a log \x1b[0m\n"
+
+
+def _files() -> None:
+    """What commands may name."""
+    import cv2
 
     Path("net.prototxt").write_text(NET)
     Path("solver.prototxt").write_text(SOLVER)
     bicerin.Net(NET, "TEST").save("w.caffemodel")
-    Path("text.txt").write_text("I0101 00:00:00.1 1 solver.cpp:1] Iteration 0, loss = 1\nnot a log \x1b[0m\n")
+    Path("images.prototxt").write_text(IMAGES)
+    bicerin.Net(IMAGES, "TEST").save("images.caffemodel")
+    Path("text.txt").write_text(LOG)
     Path("bytes.bin").write_bytes(bytes(range(256)))
     Path("empty").write_text("")
     Path("folder").mkdir()
+    np.savez("arrays.npz", data=np.ones((2, 3), np.float32))
+    for index in range(4):
+        path = Path("pictures", "ab"[index % 2], f"{index}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(".png", np.full((8, 8, 3), 60 * index, np.uint8))[1].tobytes())
+
+
+def run_command(given: dict[str, Any]) -> None:
+    _files()
+    _invoke(*given["arguments"])
+
+
+def _invoke(*arguments: str) -> None:
+    from click.testing import CliRunner
+
+    from bicerin.cli.command_line import command_line
+
     logging.disable(logging.NOTSET)
     try:
-        result = CliRunner().invoke(command_line, given["arguments"])
+        result = CliRunner().invoke(command_line, list(arguments))
     finally:
         logging.disable(logging.CRITICAL)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code in (0, 1, 2), f"exit status {result.exit_code}"
     assert "Traceback" not in result.output, result.output
+
+
+def run_file(given: dict[str, Any]) -> None:
+    """Files of arrays, choices, logs, names of classes and recorded cases."""
+    from bicerin.cli.lazy_group import commands
+
+    kind, data = given["kind"], bytes_of(given["bytes"])
+    _files()
+    Path("f").write_bytes(data)
+    if kind == "arrays":
+        from bicerin.net.arrays_file import read_arrays
+
+        if "report" in commands:
+            _invoke("report", "net.prototxt", "-w", "w.caffemodel", "--inputs", "f", "-o", "page.html")
+        read_arrays("f")
+    elif kind == "choices":
+        from bicerin.kernels import choices
+
+        os.environ["BICERIN_CHOICES"] = "f"
+        choices._chosen.clear()
+        try:
+            assert choices.choice("k", {"a": int, "b": int}) in ("a", "b")
+        finally:
+            del os.environ["BICERIN_CHOICES"]
+    elif kind == "log":
+        _invoke("parse-log", "f", "folder")
+        if "report" in commands:
+            _invoke("report", "net.prototxt", "f", "-o", "page.html")
+    else:
+        _invoke("predict", "images.prototxt", "pictures/a/0.png", "-w", "images.caffemodel", "--labels", "f")
 
 
 def run_code(given: dict[str, Any]) -> None:

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from fuzz import attempt
 from hypothesis import HealthCheck, Phase, given, settings
-from strategies import STRATEGIES
+from strategies import STRATEGIES, parameters_of
 from worker import Worker
+
+from bicerin.layer.layer import layers
+from bicerin.schema.installed_schema import schema
 
 HERE = Path(__file__).parent
 
@@ -53,6 +56,16 @@ def test_inputs(target: str, worker: Worker) -> None:
 def test_what_was_found(path: Path, worker: Worker) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))
     attempt(worker, found["target"], found["input"])
+
+
+def test_all_parameters_are_tried() -> None:
+    """Also those of a message that has another name than the type."""
+    own = {"ReLU": "relu_param", "DepthwiseConvolution": "convolution_param", "LSTM": "recurrent_param"}
+    assert {layer_type: parameters_of(layer_type)[0] for layer_type in own} == own
+    # What no parameters are of: these have none, or read them from elsewhere.
+    read = {name for layer_type in layers.providers() for name in parameters_of(layer_type)}
+    messages = {field.name for field in schema().LayerParameter.DESCRIPTOR.fields if field.message_type is not None}
+    assert len(read & messages) > 40
 
 
 def test_the_worker_tells() -> None:
