@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from bicerin import Net
+
 DETECTOR = Path(__file__).with_name("detector.prototxt").read_text(encoding="utf-8")
 
 RCNN = """
@@ -90,3 +94,13 @@ CAPTIONS = WORDS.replace(
     'layer { name: "embed"',
     'layer { name: "image" type: "Input" top: "image" input_param { shape { dim: 2 dim: 3 } } }\nlayer { name: "embed"',
 ).replace('bottom: "embed" bottom: "cont" top: "lstm"', 'bottom: "embed" bottom: "cont" bottom: "image" top: "lstm"')
+
+
+def give_statistics(net: Net) -> None:
+    """Fill each BatchNorm with statistics that a training could have left."""
+    random = np.random.default_rng(4)
+    for node in net.nodes:
+        if node.type == "BatchNorm":
+            mean, variance, factor = (blob.data for blob in net.params[node.name])
+            mean[...], factor[...] = random.normal(size=mean.shape), 1
+            variance[...] = random.uniform(1, 3, variance.shape)

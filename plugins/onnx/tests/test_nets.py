@@ -20,7 +20,7 @@ from bicerin_onnx.verification import session
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "bench"), str(Path(__file__).parent)]
 import models  # noqa: E402
-from onnx_nets import CAPTIONS, DETECTOR, FCN, RCNN, SEGNET, WORDS  # noqa: E402
+from onnx_nets import CAPTIONS, DETECTOR, FCN, RCNN, SEGNET, WORDS, give_statistics  # noqa: E402
 
 RECORDED = ROOT / "tests" / "recorded" / "models"
 
@@ -157,12 +157,7 @@ def test_regions_as_an_input() -> None:
 @pytest.mark.parametrize("name", ["googlenet", "resnet50"])
 def test_large_nets(name: str) -> None:
     built = Net(models.prototxt(name, 1, False), "TEST", seed=1)
-    random = np.random.default_rng(4)
-    for layer, blobs in built.params.items():
-        if layer.startswith("bn_"):  # statistics that a training could have left
-            blobs[0].data[...] = random.normal(size=blobs[0].shape)
-            blobs[1].data[...] = random.uniform(1, 3, blobs[1].shape)
-            blobs[2].data[...] = 1
+    give_statistics(built)
     model = export(built)
     if name == "resnet50":
         assert not {"BatchNormalization", "Mul"} & {node.op_type for node in model.graph.node}

@@ -119,12 +119,7 @@ def test_sequences_go_on_where_the_last_ended(runtime: str) -> None:
 @pytest.mark.parametrize("name", ["googlenet", "resnet50"])
 def test_large_nets(name: str, runtime: str) -> None:
     plain, net = pair(models.prototxt(name, 1, False), runtime)
-    random = np.random.default_rng(4)
-    for layer, blobs in plain.params.items():
-        if layer.startswith("bn_"):  # statistics that a training could have left
-            blobs[0].data[...] = random.normal(size=blobs[0].shape)
-            blobs[1].data[...] = random.uniform(1, 3, blobs[1].shape)
-            blobs[2].data[...] = 1
+    onnx_nets.give_statistics(plain)
     net.share_trained_layers_with(plain)
     same(plain, net, noise(plain))
     assert there(net) == [True]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from bicerin_face.cases import CASES
 from bicerin_onnx import pytorch
 from bicerin_onnx.hooks import torch_hooks
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from layer_cases import layer_type
+
 
 def has_form(case: LayerCase) -> bool:
-    found = re.search(r'type: "(\w+)"', case.definition)
-    return found is not None and found[1] in torch_hooks and case.phase != "TEST" and str(case) != "annealed"
+    return layer_type(case) in torch_hooks and case.phase != "TEST" and str(case) != "annealed"
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if has_form(case)], ids=lambda case: case.definition[7:60])
