@@ -26,9 +26,10 @@ class CropLayer(Layer):
         first = bottom[0].canonical_axis(self.param.crop_param.axis)
         if len(reference) < len(shape):
             raise ShapeError(f"bottom 1 has {len(reference)} axes, but bottom 0 has {len(shape)} to be cropped by it.")
-        offsets = self._offsets(len(shape) - first)
+        #: The first axis that is cropped, and where the part begins along it and those after it.
+        self.first, self.offsets = first, self._offsets(len(shape) - first)
         part = [slice(None)] * first
-        for axis, offset in enumerate(offsets, start=first):
+        for axis, offset in enumerate(self.offsets, start=first):
             if shape[axis] - offset < reference[axis]:
                 raise ShapeError(
                     f"the crop for dimension {axis} is out of bounds with size {reference[axis]} and offset {offset}.",

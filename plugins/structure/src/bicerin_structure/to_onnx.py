@@ -68,12 +68,9 @@ def crop(graph: Graph, layer: Any) -> Any:
     """The size is asked of the second bottom when the model runs, so that it may change."""
     x, reference = graph.bottoms
     axes = len(x.shape)
-    first = layer.param.crop_param.axis % axes
-    offsets = list(layer.param.crop_param.offset)
-    offsets = (offsets or [0]) * (axes - first) if len(offsets) <= 1 else offsets
-    size = graph.sizes(reference, first, axes)
-    ends = graph.op("Add", size, offsets) if any(offsets) else size
-    return graph.op("Slice", x, offsets, ends, list(range(first, axes)))
+    size = graph.sizes(reference, layer.first, axes)
+    ends = graph.op("Add", size, layer.offsets) if any(layer.offsets) else size
+    return graph.op("Slice", x, layer.offsets, ends, list(range(layer.first, axes)))
 
 
 def tile(graph: Graph, layer: Any) -> Any:

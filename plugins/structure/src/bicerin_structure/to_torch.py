@@ -67,12 +67,8 @@ def eltwise(code: Code, layer: Any) -> str:
 def crop(code: Code, layer: Any) -> str:
     """The size is asked of the second bottom when the module runs, so that it may change."""
     x, reference = code.bottoms
-    axes = len(x.shape)
-    first = layer.param.crop_param.axis % axes
-    offsets = list(layer.param.crop_param.offset)
-    offsets = (offsets or [0]) * (axes - first) if len(offsets) <= 1 else offsets
-    parts = [":"] * first
-    for axis, offset in enumerate(offsets, start=first):
+    parts = [":"] * layer.first
+    for axis, offset in enumerate(layer.offsets, start=layer.first):
         size = f"{reference}.shape[{axis}]"
         parts.append(f"{offset} : {offset} + {size}" if offset else f": {size}")
     return f"{x}[{', '.join(parts)}]"
