@@ -65,35 +65,38 @@ def _pooled(
         height, width = x.shape[2:]
         window = window.within(height, width)
         kernel, stride, number = window[:2], window[2:4], window.pooled_shape(height, width, ceil)
+        code.function(room_of_windows)
         function = code.function(max_pool if method == "MAX" else average_pool)
         return code.call(function, x, kernel, stride, pad, number)
     sizes = [code.one(kernel), code.one(stride)] + ([code.one(pad)] if any(pad) else [])
     return code.call(function, x, *sizes, ceil_mode=True if ceil else None, **options)
 
 
+def room_of_windows(
+    x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int], number: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """How many pixels so many windows need before and after each row, and before and after each column."""
+    down, across = (
+        max((n - 1) * s + k - p - size, 0)
+        for n, s, k, p, size in zip(number, stride, kernel, pad, x.shape[2:], strict=True)
+    )
+    return pad[1], across, pad[0], down
+
+
 def max_pool(
     x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int], number: tuple[int, int]
 ) -> Tensor:
     """The greatest value of so many windows; of one that is wholly beyond the plane, the least number that there is."""
-    reach = [
-        max((n - 1) * s + k - p, size)
-        for n, s, k, p, size in zip(number, stride, kernel, pad, x.shape[2:], strict=True)
-    ]
-    beyond = [end - size for end, size in zip(reach, x.shape[2:], strict=True)]
-    lowest = torch.finfo(x.dtype).min
-    return F.max_pool2d(F.pad(x, (pad[1], beyond[1], pad[0], beyond[0]), value=lowest), kernel, stride)
+    padding = room_of_windows(x, kernel, stride, pad, number)
+    return F.max_pool2d(F.pad(x, padding, value=torch.finfo(x.dtype).min), kernel, stride)
 
 
 def average_pool(
     x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int], number: tuple[int, int]
 ) -> Tensor:
     """The sum of each of so many windows over its area, of which padding is a part, but not what lies beyond it."""
-    reach = [
-        max((n - 1) * s + k - p, size)
-        for n, s, k, p, size in zip(number, stride, kernel, pad, x.shape[2:], strict=True)
-    ]
-    beyond = [end - size for end, size in zip(reach, x.shape[2:], strict=True)]
-    sums = F.avg_pool2d(F.pad(x, (pad[1], beyond[1], pad[0], beyond[0])), kernel, stride, divisor_override=1)
+    padding = room_of_windows(x, kernel, stride, pad, number)
+    sums = F.avg_pool2d(F.pad(x, padding), kernel, stride, divisor_override=1)
     sides = []
     for n, s, k, p, size in zip(number, stride, kernel, pad, x.shape[2:], strict=True):
         start = torch.arange(n, device=x.device) * s - p
