@@ -275,6 +275,16 @@ class TestCheck:
         assert result.exit_code == 1
         assert 'no plugin bicerinn is installed. Did you mean "bicerin"?' in result.stderr
 
+    def test_a_distribution_that_is_no_plugin(self, core_alone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def said() -> str:
+            result = CliRunner().invoke(command_line, ["plugins", "check", "click"])
+            assert result.exit_code == 1
+            return " ".join(result.stderr.split())
+
+        assert said().endswith("click is installed, but brings no layers or anything else of a plugin's.")
+        monkeypatch.setenv("BICERIN_DISABLE_PLUGINS", "click")
+        assert "no plugin click is installed. BICERIN_DISABLE_PLUGINS hides it." in said()
+
 
 class TestRivals:
     """A second plugin of a type that another brings, on purpose."""

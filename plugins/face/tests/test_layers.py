@@ -145,6 +145,27 @@ def test_a_center_loss_without_a_weight_says_so(caplog: pytest.LogCaptureFixture
     assert "CenterLoss has no loss_weight" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        ("bias_term: true", True),
+        ("bias_filler { value: 3 }", True),
+        ("bias_term: true bias_filler { value: 3 }", True),
+        ("bias_term: false bias_filler { value: 3 }", False),
+        ("", False),
+    ],
+)
+def test_a_bias_of_distances_has_no_effect_and_is_said(
+    options: str, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f'type: "InnerDistance" inner_distance_param {{ num_output: 2 weight_filler {{ value: 1 }} {options} }}'
+    run = forward(text, np.array([[0.0, 3], [1, 1]]))
+    assert run.top[0].data.tolist() == [[5, 5], [0, 0]]
+    said = [record.getMessage() for record in caplog.records if record.name == "bicerin.layer"]
+    no_bias = "InnerDistance has no bias; bias_term and bias_filler have no effect, as in happynear's fork"
+    assert said == ([no_bias] if warns else [])
+
+
 def test_balanced_focal_loss() -> None:
     scores, label = random.normal(size=(5, 3)), random.integers(0, 3, 5)
     p = (np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))[np.arange(5), label]
@@ -180,9 +201,6 @@ SCORES = np.zeros((2, 3))
      LayerError, "square has no effect"),
     ('type: "GeneralContrastiveLoss" general_contrastive_loss_param { max_negative_margin: 2 }', [SCORES, np.zeros(2)],
      LayerError, "max_negative_margin belongs to add_intra_mae"),
-    ('type: "InnerDistance" inner_distance_param { num_output: 2 bias_term: true }', [SCORES], LayerError, "no bias"),
-    ('type: "InnerDistance" inner_distance_param { num_output: 2 bias_filler { value: 1 } }', [SCORES], LayerError,
-     "no bias"),
     ('type: "LabelSpecificAdd" label_specific_add_param { transform_test: true }', [SCORES, np.zeros(2)], LayerError,
      "added in TRAIN alone"),
     ('type: "FocalLoss" focal_loss_param { alpha: 0.5 balanced: false }', [SCORES, np.zeros(2)], LayerError,

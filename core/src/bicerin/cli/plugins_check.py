@@ -84,7 +84,7 @@ def examine(name: str, devices: Sequence[str] = ("cpu",)) -> Iterator[Finding]:
     """Everything that can be said about an installed plugin, one finding after the other.
 
     Raises:
-        UnknownNameError: no distribution of that name is installed that brings anything to Bicerin.
+        UnknownNameError: no distribution of that name is installed, or it brings nothing to Bicerin.
     """
     found = _providers(name)
     api = found[0].layer_api
@@ -114,11 +114,25 @@ def _providers(name: str) -> list[Provider]:
     if not found:
         from bicerin_proto.hints import did_you_mean
 
+        hidden = wanted in registry.disabled_distributions()
+        if not hidden and _is_installed(name):
+            raise UnknownNameError(f"{name} is installed, but brings no layers or anything else of a plugin's.")
         names = sorted({provider.distribution for provider in everyone})
         hint = f" {did_you_mean(name, names, most=3)}".rstrip()
-        hidden = " BICERIN_DISABLE_PLUGINS hides it." if wanted in registry.disabled_distributions() else ""
-        raise UnknownNameError(f"no plugin {name} is installed.{hint}{hidden}\n  Installed: {', '.join(names)}.")
+        if hidden:
+            hint += " BICERIN_DISABLE_PLUGINS hides it."
+        raise UnknownNameError(f"no plugin {name} is installed.{hint}\n  Installed: {', '.join(names)}.")
     return sorted(found, key=lambda provider: (provider.group != schemas.group, provider.group, provider.name))
+
+
+def _is_installed(name: str) -> bool:
+    from importlib_metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return False
+    return True
 
 
 def _schema(provider: Provider) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ Source: the InnerDistanceLayer of happynear/caffe-windows, which has no bias eit
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from bicerin.layer import (
     refuse_label_gradient,
 )
 from bicerin_face.labels import add_fault, check_labels, own_class, require_labels
+
+_log = logging.getLogger("bicerin.layer")
 
 
 class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
@@ -47,10 +50,7 @@ class InnerDistanceLayer(ChecksInputs, CountsProducts, Layer):
             raise LayerError("inner_distance_param: transpose is not known to this layer.")
         biased = param.bias_term if param.HasField("bias_term") else param.HasField("bias_filler")
         if biased:
-            raise LayerError(
-                "inner_distance_param: there is no bias, nor is there one in happynear's fork: leave out bias_term and "
-                "bias_filler."
-            )
+            _log.warning("InnerDistance has no bias; bias_term and bias_filler have no effect, as in happynear's fork")
         self.by_label: bool = param.update_center_only
         extra = len(bottom) - (2 if self.by_label else 1)
         if extra not in (0, 1):
