@@ -28,13 +28,14 @@ def normalized(name: str, options: str) -> str:
     ("net", "warning"),
     [
         (
-            INPUT + "".join(normalized(f"bn{index}", "stats_batch_size: 4 eps: 0.1") for index in range(5)),
-            'batch_norm_param.stats_batch_size (of bicerin-forks) in layers "bn0", "bn1", "bn2" and 2 more',
+            INPUT + "".join(normalized(f"bn{index}", "update_global_stats: true eps: 0.1") for index in range(5)),
+            'batch_norm_param.update_global_stats (of bicerin-forks) in layers "bn0", "bn1", "bn2" and 2 more',
         ),
         (
-            'bn_stats_batch_size: 8 layer { name: "d" type: "DummyData" top: "d" transform_param { crop_h: 3 } '
+            'layer { name: "d" type: "DummyData" top: "d" transform_param { crop_h: 3 bgr2rgb: true } '
             "dummy_data_param { shape { dim: 1 } } }",
-            'bn_stats_batch_size (of bicerin-forks); transform_param.crop_h (of bicerin-ssd) in layer "d"',
+            'transform_param.bgr2rgb (of bicerin-forks) in layer "d"; '
+            'transform_param.crop_h (of bicerin-ssd) in layer "d"',
         ),
     ],
 )
@@ -50,7 +51,7 @@ def test_nets(net: str, warning: str, caplog: pytest.LogCaptureFixture) -> None:
     "net",
     [
         INPUT + normalized("bn", "use_global_stats: true"),
-        INPUT + normalized("bn", "stats_batch_size: 0"),  # as if it were not given
+        INPUT + normalized("bn", "update_global_stats: false"),  # as if it were not given
         # Each of these fields is brought by the distribution that brings the layer.
         INPUT + 'layer { type: "Permute" bottom: "data" top: "p" permute_param { order: 0 order: 2 } }',
         'layer { type: "AnnotatedData" top: "data" transform_param { crop_h: 3 } annotated_data_param { } }',
@@ -72,7 +73,7 @@ def test_a_plugin_knows_the_fields_of_what_it_requires(
 
     _required.cache_clear()
     try:
-        read_net(INPUT + normalized("bn", "stats_batch_size: 4"))
+        read_net(INPUT + normalized("bn", "update_global_stats: true"))
     finally:
         _required.cache_clear()
     assert not caplog.records
@@ -90,7 +91,7 @@ def test_solvers(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_environment_and_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    net = INPUT + normalized("bn", "stats_batch_size: 4")
+    net = INPUT + normalized("bn", "update_global_stats: true")
     monkeypatch.setenv("BICERIN_IGNORE_UNKNOWN_OPTIONS", "1")
     bicerin.Net(net)
     monkeypatch.setenv("BICERIN_IGNORE_UNKNOWN_OPTIONS", "0")
@@ -122,7 +123,7 @@ def test_options_of_speed_and_precision_are_silent_and_those_of_order_a_warning(
 
 def test_check_says_it_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "net.prototxt"
-    path.write_text(INPUT + normalized("bn", "stats_batch_size: 4"))
+    path.write_text(INPUT + normalized("bn", "update_global_stats: true"))
     result = CliRunner().invoke(command_line, ["check", str(path)])
     assert result.exit_code == 1 and result.output.count(UNKNOWN) == 1
     result = CliRunner().invoke(command_line, ["check", "--ignore-unknown-options", str(path)])

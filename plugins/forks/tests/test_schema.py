@@ -17,11 +17,11 @@ from bicerin_proto.wire import VARINT, tag
     # NVIDIA
     'default_forward_type: FLOAT16 global_grad_scale: 1000 eltwise_mem_sharing: false',
     'layer { type: "Data" data_param { cache: true shuffle: true parser_threads: 3 } forward_type: FLOAT16 }',
-    'layer { batch_norm_param { stats_batch_size: 8 engine: CUDNN } }',
+    'layer { batch_norm_param { update_global_stats: true engine: CUDNN } }',
     'layer { detectnet_groundtruth_param { stride: 16 gridbox_type: GRIDBOX_MIN object_class { src: 1 dst: 0 } } }',
     'layer { convolution_param { conv_algos_override: "1,1,3" cudnn_convolution_algo_seeker: GET } }',
     # intel
-    'engine: "MKLDNN" bn_stats_batch_size: 32 compile_net_state { bn_scale_remove: true kept_bn_layers: "a" }',
+    'engine: "MKLDNN" compile_net_state { bn_scale_remove: true kept_bn_layers: "a" }',
     'layer { engine: "MKL2017" convolution_param { engine: MKLDNN conv_algorithm: "a" } }',
     'layer { pooling_param { engine: MKL2017 axis: 1 } }',
     'layer { quantization_param { bw_layer_in: 8 scale_in: 1 scale_in: 2 is_negative_input: true } }',
@@ -44,7 +44,7 @@ from bicerin_proto.wire import VARINT, tag
     'layer { image_data_param { cache: true precache: true threads: 6 short_side: 256 label_type: PIXEL } }',
     'layer { transform_param { crop_size: 224 pad: 3 bgr2rgb: true stride: 8 aug_way: "table" sigma: 7.5 } }',
     'layer { softmax_param { hard_ratio: .5 normalize_type: "Cosine" } }',
-    'layer { batch_norm_param { update_global_stats: true } convolution_param { shape_offset: 1 } }',
+    'layer { convolution_param { shape_offset: 1 } }',
     'layer { selu_dropout_param { alpha: -1.75 } }',
     'layer { dice_coef_loss_param { generalization: MULTICLASS ignore_label: 255 } }',
     'layer { deformable_convolution_param { num_output: 512 kernel_size: 3 dilation: 2 deformable_group: 4 } }',

@@ -257,3 +257,76 @@ def test_weights_of_five_blobs_for_three_are_explained(tmp_path: Path) -> None:
     bicerin.Net(text.format("batch_norm_param { scale_bias: true }"), "TEST").save(weights)
     with pytest.raises(WeightsError, match=r"the file has 5, the net's layer 3\. .*scale_bias: true"):
         bicerin.Net(text.format(""), "TEST", weights=weights)
+
+
+def in_parts(x: np.ndarray, size: int, eps: float = 1e-5) -> np.ndarray:
+    return np.concatenate([normalized(x[begin : begin + size], eps) for begin in range(0, len(x), size)])
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("shape", [(6, 3, 4, 5), (6, 3), (4, 2, 3), (4,)])
+def test_parts_of_the_batch_have_statistics_of_their_own(shape: tuple[int, ...], in_place: bool, device: str) -> None:
+    x = values(*shape)
+    run = run_layer(batch_norm("stats_batch_size: 2"), [x], in_place=in_place, dtype=np.float64, device=device)
+    run.forward()
+    assert run.top[0].data == pytest.approx(in_parts(x, 2))
+
+
+def test_running_averages_take_in_one_part_after_the_other(device: str) -> None:
+    options = batch_norm("stats_batch_size: 2 moving_average_fraction: 0.75")
+    x = values(6, 3, 4, 4)
+    parts = run_layer(options, [x], dtype=np.float64, device=device)
+    parts.forward()
+    whole = run_layer(batch_norm("moving_average_fraction: 0.75"), [x[:2]], dtype=np.float64, device=device)
+    for begin in (0, 2, 4):
+        whole.bottom[0].data[...] = x[begin : begin + 2]
+        whole.forward()
+    for one, other in zip(parts.blobs, whole.blobs, strict=True):
+        assert one.data == pytest.approx(other.data)
+
+
+def test_parts_that_do_not_fit_and_parts_that_do_not_matter(device: str) -> None:
+    x = values(5, 3, 2, 2)
+    with pytest.raises(ShapeError, match="a batch of 5 cannot be divided into parts of stats_batch_size, 2"):
+        run_layer(batch_norm("stats_batch_size: 2"), [x], device=device)
+    # With the statistics of training there is nothing to be divided.
+    run = run_layer(batch_norm("stats_batch_size: 2"), [x], phase="TEST", parameters=STATISTICS, device=device)
+    plain = run_layer(batch_norm(), [x], phase="TEST", parameters=STATISTICS, device=device)
+    run.forward()
+    plain.forward()
+    assert np.array_equal(run.top[0].data, plain.top[0].data)
+
+
+def test_a_net_has_one_size_for_all_of_them() -> None:
+    layers = "".join(
+        f'layer {{ name: "{name}" type: "BatchNorm" bottom: "x" top: "{name}" batch_norm_param {{ {options} }} }} '
+        for name, options in (("a", ""), ("b", "stats_batch_size: 3"))
+    )
+    input_layer = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 6 dim: 3 } } } '
+    net = bicerin.Net(f"bn_stats_batch_size: 2 {input_layer}{layers}", "TRAIN", dtype=np.float64)
+    x = values(6, 3)
+    tops = net.forward(x=x)
+    assert tops["a"] == pytest.approx(in_parts(x, 2)) and tops["b"] == pytest.approx(in_parts(x, 2))
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+@pytest.mark.parametrize("options", ["", 'filler { type: "uniform" min: 1 max: 2 } bias_filler { value: 0.3 }'])
+def test_a_rectifier_is_that_of_a_layer_of_its_own(options: str, phase: str, in_place: bool, device: str) -> None:
+    text = f"""force_backward: true
+        layer {{ name: "in" type: "Input" top: "x" input_param {{ shape {{ dim: 4 dim: 3 dim: 2 dim: 2 }} }} }}
+        layer {{ name: "bn" type: "BatchNorm" bottom: "x" top: "{"x" if in_place else "y"}"
+                 batch_norm_param {{ {options} %s }} }} """
+    relu = f'layer {{ name: "r" type: "ReLU" bottom: "{"x" if in_place else "y"}" top: "z" }}'
+    results = []
+    for net_text in (text % "relu: true", text % "" + relu):
+        net = bicerin.Net(net_text, phase, dtype=np.float64, seed=4, device=device)
+        y = net.outputs[0]
+        forward = net.forward(x=values(4, 3, 2, 2))[y].copy()
+        net.blobs[y].diff[...] = values(4, 3, 2, 2, seed=7)
+        net.run_backward()
+        scales = [blob.diff.copy() for blob in net.params["bn"][3:]]
+        results.append([forward, net.blobs["x"].diff.copy(), *scales])
+    assert len(results[0]) == (4 if options else 2)
+    for fused, separate in zip(*results, strict=True):
+        assert fused == pytest.approx(separate)

@@ -39,7 +39,8 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-normalization": {
         "BatchNormParameter": "scale_bias scale_filler bias_filler use_weight_bias bias_term filler disable_mean"
-        " disable_variance",
+        " disable_variance stats_batch_size relu",
+        "NetParameter": "bn_stats_batch_size",
         "ScaleParameter": "min_value max_value",
     },
     "bicerin-loss": {
@@ -82,7 +83,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " yolo_detection_output_param yolov3_detection_output_param yolov3_param",
     },
     "bicerin-forks": {
-        "BatchNormParameter": "engine stats_batch_size relu update_global_stats",
+        "BatchNormParameter": "engine update_global_stats",
         "ConcatParameter": "engine per_fla_fuse",
         "ConvolutionParameter": "conv_algorithm cudnn_convolution_algo_seeker conv_algos_override cudnn_math_override"
         " dilation_h dilation_w shape_offset",
@@ -118,7 +119,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " decode_bbox_param box_output_param multi_stage_meanfield_param inner_product_blob_param"
         " convolution3d_param pooling3d_param dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
-        "NetParameter": "engine compile_net_state bn_stats_batch_size multinode mem_param default_forward_type"
+        "NetParameter": "engine compile_net_state multinode mem_param default_forward_type"
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
         " eltwise_mem_sharing",

@@ -38,9 +38,12 @@ def fill(blob: Blob, param: Any, random: np.random.Generator) -> None:
     Raises:
         UnknownNameError: no installed distribution brings that filler.
         ShapeError: the filler cannot fill this shape.
+        BicerinError: it cannot do what a field asks for.
     """
     blob = blob.blob
     filler = fillers.load(param.type)
+    if filler is not msra and getattr(param, "alpha", 0.0) != 0:
+        raise BicerinError(f'the filler "{param.type}" has no alpha; only "msra" does.')
     if not getattr(filler, "on_any_device", False):
         blob.data[...] = filler(blob.shape, param, random)
         return
@@ -104,9 +107,12 @@ def xavier(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
 
 @on_any_device
 def msra(shape: Sequence[int], param: Any, random: RandomStream) -> Any:
-    """Normal with standard deviation sqrt(2 / n); He et al., 2015. n as in `xavier`."""
+    """Normal with standard deviation sqrt(2 / (n (1 + alpha²))); He et al., 2015. n as in `xavier`; alpha is 0, or as
+    bicerin-forks has it the slope below 0 of the rectifiers that follow.
+    """
     _refuse_sparse(param)
-    return random.normal(0.0, sqrt(2.0 / _fan(shape, param)), shape)
+    alpha = getattr(param, "alpha", 0.0)
+    return random.normal(0.0, sqrt(2.0 / (_fan(shape, param) * (1 + alpha * alpha))), shape)
 
 
 @on_any_device

@@ -24,7 +24,7 @@ _APART = ("NetParameter", "LayerParameter", "V1LayerParameter", "BlobProto")
 _GROUPS_THAT_SEE_ALL = ("bicerin.plugins", "bicerin.solvers")
 
 #: What the core itself reads, where a plugin brings the field.
-_OF_THE_CORE = {
+_OF_THE_CORE = {("FillerParameter", "alpha")} | {
     ("SolverParameter", name)
     for name in (
         "warmup_iter", "warmup_start_lr", "stagelr", "stageiter", "min_lr", "rampup_interval", "rampup_lr",
@@ -57,7 +57,7 @@ def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict
         for layer in getattr(message, "layer", ()):
             owner = owners.get(layer.type)
             if owner is not None:
-                for path, added in _unknown(layer, schema, partial(known_to, owner)):
+                for path, added in _unknown(layer, schema, partial(_known_in_layers, owner)):
                     found.setdefault((path, added.without, ", ".join(added.distributions)), []).append(layer.name)
     said: dict[str, list[str]] = {"OTHER": [], "SIMILAR": []}
     for (path, without, distributions), layers in sorted(found.items()):
@@ -92,6 +92,10 @@ def _unknown(message: Any, schema: Any, known: Callable[[Any], bool], prefix: st
 def known_to(owner: str, added: Any) -> bool:
     """Whether the layers of a distribution honour an `AddedField`: one of its own, or of what it requires."""
     return not {normalized(owner), *_required(owner)}.isdisjoint(map(normalized, added.distributions))
+
+
+def _known_in_layers(owner: str, added: Any) -> bool:
+    return known_to(owner, added) or (added.message, added.name) in _OF_THE_CORE
 
 
 def _known_to_the_core(added: Any) -> bool:

@@ -15,6 +15,10 @@ With `disable_mean`, of happynear's fork, nothing is subtracted, and the varianc
 `disable_variance` nothing is divided by. The average that is not needed stays as it is, and the default of
 `moving_average_fraction` is 0.99, as there.
 
+With `stats_batch_size`, of Intel's fork, every so many images of the batch are normalized by their own mean and
+variance, which the running sums take in one after the other. With `relu`, of the same fork, top is max(0, that); its
+gradient, which the fork leaves out, is 0 where top is.
+
 Source: Ioffe and Szegedy, 2015; Caffe's BatchNormLayer and those of the forks named.
 """
 
@@ -50,6 +54,9 @@ class BatchNormLayer(ActsAffinely, Layer):
         self.use_global_stats: bool = (
             param.use_global_stats if param.HasField("use_global_stats") else self.phase is Phase.TEST
         )
+        #: How many images have statistics of their own; 0 is all.
+        self.stats_batch_size: int = 0 if self.use_global_stats else param.stats_batch_size
+        self.rectifies: bool = param.relu
         self.eps: float = param.eps
         self.channels = self._channels(bottom[0])
         #: Whether the layer scales and shifts, too.
@@ -79,8 +86,8 @@ class BatchNormLayer(ActsAffinely, Layer):
                 )
         #: Otherwise all of the bottom is one.
         self.has_channels = bottom[0].num_axes > 1
-        #: Of each channel: mean, variance, and 1 / sqrt(variance + eps).
-        self.statistics = self.new_blob((3, self.channels), "statistics")
+        #: Of each part of the batch and each channel: mean, variance, and 1 / sqrt(variance + eps).
+        self.statistics = self.new_blob((1, 3, self.channels), "statistics")
         #: Of each channel: the means of top's gradient, and of its product with top.
         self.gradient_means = self.new_blob((2, self.channels), "gradient_means")
         #: In place, the top before a later layer overwrote it.
@@ -89,6 +96,9 @@ class BatchNormLayer(ActsAffinely, Layer):
         self.nothing = self.new_blob((self.channels,), "nothing")
         #: With a scale, the gradient of what it scales.
         self.inner_diff = self.new_blob(name="inner_diff")
+        #: With a rectifier, top before a later layer overwrote it, and the gradient of what it rectifies.
+        self.rectified = self.new_blob(name="rectified")
+        self.rectified_diff = self.new_blob(name="rectified_diff")
 
     def _scales(self) -> bool:
         """A filler asks for it as well, whatever scale_bias is."""
@@ -113,10 +123,24 @@ class BatchNormLayer(ActsAffinely, Layer):
             raise ShapeError(f"it was set up for {self.channels} channels, but the bottom has {self._channels(blob)}.")
         self.aligned = (blob.shape[0], self.channels, blob.count_between(2))
         top[0].reshape(*blob.shape)
+        self.parts = self._parts(blob.shape[0])
+        self.statistics.reshape(len(self.parts), 3, self.channels)
+        if self.rectifies:
+            self.rectified.reshape(*self.aligned)
+            self.rectified_diff.reshape(*self.aligned)
         if self.scales or (blob is top[0] and not self.use_global_stats):
             self.normalized.reshape(*self.aligned)
         if self.scales:
             self.inner_diff.reshape(*self.aligned)
+
+    def _parts(self, num: int) -> list[slice]:
+        """Which images are normalized together."""
+        size = self.stats_batch_size
+        if not size or not num:
+            return [slice(0, num)]
+        if num % size:
+            raise ShapeError(f"a batch of {num} cannot be divided into parts of stats_batch_size, {size}.")
+        return [slice(begin, begin + size) for begin in range(0, num, size)]
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not bottom[0].count:
@@ -124,28 +148,33 @@ class BatchNormLayer(ActsAffinely, Layer):
         x, y = bottom[0].data.reshape(self.aligned), top[0].data.reshape(self.aligned)
         if self.use_global_stats:
             self.ops.normalize(x, *self._global_statistics(), y)
-            self._scale(y)
-            return
-        mean, variance, inverse = self.statistics.data
+        else:
+            for part, statistics in zip(self.parts, self.statistics.data, strict=True):
+                self._normalize(x[part], y[part], *statistics)
+            if bottom[0] is top[0] and not self.scales:
+                # What follows may work in place too, so that neither x nor y will be there for the gradient.
+                self.normalized.data[...] = y
+        self._scale(y)
+        if self.rectifies:
+            self.xp.maximum(y, 0, out=y)
+            self.rectified.data[...] = y
+
+    def _normalize(self, x: Any, y: Any, mean: Any, variance: Any, inverse: Any) -> None:
+        """By the statistics of these images, which the running sums take in."""
         if self.centers and self.divides:
             self.ops.batch_norm(x, y, mean, variance, inverse, self.eps)
         else:
-            self._normalize_in_part(x, y)
-        if bottom[0] is top[0] and not self.scales:
-            # What follows may work in place too, so that neither x nor y will be there for the gradient.
-            self.normalized.data[...] = y
-        count = bottom[0].count // self.channels
+            self._normalize_in_part(x, y, mean, variance, inverse)
+        count = x.size // self.channels
         unbiased = count / (count - 1) if count > 1 else 1.0
         kept = self.nothing.data
         means, variances, weight = (blob.data for blob in self.blobs[:_STATISTICS])
         averages = (means if self.centers else kept, variances if self.divides else kept, weight)
         self.ops.accumulate(mean, variance, self.moving_average_fraction, unbiased, *averages)
-        self._scale(y)
 
-    def _normalize_in_part(self, x: Any, y: Any) -> None:
+    def _normalize_in_part(self, x: Any, y: Any, mean: Any, variance: Any, inverse: Any) -> None:
         """Without the mean, or without the variance."""
         xp = self.xp
-        mean, variance, inverse = self.statistics.data
         mean[...] = x.mean(axis=(0, 2)) if self.centers else 0
         variance[...] = xp.einsum("ncs,ncs->c", x, x) / (x.shape[0] * x.shape[2])
         inverse[...] = 1 / xp.sqrt(variance + self.eps) if self.divides else 1
@@ -170,7 +199,7 @@ class BatchNormLayer(ActsAffinely, Layer):
             )
 
     def affine(self) -> Affine | None:
-        if not self.use_global_stats or not self.has_channels:
+        if not self.use_global_stats or not self.has_channels or self.rectifies:
             return None
         mean, inverse = self._global_statistics()
         if not self.scales:
@@ -180,7 +209,7 @@ class BatchNormLayer(ActsAffinely, Layer):
 
     def _global_statistics(self) -> tuple[Any, Any]:
         """The mean of each channel, and 1 / sqrt(variance + eps), of all batches of training."""
-        mean, _, inverse = self.statistics.data
+        mean, _, inverse = self.statistics.data[0]
         statistics = (blob.read_only.data for blob in self.blobs[:_STATISTICS])
         self.ops.global_statistics(*statistics, mean, inverse, self.eps)
         if not self.centers:
@@ -193,16 +222,23 @@ class BatchNormLayer(ActsAffinely, Layer):
         if not bottom[0].count:
             return
         y_diff, x_diff = top[0].diff.reshape(self.aligned), bottom[0].diff.reshape(self.aligned)
+        if self.rectifies:
+            y_diff = self.xp.multiply(y_diff, self.rectified.data > 0, out=self.rectified_diff.data)
         if self.scales:
             y_diff = self._scale_backward(y_diff)
         if not propagate_down[0]:
             return
-        mean, _, inverse = self.statistics.data
         if self.use_global_stats:
-            self.ops.multiply(y_diff, inverse, x_diff)
+            self.ops.multiply(y_diff, self.statistics.data[0, 2], x_diff)
             return
         in_place = self.scales or bottom[0] is top[0]
         x = self.normalized.data if in_place else bottom[0].data.reshape(self.aligned)
+        for part, statistics in zip(self.parts, self.statistics.data, strict=True):
+            self._normalize_backward(x[part], y_diff[part], statistics, in_place, x_diff[part])
+
+    def _normalize_backward(self, x: Any, y_diff: Any, statistics: Any, in_place: bool, x_diff: Any) -> None:
+        """The gradient of images that were normalized together; in place, x is what came out of that."""
+        mean, _, inverse = statistics
         if not (self.centers and self.divides):
             y = x if in_place else (x - mean[:, None]) * inverse[:, None]
             self._normalize_in_part_backward(y, y_diff, inverse, x_diff)

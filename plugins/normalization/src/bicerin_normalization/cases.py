@@ -90,8 +90,26 @@ BATCH_NORM = [
             ("no_variance", "disable_variance: true"),
             ("neither", "disable_mean: true disable_variance: true"),
             ("scale_alone", 'bias_term: false filler { type: "uniform" min: 1 max: 2 }'),
+            ("rectified", "relu: true"),
+            ("rectified_scale", 'relu: true filler { type: "uniform" min: 1 max: 2 } bias_filler { value: 0.1 }'),
         ]
         for phase in ("TRAIN", "TEST")
+    ],
+    *[
+        layer_case(
+            f"parts_{name}_{'x'.join(map(str, shape))}",
+            f'type: "BatchNorm" batch_norm_param {{ eps: 0.1 stats_batch_size: 2 {options} }}',
+            [uniform(*shape)],
+            without=dict.fromkeys(
+                ("batch_sizes", "reshape_down_and_up", "rows"), "the batch must be a multiple of stats_batch_size"
+            ),
+        )
+        for name, options in [
+            ("plain", ""),
+            ("scaled", 'filler { type: "uniform" min: 1 max: 2 } bias_filler { type: "gaussian" std: 1 }'),
+            ("no_mean", "disable_mean: true"),
+        ]
+        for shape in [(4, 3, 3, 2), (6, 3), (4,)]
     ],
 ]
 

@@ -45,6 +45,11 @@ def mvn(graph: Graph, layer: Any) -> Any:
 
 
 def batch_norm(graph: Graph, layer: Any) -> Any:
+    y = _batch_norm(graph, layer)
+    return graph.op("Relu", y) if layer.rectifies else y
+
+
+def _batch_norm(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     axes = len(x.shape)
     if layer.use_global_stats:
@@ -63,12 +68,24 @@ def batch_norm(graph: Graph, layer: Any) -> Any:
         if layer.scales:
             one, zero = graph.blob(3), graph.blob(4) if layer.shifts else zero
         return graph.op("BatchNormalization", x, one, zero, mean, variance, epsilon=float(layer.eps))
-    reduced = [axis for axis in range(axes) if axis != 1]
+    if not layer.stats_batch_size:
+        y = _normalized(graph, layer, x, [axis for axis in range(axes) if axis != 1])
+    else:
+        shape: Any = [-1, layer.stats_batch_size, *x.shape[1:2]]
+        if axes > 2:
+            shape = graph.op("Concat", shape, graph.sizes(x, 2, axes), axis=0)
+        y = _normalized(graph, layer, graph.op("Reshape", x, shape), [1, *range(3, axes + 1)])
+        y = graph.op("Reshape", y, graph.op("Shape", x))
+    return _scaled_and_shifted(graph, layer, y, axes)
+
+
+def _normalized(graph: Graph, layer: Any, x: Any, reduced: list[int]) -> Any:
+    """By the statistics of what is there, over these axes."""
     y = graph.op("Sub", x, graph.reduce("Mean", x, reduced)) if layer.centers else x
     if layer.divides:
         variance = graph.reduce("Mean", graph.op("Mul", y, y), reduced)
         y = graph.op("Div", y, graph.op("Sqrt", graph.op("Add", variance, float(layer.eps))))
-    return _scaled_and_shifted(graph, layer, y, axes)
+    return y
 
 
 def _scaled_and_shifted(graph: Graph, layer: Any, y: Any, axes: int) -> Any:

@@ -45,6 +45,11 @@ def mvn_normalize(x: Tensor, axes: tuple[int, ...], eps: float | None) -> Tensor
 
 
 def batch_norm(code: Code, layer: Any) -> str:
+    y = _batch_norm(code, layer)
+    return f"F.relu({y})" if layer.rectifies else y
+
+
+def _batch_norm(code: Code, layer: Any) -> str:
     (x,) = code.bottoms
     axes, channels = len(x.shape), layer.channels
     weight = code.weights(2).item()
@@ -53,6 +58,10 @@ def batch_norm(code: Code, layer: Any) -> str:
     learned = {"weight": code.blob(3)} if layer.scales else {}
     if layer.scales:
         learned["bias"] = code.blob(4) if layer.shifts else np.zeros(channels, np.float32)
+    if layer.param.batch_norm_param.stats_batch_size and not layer.use_global_stats:
+        code.refuse(
+            "PyTorch's batch statistics are those of the whole batch, and stats_batch_size asks for parts of it."
+        )
     if not (layer.centers and layer.divides):
         if not layer.use_global_stats:
             code.refuse("PyTorch's batch statistics have both mean and variance.")

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from bicerin_proto.places import NetPlaces
-from bicerin_proto.upgrade import batch_norm, net_input, solver, transformation, v0, v1
+from bicerin_proto.upgrade import batch_norm, net_input, solver, stats_batch_size, transformation, v0, v1
 
 
 def upgrade_net(net: Message, places: NetPlaces | None = None) -> list[str]:
@@ -37,6 +37,8 @@ def upgrade_net(net: Message, places: NetPlaces | None = None) -> list[str]:
         done += net_input.upgrade(net, places)
     if batch_norm.needs_upgrade(net):
         done += batch_norm.upgrade(net)
+    if stats_batch_size.needs_upgrade(net):
+        done += stats_batch_size.upgrade(net)
     return done
 
 
