@@ -31,7 +31,10 @@ def test_all_types_of_the_standard_families_are_known():
     assert len(ours) == len(set(ours)) >= 61  # as many has Caffe; forks have more
 
 
-_PACKS = ("bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-ocr", "bicerin-yolo", "bicerin-face")
+_PACKS = (
+    "bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-ocr", "bicerin-yolo", "bicerin-face",
+    "bicerin-segmentation",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ _LAYERS = {
     " SoftTruncation Arccos Cosine",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
+    "bicerin-segmentation": "UnPooling",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
@@ -82,6 +83,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         "LayerParameter": "reorg_param region_loss_param eval_detection_param detection_loss_param"
         " yolo_detection_output_param yolov3_detection_output_param yolov3_param",
     },
+    "bicerin-segmentation": {
+        "LayerParameter": "unpooling_param",
+    },
     "bicerin-forks": {
         "BatchNormParameter": "engine update_global_stats",
         "ConcatParameter": "engine per_fla_fuse",
@@ -99,7 +103,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "InnerProductParameter": "engine",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
-        " unpooling_param dense_image_data_param local_param seg_data_param forward_type"
+        " dense_image_data_param local_param seg_data_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param batch_reduction_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"

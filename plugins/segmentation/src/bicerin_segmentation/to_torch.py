@@ -1,0 +1,17 @@
+"""What the layers are in PyTorch, for bicerin-onnx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bicerin.layer.torch_code import Code
+
+
+def unpooling(code: Code, layer: Any) -> str:
+    x = code.bottoms[0]
+    down = code.buffer("down", np.array(layer.down.arrays()[0]))
+    across = code.buffer("across", np.array(layer.across.arrays()[0]))
+    return f"{down} @ {x} @ {across}.T"

@@ -1,0 +1,23 @@
+"""The schema: every number under which a fork holds a field is read."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+
+import bicerin_proto
+from bicerin.testing.binary_layer import read_binary_layer
+
+
+@pytest.mark.parametrize(("layer_type", "name", "inner", "number_inside", "numbers"), [
+    ("UnPooling", "unpooling_param", "out_kernel_size", 2, [133]),
+])  # fmt: skip
+def test_every_number_is_read(layer_type: str, name: str, inner: str, number_inside: int, numbers: list[int]) -> None:
+    for number in numbers:
+        layer = read_binary_layer(layer_type, number, bytes([number_inside << 3, 9]))
+        assert getattr(getattr(layer, name), inner) == 9
+
+
+def test_the_compiled_schema_is_current() -> None:
+    assert bicerin_proto.check_current(files("bicerin_segmentation") / "segmentation.proto")
