@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 def unpooling(code: Code, layer: Any) -> str:
     x = code.bottoms[0]
-    down = code.buffer("down", np.array(layer.down.arrays()[0]))
-    across = code.buffer("across", np.array(layer.across.arrays()[0]))
+    down = code.buffer(np.array(layer.down.arrays()[0]), "down")
+    across = code.buffer(np.array(layer.across.arrays()[0]), "across")
     return f"{down} @ {x} @ {across}.T"
