@@ -191,6 +191,17 @@ def test_weights_that_are_loaded(nets: Any) -> None:
     same(other, net, rows())
 
 
+def test_weights_that_are_another_nets_from_now_on(nets: Any) -> None:
+    net, other = (Net(CHAIN, "TEST", seed=seed, runtime=Arithmetic()) for seed in (2, 3))
+    for _ in range(3):
+        same(Net(CHAIN, "TEST", seed=2), net, rows())
+        same(Net(CHAIN, "TEST", seed=3), other, rows())
+    net.share_trained_layers_with(other)
+    same(Net(CHAIN, "TEST", seed=3), net, rows())
+    other.params["a"][0].data[...] = 3
+    np.testing.assert_array_equal(net.forward(data=rows())["b"], other.forward(data=rows())["b"])
+
+
 def test_inner_blobs_have_no_values(nets: Any) -> None:
     _, net, _ = nets(CHAIN)
     net.forward(data=rows())

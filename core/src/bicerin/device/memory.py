@@ -19,7 +19,8 @@ _versions = count(0, 1 << 48)
 
 
 class Changes:
-    """How often an array was given out to be written in a memory whose version somebody had noted.
+    """How often an array was given out to be written in a memory whose version somebody had noted, or a blob with
+    versions was given another memory.
 
     Whoever has seen a version of each of some memories may look at this number alone until it is another one.
     """

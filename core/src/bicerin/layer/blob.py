@@ -11,7 +11,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.device.device import CPU, Device
-from bicerin.device.memory import Memory, State
+from bicerin.device.memory import Memory, State, changes
 from bicerin.errors import DeviceError, ShapeError
 from bicerin.layer.blob_view import BlobView, HostView, not_writable
 from bicerin.layer.html import html_table
@@ -103,9 +103,9 @@ class Blob:
             )
         if count > self._data.size:
             self._check_memory(shape, count)
-            versioned = self._data.versioned
-            self._data = Memory(count, self.dtype, self.device)
-            self._data.versioned = versioned
+            memory = Memory(count, self.dtype, self.device)
+            memory.versioned = self._data.versioned
+            self._use(memory)
         if count > self._diff.size:
             self._diff = Memory(count, self.dtype, self.device)
         self.shape = shape
@@ -282,7 +282,7 @@ class Blob:
         """Use the other blob's values as this blob's own, without a copy; the counts must be equal."""
         self._require_same_count(other)
         if self._data is not other._data:
-            self._data = other._data
+            self._use(other._data)
             self._arrays.clear()
 
     def share_diff(self, other: Blob) -> None:
@@ -296,8 +296,13 @@ class Blob:
         """Keep the values in this memory, which has room for them, from now on."""
         if memory.size < self.count:
             raise ShapeError(f"a memory of {memory.size} elements cannot hold a blob of shape {self.shape}.")
-        self._data = memory
+        self._use(memory)
         self._arrays.clear()
+
+    def _use(self, memory: Memory) -> None:
+        if self._data.versioned:
+            changes.number += 1
+        self._data = memory
 
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data

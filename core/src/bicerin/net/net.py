@@ -276,11 +276,11 @@ class Net:
             NetError: there is no such blob or layer, or `start` comes after `end`.
             LayerError: a layer cannot run, as when the shapes do not fit.
         """
-        if isinstance(blobs, Mapping):
+        if isinstance(blobs, (dict, Mapping)):  # a dict is found at once, a Mapping by its abstract class
             inputs, blobs = {**blobs, **inputs}, ()
         elif isinstance(blobs, str):
             blobs = (blobs,)
-        elif not isinstance(blobs, Iterable) or isinstance(blobs, np.ndarray):
+        elif not isinstance(blobs, (tuple, list, Iterable)) or isinstance(blobs, np.ndarray):
             raise NetError(f"give arrays by the names of the inputs, as in {self._example()}.")
         with self.lock:
             first = self.layer_index(start) if start is not None else 0
@@ -291,19 +291,20 @@ class Net:
                 self._set_input(name, array, first)
             self.run_forward(first, last)
             wanted = list(self.nodes[last - 1].top_names if end is not None else self.outputs)
-            return {name: self.blob(name).read_only.data.copy() for name in dict.fromkeys([*wanted, *blobs])}
+            return {name: self.blob(name).blob.read_only.data.copy() for name in dict.fromkeys([*wanted, *blobs])}
 
     def _set_input(self, name: str, value: Any, first: int) -> None:
         """Put an array into a blob that the layers from `first` on read and do not make."""
         if name not in self.blobs:
             raise NetError(f'the net has no blob "{name}"; its inputs: {", ".join(self.inputs) or "none"}.')
-        maker = next((node for node in self.nodes[first:] if name in node.top_names), None)
-        if maker is not None and maker.type != "Input":
-            raise NetError(
-                f'"{name}" is not an input: layer "{maker.name}" would write over it. The inputs: '
-                f"{', '.join(self.inputs) or 'none'}; with start= also what the layers before that make."
-            )
-        blob = self.blobs[name]
+        if first or name not in self.inputs:
+            maker = next((node for node in self.nodes[first:] if name in node.top_names), None)
+            if maker is not None and maker.type != "Input":
+                raise NetError(
+                    f'"{name}" is not an input: layer "{maker.name}" would write over it. The inputs: '
+                    f"{', '.join(self.inputs) or 'none'}; with start= also what the layers before that make."
+                )
+        blob = self.blobs[name].blob
         array = input_array(name, blob.shape, value)
         if array.shape != blob.shape:
             blob.reshape(*array.shape)
@@ -375,9 +376,13 @@ class Net:
                 f'a net built with runtime="{whole.runtime.name}" runs from its first layer to its last; blobs between '
                 "them have values where they are named in keep=[...]."
             )
-        with self.lock, np.errstate(all="ignore"):
+        with self.lock:
             if not (self._per_layer_hooks or self.before_forward or self.after_forward):
                 return whole.forward()
+            return self._run_steps_observed(whole)
+
+    def _run_steps_observed(self, whole: RuntimePass) -> float:
+        with np.errstate(all="ignore"):
             places = {id(node): index for index, node in enumerate(self.nodes)}
             loss = 0.0
             for step in whole.steps:

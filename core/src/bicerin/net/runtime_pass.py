@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bicerin.device.memory import changes
 from bicerin.errors import NetError
 from bicerin.kernels import num_threads
 from bicerin.layer.blob import Blob
+from bicerin.layer.input import InputLayer
 from bicerin.layer.loss_layer import LossLayer
 from bicerin.net.node import Node
 from bicerin.net.runtime import Part, Program, Runtime
@@ -125,15 +127,17 @@ class RuntimePass:
 
 
 class _Here:
-    """Layers that run one after the other."""
+    """Layers that run one after the other; Input layers have nothing to do."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes = nodes
+        self._nodes = [node for node in nodes if type(node.layer) is not InputLayer]
 
     def __call__(self) -> float:
         loss = 0.0
-        for node in self._nodes:
-            loss += node.forward()
+        if self._nodes:
+            with np.errstate(all="ignore"):
+                for node in self._nodes:
+                    loss += node.forward()
         return loss
 
 
@@ -151,9 +155,10 @@ class _RunningPart:
         self.top = [part.blob(name) for name in part.outputs]
         #: The one that runs is the last.
         self._programs: list[_Compiled] = []
-        self._weights = [_Weights(blob) for node in part.nodes for blob in node.blobs]
-        #: The shapes of the inputs and outputs when it last ran.
-        self._shapes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]] | None = None
+        self._weights = _Weights([blob for node in part.nodes for blob in node.blobs])
+        #: The shapes of the inputs and of the outputs when it last ran.
+        self._shapes: list[tuple[int, ...]] = []
+        self._blobs = [*self.bottom, *self.top]
         self._splits = [node for node in part.nodes if node.type == "Split" and node.bottom[0] in self.top]
 
     def forward(self) -> float:
@@ -163,23 +168,21 @@ class _RunningPart:
                     f'layer "{node.name}" became a loss after the net was built, and {self._runtime.name} does not '
                     "compute losses: give its loss_weight in the net's file."
                 )
-        shapes = [blob.shape for blob in self.bottom], [blob.shape for blob in self.top]
-        reshaped = shapes != self._shapes
+        reshaped = [blob.shape for blob in self._blobs] != self._shapes
         if reshaped:
             for node in self.part.nodes:
                 node.reshape()
-        if any(weights.changed() for weights in self._weights):
+        if self._weights.changed():
             self.forget()
         if reshaped or not self._programs:
             self._choose()
-        given = [blob.shape for blob in self.top]
+        given = [blob.shape for blob in self._blobs]
         self._programs[-1].program.run(self.bottom, self.top)
-        left = [blob.shape for blob in self.top]
+        left = [blob.shape for blob in self._blobs]
         if left != given:  # as long as the data says
             for node in self._splits:
                 node.reshape()
-        if reshaped or left != given:
-            self._shapes = shapes[0], left
+        self._shapes = left
         return 0.0
 
     def forget(self) -> None:
@@ -192,8 +195,7 @@ class _RunningPart:
             found = min(fitting, key=lambda one: one.any_size)
             self._programs.remove(found)
         else:
-            for weights in self._weights:
-                weights.note()
+            self._weights.note()
             any_size = bool(self._programs)
             found = _Compiled(self._runtime.compile(self.part, any_size), any_size)
             del self._programs[: 1 - MOST_PROGRAMS]
@@ -206,7 +208,32 @@ class _Compiled(NamedTuple):
 
 
 class _Weights:
-    """A learned blob, of which it is noticed when it is written."""
+    """Learned blobs, of which it is noticed when one is written."""
+
+    def __init__(self, blobs: Sequence[Blob]) -> None:
+        self._blobs = [_Weight(blob) for blob in blobs]
+        #: `changes.number` when all of them had versions, and those that were noted.
+        self._looked: int | None = None
+
+    def note(self) -> None:
+        """Remember the values as they are."""
+        self._looked = None
+        for weight in self._blobs:
+            weight.note()
+
+    def changed(self) -> bool:
+        """Whether there are others than were noted. They are looked at only where somebody may have written them."""
+        looked = changes.number
+        if self._looked == looked:
+            return False
+        if any(weight.changed() for weight in self._blobs):
+            return True
+        self._looked = looked if all(weight.is_noted for weight in self._blobs) else None
+        return False
+
+
+class _Weight:
+    """One of them."""
 
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
@@ -215,12 +242,15 @@ class _Weights:
         self._digest = b""
 
     def note(self) -> None:
-        """Remember the values as they are."""
         self._version = self._blob.data_version
         self._digest = self._digested()
 
+    @property
+    def is_noted(self) -> bool:
+        """Whether nobody can write it unnoticed; as of the last look."""
+        return self._version is not None
+
     def changed(self) -> bool:
-        """Whether there are others than were noted. They are looked at only where somebody may have written them."""
         version = self._blob.data_version
         if version is not None and version == self._version:
             return False

@@ -49,7 +49,7 @@ class Onnxruntime(OnnxRuntime):
             options.add_session_config_entry("session.force_spinning_stop", "1")
         for key, value in self.settings.items():
             options.add_session_config_entry(key, value)
-        return _Session(model, self.title, self._library, self._session(model, options))
+        return _Session(model, self.title, self._session(model, options))
 
     def _session(self, model: PartModel, options: Any) -> Any:
         make = self._library.InferenceSession
@@ -61,10 +61,9 @@ class Onnxruntime(OnnxRuntime):
 
 
 class _Session(OnnxProgram):
-    def __init__(self, model: PartModel, title: str, library: Any, session: Any) -> None:
+    def __init__(self, model: PartModel, title: str, session: Any) -> None:
         super().__init__(model, title)
         self._session = session
-        self._options = library.RunOptions()
         self._binding = session.io_binding()
         self._arrays: list[np.ndarray] = []
         self._varying = [name for name, varies in zip(model.outputs, model.varies, strict=True) if varies]
@@ -98,7 +97,7 @@ class _Session(OnnxProgram):
     def execute(self) -> Sequence[Any]:
         if self._varying:
             self._bind_outputs()  # what it made before would be taken for an array to write to
-        self._session.run_with_iobinding(self._binding, self._options)
+        self._session.run_with_iobinding(self._binding)
         if not self._varying:
             return ()
         made = self._binding.get_outputs()

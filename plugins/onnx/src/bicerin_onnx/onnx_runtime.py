@@ -6,6 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from logging import getLogger
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,13 @@ class OnnxProgram(Program):
     def __init__(self, model: PartModel, title: str) -> None:
         self.model = model
         self._title = title
+        #: Whose blobs are bound, what is read and written at each run, and the arrays.
+        self._given: tuple[Sequence[Blob], Sequence[Blob]] | None = None
+        self._read: list[Any] = []
+        self._written: list[Blob] = []
         self._bound: list[np.ndarray] = []
+        #: The tops whose sizes depend on data.
+        self._varying_tops: list[Blob] = []
         #: Arrays that are copied after a run: made -> where they belong.
         self._copied: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -102,27 +109,34 @@ class OnnxProgram(Program):
         return self.model.fits(bottom)
 
     def run(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        model = self.model
-        given = [bottom[place].read_only.data for place in model.inputs]
-        given += [memory.blob.read_only.data for memory in model.memories]
-        fixed = [blob.data for blob, varies in zip(top, model.varies, strict=True) if not varies]
-        fixed += [memory.blob.data for memory in model.memories]
-        arrays = [*given, *fixed]
-        if len(arrays) != len(self._bound) or any(
-            one is not other for one, other in zip(arrays, self._bound, strict=True)
-        ):
-            self._bind(given, fixed)
+        if self._given is None or self._given[0] is not bottom or self._given[1] is not top:
+            self._take(bottom, top)
+        arrays = [view.data for view in self._read]
+        arrays += [blob.data for blob in self._written]
+        if not self._bound or not all(map(is_, arrays, self._bound)):
+            self._bind(arrays[: len(self._read)], arrays[len(self._read) :])
             self._bound = arrays
         try:
             made = self.execute()
         except Exception as error:
-            self._bound = []
+            self._given = None
             raise NetError(f"{self._title} cannot run the net: {error}") from error
         for array, target in self._copied:
             target[...] = array
-        for blob, array in zip((b for b, varies in zip(top, model.varies, strict=True) if varies), made, strict=True):
+        for blob, array in zip(self._varying_tops, made, strict=True):
             blob.reshape(*array.shape)
             blob.data[...] = array
+
+    def _take(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Find the blobs that are read and written at each run; nothing is bound yet."""
+        model = self.model
+        memories = [memory.blob for memory in model.memories]
+        varies = list(zip(top, model.varies, strict=True))
+        self._read = [blob.read_only for blob in (*(bottom[place] for place in model.inputs), *memories)]
+        self._written = [*(blob for blob, varying in varies if not varying), *memories]
+        self._varying_tops = [blob for blob, varying in varies if varying]
+        self._bound = []
+        self._given = bottom, top
 
     def _bind(self, given: Sequence[np.ndarray], fixed: Sequence[np.ndarray]) -> None:
         """Bind inputs and outputs of fixed sizes. What others of them share is written apart, and copied afterwards."""
