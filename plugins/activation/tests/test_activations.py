@@ -338,3 +338,35 @@ class TestKernels:
         sigmoid_kernels.swish(x, 0.8, *ours)
         sigmoid_kernels.swish_array(np, x, 0.8, *theirs)
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol)
+
+
+def test_symmetric_rectify_learns_thresholds_that_stay_positive(device: str) -> None:
+    x = np.array([[[-2.0, -0.5, 0.5, 2.0], [-2.0, -0.5, 0.5, 2.0]]])
+    text = 'type: "SymmetricRectify" symmetric_rectify_param { thre_decay: 0.25 }'
+    run = run_layer(text, [x], parameters=[np.array([1.0, -3.0])], dtype=np.float64, device=device)
+    run.forward()
+    assert run.top[0].data.tolist() == [[[-1, 0, 0, 1], x[0, 1].tolist()]]
+    assert run.blobs[0].data.tolist() == [1, 0]
+    run.top[0].diff[...] = np.array([[[1.0, 2.0, 4.0, 8.0], [1.0, 2.0, 4.0, 8.0]]])
+    run.backward()
+    assert run.bottom[0].diff.tolist() == [[[1, 0, 0, 8], [1, 2, 4, 8]]]
+    assert run.blobs[0].diff.tolist() == [1 - 8 - 0.25, 1 + 2 - 4 - 8]
+
+
+def test_symmetric_rectify_refuses_thresholds_below_0() -> None:
+    text = 'type: "SymmetricRectify" symmetric_rectify_param { filler { type: "constant" value: -1 } }'
+    with pytest.raises(LayerError, match="thresholds below 0"):
+        run_layer(text, [np.ones((2, 3))])
+
+
+def test_sparsify_pulls_in_the_gradient(device: str) -> None:
+    x = np.array([-2.0, -0.5, 0.0, 0.4, 3.0])
+    text = 'type: "Sparsify" sparsify_param { thre: 0.5 coef: 0.25 }'
+    run = run_layer(text, [x], dtype=np.float64, device=device)
+    run.forward()
+    assert run.top[0].data.tolist() == [-2, 0, 0, 0, 3]
+    run.top[0].diff[...] = 1
+    run.backward()
+    assert run.bottom[0].diff.tolist() == [0.75, 0.75, 1, 1.25, 1.25]
+    with pytest.raises(LayerError, match="coef must be at least 0"):
+        run_layer('type: "Sparsify" sparsify_param { coef: -1 }', [x])

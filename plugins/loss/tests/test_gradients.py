@@ -19,6 +19,14 @@ class TestSoftmaxWithLoss(LayerConformance):
     cases = cases.SOFTMAX_WITH_LOSS
 
 
+class TestWeightedSoftmaxWithLoss(LayerConformance):
+    cases = cases.WEIGHTED_SOFTMAX_WITH_LOSS
+
+
+class TestMulticlassCrossEntropyLoss(LayerConformance):
+    cases = cases.MULTICLASS_CROSS_ENTROPY_LOSS
+
+
 class TestInfogainLoss(LayerConformance):
     cases = cases.INFOGAIN_LOSS
 

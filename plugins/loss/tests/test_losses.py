@@ -465,3 +465,26 @@ def test_three_tops_as_in_r_fcn(device: str) -> None:
     losses[2] = 0
     np.testing.assert_allclose(run.top[2].data, losses, rtol=1e-5)
     assert float(run.top[0].data) == pytest.approx(losses.sum() / 3, rel=1e-5)
+
+
+def test_weighted_softmax_with_loss_divides_by_the_number_of_weighted_labels(device: str) -> None:
+    x = np.array([[1.0, 2.0, 0.0], [0.5, 0.0, 1.0], [3.0, 1.0, 1.0]])
+    label, weight = np.array([1, 2, 0]), np.array([0.5, 0.0, 2.0])
+    run = run_layer('type: "WeightedSoftmaxWithLoss"', [x, label, weight], dtype=np.float64, device=device)
+    run.forward()
+    p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    own = p[np.arange(3), label]
+    assert np.isclose(float(run.top[0].data), -(weight * np.log(own)).sum() / 2)
+    run.backward([True, False, False])
+    assert np.allclose(run.bottom[0].diff, (p - np.eye(3)[label]) * weight[:, None] / 2)
+
+
+def test_multiclass_cross_entropy_loss(device: str) -> None:
+    p, target = np.array([[0.25, 0.9], [0.5, 0.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    run = run_layer('type: "MulticlassCrossEntropyLoss"', [p, target], dtype=np.float64, device=device)
+    run.forward()
+    loss = -np.log([0.25, 0.1, 0.5, 1e-7]).sum() / 2
+    assert np.isclose(float(run.top[0].data), loss)
+    run.backward([True, False])
+    expected = np.array([[-1 / 0.25, 1 / 0.1], [1 / 0.5, (1e-7 - 1) / 1e-7]]) / (2 * 2)
+    assert np.allclose(run.bottom[0].diff, expected, rtol=1e-6)

@@ -60,6 +60,19 @@ ROWS: list[tuple[str, str, tuple[float, float], Kink | None]] = [
     ("log_10", 'type: "Log" log_param { base: 10 scale: -1 shift: 3 }', (-2, 2), None),
     ("threshold", 'type: "Threshold" threshold_param { threshold: 0.2 }', (-2, 2), None),
     ("clip", 'type: "Clip" clip_param { min: -1 max: 0.5 }', (-2, 2), around(-1, 0.5)),
+    (
+        "symmetric_rectify",
+        'type: "SymmetricRectify" symmetric_rectify_param { filler { type: "constant" value: 0.5 } }',
+        (-2, 2),
+        around(-0.5, 0.5),
+    ),
+    (
+        "symmetric_rectify_shared",
+        'type: "SymmetricRectify" symmetric_rectify_param { channel_shared: true filler { value: 0.7 } }',
+        (-2, 2),
+        around(-0.7, 0.7),
+    ),
+    ("sparsify", 'type: "Sparsify"', (-2, 2), None),
     ("dropout", 'type: "Dropout" dropout_param { dropout_ratio: 0.4 }', (-2, 2), None),
 ]
 
@@ -77,6 +90,13 @@ CASES = [
 ]
 
 CASES += [
+    layer_case(
+        "sparsify_set",
+        'type: "Sparsify" sparsify_param { thre: 0.5 coef: 0.25 }',
+        [np.array([[-2.0, 0.4], [0.6, -0.5]])],
+        expected=[np.array([[-2.0, 0.0], [0.6, 0.0]])],
+        without={"gradients": "the pull of coef is in the gradient alone, and what became 0 has one too"},
+    ),
     layer_case("dropout_in_tests", 'type: "Dropout"', [(2, 3)], phase="TEST"),
     layer_case(
         "dropout_sampled_in_tests",

@@ -74,6 +74,20 @@ def dropout(graph: Graph, layer: Any) -> Any:
     return graph.op("Identity", graph.bottoms[0]) if layer.scale == 1 else _scaled(graph, graph.bottoms[0], layer.scale)
 
 
+def symmetric_rectify(graph: Graph, layer: Any) -> Any:
+    """x less what is left of it between -t and t."""
+    (x,) = graph.bottoms
+    shape = [] if layer.shared else [layer.channels, *[1] * (len(graph.tops[0]) - 2)]
+    limit = graph.op("Max", graph.blob(0, shape), 0.0)
+    return graph.op("Sub", x, graph.op("Max", graph.op("Min", x, limit), graph.op("Neg", limit)))
+
+
+def sparsify(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    large = graph.op("Greater", graph.op("Abs", x), float(layer.threshold))
+    return graph.op("Where", large, x, 0.0)
+
+
 def power(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     if layer.slope == 0:

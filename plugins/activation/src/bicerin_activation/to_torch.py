@@ -75,6 +75,21 @@ def dropout(code: Code, layer: Any) -> str:
     return f"{drop}({code.bottoms[0]}){kept}"
 
 
+def symmetric_rectify(code: Code, layer: Any) -> str:
+    """x less what is left of it between -t and t."""
+    (x,) = code.bottoms
+    shape = [] if layer.shared else [layer.channels, *[1] * (len(code.tops[0]) - 2)]
+    limit = f"{code.parameter(code.blob(0, shape), 'threshold')}.clamp(min=0)"
+    return f"{x} - torch.minimum(torch.maximum({x}, -{limit}), {limit})"
+
+
+def sparsify(code: Code, layer: Any) -> str:
+    if layer.coefficient:
+        code.refuse("coef pulls in the gradient alone, which has no form here; set it to 0 for a trained net.")
+    (x,) = code.bottoms
+    return f"{x} * ({x}.abs() > {code.number(layer.threshold)})"
+
+
 def power(code: Code, layer: Any) -> str:
     (x,) = code.bottoms
     if layer.slope == 0:

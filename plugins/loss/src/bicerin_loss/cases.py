@@ -101,6 +101,28 @@ SOFTMAX_WITH_LOSS = [
     ),
 ]
 
+# The weights are one for each item.
+WEIGHTED_SOFTMAX_WITH_LOSS = [
+    layer_case(name, f'type: "WeightedSoftmaxWithLoss" {options}', [x, y, weights], batched=[0, 1, 2])
+    for name, options, x, y, weights in [
+        ("rows", "", scores(4, 5), labels(5, 4), np.array([0.5, 0, 2, 1])),
+        ("none", "", scores(2, 3), labels(3, 2), np.zeros(2)),
+        ("maps", "loss_param { ignore_label: 1 }", scores(3, 3, 2), labels(3, 3, 2), shares(3)),
+        ("batch", "loss_param { normalization: BATCH_SIZE }", scores(3, 3, 2), labels(3, 3, 2), shares(3)),
+    ]
+]
+
+# The gradient is that of the loss divided by the number of classes.
+MULTICLASS_CROSS_ENTROPY_LOSS = [
+    layer_case(
+        name,
+        f'type: "MulticlassCrossEntropyLoss" {options}',
+        [lambda random, shape=shape: random.uniform(0.1, 0.9, shape), labels(2, *shape)],
+        without={"gradients": "as in the fork, the gradient is divided by the number of classes as well"},
+    )
+    for name, options, shape in [("rows", "", (3, 4)), ("weighted", "loss_weight: 2", (1, 5, 1, 1))]
+]
+
 INFOGAIN_LOSS = [
     layer_case(name, f'type: "InfogainLoss" {options}', [x, y, shares(1, 1, classes, classes)], batched=[0, 1])
     for name, options, x, y, classes in LABEL_ROWS
@@ -187,6 +209,8 @@ ACCURACY = [
 CASES = [
     *SOFTMAX,
     *SOFTMAX_WITH_LOSS,
+    *WEIGHTED_SOFTMAX_WITH_LOSS,
+    *MULTICLASS_CROSS_ENTROPY_LOSS,
     *INFOGAIN_LOSS,
     *EUCLIDEAN_LOSS,
     *HINGE_LOSS,

@@ -69,10 +69,15 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
         ):
             if weights is not None and len(weights) != self.columns[1]:
                 raise ShapeError(f"{what} for each of the {self.columns[1]} classes; there are {len(weights)}.")
-        if len(bottom) > 2 and bottom[2].count != bottom[1].count:
-            raise ShapeError(f"there must be a weight for each of the {bottom[1].count} labels: {bottom[2].count}.")
+        if len(bottom) > 2:
+            self.require_weights(bottom)
         if len(top) > 2:
             top[2].reshape_like(bottom[1])
+
+    def require_weights(self, bottom: Sequence[Blob]) -> None:
+        """Raise a `ShapeError` unless bottom 2 has a weight for each label."""
+        if bottom[2].count != bottom[1].count:
+            raise ShapeError(f"there must be a weight for each of the {bottom[1].count} labels: {bottom[2].count}.")
 
     def weigh(self, bottom: Sequence[Blob]) -> None:
         #: (outer, inner), 0 where a label is ignored; None for 1.

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bicerin_loss.multiclass_cross_entropy_loss import LEAST
 from bicerin_loss.multinomial_logistic_loss import LOG_THRESHOLD
 from bicerin_loss.softmax_with_loss import FLT_MIN
+from bicerin_loss.weighted_softmax_with_loss import NOTHING
 
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
@@ -68,6 +70,20 @@ def softmax_with_loss(graph: Graph, layer: Any) -> Any:
     return tops
 
 
+def weighted_softmax_with_loss(graph: Graph, layer: Any) -> Any:
+    scores = _columns(graph, layer.class_axis)
+    labels, valid = _labels(graph, layer.ignore_label, scores.inner)
+    probability = graph.op("Softmax", scores.value, axis=1)
+    chosen = graph.op("GatherElements", probability, graph.op("Unsqueeze", labels, [1]), axis=1)
+    losses = graph.op("Neg", graph.op("Log", graph.op("Max", graph.op("Squeeze", chosen, [1]), FLT_MIN)))
+    weights = graph.op("Reshape", graph.bottoms[2], [-1, 1])
+    losses = graph.op("Mul", losses, weights)
+    if layer.class_weighting is not None:
+        losses = graph.op("Mul", losses, _of_classes(graph, layer.class_weighting, labels))
+    counts = graph.cast(graph.op("Greater", graph.op("Mul", graph.cast(valid), weights), NOTHING))
+    return _divided(graph, layer, losses, valid, scores.inner, probability, counts)
+
+
 def _of_classes(graph: Graph, weights: Any, labels: Any) -> Any:
     return graph.op("Gather", np.asarray(weights, np.float32), labels, axis=0)
 
@@ -92,6 +108,14 @@ def multinomial_logistic_loss(graph: Graph, layer: Any) -> Any:
     labels = graph.cast(graph.op("Reshape", graph.bottoms[1], [-1, 1]), "int64")
     chosen = graph.op("Max", graph.op("GatherElements", x, labels, axis=1), LOG_THRESHOLD)
     return _per_image(graph, graph.op("Neg", graph.op("Log", chosen)))
+
+
+def multiclass_cross_entropy_loss(graph: Graph, layer: Any) -> Any:
+    p, target = (graph.op("Flatten", bottom, axis=1) for bottom in graph.bottoms)
+    has = graph.op("Mul", target, graph.op("Log", graph.op("Max", p, LEAST)))
+    rest = graph.op("Log", graph.op("Max", graph.op("Sub", 1.0, p), LEAST))
+    lacks = graph.op("Mul", graph.op("Sub", 1.0, target), rest)
+    return _per_image(graph, graph.op("Neg", graph.op("Add", has, lacks)))
 
 
 def hinge_loss(graph: Graph, layer: Any) -> Any:

@@ -95,3 +95,14 @@ CASES += [
     )
     for phase in ("TRAIN", "TEST")
 ]
+
+ONE_IMAGE = {
+    "batch_sizes": "the rows are regions of one image, whose sum is one row",
+    "rows": "the sum has one row, in whichever order",
+}
+
+CASES += [
+    layer_case("global_sum", 'type: "GlobalSumPooling"', [(4, 3)], without=ONE_IMAGE),
+    layer_case("global_sum_of_maps", 'type: "GlobalSumPooling"', [(1, 2, 3, 2)], without=ONE_IMAGE),
+    layer_case("global_sum_of_nothing", 'type: "GlobalSumPooling"', [(0, 3)], expected=[np.zeros((1, 3))]),
+]

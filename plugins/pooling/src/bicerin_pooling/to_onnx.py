@@ -39,6 +39,10 @@ def _average_without_padding(graph: Graph, layer: Any, x: Any, window: Window) -
     return graph.op("Div", means, shares)
 
 
+def global_sum_pooling(graph: Graph, layer: Any) -> Any:
+    return graph.reduce("Sum", graph.bottoms[0], [0])
+
+
 def spp(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     levels = []

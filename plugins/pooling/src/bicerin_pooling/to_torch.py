@@ -30,6 +30,10 @@ def pooling(code: Code, layer: Any) -> str:
     return _pooled(code, layer.method, x, layer.window, layer.ceil, masked, excludes)
 
 
+def global_sum_pooling(code: Code, layer: Any) -> str:
+    return f"{code.bottoms[0]}.sum(0, keepdim=True)"
+
+
 def spp(code: Code, layer: Any) -> str:
     (x,) = code.bottoms
     if layer.method == "STOCHASTIC":

@@ -120,3 +120,8 @@ CASES += [
         )
     ],
 ]
+
+CASES += [
+    layer_case("switch", 'type: "Switch"', [(2, 3), (2, 3), (2, 3)]),
+    layer_case("switch_of_one", 'type: "Switch"', [(2, 3, 2)]),
+]

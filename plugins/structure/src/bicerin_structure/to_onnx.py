@@ -73,6 +73,10 @@ def crop(graph: Graph, layer: Any) -> Any:
     return graph.op("Slice", x, layer.offsets, ends, list(range(layer.first, axes)))
 
 
+def switch(graph: Graph, layer: Any) -> Any:
+    return graph.op("Identity", graph.bottoms[-1])
+
+
 def tile(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     repeats = [1] * len(x.shape)

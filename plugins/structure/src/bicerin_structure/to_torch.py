@@ -74,6 +74,10 @@ def crop(code: Code, layer: Any) -> str:
     return f"{x}[{', '.join(parts)}]"
 
 
+def switch(code: Code, layer: Any) -> str:
+    return str(code.bottoms[-1])
+
+
 def tile(code: Code, layer: Any) -> str:
     (x,) = code.bottoms
     repeats = [1] * len(x.shape)
