@@ -9,15 +9,16 @@ _LAYERS = {
     "bicerin": "Input Split",
     "bicerin-python": "Python",
     "bicerin-convolution": "Convolution Deconvolution Im2col",
-    "bicerin-pooling": "Pooling SPP",
+    "bicerin-pooling": "Pooling SPP GlobalSumPooling",
     "bicerin-inner-product": "InnerProduct Embed",
     "bicerin-activation": "ReLU PReLU ELU Sigmoid TanH Swish AbsVal BNLL Power Exp Log Threshold Clip Dropout SeLu"
-    " Mish",
+    " Mish SymmetricRectify Sparsify",
     "bicerin-normalization": "LRN MVN BatchNorm Scale Bias",
     "bicerin-loss": "SoftmaxWithLoss EuclideanLoss HingeLoss SigmoidCrossEntropyLoss InfogainLoss"
-    " MultinomialLogisticLoss ContrastiveLoss Softmax Accuracy MultiLabelSigmoidLoss MultiLabelAccuracy",
+    " MultinomialLogisticLoss ContrastiveLoss Softmax Accuracy MultiLabelSigmoidLoss MultiLabelAccuracy"
+    " WeightedSoftmaxWithLoss MulticlassCrossEntropyLoss",
     "bicerin-structure": "Concat Slice Eltwise Flatten Reshape Crop Tile Reduction ArgMax Filter BatchReindex Silence"
-    " Parameter",
+    " Parameter Switch",
     "bicerin-data": "Data ImageData HDF5Data HDF5Output MemoryData DummyData WindowData",
     "bicerin-recurrent": "RNN LSTM LSTMUnit",
     "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
@@ -51,7 +52,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-activation": {
         "DropoutParameter": "scale_train sample_weights_test",
-        "LayerParameter": "selu_param",
+        "LayerParameter": "selu_param symmetric_rectify_param sparsify_param",
     },
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"

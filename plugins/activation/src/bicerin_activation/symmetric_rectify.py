@@ -52,7 +52,7 @@ class SymmetricRectifyLayer(NeuronLayer):
         return self.xp.ascontiguousarray(self.xp.broadcast_to(self.blobs[0].data.reshape(-1), (self.channels,)))
 
     def activate(self, x: Any, y: Any) -> None:
-        thresholds = self.blobs[0].data
+        thresholds = self.blobs[0].blob.on(self.context.device).data
         self.xp.maximum(thresholds, 0, out=thresholds)
         self.ops.forward(x.reshape(self.rows), self._thresholds(), y.reshape(self.rows))
 
