@@ -14,6 +14,14 @@ class TestPSROIPooling(LayerConformance):
     cases = cases.PSROI_POOLING
 
 
+class TestROIAlign(LayerConformance):
+    cases = cases.ROI_ALIGN
+
+
+class TestPSROIAlign(LayerConformance):
+    cases = cases.PSROI_ALIGN
+
+
 class TestSmoothL1Loss(LayerConformance):
     cases = cases.SMOOTH_L1_LOSS
 

@@ -22,7 +22,7 @@ _LAYERS = {
     "bicerin-data": "Data ImageData HDF5Data HDF5Output MemoryData DummyData WindowData",
     "bicerin-recurrent": "RNN LSTM LSTMUnit",
     "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
-    " Proposal",
+    " Proposal ROIAlign PSROIAlign",
     "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData",
     "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN"
     " BroadcastMul",
@@ -56,7 +56,9 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
-        " smooth_l1_loss_param",
+        " smooth_l1_loss_param roi_align_param psroi_align_param deformable_convolution_param"
+        " deformable_psroi_pooling_param bbox_reg_param decode_bbox_param detectnet_groundtruth_param"
+        " detectnet_augmentation_param",
         "LossParameter": "pre_fixed_normalizer",
     },
     "bicerin-ssd": {
@@ -116,12 +118,12 @@ _FIELDS: dict[str, dict[str, str]] = {
         " exp_triplet_loss_param yolo_seg_param segmentation_evaluate_param"
         " backward_math engine multinode mn_activation_param predict_box_param debug cudnn_math_override"
         " hotspot_param roi_warping_param mask_pooling_param mask_resize_param compact_bilinear_param"
-        " detectnet_groundtruth_param detectnet_augmentation_param mil_data_param mil_param mean_param"
-        " reshape_every_iter proposal_target_param bbox_reg_param module_param coeff_schedule_param"
+        " mil_data_param mil_param mean_param"
+        " reshape_every_iter proposal_target_param module_param coeff_schedule_param"
         " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
-        " nms_param selu_dropout_param dice_coef_loss_param deformable_convolution_param psroi_align_param"
-        " decode_bbox_param box_output_param multi_stage_meanfield_param inner_product_blob_param"
+        " nms_param selu_dropout_param dice_coef_loss_param"
+        " box_output_param multi_stage_meanfield_param inner_product_blob_param"
         " convolution3d_param pooling3d_param dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
         "NetParameter": "engine compile_net_state multinode mem_param default_forward_type"

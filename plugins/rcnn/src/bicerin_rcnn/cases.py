@@ -36,6 +36,34 @@ ROI_POOLING = [
         ("four_axes", "pooled_h: 1 pooled_w: 1 spatial_scale: 0.25", REGIONS.reshape(5, 5, 1, 1)),
         ("pooled_size", "pooled_size: 3 spatial_scale: 0.25", REGIONS),
         ("unscaled", "pooled_size: 4 pooled_size: 2", REGIONS / [1, 5, 5, 5, 5]),
+        ("padded", "pooled_h: 2 pooled_w: 3 spatial_scale: 0.25 pad_ratio: 0.25", REGIONS),
+    ]
+]  # fmt: skip
+
+ROI_ALIGN = [
+    layer_case(name, f'type: "ROIAlign" {options}', [(2, 3, 9, 11), regions], check_bottom=[0], batched=[1])
+    for name, options, regions in [
+        ("linear", "roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.25 bi_type: 0 }", REGIONS),
+        ("cubic", "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.3 samples: CENTERS }", REGIONS),
+        ("padded", "roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.25 bi_type: 1 pad_ratio: 0.25 }",
+         REGIONS.reshape(5, 5, 1, 1)),
+        ("corners", "roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.25 samples: CORNERS }", REGIONS),
+        ("corners_padded",
+         "roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.3 samples: CORNERS pad_ratio: 0.5 }", REGIONS),
+        ("averages", "roi_align_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.25 }", REGIONS),
+        ("averages_of_four", "roi_align_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.3 sampling_ratio: 2 }",
+         REGIONS),
+    ]
+]  # fmt: skip
+
+PSROI_ALIGN = [
+    layer_case(name, f'type: "PSROIAlign" psroi_align_param {{ {options} }}', [shape, regions],
+               check_bottom=[0], batched=[1])
+    for name, options, shape, regions in [
+        ("plain", "spatial_scale: 0.25 output_dim: 2 group_size: 3", (2, 18, 9, 11), REGIONS),
+        ("one_bin", "spatial_scale: 0.3 output_dim: 4 group_size: 1 sample_num: 3", (2, 4, 9, 11), REGIONS),
+        ("fine", "spatial_scale: 0.25 output_dim: 1 group_size: 4 sample_num: 1", (2, 16, 9, 11),
+         REGIONS.reshape(5, 5, 1, 1)),
     ]
 ]  # fmt: skip
 
@@ -104,6 +132,8 @@ PROPOSAL = [
 CASES = [
     *ROI_POOLING,
     *PSROI_POOLING,
+    *ROI_ALIGN,
+    *PSROI_ALIGN,
     *SMOOTH_L1_LOSS,
     *SMOOTH_L1_LOSS_OHEM,
     *SOFTMAX_WITH_LOSS_OHEM,

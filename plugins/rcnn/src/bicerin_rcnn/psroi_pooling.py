@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.errors import LayerError, ShapeError
+from bicerin.errors import LayerError
 from bicerin.layer import Blob, BlobCounts, Layer, Operations
-from bicerin_rcnn.regions import require_regions
+from bicerin_rcnn.regions import require_grouped_maps, require_regions
 
 
 class PSROIPoolingLayer(Layer):
@@ -40,12 +40,7 @@ class PSROIPoolingLayer(Layer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         require_regions(bottom[1])
-        wanted = self.output_dim * self.group_size**2
-        if bottom[0].channels != wanted:
-            raise ShapeError(
-                f"input channel number does not match layer parameters: {bottom[0].channels} against {wanted}.",
-                f"It is output_dim * group_size^2 = {self.output_dim} * {self.group_size}^2.",
-            )
+        require_grouped_maps(bottom[0], self.output_dim, self.group_size)
         top[0].reshape(bottom[1].num, self.output_dim, self.group_size, self.group_size)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

@@ -40,6 +40,16 @@ def require_regions(blob: Blob) -> None:
         )
 
 
+def require_grouped_maps(blob: Blob, outputs: int, group: int) -> None:
+    """Raise a `ShapeError` unless the blob has a map for each bin, group x group of them, of each output."""
+    wanted = outputs * group**2
+    if blob.channels != wanted:
+        raise ShapeError(
+            f"input channel number does not match layer parameters: {blob.channels} against {wanted}.",
+            f"It is output_dim * group_size^2 = {outputs} * {group}^2.",
+        )
+
+
 def read_regions(regions: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
     """The image of each region, `(R,)`, and its corners x1, y1, x2, y2, `(R, 4)`; regions are `(R, 5)`.
 

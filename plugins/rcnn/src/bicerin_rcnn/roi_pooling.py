@@ -26,7 +26,8 @@ _log = logging.getLogger("bicerin.layer")
 class ROIPoolingLayer(Layer):
     """Bottom 0: maps, `(N, C, H, W)`. Bottom 1: regions `(image, x1, y1, x2, y2)` in pixels of the image, `(R, 5)` or
     `(R, 5, 1, 1)`; `spatial_scale` takes them to the map. Where it is negative, they are parts of the image, from 0
-    to 1, as in jolibrain's Caffe, whose default that is; where there is none, they are in pixels of the map.
+    to 1, as in jolibrain's Caffe, whose default that is; where there is none, they are in pixels of the map. With
+    `pad_ratio`, of Cascade R-CNN and MS-CNN, they grow by that part of their sides, (x2 - x1 + 1), on either side.
     Top: `(R, C, pooled_h, pooled_w)`.
     """
 
@@ -50,6 +51,14 @@ class ROIPoolingLayer(Layer):
                 "It is the size of the map by that of the image, as 0.0625; -1 where regions are given from 0 to 1.",
             )
         self.spatial_scale: float = param.spatial_scale
+        for name in ("bi_type", "is_multi_interpolate", "samples"):
+            if param.HasField(name):
+                raise LayerError(f"{name} is of ROIAlign; ROIPooling takes the greatest pixels.")
+        self.pad_ratio: float = param.pad_ratio
+        if not 0 <= self.pad_ratio < np.inf or (self.pad_ratio and self.spatial_scale < 0):
+            raise LayerError(
+                f"pad_ratio must be 0 or more, not {self.pad_ratio:g}, and 0 where regions are parts of the image."
+            )
         #: Without `spatial_scale` the first regions must tell pixels from parts; looking at them costs a device a copy.
         self.doubtful: bool = not param.HasField("spatial_scale")
         if self.doubtful:
@@ -96,9 +105,14 @@ class ROIPoolingLayer(Layer):
     def _regions(self, bottom: Sequence[Blob]) -> tuple[Any, float]:
         """The regions, `(R, 5)`, and what takes them to the map."""
         regions = bottom[1].data.reshape(-1, 5)
-        if self.spatial_scale > 0:
+        if self.spatial_scale > 0 and not self.pad_ratio:
             return regions, self.spatial_scale
         regions = regions.copy()
+        if self.pad_ratio:
+            pad = (regions[:, 3:] - regions[:, 1:3] + 1) * self.pad_ratio
+            regions[:, 1:3] -= pad
+            regions[:, 3:] += pad
+            return regions, self.spatial_scale
         regions[:, 1::2] *= bottom[0].width
         regions[:, 2::2] *= bottom[0].height
         return regions, 1.0
