@@ -33,7 +33,7 @@ def test_all_types_of_the_standard_families_are_known():
 
 _PACKS = (
     "bicerin-rcnn", "bicerin-ssd", "bicerin-mobile", "bicerin-ocr", "bicerin-yolo", "bicerin-face",
-    "bicerin-segmentation",
+    "bicerin-segmentation", "bicerin-video",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ _PACKS = (
     ("message", "field", "distribution"),
     [
         ("LayerParameter", "roi_pooling_param", "bicerin-rcnn"),
-        ("LayerParameter", "video_data_param", "bicerin-ssd"),
+        ("LayerParameter", "video_data_param", "bicerin-video"),
         ("LossParameter", "pre_fixed_normalizer", "bicerin-rcnn"),
         ("TransformationParameter", "crop_h", "bicerin-ssd"),
         ("SolverParameter", "plateau_winsize", "bicerin-ssd"),

@@ -31,7 +31,7 @@ from bicerin_proto.wire import VARINT, tag
     # yjxiong
     'mem_param { optimize_train: true }',
     'layer { transform_param { original_image: true stride: 2 } }',
-    'layer { seg_data_param { } batch_reduction_param { level: 1 reduction_param { operation: TOPK k: 3 } } }',
+    'layer { seg_data_param { } }',
     # happynear
     'layer { softmax_param { normalize_type: "Softmax" } }',
     'layer { convolution_param { weight_filler { type: "msra" alpha: 0.1 } } insanity_param { lb: 3 ub: 8 } }',
@@ -60,7 +60,6 @@ from bicerin_proto.wire import VARINT, tag
     'layer { imresize_param { factor: 8 } nms_param { num_parts: 18 } psroi_align_param { output_dim: 10 } }',
     'layer { multi_stage_meanfield_param { compatibility_mode: POTTS } inner_product_blob_param { transpose: false } }',
     'layer { dense_crf_param { pos_xy_std: 3 } domain_transform_param { num_iter: 3 } bias_channel_param { } }',
-    'layer { convolution3d_param { kernel_depth: 3 temporal_pad: 1 } pooling3d_param { pool: AVE kernel_depth: 2 } }',
     'layers { name: "a" type: LOCAL } layers { name: "b" type: SELU_DROPOUT }',
 ])  # fmt: skip
 def test_nets(text: str) -> None:

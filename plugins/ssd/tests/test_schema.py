@@ -37,7 +37,6 @@ SAMPLER = """batch_sampler {
         'code_type: CENTER_SIZE save_output_param { output_directory: "" resize_param { height: 3 width: 3 } } }',
         'type: "MultiBoxLoss" multibox_loss_param { loc_loss_type: L2 match_type: BIPARTITE mining_type: NONE }',
         'type: "DetectionEvaluate" detection_evaluate_param { num_classes: 21 name_size_file: "n" }',
-        'type: "VideoData" video_data_param { video_type: VIDEO video_file: "v" skip_frames: 1 }',
     ],
 )
 def test_text_and_binary(text):

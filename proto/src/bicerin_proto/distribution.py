@@ -30,6 +30,7 @@ _LAYERS = {
     "bicerin-face": "CenterLoss TripletLoss GeneralContrastiveLoss GeneralTripletLoss FocalLoss MarginInnerProduct"
     " LargeMarginInnerProduct InnerDistance LabelSpecificAdd ChannelScale Flip Pairwise Gram Slope Truncation"
     " SoftTruncation Arccos Cosine",
+    "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
     "bicerin-segmentation": "UnPooling",
@@ -63,7 +64,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-ssd": {
         "LayerParameter": "annotated_data_param multibox_loss_param permute_param prior_box_param"
-        " detection_output_param detection_evaluate_param norm_param video_data_param normalize_param",
+        " detection_output_param detection_evaluate_param norm_param normalize_param",
         "SolverParameter": "eval_type ap_version plateau_winsize show_per_class_result",
         "SolverState": "minimum_loss iter_last_event",
         "TransformationParameter": "resize_param noise_param emit_constraint crop_h crop_w distort_param expand_param",
@@ -80,6 +81,14 @@ _FIELDS: dict[str, dict[str, str]] = {
         " general_contrastive_loss_param general_triplet_loss_param soft_truncation_param pairwise_param"
         " truncation_param largemargin_inner_product_param margin_inner_product_param focal_loss_param"
         " channel_scale_param label_specific_add_param",
+    },
+    "bicerin-video": {
+        "ConvolutionParameter": "pad_shape kernel_shape stride_shape kernel_depth temporal_stride filter_group"
+        " temporal_pad",
+        "ImageDataParameter": "new_length show_data use_image sampling_rate use_temporal_jitter mean_value",
+        "LayerParameter": "video_data_param convolution3d_param pooling3d_param batch_reduction_param",
+        "PoolingParameter": "pad_shape kernel_shape stride_shape kernel_depth temporal_stride",
+        "ReductionParameter": "k",
     },
     "bicerin-yolo": {
         "DataParameter": "side label_rows",
@@ -108,7 +117,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
         " dense_image_data_param local_param seg_data_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
-        " spatial_dropout_param mn_grad_compress_param quantization_param batch_reduction_param"
+        " spatial_dropout_param mn_grad_compress_param quantization_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
         " sub_region_param split_param fcn_data_param soft_contrastive_loss_param smoothl1_param"
         " batch_contrastive_loss_param nca_param label_specific_rescale_param infimum_loss_param"
@@ -124,14 +133,13 @@ _FIELDS: dict[str, dict[str, str]] = {
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
         " nms_param selu_dropout_param dice_coef_loss_param"
         " box_output_param multi_stage_meanfield_param inner_product_blob_param"
-        " convolution3d_param pooling3d_param dense_crf_param domain_transform_param adaptive_bias_channel_param"
+        " dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
         "NetParameter": "engine compile_net_state multinode mem_param default_forward_type"
         " default_backward_type default_forward_math default_backward_math global_grad_scale"
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
         " eltwise_mem_sharing",
         "PoolingParameter": "axis",
-        "ReductionParameter": "k",
         "SoftmaxParameter": "normalize_type hard_ratio hard_mining_label cutting_point label_smooth_factor",
         "SolverParameter": "richness group_id per_parameter_reduce max_epoch epoch_size test_epoch_size"
         " test_interval_epoch disabled_update engine warmup_iter warmup_start_lr local_lr_auto local_gw_ratio"
