@@ -58,7 +58,7 @@ from bicerin_proto.wire import VARINT, tag
     'layer { data_param { rand_permute: true encoding: UINT8 encoding: UINT16FLOW } }',
     'layer { lpq_loss_param { p: 2 q: .4 } }',
     'layer { imresize_param { factor: 8 } nms_param { num_parts: 18 } psroi_align_param { output_dim: 10 } }',
-    'layer { multi_stage_meanfield_param { compatibility_mode: POTTS } inner_product_blob_param { transpose: false } }',
+    'layer { inner_product_blob_param { transpose: false } }',
     'layer { dense_crf_param { pos_xy_std: 3 } domain_transform_param { num_iter: 3 } bias_channel_param { } }',
     'layers { name: "a" type: LOCAL } layers { name: "b" type: SELU_DROPOUT }',
 ])  # fmt: skip

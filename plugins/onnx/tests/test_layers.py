@@ -32,6 +32,7 @@ WITHOUT = {
     "ImageData": "makes the input",
     "LabelsequenceAccuracy": "needs labels",
     "MemoryData": "makes the input",
+    "MultiStageMeanfield": "filters on a lattice of the picture's own, which ONNX has no word for",
     "Python": "says itself what it is: see test_nets.py",
     "Silence": "has no top",
     "WindowData": "makes the input",

@@ -8,3 +8,7 @@ from bicerin_segmentation import cases
 
 class TestUnPooling(LayerConformance):
     cases = cases.UNPOOLING
+
+
+class TestMultiStageMeanfield(LayerConformance):
+    cases = cases.MULTI_STAGE_MEANFIELD

@@ -1,4 +1,4 @@
-"""Results that the forks computed: UnPooling by weiliu89/caffe, branch fcn."""
+"""Results that the forks computed: UnPooling by weiliu89/caffe, branch fcn, MultiStageMeanfield by bittnt/caffe."""
 
 from __future__ import annotations
 

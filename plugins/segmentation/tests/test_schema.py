@@ -12,6 +12,7 @@ from bicerin.testing.binary_layer import read_binary_layer
 
 @pytest.mark.parametrize(("layer_type", "name", "inner", "number_inside", "numbers"), [
     ("UnPooling", "unpooling_param", "out_kernel_size", 2, [133]),
+    ("MultiStageMeanfield", "multi_stage_meanfield_param", "num_iterations", 6, [146]),
 ])  # fmt: skip
 def test_every_number_is_read(layer_type: str, name: str, inner: str, number_inside: int, numbers: list[int]) -> None:
     for number in numbers:

@@ -33,7 +33,7 @@ _LAYERS = {
     "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
-    "bicerin-segmentation": "UnPooling",
+    "bicerin-segmentation": "UnPooling MultiStageMeanfield",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
@@ -96,7 +96,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " yolo_detection_output_param yolov3_detection_output_param yolov3_param",
     },
     "bicerin-segmentation": {
-        "LayerParameter": "unpooling_param",
+        "LayerParameter": "unpooling_param multi_stage_meanfield_param",
     },
     "bicerin-forks": {
         "BatchNormParameter": "engine update_global_stats",
@@ -132,7 +132,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
         " nms_param selu_dropout_param dice_coef_loss_param"
-        " box_output_param multi_stage_meanfield_param inner_product_blob_param"
+        " box_output_param inner_product_blob_param"
         " dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
         "NetParameter": "engine compile_net_state multinode mem_param default_forward_type"

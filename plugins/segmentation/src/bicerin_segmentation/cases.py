@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from bicerin.testing import layer_case
+from bicerin.testing import LayerCase, layer_case
 
 UNPOOLING = [
     layer_case(name, f'type: "UnPooling" unpooling_param {{ {options} }}', [(2, 3, 4, 3)])
@@ -26,4 +29,33 @@ UNPOOLING += [
                expected=[np.array([[[[1.0, 1.5, 2.0], [1.0, 1.5, 2.0]]]])]),
 ]  # fmt: skip
 
-CASES = UNPOOLING
+
+def picture(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A function that makes values of pixels."""
+    return lambda random: random.integers(0, 256, shape)
+
+
+def meanfield(name: str, options: str, shape: tuple[int, ...], channels: int, parameters: Any = ()) -> LayerCase:
+    """A case with a picture of so many channels."""
+    return layer_case(
+        name,
+        f'type: "MultiStageMeanfield" multi_stage_meanfield_param {{ {options} }}',
+        [shape, shape, picture(shape[0], channels, *shape[2:])],
+        batched=(0, 1, 2),
+        check_bottom=(0, 1),
+        parameters=parameters,
+        without={"copies": "how many points a picture's lattice has, the host must know"},
+    )
+
+
+MATRICES = [np.random.default_rng(index).normal(size=(1, 1, 3, 3)) for index in range(3)]
+
+MULTI_STAGE_MEANFIELD = [
+    meanfield("two", "theta_alpha: 5 theta_beta: 60 theta_gamma: 2 num_iterations: 2", (2, 3, 5, 4), 3),
+    meanfield("weights", "theta_alpha: 2 theta_beta: 90 theta_gamma: 1.5 num_iterations: 3 spatial_filter_weight: 0.5 "
+              "bilateral_filter_weight: 2", (1, 4, 3, 5), 3),
+    meanfield("matrices", "theta_alpha: 3 theta_beta: 30 theta_gamma: 3 num_iterations: 2", (2, 3, 4, 4), 1, MATRICES),
+    meanfield("one_class", "theta_alpha: 3 theta_beta: 30 theta_gamma: 3 num_iterations: 1", (1, 1, 2, 3), 3),
+]  # fmt: skip
+
+CASES = UNPOOLING + MULTI_STAGE_MEANFIELD
