@@ -76,7 +76,7 @@ def simplices_piece(number: int, worker: int, features: np.ndarray, keys: np.nda
             elevated[j] = total - np.float32(j) * scaled
             total += scaled
         elevated[0] = total
-        beyond = 0
+        beyond = np.int32(0)
         for i in range(d + 1):
             nearest = np.int32(np.rint(elevated[i] * down))
             beyond += nearest
