@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 import gc
+import importlib
 import inspect
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,22 @@ def test_the_device_says_that_there_is_no_gpu() -> None:
         return
     with pytest.raises(DeviceError, match=rf"CuPy {cupy.__version__} is installed, but finds no GPU that it can use"):
         get_device("gpu")
+
+
+def test_nccl_is_called_as_it_is() -> None:
+    """What bicerin-mpi asks of `cupy.cuda.nccl`, which cannot connect anything without a GPU."""
+    nccl = importlib.import_module("cupy.cuda.nccl")
+    assert nccl.available, "NCCL is not installed"
+    code = (ROOT / "plugins/mpi/src/bicerin_mpi/nccl.py").read_text("utf-8")
+    names = {*re.findall(r"library\.(\w+)", code), *re.findall(r"NCCL_\w+", code)}
+    assert "get_unique_id" in names and "NCCL_FLOAT16" in names
+    assert [name for name in names if not hasattr(nccl, name)] == []
+    methods = set(re.findall(r"ranks\.(\w+)\(", code))
+    assert "allReduce" in methods and [name for name in methods if not hasattr(nccl.NcclCommunicator, name)] == []
+    # Cython's functions have no signature but their docstrings' first line.
+    said = nccl.NcclCommunicator
+    assert re.search(r"sendbuf, \w+ recvbuf, size_t count, int datatype, int op, \w+ stream\)", said.allReduce.__doc__)
+    assert re.search(r"buff, size_t count, int datatype, int root, \w+ stream\)", said.bcast.__doc__)
+    assert "NcclCommunicator(int ndev, bytes commId, int rank" in said.__doc__
+    number = nccl.get_unique_id()
+    assert isinstance(number, bytes) and len(number) == 128

@@ -229,23 +229,24 @@ def test_features_keep_the_keys(batch_size, run, trained, tmp_path):
     assert "keys would come twice" in " ".join(run(*arguments, "g", 3, "--keep-keys", status=1).split())
 
 
-def test_features_of_a_list_keep_the_paths(run, trained, tmp_path):
+def test_features_of_a_list_have_the_keys_of_convert_imageset(run, trained, tmp_path):
     (tmp_path / "images").write_text(
         'layer { name: "d" type: "ImageData" top: "data" top: "label" '
         'image_data_param { source: "list.txt" root_folder: "pictures/" batch_size: 3 } }'
     )
-    run("extract-features", "w.caffemodel", "images", "label", "f.h5", "--keep-keys")
+    run("extract-features", "w.caffemodel", "images", "label,label", "f.h5,f")
     lines = [line.split() for line in (tmp_path / "list.txt").read_text().splitlines()]
     with h5py.File(tmp_path / "f.h5") as file:
-        assert [key.decode() for key in file["keys"]] == [name for name, _ in lines]
+        assert [key.decode() for key in file["keys"]] == [f"{at:08d}_{name}" for at, (name, _) in enumerate(lines)]
+        assert [key.encode() for key in stored(tmp_path / "f")] == file["keys"][()].tolist()
         assert file["label"][()].tolist() == [int(label) for _, label in lines]
     (tmp_path / "images").write_text((tmp_path / "images").read_text().replace("batch", "shuffle: true batch"))
     assert "another order each time" in run("extract-features", "w.caffemodel", "images", "label", "g", status=1)
 
 
 def test_features_to_parquet(run, trained, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
-    run("extract-features", "w.caffemodel", "net.prototxt", "data", "f.parquet", "--keep-keys")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="it comes with bicerin-data[parquet]")
+    run("extract-features", "w.caffemodel", "net.prototxt", "data", "f.parquet")
     table = parquet.read_table(tmp_path / "f.parquet")
     shape = json.loads(table.schema.metadata[b"shape"])
     assert table["key"].to_pylist() == [key.encode() for key in stored(tmp_path / "db")]
@@ -255,7 +256,7 @@ def test_features_to_parquet(run, trained, tmp_path):
 def test_features_to_parquet_need_pyarrow(run, trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     said = run("extract-features", "w.caffemodel", "net.prototxt", "data", "f.parquet", 1, status=1)
-    assert "pip install pyarrow" in " ".join(said.split())
+    assert "pip install 'bicerin-data[parquet]'" in " ".join(said.split())
     assert not (tmp_path / "f.parquet").exists()
 
 

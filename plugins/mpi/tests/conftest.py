@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mpi_runs import PATIENCE
 
 #: A net with a layer that meets with trouble.
 NET = """
@@ -55,7 +56,9 @@ def run(command: Callable[..., list[str]], tmp_path: Path) -> Callable[..., subp
     """run(ranks, "train", ...) or run(ranks, "program.py", ...): runs it to its end, in an empty folder."""
 
     def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command(ranks, *arguments), capture_output=True, text=True, timeout=200, cwd=tmp_path)
+        return subprocess.run(
+            command(ranks, *arguments), capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
+        )
 
     return run
 

@@ -16,7 +16,8 @@ class Slow:
 
     def forward(self, bottom: Any, top: Any) -> None:
         top[0].data[...] = bottom[0].data
-        time.sleep(self.seconds)
+        if self.seconds:
+            time.sleep(self.seconds)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         bottom[0].diff[...] = top[0].diff

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mpi_runs import PATIENCE
 
 from bicerin.errors import ParallelError
 from bicerin_mpi.launched import check_launched
@@ -32,7 +33,7 @@ def test_an_exception_of_a_program_ends_all_ranks(run: Run) -> None:
 
 def alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     line = [str(Path(sys.executable).with_name("bicerin")), "train", "solver.prototxt", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, timeout=100, env={**os.environ, **environment})
+    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, **environment})
 
 
 def test_a_lone_process_is_told_how_to_start_several() -> None:
@@ -66,7 +67,7 @@ bicerin.Solver("net_param { %s } base_lr: 0.1 lr_policy: 'fixed' max_iter: 2" % 
 import bicerin.cli.train
 print(sorted(name for name in sys.modules if name.startswith(("mpi4py", "bicerin_mpi"))))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "[]\n", done.stderr
 
 

@@ -16,6 +16,7 @@ import h5py
 import lmdb
 import numpy as np
 import pytest
+from mpi_runs import PATIENCE, errors
 
 import bicerin
 from bicerin_data.datum import array_datum
@@ -23,7 +24,7 @@ from bicerin_data.stores import create_store
 
 BICERIN = Path(sys.executable).with_name("bicerin")
 Run = Callable[..., subprocess.CompletedProcess[str]]
-RECORDS, BATCH = 2311, 25
+RECORDS, BATCH, RANGES = 10_011, 97, 11
 NET = f"""
 layer {{ name: "data" type: "Data" top: "data" top: "label"
   data_param {{ source: "records" backend: LMDB batch_size: {BATCH} }} transform_param {{ scale: 0.01 }} }}
@@ -55,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def alone(folder: Path) -> Run:
     def alone(*arguments: object) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*map(str, [BICERIN, *arguments])], cwd=folder, capture_output=True, text=True, timeout=100
+            [*map(str, [BICERIN, *arguments])], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
         )
         assert done.returncode == 0, done.stderr
         return done
@@ -71,8 +72,8 @@ def content(path: Path) -> dict[bytes, bytes]:
 
 def test_features_of_three_ranks_are_those_of_one(run: Run, alone: Run, folder: Path) -> None:
     features = ("extract-features", "w.caffemodel", "net.prototxt", "ip,label")
-    alone(*features, "one_ip,one_label.h5", "--keep-keys")
-    done = run(3, *features, "three_ip,three_label.h5", "--keep-keys", "--parallel", "mpi")
+    alone(*features, "one_ip,one_label.h5")
+    done = run(3, *features, "three_ip,three_label.h5", "--parallel", "mpi")
     assert done.stdout == f"three_ip: {RECORDS} rows of ip\nthree_label.h5: {RECORDS} rows of label\n", done.stderr
     found = content(folder / "three_ip")
     assert found == content(folder / "one_ip")
@@ -93,30 +94,41 @@ def test_numbered_rows_go_round_the_records(run: Run, alone: Run, folder: Path) 
     assert found == content(folder / "one") and len(found) == batches * BATCH
 
 
+def test_features_go_to_parquet(run: Run, folder: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="it comes with bicerin-data[parquet]")
+    features = ("extract-features", "w.caffemodel", "net.prototxt", "ip,ip", "ip.parquet,ip.h5")
+    done = run(3, *features, "--parallel", "mpi")
+    assert done.returncode == 0, done.stderr
+    table = parquet.read_table(folder / "ip.parquet")
+    with h5py.File(folder / "ip.h5") as file:
+        assert table["key"].to_pylist() == file["keys"][()].tolist()
+        assert np.array_equal(np.array(table["ip"].to_pylist(), np.float32), file["ip"])
+
+
 def test_killed_and_restarted(
     run: Run, command: Callable[..., list[str]], alone: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = ("extract-features", "w.caffemodel", "net.prototxt", "ip")
-    alone(*features, "one.h5", "--keep-keys")
-    parallel = (*features, "three.h5", "--keep-keys", "--parallel", "mpi")
+    alone(*features, "one.h5")
+    parallel = (*features, "three.h5", "--parallel", "mpi")
     process = subprocess.Popen(
-        command(3, *parallel), cwd=folder, env={**os.environ, "SLOW": "0.05"}, start_new_session=True
+        command(3, *parallel), cwd=folder, env={**os.environ, "SLOW": "0.3"}, start_new_session=True
     )
-    parts, until = folder / "three.h5.parts", time.monotonic() + 100
+    parts, until = folder / "three.h5.parts", time.monotonic() + PATIENCE
     while not list(parts.glob("*.npy")) and time.monotonic() < until:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     there = len(list(parts.glob("*.npy")))
-    assert 0 < there < 3 and not (folder / "three.h5").exists()
+    assert 0 < there < RANGES and not (folder / "three.h5").exists()
 
     # Another extraction does not go on with what lies there.
-    other = run(2, *parallel[:-3], "--parallel", "mpi")
+    other = run(2, *parallel, "--number-rows")
     assert other.returncode != 0
     assert "three.h5.parts holds the parts of another extraction: whether keys are kept was True there" in other.stderr
 
     done = run(2, *parallel)
-    assert done.returncode == 0 and f"{there} of 3 ranges are there already" in done.stderr, done.stderr
+    assert done.returncode == 0 and f"{there} of {RANGES} ranges are there already" in done.stderr, done.stderr
     with h5py.File(folder / "one.h5") as one, h5py.File(folder / "three.h5") as three:
         assert np.array_equal(one["ip"], three["ip"]) and np.array_equal(one["keys"], three["keys"])
     assert not parts.exists()
@@ -127,7 +139,7 @@ def test_what_cannot_be_divided_is_refused(run: Run, folder: Path) -> None:
         layer { name: "data" type: "DummyData" top: "data" dummy_data_param {
           shape { dim: 2 dim: 3 } data_filler { type: "gaussian" } } }""")
     done = run(2, "extract-features", "w.caffemodel", "net.prototxt", "data", "f", 3, "--parallel", "mpi")
-    assert done.returncode != 0 and done.stderr.count("error:") == 1, done.stderr
+    assert done.returncode != 0 and len(errors(done)) == 1, done.stderr
     assert 'layer "data" (DummyData) cannot begin at a given record' in done.stderr
 
 

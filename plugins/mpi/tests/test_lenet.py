@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mpi_runs import PATIENCE
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mnist"
 
@@ -34,7 +35,7 @@ def test_two_ranks_reach_the_accuracy_of_one_process(
     }
     losses, tests = {}, {}
     for name, line in lines.items():
-        subprocess.run(line, check=True, cwd=tmp_path, timeout=300)
+        subprocess.run(line, check=True, cwd=tmp_path, timeout=PATIENCE)
         losses[name] = [event["loss"] for event in events(tmp_path / name, "step")]
         tests[name] = [event["results"] for event in events(tmp_path / name, "test")]
 

@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mpi_runs import until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 #: Shuffled images, random data, Dropout and BatchNorm: what each rank has of its own.
@@ -81,9 +81,7 @@ def test_killed_and_resumed(
         command(2, *TRAINING, "--resume", "run_iter_2.solverstate"),
         cwd=folder, env={**os.environ, "TROUBLE": "sleep"}, start_new_session=True,
     )  # fmt: skip
-    until = time.monotonic() + 100
-    while not (folder / "run_iter_4.solverstate").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    until((folder / "run_iter_4.solverstate").exists)
     os.killpg(going_on.pid, signal.SIGKILL)
     going_on.wait()
     resumed = run(2, *TRAINING, "--resume", "run_iter_4.solverstate")

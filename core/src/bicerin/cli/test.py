@@ -94,7 +94,7 @@ def test(
 
 def _run(net: Net, iterations: int, ranks: Ranks | None = None) -> tuple[float, dict[str, np.ndarray]]:
     """The mean loss and the outputs of all passes, which ranks divide if there are several."""
-    outcome = Outcome(net, schema().SolverParameter(), ranks)
+    outcome = Outcome(net, schema().SolverParameter(), iterations, ranks)
     says = ranks is None or not ranks.rank
     for number in counted(range(iterations), "testing") if says else range(iterations):
         outcome.run(number)

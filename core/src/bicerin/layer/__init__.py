@@ -11,6 +11,7 @@ from bicerin.layer.abilities import (
     ReadsTops,
     SharesInParallel,
     Spares,
+    TakesTurns,
     TellsShapes,
     TopValues,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "ReadsTops",
     "SharesInParallel",
     "Spares",
+    "TakesTurns",
     "TellsShapes",
     "TopValues",
     "any_number",

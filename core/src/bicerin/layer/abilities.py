@@ -9,6 +9,7 @@ this loses nothing but speed, or a line in a report.
     TellsShapes       it tells its tops' shapes without its data, for `bicerin check`
     ChecksInputs      it explains a loss of NaN that a device computed
     SharesInParallel  one instance may serve several nets
+    TakesTurns        several ranks divide what it reads, and it passes by what others read
     KeepsTops         values in its tops may stay from one forward pass to the next
     ReadsTops         its backward pass reads what is in its tops, which no later layer may overwrite
     Spares            in place, it leaves something of what it overwrites
@@ -141,6 +142,19 @@ class SharesInParallel(ABC):
     def share_in_parallel(self) -> bool:
         """Whether it does. Its forward and backward are then serialised, with tops and bottoms of another net each
         time; so it must not keep what backward needs from one forward to the next.
+        """
+
+
+class TakesTurns(ABC):
+    """A layer that makes data, and need not make what other ranks of a test use."""
+
+    @abstractmethod
+    def take_turns(self, turns: range, passes: int) -> None:
+        """Of the next `passes` forward passes only those that `turns` has, counted from 0, will be run.
+
+        Each is to give what it would after all those before it. After the last one, or at once where there is none, the
+        layer stands where it would after all. One whose turns are not over takes them again from its first one on, and
+        its state is what it was before that.
         """
 
 

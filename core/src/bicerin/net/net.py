@@ -15,6 +15,7 @@ import bicerin_proto
 from bicerin.device.device import Device, get_device
 from bicerin.discovery.configuration import ignoring_unknown_options, reading_as
 from bicerin.errors import NetError
+from bicerin.layer.abilities import TakesTurns
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
 from bicerin.layer.context import Context
@@ -430,11 +431,20 @@ class Net:
             self.run_backward()
             return loss
 
+    def take_turns(self, turns: range, passes: int) -> None:
+        """Of the next `passes` passes only those that `turns` has, counted from 0, are forward passes; each other one
+        is a call of `pass_by`.
+        """
+        with self.lock:
+            for node in self.nodes:
+                if isinstance(node.layer, TakesTurns):
+                    node.layer.take_turns(turns, passes)
+
     def pass_by(self) -> None:
-        """Let the layers that make data make what a forward pass would have read, and go on to the next."""
+        """Let the layers that make data go on to that of the next pass: those that do not take turns make it."""
         with self.lock, np.errstate(all="ignore"):
             for node in self.nodes:
-                if not node.bottom:
+                if not node.bottom and not isinstance(node.layer, TakesTurns):
                     node.forward()
 
     def reshape(self) -> None:

@@ -96,7 +96,10 @@ class Communicator(ABC):
         raise NotImplementedError(f"{type(self).__qualname__} has can_message, but neither sends nor receives.")
 
     def takes(self, device: Device) -> bool:
-        """Whether arrays of a device can be given as they are; others are copied to the host before."""
+        """Whether arrays of a device can be given as they are; others are copied to the host before.
+
+        Ranks ask for devices of the same kind, together, and all get the same answer.
+        """
         return device.is_host
 
     def close(self) -> None:

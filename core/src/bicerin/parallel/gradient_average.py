@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.device.device import CPU
+from bicerin.device.device import CPU, Device
 from bicerin.layer.blob import Blob
 from bicerin.net import Net
 from bicerin.parallel.communicator import Pending
@@ -71,10 +71,16 @@ class GradientAverage:
         self._communicator = parallel.communicator
         self._progress = progress if progress is not None else Progress()
         self._half = parallel.gradients == "float16"
-        device = net.device
-        self._side = device if self._communicator.takes(device) else CPU
+        self._chosen: Device | None = None
         self.buckets = _buckets(net, parallel.bucket_bytes)
         self._next = 0
+
+    @property
+    def _side(self) -> Device:
+        """Where what travels lies: the net's device, or the host; all ranks ask together for the first time."""
+        if self._chosen is None:
+            self._chosen = self._net.device if self._communicator.takes(self._net.device) else CPU
+        return self._chosen
 
     @contextlib.contextmanager
     def of_pass(self) -> Iterator[None]:

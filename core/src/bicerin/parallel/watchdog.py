@@ -26,6 +26,8 @@ _log = logging.getLogger("bicerin.parallel")
 #: How often at most a thread looks, in seconds, and how long a rank lets those before it speak first.
 _TICK, _TURN = 1.0, 1.5
 _ASK = b"?"
+#: For what part of the patience a rank may leave all questions without an answer: a machine may have much else to do.
+_SILENCE = 0.8
 
 
 @dataclass
@@ -87,7 +89,7 @@ class Watchdog:
             dead = self._dead()
             if dead:
                 self._end(f"{self._named(dead)} has ended; the others cannot go on without it.", dead)
-            elif self._patience and now - since >= self._patience / 2:
+            elif self._patience and now - since >= self._patience / 8:
                 self._ask_and_judge(now, since, what)
 
     def _notice_own_moves(self, now: float) -> None:
@@ -126,12 +128,12 @@ class Watchdog:
 
     def _judge(self, now: float, what: str) -> None:
         others = [rank for rank in range(self._communicator.size) if rank != self._communicator.rank]
-        silent_after = max(self._asking_since, now - self._patience / 2)
+        silent_after = max(self._asking_since, now - _SILENCE * self._patience)
         accused, told = [], ""
         for rank in others:
             answer = self._answers.get(rank)
             if answer is None or answer.heard < silent_after:
-                if now - self._asking_since >= 0.4 * self._patience:
+                if now - self._asking_since >= _SILENCE * self._patience:
                     accused.append(rank)
                     told = "it does not answer"
             elif not answer.excused and answer.still >= 0.7 * self._patience:

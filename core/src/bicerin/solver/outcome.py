@@ -118,14 +118,17 @@ class Outcome:
 
     Args:
         param: the SolverParameter, or one of defaults.
+        passes: how many `run` will be called for.
         ranks: who divides the passes: pass `i` is that of rank `i` modulo their number. None where there is one alone.
 
     Attributes:
         loss: the sum of the passes' weighted losses.
     """
 
-    def __init__(self, net: Net, param: Any, ranks: Ranks | None = None) -> None:
+    def __init__(self, net: Net, param: Any, passes: int, ranks: Ranks | None = None) -> None:
         self._net, self._ranks = net, ranks
+        if ranks is not None:
+            net.take_turns(range(ranks.rank, passes, ranks.size), passes)
         self._passes = 0
         self.loss = 0.0
         self._sums: dict[str, Any] = {}

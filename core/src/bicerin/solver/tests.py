@@ -83,7 +83,7 @@ class Tests:
     def _run(self, net: Net, index: int, passes: int, team: ParallelTraining | None) -> dict[str, Any] | None:
         """Run the passes of a test, or with a team this rank's share of them."""
         solver = self._solver
-        outcome = Outcome(net, solver.param, team)
+        outcome = Outcome(net, solver.param, passes, team)
         for number in range(passes):
             stop, snapshot = self._asked(team, number)
             if snapshot:

@@ -66,6 +66,16 @@ class BatchReader(ABC):
     def read(self, recycled: Batch | None) -> Batch:
         """The next batch, in the memory of one that is no longer used if that fits."""
 
+    def read_ahead(self, beyond: bool) -> None:
+        """Whether records of the batches after the one that is read are to be decoded meanwhile, where that is done."""
+
+    def pass_by(self, batches: int) -> None:
+        """Go on to the batch after so many, as if they had been read; by reading them, where nothing less tells where
+        that is.
+        """
+        for _ in range(batches):
+            self.read(None)
+
     def array_for(self, recycled: Batch | None, shape: tuple[int, ...]) -> np.ndarray:
         """An array for the images of a batch, each of this shape: that of the one no longer used if it fits."""
         if recycled is not None and recycled.data.shape == (self.batch_size, *shape):

@@ -113,6 +113,29 @@ class StoreReader(DecodingReader):
             if record.records and self._replicas == 1:
                 number %= record.records
 
+    def pass_by(self, batches: int) -> None:
+        if self.bad.skipped or self._replicas > 1:
+            super().pass_by(batches)
+            return
+        self.forget_ahead()
+        if self._rand_skip and not self._passed:
+            self._records = self._endless(self._after, 0)
+            self._skip(self._records, int(self.random(_SKIP).integers(self._rand_skip)))
+        self._records = None
+        self.number += batches
+        left = batches * self.batch_size
+        while left:
+            begin, known = self._after, left
+            for key in self._store.keys(self._after):
+                self._after, left = key, left - 1
+                if not left:
+                    break
+            else:
+                if begin is None and left == known:
+                    raise DataError(f"source {self._store.path}: it holds no records.")
+                self._after = None
+            self._passed += known - left
+
     def parse(self, value: bytes) -> tuple[np.ndarray, Any]:
         """The image of a record, (C, H, W), and its label.
 

@@ -100,7 +100,7 @@ class DecodingReader(RecordReader):
         threads = num_threads()
         #: How many records to have in hand; with `prefetch: 0`, none of the next batch.
         self._most = _AHEAD * threads if threads > 1 else 1
-        self._beyond = layer.param.data_param.prefetch > 0
+        self._beyond = self._ahead = layer.param.data_param.prefetch > 0
         self._jobs: deque[Job | _EndOfReading] = deque()
         #: Records that were read, and are to be decoded again.
         self._again: deque[Any] = deque()
@@ -150,9 +150,17 @@ class DecodingReader(RecordReader):
 
     def seek(self, position: Mapping[str, Any]) -> None:
         super().seek(position)
+        self.forget_ahead()
+
+    def forget_ahead(self) -> None:
+        """Drop the records that were read and not used."""
         self._take_back()
         self._again.clear()
         self._frames.clear()
+
+    def read_ahead(self, beyond: bool) -> None:
+        """Whether records of the batches after the one that is read are to be decoded meanwhile."""
+        self._beyond = beyond and self._ahead
 
     def next_image(self, wanted: int = 1) -> tuple[np.ndarray, Any, str]:
         """The next good record: its image (C, H, W), its label, and what an error calls it.

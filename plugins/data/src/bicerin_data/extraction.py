@@ -39,7 +39,7 @@ class Extraction:
         outputs: a path for each.
         backends: of each output, one of `feature_store.BACKENDS`.
         batches: how many passes; None for all records once.
-        keep_keys: whether features have the keys of their records; by default they are numbered.
+        keep_keys: whether features have the keys of their records; otherwise they are numbered.
 
     Raises:
         DataError: nothing tells how many records there are, or which keys they have.

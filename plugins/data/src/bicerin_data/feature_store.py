@@ -102,7 +102,7 @@ def _parquet(path: Path, name: str) -> Iterator[Put]:
     except ImportError as error:
         raise DataError(
             f"{printable(path)}: Parquet is written with pyarrow, which cannot be imported: {error}.",
-            "pip install pyarrow, or write LMDB or HDF5.",
+            "pip install 'bicerin-data[parquet]', or write LMDB or HDF5.",
         ) from error
     try:
         temporary = temporary_path(path)

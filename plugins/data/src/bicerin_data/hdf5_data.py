@@ -6,6 +6,7 @@ Source: Caffe's `HDF5DataLayer`.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, LayerError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, Phase, TakesTurns, at_least
 from bicerin.layer.data_file import read_data
 from bicerin_data.bad_records import BadRecords
 from bicerin_data.hdf5_file import Hdf5File
+from bicerin_data.turns import gaps
 from bicerin_proto import printable
 
 #: What the generators are for.
 _FILE_ORDER, _ROW_ORDER = 1, 2
 
 
-class HDF5DataLayer(Layer):
+class HDF5DataLayer(TakesTurns, Layer):
     """Each top has the dataset of its name: (batch_size, ...), of any number of axes from 1, floats or integers.
 
     `source` is a text file that lists HDF5 files. Their rows come one after the other, over and over; a batch may end
@@ -60,6 +62,10 @@ class HDF5DataLayer(Layer):
         self._seed = int(self.context.random.integers(2**62))
         #: How many files were begun before this one, the next row in it, and all rows passed, other solvers' too.
         self._begun, self._row, self._passed = 0, 0, 0
+        #: While ranks divide what is read: the batches that are others', before each turn and after the last; and the
+        #: state before the first turn.
+        self._gaps: deque[int] = deque()
+        self._begin: Mapping[str, Any] = {}
         self._file: Hdf5File | None = None
         #: The last good row of each dataset, kept where a bad one may follow.
         self._good: list[np.ndarray] = []
@@ -102,8 +108,29 @@ class HDF5DataLayer(Layer):
         """The shapes stand since the set-up."""
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._gaps:
+            self._pass_by(self._gaps.popleft())
+        self._next_batch([blob.data for blob in top])
+        if len(self._gaps) == 1:
+            self._pass_by(self._gaps.popleft())
+
+    def take_turns(self, turns: range, passes: int) -> None:
+        self.restore_state(self.state())
+        self._begin, self._gaps = self.state(), deque(gaps(turns, passes))
+        if not turns:
+            self._pass_by(self._gaps.popleft())
+
+    def _pass_by(self, batches: int) -> None:
+        """Go on to the batch after so many; where rows that cannot be read are replaced, by reading them."""
+        batch_size = self.param.hdf5_data_param.batch_size
+        shapes = self._shapes if self._bad.skipped else ()
+        scratch = [np.empty((batch_size, *shape), self.dtype) for shape in shapes]
+        for _ in range(batches):
+            self._next_batch(scratch or None)
+
+    def _next_batch(self, data: Sequence[np.ndarray] | None) -> None:
+        """Read a batch into arrays of all its rows; or with None, go past it."""
         batch_size, replicas = self.param.hdf5_data_param.batch_size, self._replicas
-        data = [blob.data for blob in top]
         begun, row, passed, filled = self._begun, self._row, self._passed, 0
         file = self._nth_file(begun)
         while filled < batch_size:
@@ -114,7 +141,8 @@ class HDF5DataLayer(Layer):
             number = min(batch_size - filled, -(-(file.rows - first) // replicas))
             if number > 0:
                 rows = slice(first, first + (number - 1) * replicas + 1, replicas)
-                self._read(file, rows, begun, [array[filled : filled + number] for array in data])
+                if data is not None:
+                    self._read(file, rows, begun, [array[filled : filled + number] for array in data])
                 filled += number
                 end = rows.stop
             else:
@@ -187,6 +215,8 @@ class HDF5DataLayer(Layer):
         return self._orders[purpose[0]][1]
 
     def state(self) -> Mapping[str, Any]:
+        if self._gaps:
+            return self._begin
         return {
             "seed": self._seed,
             "begun": self._begun,
@@ -201,3 +231,4 @@ class HDF5DataLayer(Layer):
         )
         self._bad.count = int(state.get("bad_records", 0))
         self._orders.clear()
+        self._gaps.clear()

@@ -109,13 +109,25 @@ class ListReader(DecodingReader, Generic[Entry]):
             self._shuffle()
         return Turn(entry, self._line, self._epoch)
 
+    def pass_by(self, batches: int) -> None:
+        if self.bad.skipped:
+            super().pass_by(batches)
+            return
+        self.forget_ahead()
+        line, epoch = self._used
+        whole, line = divmod(line + batches * self.batch_size, len(self.entries))
+        self._line, self._epoch = self._used = line, epoch + whole
+        self.number += batches
+        self._shuffle()
+
     def used(self, record: Turn) -> None:
         self._used = (record.line, record.epoch)
 
     def keys(self) -> Sequence[bytes]:
         if self._shuffled or self._rand_skip:
             raise DataError(f"its {self.noun} come in another order each time: it has shuffle or rand_skip.")
-        return [self.key(entry) for entry in self.entries]
+        # As convert_imageset calls them: an entry may be listed twice, and they need not be in the order of their names.
+        return [b"%08d_%s" % (number, self.key(entry)) for number, entry in enumerate(self.entries)]
 
     def place_after(self, batches: int, keys: Sequence[bytes]) -> Mapping[str, Any]:
         epoch, line = divmod(batches * self.batch_size, len(keys))

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Generic, TypeVar
 
 from bicerin.errors import DataError
@@ -31,9 +32,10 @@ _living: dict[threading.Thread, _Queue] = {}
 class _Queue(Generic[Item]):
     """What the thread and its prefetcher share. The thread holds nothing else, so that it cannot keep a net alive."""
 
-    def __init__(self, produce: Callable[[Item | None], Item], depth: int) -> None:
+    def __init__(self, produce: Callable[[Item | None], Item], depth: int, most: int | None) -> None:
         self.produce = produce
         self.depth = depth
+        self.most = most
         self.changed = threading.Condition()
         self.full: deque[Item] = deque()
         self.free: deque[Item] = deque()
@@ -42,7 +44,7 @@ class _Queue(Generic[Item]):
 
     def run(self) -> None:
         try:
-            while True:
+            for _ in count() if self.most is None else range(self.most):
                 with self.changed:
                     while len(self.full) >= self.depth and not self.closed:
                         self.changed.wait()
@@ -79,10 +81,18 @@ class Prefetcher(Generic[Item]):
         depth: how many items wait at most. 0 makes each item when it is asked for, without a thread.
         place: what is being read, for the log.
         name: the thread's name.
+        most: how many items there are to be; None for no end. Nobody asks for more.
     """
 
-    def __init__(self, produce: Callable[[Item | None], Item], depth: int, place: Callable[[], str], name: str) -> None:
-        self._queue: _Queue[Item] = _Queue(produce, depth)
+    def __init__(
+        self,
+        produce: Callable[[Item | None], Item],
+        depth: int,
+        place: Callable[[], str],
+        name: str,
+        most: int | None = None,
+    ) -> None:
+        self._queue: _Queue[Item] = _Queue(produce, depth, most)
         self._place = place
         self._name = name
         self._started = self._waited = 0.0

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bicerin.errors import DataError
-from bicerin.layer import Blob, BlobCounts, Layer, TellsShapes, between
+from bicerin.layer import Blob, BlobCounts, Layer, TakesTurns, TellsShapes, between
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.prefetch import Prefetcher
 from bicerin_data.transformer import Transformer
+from bicerin_data.turns import gaps
 from bicerin_proto import printable
 
 
-class PrefetchingLayer(TellsShapes, Layer):
+class PrefetchingLayer(TakesTurns, TellsShapes, Layer):
     """A layer whose tops, data and perhaps label, come from a `BatchReader` in a thread of its own.
 
     The thread starts with the first forward pass. Its `data_param.prefetch`, in every layer of this kind, says how many
@@ -32,6 +34,7 @@ class PrefetchingLayer(TellsShapes, Layer):
         self._prefetcher: Prefetcher[Batch] | None = None
         self._reader = self.open_reader()
         self._consumed: Mapping[str, Any] = self._reader.position()
+        self._turns_left = 0
         top[0].reshape(self._reader.batch_size, *self._reader.first_shape())
         if len(top) > 1:
             top[1].reshape(self._reader.batch_size)
@@ -56,10 +59,7 @@ class PrefetchingLayer(TellsShapes, Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._prefetcher is None:
-            reader = self._reader
-            self._prefetcher = Prefetcher(
-                reader.read, self.param.data_param.prefetch, lambda: reader.place, f'layer "{self.name}"'
-            )
+            self._prefetcher = self._new_prefetcher(self._reader.read)
         batch = self._prefetcher.get()
         top[0].reshape(*batch.data.shape)
         if batch.memory is None:
@@ -71,6 +71,26 @@ class PrefetchingLayer(TellsShapes, Layer):
             top[1].data[...] = batch.label
         self._consumed = batch.after
         self._prefetcher.recycle(batch)
+        if self._turns_left:
+            self._turns_left -= 1
+            if not self._turns_left:
+                self.close()
+                self._reader.read_ahead(True)
+
+    def _new_prefetcher(self, produce: Callable[[Batch | None], Batch], most: int | None = None) -> Prefetcher[Batch]:
+        reader = self._reader
+        name = f'layer "{self.name}"'
+        return Prefetcher(produce, self.param.data_param.prefetch, lambda: reader.place, name, most)
+
+    def take_turns(self, turns: range, passes: int) -> None:
+        self.restore_state(self._consumed)
+        if not turns:
+            self._reader.pass_by(passes)
+            self._consumed = self._reader.position()
+            return
+        self._turns_left = len(turns)
+        self._reader.read_ahead(False)
+        self._prefetcher = self._new_prefetcher(_Turns(self._reader, turns, passes), len(turns))
 
     @property
     def bad_records(self) -> int:
@@ -83,6 +103,8 @@ class PrefetchingLayer(TellsShapes, Layer):
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         self.close()
+        self._turns_left = 0
+        self._reader.read_ahead(True)
         self._reader.seek(state)
         self._consumed = self._reader.position()
 
@@ -110,3 +132,24 @@ class PrefetchingLayer(TellsShapes, Layer):
         if self._prefetcher is not None:
             self._prefetcher.close()
             self._prefetcher = None
+
+
+class _Turns:
+    """Reads the batches of a rank's turns, and passes by the others'.
+
+    What comes before the last of them leaves the position what it was: turns that are not over begin again.
+    """
+
+    def __init__(self, reader: BatchReader, turns: range, passes: int) -> None:
+        self._reader = reader
+        self._begin = reader.position()
+        self._gaps = deque(gaps(turns, passes))
+
+    def __call__(self, recycled: Batch | None) -> Batch:
+        self._reader.pass_by(self._gaps.popleft())
+        batch = self._reader.read(recycled)
+        batch.after = self._begin
+        if len(self._gaps) == 1:
+            self._reader.pass_by(self._gaps.popleft())
+            batch.after = self._reader.position()
+        return batch

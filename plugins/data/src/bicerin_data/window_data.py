@@ -117,6 +117,12 @@ class _WindowReader(BatchReader):
         self.number += 1
         return Batch(data, label, self.position())
 
+    def pass_by(self, batches: int) -> None:
+        if self.bad.skipped:
+            super().pass_by(batches)
+        else:
+            self.number += batches
+
     def _fill(self, filled: int, random: np.random.Generator, data: np.ndarray, label: np.ndarray) -> int:
         """Sample the windows that a batch still needs, as if all were good; return how many it has then.
 

@@ -1,4 +1,4 @@
-"""The communicator `mpi`: the ranks of MPI's world, through mpi4py.
+"""The communicator `mpi`: the ranks of MPI's world, through mpi4py; arrays of GPUs go by NCCL where there is one.
 
 Whatever waits looks again and again and sleeps in between, so that signals are obeyed, and so that several ranks may
 share a processor.
@@ -23,10 +23,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from bicerin.device import Device
 from bicerin.errors import ParallelError
 from bicerin.parallel.communicator import Communicator, Pending
 from bicerin_mpi import witness
 from bicerin_mpi.launched import check_launched
+from bicerin_mpi.nccl import Nccl, connect_devices
 
 _MESSAGE = 7
 #: For how many seconds what a rank has said is on its way, before all are ended.
@@ -77,6 +79,8 @@ class MpiCommunicator(Communicator):
         local.Free()
         self.machine = platform.node()
         self.can_message = MPI.Query_thread() == MPI.THREAD_MULTIPLE
+        #: What connects the devices of all ranks, by this rank's; None where its arrays go by the host.
+        self._devices: dict[str, Nccl | None] = {}
         self._witness: subprocess.Popen[bytes] | None = None
         #: The process of this machine's witness; 0 for none.
         self._witness_process = 0
@@ -117,12 +121,35 @@ class MpiCommunicator(Communicator):
             self._witness = None
 
     def close(self) -> None:
+        for devices in self._devices.values():
+            if devices is not None:
+                devices.close()
+        self._devices.clear()
         self._dismiss_witness()
 
-    def broadcast(self, array: np.ndarray, root: int = 0) -> None:
-        _Request(self._comm.Ibcast(array, root)).wait()
+    def takes(self, device: Device) -> bool:
+        name = repr(device)
+        if name not in self._devices:
+            self._devices[name] = connect_devices(self, device)
+        return device.is_host or self._devices[name] is not None
 
-    def start_all_reduce(self, array: np.ndarray) -> Pending:
+    def _of(self, array: Any) -> Nccl | None:
+        """What connects the device of an array; None for one of the host."""
+        if isinstance(array, np.ndarray):
+            return None
+        return next(found for found in self._devices.values() if found is not None and found.has(array))
+
+    def broadcast(self, array: Any, root: int = 0) -> None:
+        devices = self._of(array)
+        if devices is not None:
+            devices.broadcast(array, root)
+        else:
+            _Request(self._comm.Ibcast(array, root)).wait()
+
+    def start_all_reduce(self, array: Any) -> Pending:
+        devices = self._of(array)
+        if devices is not None:
+            return devices.start_all_reduce(array)
         return _Request(self._comm.Iallreduce(self._mpi.IN_PLACE, array))
 
     def gather(self, data: bytes, root: int = 0) -> list[bytes]:

@@ -24,7 +24,11 @@ from bicerin.cli.options import device_option, net_options, runtime_option, verb
     type=click.Choice(["lmdb", "leveldb", "hdf5", "parquet"]),
     help="The kind of each OUTPUT; by default HDF5 for one that ends in .h5, Parquet for .parquet, LMDB for others.",
 )
-@click.option("--keep-keys", is_flag=True, help="Store features under the keys of their records, or paths of images.")
+@click.option(
+    "--keep-keys/--number-rows",
+    default=None,
+    help="Store features under the keys of their records, or numbers; by default numbers with BATCHES.",
+)
 @click.option("--skip-bad-records", is_flag=True, help="Replace records that cannot be read, and count them.")
 @device_option("cpu")
 @runtime_option
@@ -38,7 +42,7 @@ def extract_features(
     outputs: str,
     batches: int | None,
     backend: str | None,
-    keep_keys: bool,
+    keep_keys: bool | None,
     skip_bad_records: bool,
     device: str,
     runtime: str | None,
@@ -49,9 +53,10 @@ def extract_features(
 ) -> None:
     """Run NET with WEIGHTS on BATCHES batches, in the phase TEST, and store each BLOB in its OUTPUT.
 
-    Without BATCHES, all records are read once. In LMDB and LevelDB, each image's features are a Datum of floats, under
-    its number, or with --keep-keys under its record's key. In HDF5, a dataset has the blob's name and all of its axes,
-    and one, "keys", the keys. An OUTPUT appears when it is complete.
+    Without BATCHES, all records are read once, and each record's features are stored under its key: those of an image
+    of ImageData under the key that convert-imageset gives it, its number and path. With BATCHES, rows are numbered, as
+    by Caffe's tool. In LMDB and LevelDB, features are a Datum of floats; in HDF5, a dataset has the blob's name and all
+    of its axes, and one, "keys", the keys. An OUTPUT appears when it is complete.
 
     With --parallel, each rank takes ranges of the records. What was interrupted goes on when the command is given
     again.
@@ -61,6 +66,8 @@ def extract_features(
     from bicerin_data.extraction import Extraction
     from bicerin_data.feature_store import backend_of
 
+    if keep_keys is None:
+        keep_keys = batches is None
     names, targets = blobs.split(","), [Path(output) for output in outputs.split(",")]
     if len(names) != len(targets):
         raise click.UsageError(f"the number of blobs and of outputs must be equal: {len(names)} and {len(targets)}.")

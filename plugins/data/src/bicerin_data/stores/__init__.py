@@ -45,13 +45,13 @@ class Store(ABC):
             DataError: the store is damaged.
         """
 
-    def keys(self) -> Iterator[bytes]:
-        """The key of each record, in their order.
+    def keys(self, after: bytes | None = None) -> Iterator[bytes]:
+        """The key of each record, in their order; with `after`, of those whose key is greater.
 
         Raises:
             DataError: the store is damaged.
         """
-        for key, _ in self.records():
+        for key, _ in self.records(after):
             yield key
 
 

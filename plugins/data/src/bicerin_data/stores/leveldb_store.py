@@ -60,9 +60,11 @@ class LeveldbStore(Store):
                 f"source {printable(path)} cannot be opened as LevelDB: {_of(path, error, self._view.name)}"
             ) from None
 
-    def keys(self) -> Iterator[bytes]:
+    def keys(self, after: bytes | None = None) -> Iterator[bytes]:
         try:
-            with self._leveldb.iterator(include_value=False, verify_checksums=True, fill_cache=False) as iterator:
+            with self._leveldb.iterator(
+                start=after, include_start=False, include_value=False, verify_checksums=True, fill_cache=False
+            ) as iterator:
                 yield from iterator
         except self._error as error:
             raise DataError(f"source {self.path} is damaged: {_of(self.path, error, self._view.name)}") from None

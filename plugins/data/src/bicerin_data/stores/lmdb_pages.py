@@ -115,13 +115,13 @@ class LmdbPages:
             except _OvertakenError:
                 continue
 
-    def keys(self) -> Iterator[bytes]:
-        """The key of each record, in their order; values that have pages of their own are not read.
+    def keys(self, after: bytes | None = None) -> Iterator[bytes]:
+        """The key of each record, in their order; with `after`, of those whose key is greater. Values that have pages
+        of their own are not read.
 
         Raises:
             DamagedPageError: when the iteration comes to a damaged page.
         """
-        after: bytes | None = None
         while True:
             try:
                 for record in self._records(self._newest(), after):

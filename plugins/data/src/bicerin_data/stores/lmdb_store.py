@@ -43,9 +43,9 @@ class LmdbStore(Store):
         with self._named("is damaged"):
             yield from self._pages.records(after)
 
-    def keys(self) -> Iterator[bytes]:
+    def keys(self, after: bytes | None = None) -> Iterator[bytes]:
         with self._named("is damaged"):
-            yield from self._pages.keys()
+            yield from self._pages.keys(after)
 
     @contextlib.contextmanager
     def _named(self, what: str) -> Iterator[None]:
