@@ -46,6 +46,7 @@ BROUGHT_BY_NOBODY = {
 #: Requirements that are not imported, and why they are there.
 NOT_IMPORTED = {
     ("bicerin-tensorboard", "pillow"): "tensorboardX makes its pictures with it",
+    ("bicerin-data", "pyarrow"): "features go into Parquet by it, imported by its name",
     ("bicerin-caffe", "bicerin-data"): "its commands are those of bicerin-data",
     ("bicerin-caffe", "six"): "scripts written for pycaffe import it",
     ("bicerin-mpi", "mpich"): "mpi4py loads its library, and its mpiexec starts the processes",

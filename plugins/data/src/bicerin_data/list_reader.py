@@ -126,7 +126,7 @@ class ListReader(DecodingReader, Generic[Entry]):
     def keys(self) -> Sequence[bytes]:
         if self._shuffled or self._rand_skip:
             raise DataError(f"its {self.noun} come in another order each time: it has shuffle or rand_skip.")
-        # As convert_imageset calls them: an entry may be listed twice, and they need not be in the order of their names.
+        # As convert_imageset calls them: an entry may be listed twice, and their names need not be in order.
         return [b"%08d_%s" % (number, self.key(entry)) for number, entry in enumerate(self.entries)]
 
     def place_after(self, batches: int, keys: Sequence[bytes]) -> Mapping[str, Any]:
