@@ -15,7 +15,7 @@ import bicerin_proto
 from bicerin import Net
 from bicerin.errors import NetError
 from bicerin_onnx import VerificationError, export, verify
-from bicerin_onnx.verification import session
+from bicerin_onnx.session import session
 
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "bench"), str(Path(__file__).parent)]
@@ -102,6 +102,34 @@ def test_pooling_and_unpooling_by_a_mask() -> None:
     for height, width in ((8, 10), (20, 6)):
         x = np.random.default_rng(height).normal(size=(1, 3, height, width))
         verify(built, model, {"data": x}, tolerance=1e-5)
+
+
+def with_other_choices(model: Any, step: float) -> Any:
+    """The model, whose mask is other places, by so many."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    index, maker = next((i, node) for i, node in enumerate(changed.graph.node) if "mask" in node.output)
+    maker.output[list(maker.output).index("mask")] = "own"
+    changed.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(step), "step"))
+    changed.graph.node.insert(index + 1, onnx.helper.make_node("Add", ["own", "step"], ["mask"]))
+    return changed
+
+
+def test_choices_among_equals_are_compared_by_what_they_pick() -> None:
+    """The net goes on with the model's, so that what comes after is compared too."""
+    text = SEGNET.replace('top: "conv" convolution_param', 'top: "unused" convolution_param')
+    text = text.replace('bottom: "conv" top: "pool"', 'bottom: "data" top: "pool"')
+    built = Net(text, "TEST", seed=1)
+    model = export(built, end="class")
+    x = np.random.default_rng(0).normal(size=(1, 3, 12, 8)).repeat(2, axis=3)  # each window has two that are largest
+    verify(built, model, {"data": x}, tolerance=1e-6)
+    verification = verify(built, with_other_choices(model, 1), {"data": x}, tolerance=1e-6)
+    assert {row.blob: row.others for row in verification.rows} == {"pool": 0, "mask": 144, "up": 0, "class": 0}
+    assert '"mask": 144 of 144 choices are others, compared by the values that they pick' in str(verification)
+    # Places outside of the window, though the values are equal everywhere; and places that are none.
+    for step, inputs in ((2, np.ones((1, 3, 12, 16))), (0.5, x)):
+        with pytest.raises(VerificationError, match=r'first in layer "pool".*blob "mask" by inf of its size'):
+            verify(built, with_other_choices(model, step), {"data": inputs})
 
 
 def test_scores_of_three_strides_brought_together() -> None:
@@ -248,6 +276,20 @@ def test_a_window_that_depends_on_the_size_fixes_it(caplog: pytest.LogCaptureFix
     assert dims(model.graph.input[0])[2:] == [8, 10]
     assert 'the height stays 8: layer "pool" depends on it' in caplog.text
     verify(built, model, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["zoom_factor: 3", "shrink_factor: 2", "shrink_factor: 3 zoom_factor: 2 pad_beg: -1", "height: 5 width: 7"],
+)
+def test_interpolation_of_any_size(options: str) -> None:
+    text = f'layer {{ name: "up" type: "Interp" bottom: "data" top: "up" interp_param {{ {options} }} }}'
+    built = net(text)
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    for height, width in ((8, 10), (9, 11), (13, 6)):
+        x = np.random.default_rng(height).normal(size=(2, 3, height, width))
+        verify(built, model, {"data": x}, tolerance=1e-5)
 
 
 def test_sizes_that_vary_are_right_at_other_sizes() -> None:

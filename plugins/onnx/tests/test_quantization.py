@@ -15,7 +15,7 @@ import bicerin_proto
 from bicerin import Net
 from bicerin.errors import NetError
 from bicerin_onnx import export, quantize
-from bicerin_onnx.verification import session
+from bicerin_onnx.session import session
 
 pytest.importorskip("onnxruntime")
 

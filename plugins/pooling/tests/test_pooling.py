@@ -83,6 +83,20 @@ def test_mask(phase: str, device: str) -> None:
     assert run.top[1].data.tolist() == [[[[1, 2]]]]  # the first of equals
 
 
+def test_what_a_mask_picks() -> None:
+    x = np.arange(30.0).reshape(1, 1, 5, 6) + 1
+    run = run_layer(pooling("kernel_size: 3 stride: 2 pad: 1"), [x], tops=2)
+    run.forward()
+    values, mask = (top.data for top in run.top)
+    np.testing.assert_array_equal(run.layer.chosen(run.bottom, 1, mask), values)
+    assert run.layer.chosen(run.bottom, 0, values) is None
+    # The first window is of the places 0, 1, 6 and 7.
+    for place, value in ((0, 1), (7, 8), (2, np.nan), (8, np.nan), (12, np.nan), (-1, np.nan), (30, np.nan)):
+        choices = mask.copy()
+        choices[0, 0, 0, 0] = place
+        np.testing.assert_array_equal(run.layer.chosen(run.bottom, 1, choices)[0, 0, 0, 0], value)
+
+
 def test_nan_is_never_a_maximum(device: str) -> None:
     run = run_layer(
         pooling("kernel_size: 2 stride: 2"),

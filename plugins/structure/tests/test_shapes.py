@@ -219,3 +219,23 @@ def test_reshape_there_and_back(shape, data):
         np.testing.assert_array_equal(tops("Reshape", f"reshape_param {{ shape {{ {dims} }} }}", [there])[0], x)
     else:
         assert there.size == 0
+
+
+@pytest.mark.parametrize("options", ["", "top_k: 2", "axis: 1", "top_k: 3 axis: -1", "top_k: 2 out_max_val: true"])
+def test_what_places_of_the_largest_pick(options):
+    x = np.random.default_rng(0).permutation(24).reshape(2, 3, 4).astype(float)
+    run = run_layer(f'type: "ArgMax" argmax_param {{ {options} }}', [x])
+    with_values = options.replace("out_max_val: true", "") + " out_max_val: true"
+    values = run_layer(f'type: "ArgMax" argmax_param {{ {with_values} }}', [x])
+    run.forward()
+    values.forward()
+    found = run.layer.chosen(run.bottom, 0, run.top[0].data)
+    expected = values.top[0].data if "axis" in options else values.top[0].data[:, 1:]  # beside the places
+    np.testing.assert_array_equal(found[:, : expected.shape[1]], expected)
+    assert np.isnan(run.layer.chosen(run.bottom, 0, np.full(run.top[0].shape, 24.0)).reshape(-1)[0])
+
+
+def test_the_largest_values_are_no_choices():
+    run = run_layer('type: "ArgMax" argmax_param { axis: 1 out_max_val: true }', [np.ones((2, 3))])
+    run.forward()
+    assert run.layer.chosen(run.bottom, 0, run.top[0].data) is None

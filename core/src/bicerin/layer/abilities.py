@@ -13,6 +13,7 @@ this loses nothing but speed, or a line in a report.
     KeepsTops         values in its tops may stay from one forward pass to the next
     ReadsTops         its backward pass reads what is in its tops, which no later layer may overwrite
     Spares            in place, it leaves something of what it overwrites
+    Chooses           a top says which elements of its bottom it chose, where others may be as good
 """
 
 from __future__ import annotations
@@ -191,6 +192,27 @@ class Spares(ABC):
     @abstractmethod
     def spares(self) -> TopValues:
         """What it leaves. Called after `reshape`."""
+
+
+class Chooses(ABC):
+    """A layer that writes which elements of its bottom are the largest, or the like.
+
+    Of elements that are equal but for rounding, another program may choose another one, and is as right: an exported
+    model, for one. Who compares the two compares what was chosen.
+    """
+
+    @abstractmethod
+    def chosen(self, bottom: Sequence[Blob], top: int, choices: np.ndarray) -> np.ndarray | None:
+        """What choices in the place of a top's stand for. Called after `forward`.
+
+        Args:
+            bottom: with the values that were chosen from.
+            top: its place among the tops.
+            choices: of the top's shape; they need not be the layer's own, nor right.
+
+        Returns:
+            The elements, NaN where a choice is none that the layer could make; None for a top that holds no choices.
+        """
 
 
 def multiply_adds(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:

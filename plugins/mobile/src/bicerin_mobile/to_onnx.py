@@ -84,11 +84,17 @@ def _unpooled(graph: Graph, layer: Any) -> Any:
 def interp(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     planes = graph.sizes(x, 0, 2)
-    size = graph.op("Concat", planes, list(graph.tops[0][2:]), axis=0)
     before, after = layer.crop
     if before or after:
         ends = [-after if after else _FAR] * 2
         x = graph.op("Slice", x, [before, before], ends, [2, 3])
+    size: Any = list(graph.tops[0][2:])
+    if layer.size is None and graph.any_size:
+        size = graph.op("Sub", graph.sizes(x, 2, 4), 1)
+        if layer.shrink is not None:
+            size = graph.op("Div", size, layer.shrink)
+        size = graph.op("Add", graph.op("Mul", size, layer.zoom or 1), 1)
+    size = graph.op("Concat", planes, size, axis=0)
     return graph.op("Resize", x, None, None, size, mode="linear", coordinate_transformation_mode="align_corners")
 
 

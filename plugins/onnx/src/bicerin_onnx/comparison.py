@@ -14,8 +14,9 @@ from bicerin.testing.run import LayerRun
 from bicerin_onnx import pytorch
 from bicerin_onnx.exporter import export_layer
 from bicerin_onnx.hooks import Hooks, hooks, torch_hooks
+from bicerin_onnx.session import session
 from bicerin_onnx.tracing import NothingToExportError
-from bicerin_onnx.verification import difference, session
+from bicerin_onnx.verification import difference
 
 
 @dataclass(frozen=True)

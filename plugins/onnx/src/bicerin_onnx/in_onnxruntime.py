@@ -14,6 +14,7 @@ from bicerin.net.runtime import Part, Program
 from bicerin_onnx.model import LARGEST, size_of, write
 from bicerin_onnx.onnx_runtime import OnnxProgram, OnnxRuntime
 from bicerin_onnx.part_model import PartModel
+from bicerin_onnx.session import onnxruntime_errors
 
 
 class Onnxruntime(OnnxRuntime):
@@ -37,6 +38,7 @@ class Onnxruntime(OnnxRuntime):
                 f"'bicerin-onnx[onnxruntime]'. ({error})"
             ) from error
         self._library: Any = onnxruntime
+        self.errors = onnxruntime_errors()
 
     def load(self, model: PartModel, part: Part) -> Program:
         options = self._library.SessionOptions()
@@ -49,7 +51,7 @@ class Onnxruntime(OnnxRuntime):
             options.add_session_config_entry("session.force_spinning_stop", "1")
         for key, value in self.settings.items():
             options.add_session_config_entry(key, value)
-        return _Session(model, self.title, self._session(model, options))
+        return _Session(model, self, self._session(model, options))
 
     def _session(self, model: PartModel, options: Any) -> Any:
         make = self._library.InferenceSession
@@ -61,8 +63,8 @@ class Onnxruntime(OnnxRuntime):
 
 
 class _Session(OnnxProgram):
-    def __init__(self, model: PartModel, title: str, session: Any) -> None:
-        super().__init__(model, title)
+    def __init__(self, model: PartModel, runtime: OnnxRuntime, session: Any) -> None:
+        super().__init__(model, runtime)
         self._session = session
         self._binding = session.io_binding()
         self._arrays: list[np.ndarray] = []

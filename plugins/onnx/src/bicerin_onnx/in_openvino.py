@@ -28,6 +28,7 @@ class Openvino(OnnxRuntime):
 
     name = "openvino"
     title = "OpenVINO"
+    errors = (RuntimeError, ValueError)
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         self.settings = dict(settings or {})
@@ -47,7 +48,7 @@ class Openvino(OnnxRuntime):
             settings["INFERENCE_NUM_THREADS"] = part.threads
         settings |= self.settings
         compiled = self._core.compile_model(self._read(model), "CPU", settings)
-        return _Request(model, self.title, self._library, compiled)
+        return _Request(model, self, self._library, compiled)
 
     def _read(self, model: PartModel) -> Any:
         if size_of(model.proto) <= LARGEST:
@@ -57,8 +58,8 @@ class Openvino(OnnxRuntime):
 
 
 class _Request(OnnxProgram):
-    def __init__(self, model: PartModel, title: str, library: Any, compiled: Any) -> None:
-        super().__init__(model, title)
+    def __init__(self, model: PartModel, runtime: OnnxRuntime, library: Any, compiled: Any) -> None:
+        super().__init__(model, runtime)
         self._tensor = library.Tensor
         self._request = compiled.create_infer_request()
         self._ports = {name: port for port in compiled.outputs for name in port.get_names()}

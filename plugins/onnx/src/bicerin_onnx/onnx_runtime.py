@@ -29,13 +29,15 @@ class OnnxRuntime(Runtime):
 
     #: Its name as its makers write it.
     title: str
+    #: What it raises of its own; set when it is made.
+    errors: tuple[type[Exception], ...]
 
     @abstractmethod
     def load(self, model: PartModel, part: Part) -> Program:
         """The program of a model.
 
         Raises:
-            Exception: of its own, where it refuses the model.
+            errors: where it refuses the model.
         """
 
     def refusal(self, node: Node) -> str | None:
@@ -69,7 +71,7 @@ class OnnxRuntime(Runtime):
             program = self.load(model, part)
         except BicerinError:
             raise
-        except Exception as error:
+        except self.errors as error:
             raise NetError(
                 f'{self.title} refuses the layers "{part.nodes[0].name}" to "{part.nodes[-1].name}": {error}'
             ) from error
@@ -89,12 +91,12 @@ class OnnxProgram(Program):
 
     Args:
         model: it.
-        title: of the runtime, for errors.
+        runtime: that it is loaded in.
     """
 
-    def __init__(self, model: PartModel, title: str) -> None:
+    def __init__(self, model: PartModel, runtime: OnnxRuntime) -> None:
         self.model = model
-        self._title = title
+        self._runtime = runtime
         #: Whose blobs are bound, what is read and written at each run, and the arrays.
         self._given: tuple[Sequence[Blob], Sequence[Blob]] | None = None
         self._read: list[Any] = []
@@ -118,9 +120,9 @@ class OnnxProgram(Program):
             self._bound = arrays
         try:
             made = self.execute()
-        except Exception as error:
+        except self._runtime.errors as error:
             self._given = None
-            raise NetError(f"{self._title} cannot run the net: {error}") from error
+            raise NetError(f"{self._runtime.title} cannot run the net: {error}") from error
         for array, target in self._copied:
             target[...] = array
         for blob, array in zip(self._varying_tops, made, strict=True):

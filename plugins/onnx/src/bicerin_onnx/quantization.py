@@ -25,8 +25,8 @@ from bicerin.net import Net
 from bicerin.net.node import Node
 from bicerin_onnx.model import LARGEST, check, size_of
 from bicerin_onnx.names import blob_names
+from bicerin_onnx.session import session
 from bicerin_onnx.tracing import Tracer
-from bicerin_onnx.verification import session
 
 Batch = dict[str, np.ndarray]
 

@@ -19,8 +19,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, ReadsTops, TopValues, between, enum_name, image_shape
+from bicerin.layer import Blob, BlobCounts, Chooses, Layer, Phase, ReadsTops, TopValues, between, enum_name, image_shape
 from bicerin_pooling.plane_pooling import (
     METHODS,
     OPERATIONS,
@@ -32,7 +34,7 @@ from bicerin_pooling.plane_pooling import (
 from bicerin_pooling.window import Window
 
 
-class PoolingLayer(ReadsTops, Layer):
+class PoolingLayer(ReadsTops, Chooses, Layer):
     """Bottom: `(N, C, H, W)`. Tops: `(N, C, pooled_h, pooled_w)`."""
 
     type = "Pooling"
@@ -58,7 +60,7 @@ class PoolingLayer(ReadsTops, Layer):
         shape = bottom[0].shape
         if self.pooled_from != shape:
             image_shape(bottom[0])
-            window = self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
+            window = self._window_of(shape)
             if min(window[:2]) == 0:
                 raise ShapeError(f"Filter dimensions cannot be zero: {window.kernel_h} x {window.kernel_w}.")
             self.pooling = plane_pooling(self.method, self, window, shape, self.ceil, keeps_mask=len(top) > 1)
@@ -67,6 +69,26 @@ class PoolingLayer(ReadsTops, Layer):
             self.pooled_from = shape
         for blob in top:
             blob.reshape(*self.pooling.shape)
+
+    def _window_of(self, shape: Sequence[int]) -> Window:
+        return self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
+
+    def chosen(self, bottom: Sequence[Blob], top: int, choices: np.ndarray) -> np.ndarray | None:
+        if top == 0:
+            return None
+        x = bottom[0].read_only.data
+        height, width = x.shape[2:]
+        window = self._window_of(x.shape).within(height, width)
+        inside = (choices == np.floor(choices)) & (choices >= 0) & (choices < height * width)
+        places = np.where(inside, choices, 0).astype(np.int64)
+        for axis, place in enumerate((places // width, places % width)):
+            first: np.ndarray = np.arange(choices.shape[2 + axis]) * window[2 + axis] - window[4 + axis]
+            if axis == 0:
+                first = first[:, None]
+            inside &= (place >= first) & (place < first + window[axis])
+        planes = (*x.shape[:2], -1)
+        values = np.take_along_axis(x.reshape(planes), places.reshape(planes), axis=2).reshape(choices.shape)
+        return np.where(inside, values, np.nan)
 
     def reads_in_tops(self) -> TopValues:
         stochastic = self.method == "STOCHASTIC" and self.phase is Phase.TEST

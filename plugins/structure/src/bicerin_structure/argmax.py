@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, Chooses, Layer
 
 
-class ArgMaxLayer(Layer):
+class ArgMaxLayer(Chooses, Layer):
     """The predicted class, or the best few, from scores."""
 
     type = "ArgMax"
@@ -54,20 +56,30 @@ class ArgMaxLayer(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp
-        x, y = bottom[0].data, top[0].data
-        if self.axis is None:
-            rows = y.shape[0]
-            x = x.reshape(rows, 1, prod(bottom[0].shape[1:]), 1)
-            y = y.reshape(rows, y.shape[1], self.top_k, 1)
-        else:
-            outer, inner = prod(bottom[0].shape[: self.axis]), prod(bottom[0].shape[self.axis + 1 :])
-            x = x.reshape(outer, 1, bottom[0].shape[self.axis], inner)
-            y = y.reshape(outer, 1, self.top_k, inner)
+        x, y = self._as_columns(bottom[0].data, top[0].data)
         indices = self._largest(xp, x)
         if self.out_max_val:
             y[:, -1:] = xp.take_along_axis(x, indices, axis=2)
         if self.axis is None or not self.out_max_val:
             y[:, :1] = indices
+
+    def _as_columns(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The bottom's array as (outer, 1, size, inner), of which axis 2 is compared, and the top's beside it."""
+        if self.axis is None:
+            rows = y.shape[0]
+            return x.reshape(rows, 1, prod(x.shape[1:]), 1), y.reshape(rows, y.shape[1], self.top_k, 1)
+        outer, inner = prod(x.shape[: self.axis]), prod(x.shape[self.axis + 1 :])
+        return x.reshape(outer, 1, x.shape[self.axis], inner), y.reshape(outer, 1, self.top_k, inner)
+
+    def chosen(self, bottom: Sequence[Blob], top: int, choices: np.ndarray) -> np.ndarray | None:
+        if self.axis is not None and self.out_max_val:
+            return None
+        x, found = self._as_columns(bottom[0].read_only.data, np.array(choices))
+        places = found[:, :1]
+        inside = (places == np.floor(places)) & (places >= 0) & (places < x.shape[2])
+        values = np.take_along_axis(x, np.where(inside, places, 0).astype(np.int64), axis=2)
+        found[:, :1] = np.where(inside, values, np.nan)
+        return found.reshape(choices.shape)
 
     def _largest(self, xp: Any, x: Any) -> Any:
         """The indices along axis 2, shape `(outer, 1, top_k, inner)`; read backwards, so that ties go to the later."""
