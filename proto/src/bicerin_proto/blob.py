@@ -29,12 +29,14 @@ _RAW_DATA, _RAW_DIFF = (10, 12), (11, 13)
 def blob_shape(blob: Message) -> tuple[int, ...]:
     """Return the shape of a BlobProto: that of `shape`, or `(num, channels, height, width)` of older files.
 
-    A blob that has neither has one axis, of the length of its data.
+    Of a blob of C3D 1.0 it is `(num, channels, length, height, width)`. A blob that has neither has one axis, of the
+    length of its data.
     """
     if blob.HasField("shape"):
         return tuple(blob.shape.dim)
     if any(blob.HasField(axis) for axis in _LEGACY_AXES):
-        return tuple(getattr(blob, axis) for axis in _LEGACY_AXES)
+        width = _width_of_volume(blob)
+        return (*(getattr(blob, axis) for axis in _LEGACY_AXES), *(() if width is None else (width,)))
     return (len(blob.data) or len(blob.double_data),)
 
 
@@ -51,7 +53,8 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
     """
     shape, what = blob_shape(blob), "gradients" if diff else "numbers"
     try:
-        numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if diff else (_DATA, _RAW_DATA)))
+        in_diff = diff or _width_of_volume(blob) is not None
+        numbers = _numbers(blob, *((_DIFF, _RAW_DIFF) if in_diff else (_DATA, _RAW_DATA)))
         if min(shape, default=0) < 0 or numbers.size != math.prod(shape):
             raise DecodeError(
                 f"a blob of shape {printable(shape)} holds {numbers.size} {what}, expected {_count(shape)}"
@@ -61,6 +64,21 @@ def blob_array(blob: Message, diff: bool = False) -> Array:
         raise DecodeError(f"a blob's shape {printable(shape)} is not one of an array: {printable(error)}") from error
     except MemoryError:
         raise DecodeError(f"the {what} of a blob of shape {printable(shape)} do not fit into memory") from None
+
+
+def _width_of_volume(blob: Message) -> int | None:
+    """Return the width in a BlobProto of C3D 1.0; None: it is another's.
+
+    That fork put a length before height and width, and gave all that follows the next number: the width is where Caffe
+    has data, and the data where Caffe has gradients.
+    """
+    if len(blob.data) or len(blob.double_data) or not len(blob.diff):
+        return None
+    packed = blob.SerializePartialToString()
+    for field in wire.fields(packed):
+        if field.number == 5 and field.wire_type == wire.VARINT:
+            return wire.varint(packed, field.begin)[0]
+    return None
 
 
 def _count(shape: tuple[int, ...]) -> str:

@@ -30,7 +30,7 @@ _LAYERS = {
     "bicerin-face": "CenterLoss TripletLoss GeneralContrastiveLoss GeneralTripletLoss FocalLoss MarginInnerProduct"
     " LargeMarginInnerProduct InnerDistance LabelSpecificAdd ChannelScale Flip Pairwise Gram Slope Truncation"
     " SoftTruncation Arccos Cosine",
-    "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction",
+    "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction VideoData",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
     "bicerin-segmentation": "UnPooling MultiStageMeanfield",

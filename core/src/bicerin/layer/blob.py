@@ -359,9 +359,12 @@ class Blob:
 
 
 def same_shape(proto: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a `BlobProto` has this shape. Legacy 4-d protos match shapes with leading axes of 1 omitted."""
+    """Whether a `BlobProto` has this shape. Those of 4 axes of older files, and those of 5 of C3D's, match shapes
+    without their leading axes of 1.
+    """
     theirs = bicerin_proto.blob_shape(proto)
     if theirs == tuple(shape):
         return True
-    legacy = any(proto.HasField(field) for field in ("num", "channels", "height", "width"))
-    return legacy and len(shape) <= 4 and theirs == (1,) * (4 - len(shape)) + tuple(shape)
+    padded = len(theirs) == 5 or any(proto.HasField(field) for field in ("num", "channels", "height", "width"))
+    missing = len(theirs) - len(shape)
+    return padded and missing >= 0 and theirs == (1,) * missing + tuple(shape)
