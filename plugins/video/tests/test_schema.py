@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import bicerin_proto
+from bicerin.errors import DecodeError
 from bicerin.schema.installed_schema import read_net, schema
 from bicerin.testing.binary_layer import read_binary_layer
 from bicerin_proto.wire import VARINT, delimited, tag
@@ -35,6 +36,18 @@ def test_the_numbers_of_each_fork(fork: str) -> None:
         "source": "list.txt",
         **dict.fromkeys(fields, 1),
     }
+
+
+def test_what_only_one_branch_has_tells_it() -> None:
+    assert read(None, 140, {12: 3, 4: 2, 15: 1}).num_segments == 3
+    assert read(None, 140, {17: 2, 4: 2}).step == 2
+    assert read(None, 6660, {13: 16, 15: 1}).use_image
+    assert read(None, 7777, {9: 16}).new_length == 16
+
+
+def test_a_number_that_two_branches_use_differently_is_an_error() -> None:
+    with pytest.raises(DecodeError, match="field 16 of a VideoDataParameter means different things"):
+        read(None, 140, {16: 1})
 
 
 def test_a_camera() -> None:
