@@ -10,7 +10,7 @@ from bicerin.schema import layer_owners, schema
 
 TEXT = """
 name: "n" default_forward_type: FLOAT16 mem_param { optimize_train: true }
-layer { name: "a" type: "Data" transform_param { original_image: true scale_factors: [1, .875] crop_size_x: 368 }
+layer { name: "a" type: "Data" transform_param { original_image: true crop_size_x: 368 }
         data_param { encoding: UINT8 } }
 layer { name: "b" type: "Hotspot" hotspot_param { gaussian_std: 2 mean_removed: true } quantization_param { } }
 layer { name: "c" type: "Correlation" correlation_param { max_displacement: 20 correlation_type: SUBTRACT } }

@@ -33,7 +33,7 @@ _LAYERS = {
     "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction VideoData",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
-    "bicerin-segmentation": "UnPooling MultiStageMeanfield",
+    "bicerin-segmentation": "DenseImageData ImageLabelmapData SegData ImageSegData UnPooling MultiStageMeanfield",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
@@ -96,7 +96,9 @@ _FIELDS: dict[str, dict[str, str]] = {
         " yolo_detection_output_param yolov3_detection_output_param yolov3_param",
     },
     "bicerin-segmentation": {
-        "LayerParameter": "unpooling_param multi_stage_meanfield_param",
+        "ImageDataParameter": "ignore_label label_type label_fractions",
+        "LayerParameter": "unpooling_param multi_stage_meanfield_param dense_image_data_param seg_data_param",
+        "TransformationParameter": "stride upper_size upper_height upper_width scale_factors crop_width crop_height",
     },
     "bicerin-forks": {
         "BatchNormParameter": "engine update_global_stats",
@@ -111,11 +113,11 @@ _FIELDS: dict[str, dict[str, str]] = {
         "FillerParameter": "scale alpha",
         "ImageDataParameter": "min_height min_width max_aspect_ratio max_rotate_angle min_random_scale"
         " max_random_scale max_random_shift face_mirror face_point_num face_transform max_shear_ratio cache"
-        " precache threads short_side ignore_label label_type",
+        " precache threads short_side",
         "InnerProductParameter": "engine",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
-        " dense_image_data_param local_param seg_data_param forward_type"
+        " local_param forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
@@ -146,13 +148,13 @@ _FIELDS: dict[str, dict[str, str]] = {
         " min_lr rampup_interval rampup_lr momentum_policy max_momentum momentum_power weight_decay_policy"
         " weight_decay_power larc larc_policy larc_eta larc_turbo solver_data_type store_blobs_in_old_format"
         " test_and_snapshot_start_epoch test_and_snapshot_last_epochs stagelr stageiter test_offset",
-        "TransformationParameter": "use_gpu_transform flow upper_height upper_width original_image display"
-        " random_seed stride upper_size var_sz_img_rand_resize_lower var_sz_img_rand_resize_upper"
+        "TransformationParameter": "use_gpu_transform flow original_image display"
+        " random_seed var_sz_img_rand_resize_lower var_sz_img_rand_resize_upper"
         " var_sz_img_rand_crop var_sz_img_center_crop rand_wscale_lower rand_wscale_upper rand_hscale_lower"
         " rand_hscale_upper rand_lscale_lower rand_lscale_upper img_header target_dist center_perterb_max sigma"
         " sigma_center clahe_tile_size clahe_clip_limit do_clahe num_parts num_total_augs aug_way gray np_in_lmdb"
         " transform_body_joint put_gaussian has_masks analysis use_segmentation_scale selective_scale"
-        " per_part_scale scale_factors crop_width crop_height bgr2rgb pad max_cvg_len min_cvg_len opaque_coverage"
+        " per_part_scale bgr2rgb pad max_cvg_len min_cvg_len opaque_coverage"
         " coverage flip_prob max_rotate_degree visualize crop_size_x crop_size_y scale_prob scale_min scale_max"
         " bbox_norm_factor",
     },

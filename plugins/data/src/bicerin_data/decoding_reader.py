@@ -29,12 +29,11 @@ class Frame:
 
     __slots__ = ("data", "draws", "label", "memory", "number")
 
-    def __init__(
-        self, number: int, draws: Draws, label: np.ndarray, memory: np.ndarray, shape: tuple[int, ...]
-    ) -> None:
+    def __init__(self, number: int, draws: Draws, memory: np.ndarray, shape: tuple[int, ...]) -> None:
         self.number = number
         self.draws = draws
-        self.label = label
+        #: As many labels as images, of the shape of the first image's, which is not known yet.
+        self.label = memory[:0]
         self.memory = memory
         self.data = memory.reshape(shape)
 
@@ -121,7 +120,7 @@ class DecodingReader(RecordReader):
 
     @abstractmethod
     def decode(self, record: Any) -> tuple[np.ndarray, Any]:
-        """The image of a record, (C, H, W), and its label; called in several threads at once.
+        """The image of a record, (C, H, W), and its label, a number or an array; called in several threads at once.
 
         Raises:
             DataError: it holds no image.
@@ -207,10 +206,15 @@ class DecodingReader(RecordReader):
                     self._shape = job.shape
                     frame.memory = self._batch_memory()
                     frame.data = frame.memory.reshape(self.batch_size, *self._shape)
+            if error is None and filled and np.shape(job.label) != frame.label.shape[1:]:
+                shape = frame.label.shape[1:]
+                error = DataError(f"its labels have the shape {np.shape(job.label)}, and the batch's first {shape}.")
             if error is not None:
                 self._refuse(job, error)
                 self._do_again(filled)
                 continue
+            if not filled:
+                frame.label = np.empty((self.batch_size, *np.shape(job.label)), self.dtype)
             if job.placed is None:
                 assert job.image is not None
                 self.transformer.place(job.image, frame.draws, filled, frame.data[filled])
@@ -285,8 +289,7 @@ class DecodingReader(RecordReader):
 
     def _begin_frame(self, number: int) -> None:
         draws = self.transformer.draw(self.random(0, number), self.batch_size)
-        label = np.empty(self.batch_size, self.dtype)
-        self._frames.append(Frame(number, draws, label, self._batch_memory(), (self.batch_size, *self._shape)))
+        self._frames.append(Frame(number, draws, self._batch_memory(), (self.batch_size, *self._shape)))
         self._index = 0
 
     def _batch_memory(self) -> np.ndarray:
