@@ -38,6 +38,22 @@ class TestInnerDistance(LayerConformance):
     cases = cases.INNER_DISTANCE
 
 
+class TestLabelSpecificRescale(LayerConformance):
+    cases = cases.LABEL_SPECIFIC_RESCALE
+
+
+class TestGlobalLSEMargin(LayerConformance):
+    cases = cases.GLOBAL_LSE_MARGIN
+
+
+class TestLabeledMatching(LayerConformance):
+    cases = cases.LABELED_MATCHING
+
+
+class TestUnlabeledMatching(LayerConformance):
+    cases = cases.UNLABELED_MATCHING
+
+
 class TestLabelSpecificAdd(LayerConformance):
     cases = cases.LABEL_SPECIFIC_ADD
 

@@ -42,7 +42,23 @@ class TestBN(LayerConformance):
     cases = cases.BN
 
 
-@pytest.mark.parametrize("case", cases.CASES, ids=str)
+class TestImResize(LayerConformance):
+    cases = cases.IMRESIZE
+
+
+class TestNms(LayerConformance):
+    cases = cases.NMS
+
+
+class TestMaximum(LayerConformance):
+    cases = cases.MAXIMUM
+
+
+class TestSpatialTransformer(LayerConformance):
+    cases = cases.SPATIAL_TRANSFORMER
+
+
+@pytest.mark.parametrize("case", [case for case in cases.CASES if case.gradient], ids=str)
 def test_no_gradient_reads_the_top(case: LayerCase, device: str) -> None:
     """So that the next layer may work in place on it."""
     plain, overwritten = (case.run(dtype=np.float64, device=device) for _ in range(2))

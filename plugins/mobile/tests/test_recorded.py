@@ -1,4 +1,4 @@
-"""Results that Caffe 1.0 computed on the CPU; with `ceil_mode`, a fork of makefile/frcnn."""
+"""Results that forks computed on the CPU: jolibrain's BroadcastMul and Interp, yjxiong's BN."""
 
 from __future__ import annotations
 

@@ -18,6 +18,10 @@ class TestPriorBox(LayerConformance):
     cases = cases.PRIOR_BOX
 
 
+class TestPriorBoxClustered(LayerConformance):
+    cases = cases.PRIOR_BOX_CLUSTERED
+
+
 class TestMultiBoxLoss(LayerConformance):
     cases = cases.MULTIBOX_LOSS
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
+from bicerin.testing import run_layer
 from bicerin_ssd.cases import prior_box
 
 
@@ -123,3 +124,33 @@ def test_wrong_options(run_layer, options, message):
 def test_wrong_shapes(run_layer, shapes):
     with pytest.raises(ShapeError):
         run_layer(prior_box("min_size: 3"), [np.zeros(shape) for shape in shapes])
+
+
+@pytest.mark.parametrize("step", [None, (12.0, 20.0)])
+def test_clustered_sizes_need_not_be_whole(step: tuple[float, float] | None, device: str) -> None:
+    pairs = [(12.5, 31.0), (40.0, 8.25)]
+    options = f"step_h: {step[0]} step_w: {step[1]}" if step else ""
+    text = f'type: "PriorBoxClustered" prior_box_param {{ width: [12.5, 40] height: [31, 8.25] {options} }}'
+    run = run_layer(text, [np.zeros((1, 2, 3, 4)), np.zeros((1, 3, 60, 100))], dtype=np.float64, device=device)
+    run.forward()
+    down, across = step or (20.0, 25.0)
+    boxes = [
+        [((j + 0.5) * across - w / 2) / 100, ((i + 0.5) * down - h / 2) / 60,
+         ((j + 0.5) * across + w / 2) / 100, ((i + 0.5) * down + h / 2) / 60]
+        for i, j in np.ndindex(3, 4) for w, h in pairs
+    ]  # fmt: skip
+    y = np.asarray(run.top[0].data)
+    assert y.shape == (1, 2, 3 * 4 * 2 * 4)
+    assert np.allclose(y[0, 0].reshape(-1, 4), boxes, rtol=1e-6) and np.allclose(y[0, 1], 0.1)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ('type: "PriorBoxClustered"', "0 width and 0 height"),
+    ('type: "PriorBoxClustered" prior_box_param { width: [1, 2] height: 3 }', "2 width and 1 height"),
+    ('type: "PriorBoxClustered" prior_box_param { width: 1 height: 0 }', "must be positive"),
+    ('type: "PriorBoxClustered" prior_box_param { width: 1 height: 1 min_size: 3 }', "min_size is PriorBox"),
+    ('type: "PriorBox" prior_box_param { width: 1 height: 1 min_size: 3 }', "PriorBoxClustered"),
+])  # fmt: skip
+def test_each_kind_of_sizes_has_its_layer(text: str, words: str) -> None:
+    with pytest.raises(LayerError, match=words):
+        run_layer(text, [np.zeros((1, 2, 3, 4)), np.zeros((1, 3, 60, 100))])

@@ -8,7 +8,7 @@ CAFFE = "bicerin-proto"
 _LAYERS = {
     "bicerin": "Input Split",
     "bicerin-python": "Python",
-    "bicerin-convolution": "Convolution Deconvolution Im2col",
+    "bicerin-convolution": "Convolution Deconvolution Im2col Local",
     "bicerin-pooling": "Pooling SPP GlobalSumPooling",
     "bicerin-inner-product": "InnerProduct Embed",
     "bicerin-activation": "ReLU PReLU ELU Sigmoid TanH Swish AbsVal BNLL Power Exp Log Threshold Clip Dropout SeLu"
@@ -23,13 +23,14 @@ _LAYERS = {
     "bicerin-recurrent": "RNN LSTM LSTMUnit",
     "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
     " Proposal ROIAlign PSROIAlign",
-    "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData",
+    "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData"
+    " PriorBoxClustered",
     "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN"
-    " BroadcastMul",
+    " BroadcastMul ImResize Nms Maximum SpatialTransformer",
     "bicerin-ocr": "CtcLoss ContinuationIndicator LabelsequenceAccuracy CTCGreedyDecoder Lstm Transpose Reverse",
     "bicerin-face": "CenterLoss TripletLoss GeneralContrastiveLoss GeneralTripletLoss FocalLoss MarginInnerProduct"
     " LargeMarginInnerProduct InnerDistance LabelSpecificAdd ChannelScale Flip Pairwise Gram Slope Truncation"
-    " SoftTruncation Arccos Cosine",
+    " SoftTruncation Arccos Cosine LabelSpecificRescale GlobalLSEMargin LabeledMatching UnlabeledMatching",
     "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction VideoData",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
@@ -70,7 +71,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         "TransformationParameter": "resize_param noise_param emit_constraint crop_h crop_w distort_param expand_param",
     },
     "bicerin-mobile": {
-        "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param",
+        "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param imresize_param"
+        " nms_param st_param",
     },
     "bicerin-ocr": {
         "LayerParameter": "ctc_loss_param continuation_indicator_param labelsequence_accuracy_param ctc_decoder_param"
@@ -80,7 +82,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         "LayerParameter": "triplet_loss_param center_loss_param flip_param inner_distance_param"
         " general_contrastive_loss_param general_triplet_loss_param soft_truncation_param pairwise_param"
         " truncation_param largemargin_inner_product_param margin_inner_product_param focal_loss_param"
-        " channel_scale_param label_specific_add_param",
+        " channel_scale_param label_specific_add_param label_specific_rescale_param labeled_matching_param"
+        " unlabeled_matching_param",
     },
     "bicerin-video": {
         "ConvolutionParameter": "pad_shape kernel_shape stride_shape kernel_depth temporal_stride filter_group"
@@ -117,12 +120,12 @@ _FIELDS: dict[str, dict[str, str]] = {
         "InnerProductParameter": "engine",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
         " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
-        " local_param forward_type"
+        " forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param"
         " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
         " sub_region_param split_param fcn_data_param soft_contrastive_loss_param smoothl1_param"
-        " batch_contrastive_loss_param nca_param label_specific_rescale_param infimum_loss_param"
+        " batch_contrastive_loss_param nca_param infimum_loss_param"
         " ordinal_regression_loss_param resize_param feature_decay_loss_param"
         " confidence_penalty_loss_param label_specific_margin_param"
         " label_specific_affine_param label_specific_hard_margin_param label_specific_statistics_param"
@@ -132,8 +135,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         " mil_data_param mil_param mean_param"
         " reshape_every_iter proposal_target_param module_param coeff_schedule_param"
         " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
-        " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param imresize_param"
-        " nms_param selu_dropout_param dice_coef_loss_param"
+        " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param"
+        " selu_dropout_param dice_coef_loss_param"
         " box_output_param inner_product_blob_param"
         " dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
@@ -170,6 +173,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-convolution": {
         "ConvolutionParameter": "relu negative_slope",
+        "LayerParameter": "local_param",
     },
 }
 

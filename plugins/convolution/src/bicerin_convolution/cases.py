@@ -104,3 +104,14 @@ CASES += [
         expected=[np.array([[[[1.0, 2.0]], [[2.0, 3.0]]]])],
     ),
 ]
+
+LOCAL_FILLERS = 'weight_filler { type: "gaussian" std: 1 } bias_filler { type: "gaussian" std: 1 }'
+
+CASES += [
+    layer_case(f"local_{name}", f'type: "Local" local_param {{ {options} {LOCAL_FILLERS} }}', [shape])
+    for name, options, shape in [
+        ("plain", "num_output: 3 kernel_size: 3", (2, 2, 5, 4)),
+        ("stride", "num_output: 2 kernel_size: 2 stride: 2 pad: 1", (3, 1, 4, 5)),
+        ("no_bias", "num_output: 4 kernel_size: 1 bias_term: false", (1, 3, 2, 2)),
+    ]
+]

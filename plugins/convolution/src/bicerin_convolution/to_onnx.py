@@ -74,6 +74,28 @@ def im2col(graph: Graph, layer: Any) -> Any:
     return y if layer.axis == 1 else _parted(graph, y, graph.tops[0], layer.axis)
 
 
+def local(graph: Graph, layer: Any) -> Any:
+    """The patches of each position, a row each, times its weights."""
+    geometry, (x,) = layer.geometry, graph.bottoms
+    channels, positions = x.shape[1], layer.output[0] * layer.output[1]
+    kernels = np.tile(np.eye(geometry.size).reshape(geometry.size, 1, *geometry.kernel), (channels, 1, 1, 1))
+    patches = graph.op(
+        "Conv",
+        x,
+        kernels,
+        kernel_shape=list(geometry.kernel),
+        strides=list(geometry.stride),
+        pads=list(geometry.pad) * 2,
+        group=channels,
+    )
+    rows = graph.op("Transpose", graph.op("Reshape", patches, [0, layer.depth, positions]), perm=[2, 0, 1])
+    weights = graph.op("Transpose", graph.blob(0, [layer.outputs, layer.depth, positions]), perm=[2, 1, 0])
+    y = graph.op("Transpose", graph.op("MatMul", rows, weights), perm=[1, 2, 0])
+    if len(layer.blobs) > 1:
+        y = graph.op("Add", y, graph.blob(1, [layer.outputs, positions]))
+    return graph.op("Reshape", y, [0, layer.outputs, *layer.output])
+
+
 def _joined(graph: Graph, bottom: Any, axis: int) -> Any:
     """The axes before the channels as one."""
     shape = bottom.shape

@@ -77,3 +77,21 @@ def im2col(code: Code, layer: Any) -> str:
         stride=_unless(code, geometry.stride, 1),
     )
     return f"{columns}.unflatten(2, {tuple(code.tops[0][2:])})"
+
+
+def local(code: Code, layer: Any) -> str:
+    """The patches of each position times its weights."""
+    geometry, (x,) = layer.geometry, code.bottoms
+    positions = layer.output[0] * layer.output[1]
+    columns = code.call(
+        "F.unfold",
+        x,
+        code.one(geometry.kernel),
+        padding=_unless(code, geometry.pad, 0),
+        stride=_unless(code, geometry.stride, 1),
+    )
+    weight = code.parameter(code.blob(0, [layer.outputs, layer.depth, positions]), "weight")
+    y = f'torch.einsum("nkp,mkp->nmp", {columns}, {weight})'
+    if len(layer.blobs) > 1:
+        y = f"({y} + {code.parameter(code.blob(1, [layer.outputs, positions]), 'bias')})"
+    return f"{y}.unflatten(2, {tuple(layer.output)})"

@@ -117,6 +117,48 @@ LABEL_SPECIFIC_ADD = [
                [(5, 4), labels(5, 4)], tops=2, batched=[0, 1], check_bottom=[0]),
 ]  # fmt: skip
 
+LABEL_SPECIFIC_RESCALE = [
+    layer_case(name, f'type: "LabelSpecificRescale" label_specific_rescale_param {{ {options} }}',
+               [between(0.2, 2, 5, 4), labels(5, 4)], batched=[0, 1], tops=tops, phase=phase, check_bottom=[0])
+    for name, options, tops, phase in [
+        ("plain", "positive_weight: 0.7 negative_weight: 1.3", 1, "TRAIN"),
+        ("power", "positive_weight: 1.5 power_on_positive: true", 1, "TRAIN"),
+        ("bias_fix", "positive_weight: 2 for_ip: true bias_fix: true", 2, "TRAIN"),
+        ("annealed", "positive_weight_base: 3 positive_weight_max: 2", 2, "TRAIN"),
+        ("test", "positive_weight: 0.7", 1, "TEST"),
+        ("rescale_test", "positive_weight: 0.7 rescale_test: true", 1, "TEST"),
+    ]
+]  # fmt: skip
+
+MARGIN_MOVES = {
+    "forward": "the margin, a blob, follows that of the batch",
+    "reshape_twice": "and so it does at each pass",
+    "propagate_down": "and so it does at each pass",
+    "gradients": "they take the margin as given, which follows the scores",
+    "rows": "NaN aside, margins are summed in another order, and the window of a mode has an edge",
+}
+
+GLOBAL_LSE_MARGIN = [
+    layer_case("plain", 'type: "GlobalLSEMargin" scale_param { filler { type: "constant" value: 4 } max_value: 3 }',
+               [between(-1, 1, 6, 5), labels(6, 5)], batched=[0, 1], tops=2, without=MARGIN_MOVES),
+    layer_case("norms", 'type: "GlobalLSEMargin"', [between(-1, 1, 6, 5), labels(6, 5), between(1, 3, 6)],
+               batched=[0, 1, 2], without=MARGIN_MOVES),
+]  # fmt: skip
+
+FIXED = "param { lr_mult: 0 } "
+LABELED_MATCHING = [
+    layer_case(name, f'type: "LabeledMatching" {FIXED}labeled_matching_param {{ num_classes: 3 }}',
+               [shape, np.array([0, 2, -1, 3])], batched=[0, 1],
+               parameters=[np.arange(3.0 * features).reshape(3, features) / 7, np.zeros(3)], check_bottom=[0])
+    for name, shape, features in [("plain", (4, 5), 5), ("maps", (4, 2, 3), 6)]
+]  # fmt: skip
+
+UNLABELED_MATCHING = [
+    layer_case("plain", f'type: "UnlabeledMatching" {FIXED}unlabeled_matching_param {{ queue_size: 3 }}',
+               [(4, 5), np.array([-1, 2, -1, 0])], batched=[0, 1],
+               parameters=[np.arange(15.0).reshape(3, 5) / 7], check_bottom=[0]),
+]  # fmt: skip
+
 CHANNEL_SCALE = [
     layer_case("plain", 'type: "ChannelScale"', [(3, 4, 2, 2), (3, 1, 2, 2)]),
     layer_case("items", 'type: "ChannelScale"', [(3, 4), (3, 1)]),
@@ -164,6 +206,7 @@ COSINE = [layer_case("plain", 'type: "Cosine"', [(3, 5)])]
 
 CASES: list[LayerCase] = [
     *CENTER_LOSS, *TRIPLET_LOSS, *GENERAL_CONTRASTIVE_LOSS, *GENERAL_TRIPLET_LOSS, *FOCAL_LOSS, *MARGIN_INNER_PRODUCT,
-    *LARGE_MARGIN_INNER_PRODUCT, *INNER_DISTANCE, *LABEL_SPECIFIC_ADD, *CHANNEL_SCALE, *FLIP, *PAIRWISE, *GRAM, *SLOPE,
+    *LARGE_MARGIN_INNER_PRODUCT, *INNER_DISTANCE, *LABEL_SPECIFIC_ADD, *LABEL_SPECIFIC_RESCALE,
+    *GLOBAL_LSE_MARGIN, *LABELED_MATCHING, *UNLABELED_MATCHING, *CHANNEL_SCALE, *FLIP, *PAIRWISE, *GRAM, *SLOPE,
     *TRUNCATION, *SOFT_TRUNCATION, *ARCCOS, *COSINE,
 ]  # fmt: skip

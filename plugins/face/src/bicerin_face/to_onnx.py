@@ -93,6 +93,27 @@ def inner_distance(graph: Graph, layer: Any) -> Any:
     return graph.reduce("Sum", power, [2], keepdims=False)
 
 
+def label_specific_rescale(graph: Graph, layer: Any) -> Any:
+    """As it is: the weights are for TRAIN."""
+    if layer.rescales:
+        graph.refuse("with rescale_test, scores depend on their labels.")
+    if len(graph.tops) > 1:
+        graph.refuse("the weight, which only training has, is not exported: leave out the second top.")
+    return graph.op("Identity", graph.bottoms[0])
+
+
+def labeled_matching(graph: Graph, layer: Any) -> Any:
+    """The products with what is remembered when the model is written."""
+    labels = graph.bottoms[1]
+    inside = graph.op("And", graph.op("Greater", labels, -1.0), graph.op("Less", labels, float(layer.classes)))
+    return [unlabeled_matching(graph, layer), graph.op("Where", inside, labels, -1.0)]
+
+
+def unlabeled_matching(graph: Graph, layer: Any) -> Any:
+    x = graph.op("Flatten", graph.bottoms[0], axis=1)
+    return graph.op("MatMul", x, graph.op("Transpose", graph.blob(0), perm=[1, 0]))
+
+
 def label_specific_add(graph: Graph, layer: Any) -> Any:
     """Without the bias, which is added in TRAIN alone."""
     if len(graph.tops) > 1:

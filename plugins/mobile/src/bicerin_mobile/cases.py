@@ -100,8 +100,64 @@ INTERP = [
         ("shrink", "shrink_factor: 3", (2, 2, 8, 7)),
         ("both", "shrink_factor: 2 zoom_factor: 3", (2, 2, 6, 7)),
         ("cropped", "height: 5 width: 5 pad_beg: -1 pad_end: -2", (2, 2, 7, 8)),
+        ("nearest", "height: 7 width: 9 mode: NEAREST", (2, 3, 4, 5)),
+        ("nearest_smaller", "height: 3 width: 2 mode: NEAREST pad_beg: -1", (2, 3, 7, 6)),
+        ("nearest_one", "height: 1 width: 4 mode: NEAREST", (2, 1, 3, 1)),
     ]
 ]
+
+# The scales of one image are the batch.
+IMRESIZE = [
+    layer_case(
+        name, f'type: "ImResize" imresize_param {{ {options} }}', [shape],
+        without={
+            "batch_sizes": "the scales of an image are one item", "rows": "each scale has a place of its own",
+        },
+    )
+    for name, options, shape in [
+        ("factor", "factor: 3", (1, 2, 4, 5)),
+        ("sizes", "target_spatial_height: 7 target_spatial_width: 4", (1, 3, 5, 6)),
+        ("scales", "factor: 2 start_scale: 1 scale_gap: 0.4", (3, 2, 8, 11)),
+        ("smaller", "factor: 0.5 start_scale: 0.75", (1, 2, 9, 12)),
+    ]
+]  # fmt: skip
+
+NMS = [
+    layer_case(name, f'type: "Nms" nms_param {{ {options} }}', [shape], gradient=False)
+    for name, options, shape in [
+        ("plain", "threshold: 0.1 max_peaks: 9 num_parts: 2", (2, 2, 9, 11)),
+        ("few", "threshold: -0.5 max_peaks: 1 num_parts: 1", (1, 3, 12, 7)),
+        ("none", "threshold: 9 num_parts: 3", (2, 3, 5, 5)),
+        ("small", "threshold: 0 num_parts: 1", (2, 1, 2, 3)),
+    ]
+]
+
+MAXIMUM = [
+    layer_case("plain", 'type: "Maximum"', [(2, 3, 4, 5)], gradient=False),
+    layer_case("negative", 'type: "Maximum"', [-np.ones((1, 2, 3, 2))], gradient=False),
+]
+
+
+def near_identity(number: int, columns: tuple[int, ...]) -> Callable[[np.random.Generator], np.ndarray]:
+    """A function that makes columns of a transformation that is almost none, for each of a number of items."""
+
+    def make(random: np.random.Generator) -> np.ndarray:
+        theta = np.array([1.0, 0, 0, 0, 1, 0]) + random.uniform(-0.3, 0.3, (number, 6))
+        return np.asarray(theta[:, list(columns)])
+
+    return make
+
+
+SPATIAL_TRANSFORMER = [
+    layer_case("plain", 'type: "SpatialTransformer"', [(2, 3, 4, 5), near_identity(2, tuple(range(6)))],
+               batched=(0, 1)),
+    layer_case("larger", 'type: "SpatialTransformer" st_param { output_H: 6 output_W: 3 }',
+               [(2, 2, 4, 5), near_identity(2, tuple(range(6)))], batched=(0, 1)),
+    layer_case("zoom", 'type: "SpatialTransformer" st_param { theta_1_2: 0 theta_1_3: 0.1 theta_2_1: 0 '
+               "theta_2_3: -0.2 }", [(3, 1, 5, 4), near_identity(3, (0, 4))], batched=(0, 1)),
+    layer_case("no_image_gradient", 'type: "SpatialTransformer" st_param { to_compute_dU: false }',
+               [(2, 2, 4, 4), near_identity(2, tuple(range(6)))], batched=(0, 1), check_bottom=[1]),
+]  # fmt: skip
 
 
 segnet = partial(layer_case, inputs=[(4, 3, 2, 5)])
@@ -127,4 +183,8 @@ CASES = [
     *UPSAMPLE,
     *INTERP,
     *BN,
+    *IMRESIZE,
+    *NMS,
+    *MAXIMUM,
+    *SPATIAL_TRANSFORMER,
 ]

@@ -1,4 +1,4 @@
-"""Bilinear interpolation of planes, forward and backward.
+"""Bilinear interpolation of planes, forward and backward; and the choice of their nearest pixels.
 
 From pixel (`start`, `start`) on, `height` x `width` pixels of the planes of x, shape (P, H, W), become planes of y,
 shape (P, H', W'). Row i of y lies at row i (height - 1) / (H' - 1) of those pixels, between two of them; likewise
@@ -131,3 +131,42 @@ def interpolate_backward_cuda(kernels: Any, y_diff: Any, start: int, height: int
     x_diff.fill(0)
     sizes = (*x_diff.shape[1:], start, height, width, *y_diff.shape[1:])
     kernels.interpolate_backward(y_diff.size, y_diff, x_diff, *sizes, *_steps((height, width), y_diff.shape[1:]))
+
+
+def pick_array(xp: Any, x: Any, rows: Any, columns: Any, y: Any) -> None:
+    y[...] = xp.take(xp.take(x, rows, axis=1), columns, axis=2)
+
+
+@part
+def pick_plane(plane: Any, worker: Any, x: Any, rows: Any, columns: Any, y: Any) -> None:
+    for i in range(y.shape[1]):
+        source, out = x[plane, rows[i]], y[plane, i]
+        for j in range(out.size):
+            out[j] = source[columns[j]]
+
+
+@operation(array=pick_array)
+def pick(x: Any, rows: Any, columns: Any, y: Any) -> None:
+    """y[p, i, j] = x[p, rows[i], columns[j]]."""
+    spread(pick_plane, len(x), num_workers(y.size), (x, rows, columns, y))
+
+
+def pick_backward_array(xp: Any, y_diff: Any, rows: Any, columns: Any, x_diff: Any) -> None:
+    chosen_rows = (xp.arange(x_diff.shape[1])[:, None] == rows).astype(x_diff.dtype)
+    chosen_columns = (columns[:, None] == xp.arange(x_diff.shape[2])).astype(x_diff.dtype)
+    x_diff[...] = chosen_rows @ y_diff @ chosen_columns
+
+
+@part
+def pick_plane_backward(plane: Any, worker: Any, y_diff: Any, rows: Any, columns: Any, x_diff: Any) -> None:
+    x_diff[plane] = 0
+    for i in range(y_diff.shape[1]):
+        target, diff = x_diff[plane, rows[i]], y_diff[plane, i]
+        for j in range(diff.size):
+            target[columns[j]] += diff[j]
+
+
+@operation(array=pick_backward_array)
+def pick_backward(y_diff: Any, rows: Any, columns: Any, x_diff: Any) -> None:
+    """Add each pixel of `y_diff` to the one of `x_diff` that it was picked from; the others are 0."""
+    spread(pick_plane_backward, len(x_diff), num_workers(y_diff.size), (y_diff, rows, columns, x_diff))

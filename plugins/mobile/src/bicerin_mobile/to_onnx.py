@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bicerin_convolution.to_onnx import convolution
 
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
 
-__all__ = ["axpy", "bn", "broadcast_mul", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
+__all__ = [
+    "axpy",
+    "bn",
+    "broadcast_mul",
+    "convolution",
+    "imresize",
+    "interp",
+    "maximum",
+    "relu6",
+    "shuffle_channel",
+    "spatial_transformer",
+    "upsample",
+]
 
 _FAR = 2**62
 
@@ -95,7 +109,61 @@ def interp(graph: Graph, layer: Any) -> Any:
             size = graph.op("Div", size, layer.shrink)
         size = graph.op("Add", graph.op("Mul", size, layer.zoom or 1), 1)
     size = graph.op("Concat", planes, size, axis=0)
-    return graph.op("Resize", x, None, None, size, mode="linear", coordinate_transformation_mode="align_corners")
+    how: dict[str, Any] = {"mode": "linear"}
+    if layer.nearest:
+        how = {"mode": "nearest", "nearest_mode": "round_prefer_ceil"}
+    return graph.op("Resize", x, None, None, size, coordinate_transformation_mode="align_corners", **how)
+
+
+def imresize(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    rows, columns = (
+        _tap_matrices(taps, length) for taps, length in zip((layer.rows, layer.columns), x.shape[2:], strict=True)
+    )
+    resized = graph.op("MatMul", graph.op("MatMul", rows[:, None], x), columns.transpose(0, 2, 1)[:, None])
+    return graph.reduce("Mean", resized, [0])
+
+
+def _tap_matrices(taps: Any, length: int) -> Any:
+    """What each row or column of the bottom gives to each of the top, (S, after, length)."""
+    places, weights = taps
+    there = np.asarray(places)[..., None] == np.arange(length)
+    return (there * np.asarray(weights, np.float32)[..., None]).sum(axis=2).astype(np.float32)
+
+
+def maximum(graph: Graph, layer: Any) -> Any:
+    (x,) = graph.bottoms
+    least = float(np.finfo(np.float32).tiny)
+    maps = graph.op("Reshape", x, [0, 0, -1])
+    place = graph.op("ArgMax", maps, axis=2, keepdims=1)
+    value = graph.reduce("Max", maps, [2])
+    place = graph.op("Where", graph.op("Greater", value, least), place, graph.constant(0))
+    across = graph.cast(graph.op("Mod", place, graph.constant(layer.width)))
+    along = graph.cast(graph.op("Div", place, graph.constant(layer.width)))
+    return graph.op("Unsqueeze", graph.op("Concat", across, along, graph.op("Max", value, least), axis=2), [2])
+
+
+def spatial_transformer(graph: Graph, layer: Any) -> Any:
+    x, theta = graph.bottoms
+    if graph.opset < 16:
+        graph.refuse("GridSample is of opset 16 and later.")
+    if not layer.given:
+        graph.refuse("all numbers of theta are fixed, and the second bottom has none.")
+    chosen = np.zeros((len(layer.given), 6), np.float32)
+    chosen[np.arange(len(layer.given)), layer.given] = 1
+    fixed = np.array(layer.fixed, np.float32)
+    fixed[layer.given] = 0
+    numbers = graph.op("Reshape", theta, [-1, len(layer.given)])
+    full = graph.op("Add", graph.op("MatMul", numbers, chosen), fixed[None])
+    # Row before column here; GridSample has x before y, and counts from the corners of pixels.
+    matrix = graph.op("Reshape", full, [-1, 2, 3])
+    swapped = graph.op("Gather", matrix, graph.constant([1, 0]), axis=1)
+    grid = np.asarray(layer.grid, np.float32)
+    places = graph.op("MatMul", grid[None], graph.op("Transpose", swapped, perm=[0, 2, 1]))
+    places = graph.op("Add", places, np.array([[[1 / x.shape[3], 1 / x.shape[2]]]], np.float32))
+    places = graph.op("Reshape", places, [-1, *graph.tops[0][2:], 2])
+    mode = "linear" if graph.opset >= 20 else "bilinear"
+    return graph.op("GridSample", x, places, mode=mode, padding_mode="zeros", align_corners=0)
 
 
 def bn(graph: Graph, layer: Any) -> Any:

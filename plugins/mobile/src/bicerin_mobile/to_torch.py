@@ -9,11 +9,25 @@ import numpy as np
 from bicerin_convolution.to_torch import convolution
 
 if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
     from torch import Tensor
 
     from bicerin.layer.torch_code import Code
 
-__all__ = ["axpy", "bn", "broadcast_mul", "convolution", "interp", "relu6", "shuffle_channel", "upsample"]
+__all__ = [
+    "axpy",
+    "bn",
+    "broadcast_mul",
+    "convolution",
+    "imresize",
+    "interp",
+    "maximum",
+    "relu6",
+    "shuffle_channel",
+    "spatial_transformer",
+    "upsample",
+]
 
 
 def relu6(code: Code, layer: Any) -> str:
@@ -65,7 +79,67 @@ def interp(code: Code, layer: Any) -> str:
     before, after = layer.crop
     part = f"{before}:{f'-{after}' if after else ''}" if before or after else ""
     inner = f"{x}[:, :, {part}, {part}]" if part else str(x)
+    if layer.nearest:
+        rows, columns = (
+            code.buffer(np.asarray(places) - before, name)
+            for places, name in ((layer.rows, "rows"), (layer.columns, "columns"))
+        )
+        return f"{inner}[:, :, {rows}][..., {columns}]"
     return code.call("F.interpolate", inner, tuple(code.tops[0][2:]), mode='"bilinear"', align_corners=True)
+
+
+def imresize(code: Code, layer: Any) -> str:
+    (x,) = code.bottoms
+    rows, columns = (
+        code.buffer(_tap_matrices(taps, length), name)
+        for taps, length, name in (
+            (layer.rows, x.shape[2], "rows"),
+            (layer.columns, x.shape[3], "columns"),
+        )
+    )
+    return f'torch.einsum("sih,schw,sjw->scij", {rows}, {x}, {columns}).mean(0, keepdim=True)'
+
+
+def _tap_matrices(taps: Any, length: int) -> Any:
+    """What each row or column of the bottom gives to each of the top, (S, after, length)."""
+    places, weights = taps
+    there = np.asarray(places)[..., None] == np.arange(length)
+    return (there * np.asarray(weights)[..., None]).sum(axis=2)
+
+
+def maximum(code: Code, layer: Any) -> str:
+    return code.call(code.function(greatest), code.bottoms[0])
+
+
+def greatest(x: Tensor) -> Tensor:
+    """x, y and the value of the greatest of each map, if it is above the least positive normal number."""
+    least = torch.finfo(x.dtype).tiny
+    value, place = x.flatten(2).max(2)
+    place = torch.where(value > least, place, 0)
+    width = x.shape[3]
+    return torch.stack((place % width, place // width, value.clamp(min=least)), 2)[:, :, None].to(x.dtype)
+
+
+def spatial_transformer(code: Code, layer: Any) -> str:
+    x, theta = code.bottoms
+    fixed = np.array(layer.fixed, np.float64)
+    fixed[layer.given] = 0
+    chosen = np.zeros((len(layer.given), 6))
+    chosen[np.arange(len(layer.given)), layer.given] = 1
+    arguments = [code.buffer(array, name) for array, name in ((chosen, "chosen"), (fixed, "fixed"))]
+    grid = code.buffer(np.asarray(layer.grid), "grid")
+    source = x if layer.passes else f"{x}.detach()"
+    return code.call(code.function(transformed), source, theta, *arguments, grid, *code.tops[0][2:])
+
+
+def transformed(
+    x: Tensor, theta: Tensor, chosen: Tensor, fixed: Tensor, grid: Tensor, height: int, width: int
+) -> Tensor:
+    """Bilinear samples of x where theta, of each item, moves the places of the grid, rows before columns."""
+    matrix = (theta.reshape(x.shape[0], -1) @ chosen + fixed).reshape(-1, 2, 3)
+    # F.grid_sample has x before y, and counts from the corners of pixels.
+    places = (grid @ matrix.mT).flip(-1) + x.new_tensor([1 / x.shape[3], 1 / x.shape[2]])
+    return F.grid_sample(x, places.reshape(-1, height, width, 2), "bilinear", "zeros", False)
 
 
 def bn(code: Code, layer: Any) -> Any:

@@ -81,6 +81,18 @@ PRIOR_BOX = [
     }.items()
 ]
 
+PRIOR_BOX_CLUSTERED = [
+    layer_case(
+        name,
+        f'type: "PriorBoxClustered" prior_box_param {{ width: [12.5, 40, 9] height: [31, 8.25, 9] {options} }}',
+        [(2, 4, 3, 5), (2, 3, 90, 150)],
+    )
+    for name, options in {
+        "plain": "variance: [0.1, 0.1, 0.2, 0.2]",
+        "clipped": "clip: true step: 16 offset: 0.5",
+    }.items()
+]
+
 # MultiBoxLoss
 
 LOSS_PRIORS, LOSS_IMAGES = 16, 3
@@ -260,4 +272,4 @@ DETECTION_EVALUATE = [
     layer_case("half", detection_evaluate("overlap_threshold: 0.2"), FOUND, gradient=False, batched=()),
 ]  # fmt: skip
 
-CASES = [*PERMUTE, *NORMALIZE, *PRIOR_BOX, *MULTIBOX_LOSS, *DETECTION_OUTPUT, *DETECTION_EVALUATE]
+CASES = [*PERMUTE, *NORMALIZE, *PRIOR_BOX, *PRIOR_BOX_CLUSTERED, *MULTIBOX_LOSS, *DETECTION_OUTPUT, *DETECTION_EVALUATE]

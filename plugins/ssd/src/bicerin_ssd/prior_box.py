@@ -30,13 +30,20 @@ class PriorBoxLayer(Layer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.prior_box_param
-        self.box_sizes = box_sizes(param)
+        self.box_sizes = self.sizes(param)
         self.clip: bool = param.clip
         self.variance = _variance(param)
         self.image_size = _image_size(param)
         self.step = _step(param)
         self.offset = np.float32(param.offset)
         self._made_for: Any = None
+
+    @staticmethod
+    def sizes(param: Any) -> np.ndarray:
+        """Width and height in pixels of each prior of a cell, float32, shape (priors, 2)."""
+        if param.width or param.height:
+            raise LayerError("width and height are PriorBoxClustered's.", "Sizes are given by min_size here.")
+        return box_sizes(param)
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         cells, image = bottom[0].shape[2:], bottom[1].shape[2:]
