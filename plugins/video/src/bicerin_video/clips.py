@@ -116,14 +116,17 @@ class ClipReader(ListReader[Video]):
 
     def _of_film(self, path: Path, record: Turn) -> np.ndarray:
         param = self._param
-        frames = frame_count(open_film(path))
+        film = open_film(path)
+        frames = frame_count(film)
+        if frames is None and self._jitter:
+            raise DataError("it does not say how many frames it has, of which a clip would begin anywhere.")
         rate, spare = self._rate(record, frames)
         if self._jitter:
             first = self._drawn(record, spare)
         else:
             first = record.entry.number if self._of_c3d else max(record.entry.number - 1, 0)
         numbers = self._numbers(first, rate)
-        return stacked(read_film(path, numbers, param.is_color, param.new_height, param.new_width))
+        return stacked(read_film(film, path, numbers, param.is_color, param.new_height, param.new_width))
 
     def _numbers(self, first: int, rate: int) -> range:
         return range(first, first + self._param.new_length * rate, rate)

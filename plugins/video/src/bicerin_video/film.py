@@ -28,9 +28,10 @@ def open_film(path: Path) -> Any:
     return film
 
 
-def frame_count(film: Any) -> int:
-    """How many frames a film says that it has."""
-    return max(int(film.get(opencv().CAP_PROP_FRAME_COUNT)), 0)
+def frame_count(film: Any) -> int | None:
+    """How many frames a film says that it has; None where it does not say."""
+    count = int(film.get(opencv().CAP_PROP_FRAME_COUNT))
+    return count if count > 0 else None
 
 
 def seek(film: Any, path: Path, frame: int) -> Any:
@@ -58,15 +59,15 @@ def next_frame(film: Any, color: bool = True) -> np.ndarray | None:
     return planes(image)
 
 
-def read_film(path: Path, numbers: Iterable[int], color: bool, height: int, width: int) -> list[np.ndarray]:
-    """Frames of a film, from 0, in rising order: each uint8 (C, H, W), resized where height and width are given.
+def read_film(film: Any, path: Path, numbers: Iterable[int], color: bool, height: int, width: int) -> list[np.ndarray]:
+    """Frames of a film that was opened, from 0, in rising order: each uint8 (C, H, W), resized where height and width
+    are given.
 
     Raises:
-        MissingDataError: there is no such file.
-        DataError: OpenCV cannot read it, or it has no such frame.
+        DataError: it has no such frame.
     """
     frames: list[np.ndarray] = []
-    film, following = open_film(path), 0
+    following = 0
     for number in numbers:
         if not frames:
             film, following = seek(film, path, number), number
