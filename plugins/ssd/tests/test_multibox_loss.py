@@ -470,3 +470,64 @@ def test_only_predictions_have_a_gradient(run_layer, index, what):
     run.forward()
     with pytest.raises(LayerError, match=f"cannot backpropagate to {what} inputs"):
         run.backward([position == index for position in range(4)])
+
+
+# RefineDet
+
+
+def test_a_first_stage_moves_the_prior_boxes(run_layer):
+    """As with prior boxes that are there from the start; of one image, since all have their own."""
+    options = "code_type: CENTER_SIZE mining_type: NONE"
+    locations, scores, priors, rows = inputs(1)
+    rows = rows[:, :, rows[0, 0, :, 0] == 0]
+    moves = np.random.default_rng(8).normal(size=(1, PRIORS, 1, 4)) * 0.3
+    boxes, variances = priors.reshape(2, PRIORS, 4)
+    moved = np.stack((decode("CENTER_SIZE", boxes, variances, moves)[0, :, 0].reshape(-1), variances.reshape(-1)))[None]
+    first = [np.ones((1, PRIORS * 2)), moves.reshape(1, -1)]
+    plain = run_layer(multibox_loss(options), [locations[:1], scores[:1], moved, rows])
+    stages = multibox_loss(options) + " propagate_down: false propagate_down: false"
+    refined = run_layer(stages, [locations[:1], scores[:1], priors, rows, *first])
+    for run in (plain, refined):
+        run.forward()
+        run.backward([True, True] + [False] * (len(run.bottom) - 2))
+    assert float(refined.top[0].data) == pytest.approx(float(plain.top[0].data), rel=1e-5)
+    for index in (0, 1):
+        assert np.allclose(refined.bottom[index].diff, plain.bottom[index].diff, rtol=1e-4, atol=1e-6)
+        assert np.asarray(refined.bottom[index].diff).any()
+
+
+def test_places_that_a_first_stage_finds_empty_are_no_hard_examples(run_layer):
+    arrays = inputs(1)
+    sure = np.random.default_rng(9).random((IMAGES, PRIORS)) > 0.5
+    first = np.stack((~sure, sure), axis=2).reshape(IMAGES, -1).astype(float)
+    staged = run_layer(multibox_loss("objectness_score: 0.5") + " propagate_down: false", [*arrays, first])
+    every = run_layer(multibox_loss("mining_type: NONE"), arrays)
+    for run in (staged, every):
+        run.forward()
+        run.backward([True, True] + [False] * (len(run.bottom) - 2))
+    counted, located = (
+        np.abs(np.asarray(blob.diff)).reshape(IMAGES, PRIORS, -1).sum(axis=2) > 0
+        for blob in (staged.bottom[1], every.bottom[0])
+    )
+    # Boxes that match an object always count; of the others none that the first stage is not sure of.
+    assert (counted | ~located).all()
+    assert not (counted & ~located & ~sure).any() and (counted & ~located & sure).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "stages", "words"),
+    [
+        ("use_prior_for_matching: false", 2, "matched where it moves them"),
+        ("mining_type: HARD_EXAMPLE", 2, "not supported with a first stage"),
+        ("objectness_score: 0.5", 0, "needs a fifth bottom"),
+    ],
+)
+def test_what_a_first_stage_does_not_go_with(run_layer, options, stages, words):
+    blobs = [np.ones((IMAGES, PRIORS * 2)), np.ones((IMAGES, PRIORS * 4))][:stages]
+    with pytest.raises(LayerError, match=words):
+        run_layer(multibox_loss(options) + " propagate_down: false" * stages, [*inputs(1), *blobs])
+
+
+def test_a_first_stage_has_scores_for_each_prior_box(run_layer):
+    with pytest.raises(ShapeError, match="first stage's scores"):
+        run_layer(multibox_loss() + " propagate_down: false", [*inputs(1), np.ones((IMAGES, PRIORS))])

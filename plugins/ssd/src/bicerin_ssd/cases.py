@@ -175,9 +175,35 @@ MULTIBOX_LOSS = [
     ]
 ]  # fmt: skip
 
-# DetectionOutput
-
+#: Of DetectionOutput.
 PRIORS = 12
+
+
+def first_stage(images: int = 2, number: int = PRIORS) -> list[np.ndarray]:
+    """RefineDet's scores of nothing and something, and locations."""
+    random = np.random.default_rng(6)
+    something = random.random((images, number, 1)).astype(np.float32)
+    scores = np.concatenate((1 - something, something), axis=2).reshape(images, -1)
+    return [scores, random.normal(size=(images, number * 4)) * 0.3]
+
+
+MULTIBOX_LOSS += [
+    layer_case(
+        name,
+        multibox_loss(f"code_type: {code} {options}") + " propagate_down: false" * stages,
+        [*loss_inputs(1), *first_stage(LOSS_IMAGES, LOSS_PRIORS)[:stages]],
+        check_bottom=(0, 1),
+        batched=(0, 1, *range(4, 4 + stages)),
+        without={"rows": "objects name their image by its place in the batch"},
+    )
+    for name, code, options, stages in [
+        ("objectness", "CORNER", "objectness_score: 0.6", 1),
+        ("refined", "CENTER_SIZE", "objectness_score: 0.3", 2),
+        ("refined_sizes", "CORNER_SIZE", "mining_type: NONE", 2),
+    ]
+]
+
+# DetectionOutput
 
 
 def detection_output(options: str, **fields: str) -> str:
@@ -224,15 +250,6 @@ DETECTION_OUTPUT = [
         ("ties", "confidence_threshold: 0.2 nms_param { nms_threshold: 0.7 eta: 0.9 top_k: 7 } keep_top_k: 6", 1),
     ]
 ]
-
-
-def first_stage(images: int = 2, number: int = PRIORS) -> list[np.ndarray]:
-    """RefineDet's scores of nothing and something, and locations."""
-    random = np.random.default_rng(6)
-    something = random.random((images, number, 1)).astype(np.float32)
-    scores = np.concatenate((1 - something, something), axis=2).reshape(images, -1)
-    return [scores, random.normal(size=(images, number * 4)) * 0.3]
-
 
 DETECTION_OUTPUT += [
     layer_case(

@@ -93,12 +93,7 @@ class DetectionOutputLayer(TellsShapes, Layer):
             raise ShapeError(f"locations are of {number} images, and scores of {bottom[1].shape[:1]}.")
         self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
         if self.objectness is not None:
-            for blob, count, what in zip(bottom[3:], (2, 4), ("scores", "locations"), strict=False):
-                if blob.shape[:1] != bottom[0].shape[:1] or blob.count_between(1) != self.priors * count:
-                    raise ShapeError(
-                        f"the first stage's {what} must have the shape {(number, self.priors * count)}, "
-                        f"not {blob.shape}."
-                    )
+            require_stage(bottom[3:], number, self.priors)
         self.number = number
         self.limit = self.priors if self.top_k < 0 else min(self.priors, self.top_k)
         # How many there are is known after the forward pass.
@@ -277,3 +272,12 @@ def require_priors(bottom: Sequence[Blob], loc_classes: int, num_classes: int) -
                 f"{priors} priors * {count} = {priors * count} against {given}."
             )
     return priors
+
+
+def require_stage(blobs: Sequence[Blob], number: int, priors: int) -> None:
+    """Raise a `ShapeError` unless these are a first stage's scores, and perhaps its locations, for each prior box."""
+    for blob, count, what in zip(blobs, (2, 4), ("scores", "locations"), strict=False):
+        if blob.shape[:1] != (number,) or blob.count_between(1) != priors * count:
+            raise ShapeError(
+                f"the first stage's {what} must have the shape {(number, priors * count)}, not {blob.shape}."
+            )

@@ -22,7 +22,13 @@ LEAST_SIZE = 1e-5
 
 
 def select(
-    param: Any, hard: bool, losses: np.ndarray, matched: np.ndarray, overlap: np.ndarray, boxes: np.ndarray | None
+    param: Any,
+    hard: bool,
+    losses: np.ndarray,
+    matched: np.ndarray,
+    overlap: np.ndarray,
+    boxes: np.ndarray | None,
+    sure: np.ndarray | None = None,
 ) -> np.ndarray:
     """Which of one image's boxes are picked: bool, shape (P,).
 
@@ -32,12 +38,14 @@ def select(
         losses: of each box, shape (P,).
         matched, overlap: as `matching.match` returns them, shape (P,).
         boxes: shape (P, 4), what `nms_param` suppresses; None if there is none.
+        sure: which may be picked, bool, shape (P,); None for all.
     """
+    allowed = np.ones(len(losses), bool) if sure is None else sure
     if hard:
-        eligible = np.arange(len(losses))
+        eligible = np.flatnonzero(allowed)
         number = min(param.sample_size, len(eligible))
     else:
-        eligible = np.flatnonzero((matched == UNMATCHED) & (overlap < np.float32(param.neg_overlap)))
+        eligible = np.flatnonzero(allowed & (matched == UNMATCHED) & (overlap < np.float32(param.neg_overlap)))
         wanted = int(np.float32((matched > UNMATCHED).sum()) * np.float32(param.neg_pos_ratio))
         number = min(wanted, len(eligible))
     picked = np.zeros(len(losses), bool)

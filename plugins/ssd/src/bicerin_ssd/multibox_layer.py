@@ -9,7 +9,7 @@ from math import isfinite
 from bicerin.errors import LayerError
 from bicerin.layer import Blob, LossLayer, enum_name, normalization_mode
 from bicerin_ssd.box_code import code_name
-from bicerin_ssd.detection_output import require_priors
+from bicerin_ssd.detection_output import require_priors, require_stage
 from bicerin_ssd.ground_truth import COLUMNS, require_rows
 
 _log = logging.getLogger("bicerin.ssd")
@@ -51,12 +51,26 @@ class MultiBoxLayer(LossLayer):
             self.mining != "NONE" and param.HasField("nms_param") and param.nms_param.nms_threshold > 0
         )
         self.normalization = normalization_mode(self.param.loss_param)
+        #: Whether there are a first stage's scores, and locations.
+        self.staged, self.moved = len(bottom) > 4, len(bottom) > 5
+        self.objectness: float = param.objectness_score
         given = list(self.param.propagate_down)
         self.counted = (given[0], given[1]) if len(given) > 1 else (True, True)
         self._check_options()
 
     def _check_options(self) -> None:
         param = self.options
+        if self.moved and not param.use_prior_for_matching:
+            raise LayerError(
+                "with a first stage's locations, boxes are matched where it moves them.",
+                "Leave out use_prior_for_matching: false.",
+            )
+        if self.moved and (self.suppressing or self.mining == "HARD_EXAMPLE"):
+            raise LayerError(
+                "nms_param and mining_type: HARD_EXAMPLE are not supported with a first stage's locations."
+            )
+        if param.HasField("objectness_score") and not self.staged:
+            raise LayerError("objectness_score needs a fifth bottom, the first stage's scores.")
         if param.HasField("do_neg_mining"):
             _log.warning('layer "%s": do_neg_mining is deprecated, use mining_type instead.', self.name)
             if param.do_neg_mining != (self.mining != "NONE"):
@@ -82,4 +96,5 @@ class MultiBoxLayer(LossLayer):
         super().reshape(bottom, top)
         self.number = bottom[0].shape[0]
         self.priors = require_priors(bottom, self.loc_classes, self.num_classes)
+        require_stage(bottom[4:], self.number, self.priors)
         require_rows(bottom[3], COLUMNS, "ground truth")

@@ -36,18 +36,19 @@ extern "C" __global__ void spread_by_class(int n, const int* matched, const int*
 }
 
 // Location losses of matches, (images, classes, places), and their derivatives, of the locations' shape: 0 where there is
-// no match. `code` as in boxes.cu; `reach` is what `inside` looks at, the priors where `by_prior`.
-extern "C" __global__ void location_losses(int n, const real* locations, const real* priors, const real* reach,
-                                           const real* truths, const int* matched, real* losses, real* diff, int* faults,
-                                           int code, bool encoded, bool smooth, bool inside, bool by_prior, int places,
-                                           int classes) {
+// no match. `code` as in boxes.cu; `reach` is what `inside` looks at, the priors where `by_prior`. The priors of one
+// image are `image_step` from those of the next, 0 where all have the same.
+extern "C" __global__ void location_losses(int n, const real* locations, const real* priors, const real* variances,
+                                           const real* reach, const real* truths, const int* matched, real* losses,
+                                           real* diff, int* faults, int code, bool encoded, bool smooth, bool inside,
+                                           bool by_prior, int image_step, int places, int classes) {
   ELEMENT(i, n);
   const int place = i % places, at = ((i / places / classes * places + place) * classes + i / places % classes) * 4;
   losses[i] = 0;
   for (int k = 0; k < 4; ++k) diff[at + k] = 0;
   if (matched[i] < 0) return;
-  const real* prior = priors + place * 4;
-  const real* variance = prior + places * 4;
+  const real* prior = priors + i / places / classes * image_step + place * 4;
+  const real* variance = variances + place * 4;
   const real* truth = truths + matched[i] * 8 + 3;
   real right[4];
   for (int k = 0; k < 4; ++k) right[k] = truth[k] - prior[k];

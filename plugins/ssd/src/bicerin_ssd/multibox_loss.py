@@ -7,11 +7,15 @@ object's class; boxes that do not, for the second, as background: all, or the ha
 location loss is smooth L1, or half the square; the confidence loss softmax or logistic. With `loss_param` VALID the
 normalizer is the number of boxes that match.
 
+With a fifth bottom, of RefineDet's second stage, places that the first stage scores as "something" with less than
+`objectness_score` are not picked as hard examples. With a sixth, the first stage's locations, each image's prior boxes
+are first moved as these say; they are matched and predicted relative to where they are then.
+
 Host and device have code of their own: the host takes the boxes that match as lists, whose lengths a device does not
 know without a copy (see `multibox_loss_device`).
 
-Source: the MultiBoxLossLayer of SSD's Caffe. As there, the gradient takes the matches as given, and with
-`encode_variance_in_target` it is that of the prediction divided by the variance.
+Source: the MultiBoxLossLayer of SSD's Caffe; RefineDet's (Zhang et al., 2018). As there, the gradient takes the matches
+as given, and with `encode_variance_in_target` it is that of the prediction divided by the variance.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, normalizer
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Operations, between, normalizer
 from bicerin_ssd.box_code import decode, encode
 from bicerin_ssd.confidence_loss import logistic_loss, sigmoid, softmax_loss
 from bicerin_ssd.ground_truth import COLUMNS, GroundTruth, read_ground_truth
@@ -40,7 +44,9 @@ class _Batch:
     Attributes:
         locations: shape (N, P, L, 4).
         scores: shape (N, P, C).
-        priors, variances: shape (P, 4).
+        priors: shape (N, P, 4), each image's own where a first stage moves them.
+        variances: shape (P, 4).
+        sure: which places may be hard examples, bool, shape (N, P); None for all.
         truth: the ground truth boxes.
         labels: the class that each of these is to be predicted as, shape (G,).
         decoded: the predicted boxes, shape (N, P, L, 4), where an option needs them.
@@ -53,16 +59,18 @@ class _Batch:
     truth: GroundTruth
     labels: np.ndarray
     decoded: np.ndarray | None
+    sure: np.ndarray | None
 
 
 class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
     """Bottoms: locations `(N, P * L * 4)`, scores `(N, P * num_classes)`, prior boxes and variances `(1, 2, P * 4)`,
-    ground truth `(1, 1, G, 8)` (see `ground_truth`), with L = 1, or num_classes without `share_location`. Top:
-    `()`. The first two have a gradient; which of them `propagate_down` names also says which losses count.
+    ground truth `(1, 1, G, 8)` (see `ground_truth`), with L = 1, or num_classes without `share_location`; and perhaps
+    the first stage's scores `(N, P * 2)` of nothing and something, and its locations `(N, P * 4)`. Top: `()`. The first
+    two have a gradient; which of them `propagate_down` names also says which losses count.
     """
 
     type = "MultiBoxLoss"
-    counts = BlobCounts(bottom=4, top=1, auto_top=True)
+    counts = BlobCounts(bottom=between(4, 6), top=1, auto_top=True)
     operations = Operations(cuda="multibox_loss.cu")
 
     def allow_force_backward(self, bottom_index: int) -> bool:
@@ -118,8 +126,9 @@ class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
 
     @staticmethod
     def _refuse_other_gradients(propagate_down: Sequence[bool]) -> None:
-        for index, what in ((2, "prior"), (3, "label")):
-            if propagate_down[index]:
+        kinds = ("prior", "label", "first stage", "first stage")
+        for what, wanted in zip(kinds, propagate_down[2:], strict=False):
+            if wanted:
                 raise LayerError(
                     f"MultiBoxLoss Layer cannot backpropagate to {what} inputs.",
                     "Give the layer propagate_down: true, true, false, false.",
@@ -135,7 +144,14 @@ class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
         if not param.use_prior_for_matching or (self.suppressing and not param.use_prior_for_nms):
             within = None if param.encode_variance_in_target else variances
             decoded = decode(self.code, priors, within, locations)
-        return _Batch(locations, scores, priors, variances, truth, self._labels(truth), decoded)
+        all_priors, sure = np.broadcast_to(priors, (self.number, *priors.shape)), None
+        if self.moved:
+            within = None if param.encode_variance_in_target else variances
+            moves = bottom[5].data.reshape(self.number, self.priors, 1, 4)
+            all_priors = decode(self.code, priors, within, moves)[:, :, 0]
+        if self.staged:
+            sure = bottom[4].data.reshape(self.number, self.priors, 2)[:, :, 1] >= self.dtype.type(self.objectness)
+        return _Batch(locations, scores, all_priors, variances, truth, self._labels(truth), decoded, sure)
 
     def _labels(self, truth: GroundTruth) -> np.ndarray:
         if self.options.map_object_to_agnostic:
@@ -162,7 +178,7 @@ class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
                 if not len(among):
                     continue
                 found, overlap[image, loc_class] = match(
-                    batch.priors if by_prior else batch.decoded[image, :, loc_class],  # type: ignore[index]
+                    batch.priors[image] if by_prior else batch.decoded[image, :, loc_class],  # type: ignore[index]
                     truth.boxes[among],
                     threshold=self.threshold,
                     ignore_crossing=param.ignore_cross_boundary_bbox,
@@ -199,8 +215,9 @@ class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
                 continue
             boxes = None
             if self.suppressing:
-                boxes = batch.priors if param.use_prior_for_nms else batch.decoded[image, :, 0]  # type: ignore[index]
-            picked = select(param, hard, losses[image], matched[image], overlap[image], boxes)
+                boxes = batch.priors[image] if param.use_prior_for_nms else batch.decoded[image, :, 0]  # type: ignore[index]
+            sure = None if batch.sure is None else batch.sure[image]
+            picked = select(param, hard, losses[image], matched[image], overlap[image], boxes, sure)
             negative[image] = picked & (matched[image] == UNMATCHED)
             if hard:
                 matched[image][positive[image] & ~picked] = UNMATCHED
@@ -213,7 +230,7 @@ class MultiBoxLossLayer(ChecksInputs, MultiBoxLayer):
         param = self.options
         image, loc_class, prior = np.nonzero(matched > UNMATCHED)
         places = (image, prior, loc_class)
-        boxes, variances = batch.priors[prior], batch.variances[prior]
+        boxes, variances = batch.priors[image, prior], batch.variances[prior]
         within = None if param.encode_variance_in_target else variances
         right = encode(self.code, boxes, within, batch.truth.boxes[matched[image, loc_class, prior]])
         difference = batch.locations[places] - right

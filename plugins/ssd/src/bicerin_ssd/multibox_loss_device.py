@@ -37,7 +37,8 @@ class DeviceLoss:
         self.kernels = layer.ops.kernels
         self.box_kernels = CUDA.on(layer.context.device, layer.dtype)
         self.images, self.places = layer.number, layer.priors
-        self.locations, self.scores, self.priors, rows = (blob.data for blob in bottom)
+        self.locations, self.scores, self.priors, rows = (blob.data for blob in bottom[:4])
+        self.stage = [blob.data for blob in bottom[4:]]
         self.faults = xp.zeros(1, np.int32)
         self.loc_diff = xp.zeros((self.images, self.places, layer.loc_classes, 4), layer.dtype)
         self.conf_diff = xp.zeros((self.images, self.places, layer.num_classes), layer.dtype)
@@ -75,6 +76,7 @@ class DeviceLoss:
         """The loss and the normalizer."""
         layer, mining = self.layer, self.layer.mining != "NONE"
         self.decoded = self._decoded()
+        self.boxes, self.box_step = self._boxes()
         matched, overlap = self._matches()
         loc_losses = self._location_losses(matched)
         conf_losses = self._confidence_losses(matched, mining)
@@ -114,12 +116,25 @@ class DeviceLoss:
         self.box_kernels.decode(boxes.size // 4, self.priors, self.locations, boxes, self.faults, code, scaled, *sizes)
         return boxes
 
+    def _boxes(self) -> tuple[Any, int]:
+        """The prior boxes, and how far those of one image are from those of the next: 0 where all have the same."""
+        layer = self.layer
+        if not layer.moved:
+            return self.priors, 0
+        moved = self.xp.empty((self.images, self.places, 4), layer.dtype)
+        scaled = not layer.options.encode_variance_in_target
+        code = NUMBERS[layer.code]
+        self.box_kernels.decode(
+            moved.size // 4, self.priors, self.stage[1], moved, self.faults, code, scaled, self.places, 1
+        )
+        return moved, self.places * 4
+
     def _matches(self) -> tuple[Any, Any]:
         """The row of the ground truth that each box matches, int32, and the overlap: shape (N, L, P)."""
         xp, layer, param = self.xp, self.layer, self.layer.options
         by_prior = param.use_prior_for_matching
         groups = 1 if by_prior else layer.loc_classes
-        boxes, step = (self.priors, 0) if by_prior else (self.decoded, self.places * groups * 4)
+        boxes, step = (self.boxes, self.box_step) if by_prior else (self.decoded, self.places * groups * 4)
         ignoring = param.ignore_cross_boundary_bbox
         rows = len(self.truths)
         sizes = (self.places, groups)
@@ -168,6 +183,9 @@ class DeviceLoss:
             # In float32, as there.
             positives = (matched > UNMATCHED).sum(axis=1).astype(np.float32)
             wanted = (positives * param.neg_pos_ratio).astype(np.int32)
+        if layer.staged:
+            score = self.stage[0].reshape(self.images, self.places, 2)[:, :, 1]
+            eligible = eligible & (score >= layer.dtype.type(layer.objectness))
         found = eligible.sum(axis=1, dtype=np.int32)
         numbers = xp.minimum(found, wanted)
         order = xp.argsort(xp.where(eligible, -losses, np.inf), axis=1, kind="stable").astype(np.int32)
@@ -213,8 +231,9 @@ class DeviceLoss:
         self.kernels.location_losses(
             losses.size,
             self.locations,
-            self.priors,
-            self.priors if by_prior else self.decoded,
+            self.boxes,
+            self.priors.reshape(2, -1)[1],
+            self.boxes if by_prior else self.decoded,
             self.truths,
             matched,
             losses,
@@ -225,6 +244,7 @@ class DeviceLoss:
             layer.smooth,
             param.bp_inside,
             by_prior,
+            self.box_step,
             self.places,
             layer.loc_classes,
         )
