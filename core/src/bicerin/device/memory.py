@@ -107,6 +107,7 @@ class Memory:
         "_version",
         "device",
         "dtype",
+        "passes",
         "size",
         "state",
         "versioned",
@@ -123,6 +124,8 @@ class Memory:
         self._version = next(_versions)
         #: Whether every array that is given out to be written is a lent one, as `version` needs it from the start on.
         self.versioned = False
+        #: Whether blobs take turns in it, so that the values of one are gone when it is another's turn.
+        self.passes = False
         self._lent: weakref.ref[np.ndarray] | None = None
         #: Whether the host's array is somebody else's.
         self._adopted = False
@@ -264,6 +267,25 @@ class Memory:
             room = self._room = Room(layout.nbytes)
         self._layout = layout
         return room
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody holds the array that was lent, or a view of it."""
+        return self._lent is not None and self._lent() is not None
+
+    def take(self, other: Memory) -> None:
+        """Take the values of another memory of this size and dtype on the host, which has no right values afterwards.
+
+        Nothing is copied, unless somebody has an array of either.
+        """
+        plain = all(one.may_be_arranged and not one.versioned and one.device.is_host for one in (self, other))
+        if not plain or self.size != other.size or self.dtype != other.dtype:
+            self.host_array()[: other.size] = other.host_array(write=False)
+            return
+        for name in ("_host_array", "_room", "_layout", "state"):
+            mine, others = getattr(self, name), getattr(other, name)
+            setattr(self, name, others)
+            setattr(other, name, mine)
 
     def use_host_array(self, array: np.ndarray) -> None:
         """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""

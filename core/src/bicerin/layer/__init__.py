@@ -9,12 +9,14 @@ from bicerin.layer.abilities import (
     Finishes,
     IsSum,
     KeepsTops,
+    LearnsAffinely,
     ReadsTops,
     SharesInParallel,
     Spares,
     TakesTurns,
     TellsShapes,
     TopValues,
+    TrainsTogether,
 )
 from bicerin.layer.axes import around, image_shape
 from bicerin.layer.blob import Blob
@@ -45,6 +47,7 @@ __all__ = [
     "IsSum",
     "KeepsTops",
     "Layer",
+    "LearnsAffinely",
     "LossLayer",
     "NeuronLayer",
     "Operations",
@@ -56,6 +59,7 @@ __all__ = [
     "TakesTurns",
     "TellsShapes",
     "TopValues",
+    "TrainsTogether",
     "any_number",
     "around",
     "at_least",

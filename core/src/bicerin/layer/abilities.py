@@ -2,6 +2,8 @@
 this loses nothing but speed, or a line in a report.
 
     ActsAffinely      its forward pass is scale, shift and slope by channel: a layer before it may do that
+    LearnsAffinely    it does so with a scale and a shift that it learns: a layer before it may find their gradients too
+    TrainsTogether    in training it does both passes of such layers right after it, together with its own
     Finishes          it does that for the layers after it, as it writes its sums
     IsSum             its forward pass is the sum of its two bottoms, at least sometimes
     AddsAnother       it does that, and the rectifier after it, as it writes its own
@@ -43,6 +45,43 @@ class ActsAffinely(ABC):
         A layer before this one may then do it too, and this one's `forward` is not called. So it must leave nothing
         behind that `backward` needs, where there is a scale or a shift and no gradient is asked for.
         """
+
+
+class LearnsAffinely(ActsAffinely):
+    """A layer whose scale and shift are learnable blobs of its own, at least sometimes."""
+
+    @abstractmethod
+    def add_affine_gradients(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """Add to the gradients of its blobs; `(C,)` each. Called only where `affine` is not None."""
+
+
+class TrainsTogether(ABC):
+    """A layer of one bottom and one top that can do, while a net is trained, both passes of the layers right after it,
+    which scale, shift and rectify its top in place.
+    """
+
+    @abstractmethod
+    def takes(self, layers: Sequence[ActsAffinely]) -> int:
+        """How many of the layers, from the first on, as all are set up now. Called after `reshape`."""
+
+    @abstractmethod
+    def forward_with(self, layers: Sequence[ActsAffinely], bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Write what the last of the layers writes; the top is theirs too."""
+
+    @abstractmethod
+    def backward_with(
+        self,
+        layers: Sequence[ActsAffinely],
+        top: Sequence[Blob],
+        propagate_down: Sequence[bool],
+        bottom: Sequence[Blob],
+    ) -> None:
+        """After `forward_with`: the gradients of the bottom, where it is wanted, and of all the layers' blobs."""
+
+
+def rectifies(step: Affine | None) -> bool:
+    """Whether that is all that a layer does, and its gradient follows from the signs of its top."""
+    return step is not None and step.scale is None and step.shift is None and step.negative_slope >= 0
 
 
 class Finishes:

@@ -304,6 +304,13 @@ class Blob:
             changes.number += 1
         self._data = memory
 
+    def use_diff_memory(self, memory: Memory) -> None:
+        """Keep the gradient in this memory, which has room for it, from now on."""
+        if memory.size < self.count:
+            raise ShapeError(f"a memory of {memory.size} elements cannot hold a gradient of shape {self.shape}.")
+        self._diff = memory
+        self._arrays.clear()
+
     def shares_data_with(self, other: Blob) -> bool:
         return self._data is other._data
 

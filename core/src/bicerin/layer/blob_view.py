@@ -8,6 +8,7 @@ import numpy as np
 
 from bicerin.device.device import Device
 from bicerin.device.memory import Memory
+from bicerin.errors import NetError
 
 
 class BlobView:
@@ -91,7 +92,18 @@ class HandedOutView(BlobView):
 
     @property
     def diff(self) -> np.ndarray:
+        require_kept(self.blob)
         return not_writable(super().diff)
+
+
+def require_kept(blob: Any) -> None:
+    """Refuse to show a gradient in whose memory there may be another one by now."""
+    if blob._diff.passes:
+        raise NetError(
+            f'the gradient of blob "{blob.name}" is not kept: in a solver\'s steps, gradients of blobs share memory. '
+            "Build the solver with keep_gradients=True, or hold the array from before the step on, as in "
+            f'gradient = net.blobs["{blob.name}"].diff; net.forward() and net.backward() keep all.'
+        )
 
 
 def not_writable(array: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bicerin.device.device import CPU
 from bicerin.layer.blob import Blob
-from bicerin.layer.blob_view import BlobView, HandedOutView
+from bicerin.layer.blob_view import BlobView, HandedOutView, require_kept
 
 
 def handed_out(blob: Blob) -> Blob:
@@ -51,7 +51,12 @@ class HandedOutBlob(Blob):
 
     @property
     def diff(self) -> np.ndarray:
-        """The gradient on the host, to read and write."""
+        """The gradient on the host, to read and write.
+
+        Raises:
+            NetError: it is not kept: see `Solver`.
+        """
+        require_kept(self._blob)
         return self._lent(self._diff)
 
     @property

@@ -36,6 +36,7 @@ from bicerin.net.runtime_pass import RuntimePass, Step
 from bicerin.net.shared_memory import drop_blobs, lasting, share_memory
 from bicerin.net.splits import insert_splits
 from bicerin.net.summary import LayerSummary, NetSummary
+from bicerin.net.training_pass import TrainingPass
 from bicerin.net.weights import LoadReport, load_weights, repeated_names, save_hdf5
 from bicerin.schema.installed_schema import read_net
 from bicerin_proto.quotation import printable
@@ -88,6 +89,8 @@ class Net:
         lock: held while the net runs, so that threads take turns; hold it to set blobs, run, and read blobs as one.
         before_forward, after_forward, before_backward, after_backward: lists of functions of a layer's index that are
             called around each layer.
+        gradients_ready: a list of functions of a layer's index that are called in a backward pass when the gradients of
+            its parameters are complete.
 
     Raises:
         BicerinError: the net cannot be read or built; says where and why.
@@ -133,6 +136,7 @@ class Net:
         self.after_forward: list[Callable[[int], None]] = []
         self.before_backward: list[Callable[[int], None]] = []
         self.after_backward: list[Callable[[int], None]] = []
+        self.gradients_ready: list[Callable[[int], None]] = []
         self.lock = threading.RLock()
 
         self.param = document.message
@@ -166,6 +170,7 @@ class Net:
             blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
             lasting_blobs = [blob for blob in blobs if id(blob) not in dropped]
             self._fused_pass.ends = share_memory(self._fused_pass.nodes, lasting_blobs)
+        self._training_pass: TrainingPass | None = None
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
         if weights is not None:
             for path in [weights] if isinstance(weights, (str, PathLike)) else weights:
@@ -353,6 +358,9 @@ class Net:
         if start and self.optimized:
             raise NetError("a net built with optimize=True runs from its first layer: what lies between is not kept.")
         with self.lock, np.errstate(all="ignore"):
+            if self._training_pass is not None:
+                self._training_pass.end()
+                self._training_pass.ran_last = self._training_pass.ran_last and start > 0
             if self._per_layer_hooks or self.before_forward or self.after_forward:
                 return self._run_forward_observed(start, end)
             # Somebody who stops half-way sees each blob as it is there.
@@ -416,20 +424,41 @@ class Net:
             asked = "optimize=True" if self.runtime is None else f'runtime="{self.runtime.name}"'
             raise NetError(f"a net built with {asked} has no backward pass: what it would read is not kept.")
         with self.lock, np.errstate(all="ignore"):
+            if self._training_pass is not None and self._training_pass.ran_last:
+                raise NetError(
+                    "a pass that does not keep gradients, as in a solver's steps, leaves nothing for a backward pass "
+                    "by itself: run forward() before."
+                )
             for index in range(start, end - 1, -1):
                 for callback in self.before_backward:
                     callback(index)
                 if self.nodes[index].wants_backward:
                     self.nodes[index].backward()
-                for callback in self.after_backward:
+                for callback in (*self.after_backward, *self.gradients_ready):
                     callback(index)
 
-    def forward_backward(self) -> float:
-        """One pass each way; returns the weighted loss."""
+    def forward_backward(self, *, keep_gradients: bool = True) -> float:
+        """One pass each way; returns the weighted loss.
+
+        Args:
+            keep_gradients: whether the gradients of blobs are there to read afterwards, as in Caffe. If not, on the
+                host and where no function or hook is called around layers, the blobs share memory for them, but for
+                those of which somebody holds the array, and layers are put together. Gradients of parameters and
+                values of blobs are there in any case. What is computed is the same to rounding.
+        """
         with self.lock:
-            loss = self.run_forward()
-            self.run_backward()
-            return loss
+            if keep_gradients or not self._may_train_together():
+                loss = self.run_forward()
+                self.run_backward()
+                return loss
+            if self._training_pass is None:
+                self._training_pass = TrainingPass(self.nodes, self._fused_pass)
+            with np.errstate(all="ignore"):
+                return self._training_pass.run(self.gradients_ready)
+
+    def _may_train_together(self) -> bool:
+        observers = (self.before_forward, self.after_forward, self.before_backward, self.after_backward)
+        return self.device.is_host and not self.optimized and not self._per_layer_hooks and not any(observers)
 
     def take_turns(self, turns: range, passes: int) -> None:
         """Of the next `passes` passes only those that `turns` has, counted from 0, are forward passes; each other one
@@ -450,6 +479,8 @@ class Net:
     def reshape(self) -> None:
         """Carry new shapes of the inputs through all layers, without running them."""
         with self.lock:
+            if self._training_pass is not None:
+                self._training_pass.end()
             for node in self.nodes:
                 node.reshape()
 

@@ -7,7 +7,7 @@ turns in one piece of memory, so that a net needs as much as its widest place, n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from bicerin.device.memory import Memory
 from bicerin.errors import NetError
@@ -80,20 +80,52 @@ def share_memory(nodes: Sequence[Node], kept: Iterable[Blob]) -> list[list[Memor
         For each node, the memories whose turn ends with it.
     """
     own = {id(blob.memory[0]) for blob in kept}
+    touched = [[blob for blob in (*node.bottom, *node.top) if id(blob.memory[0]) not in own] for node in nodes]
+    turns = take_turns(touched, 0)
+    for slot in turns:
+        for blobs in slot.groups:
+            for blob in blobs:
+                blob.use_memory(slot.memory)
+    ends: list[list[Memory]] = [[] for _ in nodes]
+    for slot in turns:
+        for last in slot.ends:
+            ends[last].append(slot.memory)
+    return ends
+
+
+class Turns(NamedTuple):
+    """One memory, and the blobs that take turns in it.
+
+    Attributes:
+        groups: for each turn, the blobs that had one memory before.
+        ends: for each turn, the place in the pass of its last touch.
+    """
+
+    memory: Memory
+    groups: list[list[Blob]]
+    ends: list[int]
+
+
+def take_turns(touched: Sequence[Sequence[Blob]], kind: int) -> list[Turns]:
+    """Few memories for blobs of which each is in use from its first touch to its last.
+
+    Args:
+        touched: for each step of a pass, the blobs that it reads or writes.
+        kind: 0 for their values, 1 for their gradients.
+    """
     members: dict[int, list[Blob]] = {}
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for index, node in enumerate(nodes):
-        for blob in (*node.bottom, *node.top):
-            key = id(blob.memory[0])
-            if key not in own:
-                members.setdefault(key, []).append(blob)
-                first.setdefault(key, index)
-                last[key] = index
+    for index, blobs in enumerate(touched):
+        for blob in blobs:
+            key = id(blob.memory[kind])
+            members.setdefault(key, []).append(blob)
+            first.setdefault(key, index)
+            last[key] = index
     sizes: list[int] = []
     free: list[int] = []
-    slot_of: dict[int, int] = {}
-    for index in range(len(nodes)):
+    keys: list[list[int]] = []
+    for index in range(len(touched)):
         for key in [key for key in members if first[key] == index]:
             need = max(blob.count for blob in members[key])
             large = [slot for slot in free if sizes[slot] >= need]
@@ -104,18 +136,18 @@ def share_memory(nodes: Sequence[Node], kept: Iterable[Blob]) -> list[list[Memor
             else:
                 slot = len(sizes)
                 sizes.append(0)
+                keys.append([])
                 free.append(slot)
             free.remove(slot)
             sizes[slot] = max(sizes[slot], need)
-            slot_of[key] = slot
-        free += [slot_of[key] for key in members if last[key] == index]
-    memories: dict[int, Memory] = {}
-    ends: list[list[Memory]] = [[] for _ in nodes]
-    for key, blobs in members.items():
-        slot = slot_of[key]
-        for blob in blobs:
-            if slot not in memories:
-                memories[slot] = Memory(sizes[slot], blob.dtype, blob.device)
-            blob.use_memory(memories[slot])
-        ends[last[key]].append(memories[slot])
-    return ends
+            keys[slot].append(key)
+        ended = {key for key in members if last[key] == index}
+        free += [slot for slot, ours in enumerate(keys) if ours[-1] in ended]
+    return [
+        Turns(
+            Memory(size, members[ours[0]][0].dtype, members[ours[0]][0].device),
+            [members[key] for key in ours],
+            [last[key] for key in ours],
+        )
+        for size, ours in zip(sizes, keys, strict=True)
+    ]

@@ -85,11 +85,11 @@ class GradientAverage:
     @contextlib.contextmanager
     def of_pass(self) -> Iterator[None]:
         """The backward pass that runs within the block completes the gradients, and their sums begin as it goes on."""
-        self._net.after_backward.append(self._after_layer)
+        self._net.gradients_ready.append(self._after_layer)
         try:
             yield
         finally:
-            self._net.after_backward.remove(self._after_layer)
+            self._net.gradients_ready.remove(self._after_layer)
 
     def _after_layer(self, index: int) -> None:
         while self._next < len(self.buckets) and self.buckets[self._next].ready_at >= index:

@@ -58,12 +58,12 @@ class ParallelTraining(Ranks):
         """A rank that does not come any more is named while the block runs."""
         self.progress.here()
         processes = self._known_processes()
-        self._net.after_backward.append(self._moved)
+        self._net.gradients_ready.append(self._moved)
         try:
             with Watchdog(self.communicator, self.progress, self.options.patience, processes):
                 yield
         finally:
-            self._net.after_backward.remove(self._moved)
+            self._net.gradients_ready.remove(self._moved)
 
     def _known_processes(self) -> list[tuple[str, int]]:
         """Of each rank, its machine and the number of its process; all have to ask for the first time together."""

@@ -76,6 +76,9 @@ class Solver:
         schema, ignore_unknown_options: how the solver and its nets are read; see `Net`.
         hooks: objects with hooks of this solver's own: methods marked with `bicerin.net.hooks.hookimpl`, such as
             `bicerin_solver_step`. They are called after those of installed plugins.
+        keep_gradients: whether the gradients of the net's blobs, besides those of its parameters, are there to read
+            after a step. By default those are whose arrays somebody holds, and the others share memory: see
+            `Net.forward_backward`. A run that is resumed goes on exactly with the same setting.
         rank, replicas: which one this solver is of several that train together, for instance in a process each, and
             add up their gradients in an `add_callback`. Only the one of rank 0 tests, snapshots and says how it goes.
         parallel: with which solvers of other processes this one trains, and how; it gives `rank` and `replicas`. All of
@@ -133,6 +136,7 @@ class Solver:
         skip_bad_records: bool = False,
         stop_on_nan: bool = False,
         hooks: Sequence[object] = (),
+        keep_gradients: bool = False,
         rank: int = 0,
         replicas: int = 1,
         parallel: DataParallel | None = None,
@@ -196,6 +200,7 @@ class Solver:
         if self.param.snapshot_format == self.param.HDF5 and self.param.snapshot_prefix:
             check_hdf5_names(node.name for node in self.net.nodes if node.blobs)
         self.stop_on_nan = stop_on_nan
+        self.keep_gradients = keep_gradients
         self.iteration = 0
         self.current_step = 0
         self._policy = plugin_policy(self.param)
@@ -401,9 +406,10 @@ class Solver:
         """The loss of one iteration; the gradients are added up over `iter_size` passes."""
         with debug_info.attached(self.net) if debug else contextlib.nullcontext():
             passes = self.param.iter_size
-            loss = sum(self.net.forward_backward() for _ in range(passes - 1))
+            run = partial(self.net.forward_backward, keep_gradients=self.keep_gradients)
+            loss = sum(run() for _ in range(passes - 1))
             with self._team.last_pass() if self._team is not None else contextlib.nullcontext():
-                loss += self.net.forward_backward()
+                loss += run()
             return loss / passes
 
     def apply_update(self) -> None:

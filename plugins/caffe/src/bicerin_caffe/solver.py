@@ -34,7 +34,7 @@ class Solver:
         if document.message.random_seed < 0 and seed is not None:
             document.message.random_seed = seed
         cls = bicerin.Solver if self._type is None else solvers.load(self._type)
-        self._core = cls(document, device=settings.device(), **settings.place())
+        self._core = cls(document, device=settings.device(), keep_gradients=True, **settings.place())
 
     @cached_property
     def net(self) -> Net:

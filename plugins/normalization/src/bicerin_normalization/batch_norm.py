@@ -27,15 +27,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bicerin.device import Memory
 from bicerin.errors import LayerError, ShapeError
-from bicerin.kernels import Affine
-from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, Operations, Phase
+from bicerin.kernels import Affine, Finish
+from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, LearnsAffinely, Operations, Phase, TrainsTogether
+from bicerin.layer.abilities import affine_steps, rectifies
 
 #: How many blobs hold statistics: the first ones.
 _STATISTICS = 3
 
 
-class BatchNormLayer(ActsAffinely, Layer):
+class BatchNormLayer(ActsAffinely, TrainsTogether, Layer):
     """Bottom and top: `(N, C, ...)`, or `(N,)` as one channel. In place is allowed, at the price of a copy of top for
     the gradient.
     """
@@ -92,6 +94,8 @@ class BatchNormLayer(ActsAffinely, Layer):
         self.gradient_means = self.new_blob((2, self.channels), "gradient_means")
         #: In place, the top before a later layer overwrote it.
         self.normalized = self.new_blob(name="normalized")
+        #: In place and together with layers after this, the bottom before it was overwritten.
+        self.before: Memory | None = None
         #: What stands for an average that is not kept.
         self.nothing = self.new_blob((self.channels,), "nothing")
         #: With a scale, the gradient of what it scales.
@@ -165,7 +169,11 @@ class BatchNormLayer(ActsAffinely, Layer):
             self.ops.batch_norm(x, y, mean, variance, inverse, self.eps)
         else:
             self._normalize_in_part(x, y, mean, variance, inverse)
-        count = x.size // self.channels
+        self._accumulate(mean, variance, x.size)
+
+    def _accumulate(self, mean: Any, variance: Any, count: int) -> None:
+        """Take the statistics of so many elements into the running sums."""
+        count //= self.channels
         unbiased = count / (count - 1) if count > 1 else 1.0
         kept = self.nothing.data
         means, variances, weight = (blob.data for blob in self.blobs[:_STATISTICS])
@@ -244,6 +252,80 @@ class BatchNormLayer(ActsAffinely, Layer):
             self._normalize_in_part_backward(y, y_diff, inverse, x_diff)
             return
         self.ops.batch_norm_backward(x, y_diff, mean, inverse, in_place, self.gradient_means.data, x_diff)
+
+    # Together with a scale and a shift that are learned, and a rectifier, right after it
+
+    def takes(self, layers: Sequence[ActsAffinely]) -> int:
+        if self.use_global_stats or self.scales or self.rectifies or len(self.parts) > 1:
+            return 0
+        if not (self.centers and self.divides and self.has_channels):
+            return 0
+        taken = 0
+        if layers and isinstance(layers[0], LearnsAffinely):
+            step = layers[0].affine()
+            if step is None or step.axis != 1:
+                return 0
+            taken = 1
+        return taken + 1 if layers[taken:] and rectifies(layers[taken].affine()) else taken
+
+    def forward_with(self, layers: Sequence[ActsAffinely], bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if not bottom[0].count:
+            return
+        self.finished_with = self._finish_of(layers)
+        x = self._bottom_before(bottom[0], top[0])
+        mean, variance, inverse = self.statistics.data[0]
+        y = top[0].data.reshape(self.aligned)
+        self.ops.batch_norm_finished(x, y, mean, variance, inverse, self.eps, *self.finished_with)
+        self._accumulate(mean, variance, x.size)
+
+    def _finish_of(self, layers: Sequence[ActsAffinely]) -> Finish:
+        """What the layers do to normalized values, with a scale and a shift in any case."""
+        scale, shift, slope = Finish.of(None, affine_steps(layers), self.dtype)
+        xp, dtype = self.xp, self.dtype
+        # Copies: the gradient is that of the pass, whatever the blobs are then.
+        scale = xp.array(scale) if scale.size else xp.ones(self.channels, dtype)
+        shift = xp.array(shift) if shift.size else xp.zeros(self.channels, dtype)
+        return Finish(scale, shift, dtype.type(slope))
+
+    def _bottom_before(self, bottom: Blob, top: Blob) -> Any:
+        """The bottom, out of the top's way where that is the same blob: both are needed for the gradient."""
+        if bottom is not top:
+            return bottom.data.reshape(self.aligned)
+        memory = bottom.memory[0]
+        if self.before is None or self.before.size != memory.size:
+            self.before = Memory(memory.size, memory.dtype, memory.device)
+        self.before.take(memory)
+        return self._kept(bottom)
+
+    def _kept(self, bottom: Blob) -> Any:
+        assert self.before is not None
+        return self.before.host_array(write=False)[: bottom.count].reshape(self.aligned)
+
+    def backward_with(
+        self,
+        layers: Sequence[ActsAffinely],
+        top: Sequence[Blob],
+        propagate_down: Sequence[bool],
+        bottom: Sequence[Blob],
+    ) -> None:
+        if not bottom[0].count:
+            return
+        x = self._kept(bottom[0]) if bottom[0] is top[0] else bottom[0].data.reshape(self.aligned)
+        y, y_diff = top[0].data.reshape(self.aligned), top[0].diff.reshape(self.aligned)
+        x_diff = bottom[0].diff.reshape(self.aligned)
+        mean, _, inverse = self.statistics.data[0]
+        scale, _, slope = self.finished_with
+        means = self.gradient_means.data
+        self.ops.batch_norm_finished_backward(
+            x, y, y_diff, mean, inverse, scale, slope, propagate_down[0], means, x_diff
+        )
+        self._add_gradients(layers)
+
+    def _add_gradients(self, layers: Sequence[ActsAffinely]) -> None:
+        """Give the layer that learns a scale and a shift their gradients, which are in `gradient_means`."""
+        if layers and isinstance(layers[0], LearnsAffinely):
+            shift, scale = self.gradient_means.data
+            layers[0].add_affine_gradients(scale, shift)
 
     def _normalize_in_part_backward(self, y: Any, y_diff: Any, inverse: Any, x_diff: Any) -> None:
         xp = self.xp

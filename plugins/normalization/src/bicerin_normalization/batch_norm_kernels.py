@@ -13,7 +13,16 @@ import numpy as np
 from bicerin.kernels import array_operation, elementwise, has_rows, num_workers, operation, part, spread
 from bicerin_normalization.scale_kernels import multiply
 
-__all__ = ["accumulate", "batch_norm", "batch_norm_backward", "global_statistics", "multiply", "normalize"]
+__all__ = [
+    "accumulate",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_finished",
+    "batch_norm_finished_backward",
+    "global_statistics",
+    "multiply",
+    "normalize",
+]
 
 
 def normalize_array(xp: Any, x: Any, mean: Any, inverse: Any, y: Any) -> None:
@@ -160,6 +169,173 @@ def batch_norm_backward_cuda(
     given = (x, y_diff, mean, inverse, normalized, means)
     kernels.gradient_means.blocks(mean.size, *given, *x.shape)
     kernels.batch_backward(x.size, *given, x_diff, *x.shape[1:])
+
+
+def batch_norm_finished_array(
+    xp: Any,
+    x: Any,
+    y: Any,
+    mean: Any,
+    variance: Any,
+    inverse: Any,
+    eps: float,
+    scale: Any,
+    shift: Any,
+    slope: float,
+) -> None:
+    batch_norm_array(xp, x, y, mean, variance, inverse, eps)
+    y *= scale[:, None]
+    y += shift[:, None]
+    if slope != 1:
+        y[...] = xp.where(y > 0, y, y * slope)
+
+
+@part(fastmath={"reassoc", "contract"})
+def batch_norm_finished_channel(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    inverse: np.ndarray,
+    eps: float,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    slope: float,
+) -> None:
+    num, _, size = x.shape
+    total = 0.0
+    for n in range(num):
+        row = x[n, c]
+        row_sum = x.dtype.type(0)
+        for i in range(row.size):
+            row_sum += row[i]
+        total += row_sum
+    center = x.dtype.type(total / (num * size))
+    total = 0.0
+    for n in range(num):
+        row = x[n, c]
+        row_sum = x.dtype.type(0)
+        for i in range(row.size):
+            row_sum += (row[i] - center) * (row[i] - center)
+        total += row_sum
+    mean[c] = center
+    variance[c] = total / (num * size)
+    inverse[c] = 1 / np.sqrt(variance[c] + eps)
+    factor, summand = inverse[c] * scale[c], shift[c]
+    for n in range(num):
+        row, out = x[n, c], y[n, c]
+        for i in range(row.size):
+            value = (row[i] - center) * factor + summand
+            # NaN, which fails every comparison, stays NaN.
+            out[i] = value * slope if value <= 0 else value
+
+
+@operation(array=batch_norm_finished_array, compiled_where=has_rows)
+def batch_norm_finished(
+    x: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    inverse: np.ndarray,
+    eps: float,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    slope: float,
+) -> None:
+    """As `batch_norm`, and then y = f(scale * y + shift), f(v) = v where v > 0, else slope * v; y is not x."""
+    arguments = (x, y, mean, variance, inverse, eps, scale, shift, slope)
+    spread(batch_norm_finished_channel, x.shape[1], num_workers(x.size), arguments)
+
+
+def batch_norm_finished_backward_array(
+    xp: Any,
+    x: Any,
+    y: Any,
+    y_diff: Any,
+    mean: Any,
+    inverse: Any,
+    scale: Any,
+    slope: float,
+    wants_bottom: bool,
+    sums: Any,
+    x_diff: Any,
+) -> None:
+    normalized = (x - mean[:, None]) * inverse[:, None]
+    gradient = y_diff if slope == 1 else xp.where(y > 0, y_diff, y_diff * slope)
+    sums[0] = gradient.sum(axis=(0, 2))
+    sums[1] = xp.einsum("ncs,ncs->c", gradient, normalized)
+    if wants_bottom:
+        means = sums / (x.shape[0] * x.shape[2])
+        inner = gradient - means[0][:, None] - means[1][:, None] * normalized
+        xp.multiply(inner, (scale * inverse)[:, None], out=x_diff)
+
+
+@part(fastmath={"reassoc", "contract"})
+def batch_norm_finished_channel_backward(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    y_diff: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    scale: np.ndarray,
+    slope: float,
+    wants_bottom: bool,
+    sums: np.ndarray,
+    x_diff: np.ndarray,
+) -> None:
+    num, _, size = x.shape
+    center, factor = mean[c], inverse[c]
+    total = 0.0
+    total_product = 0.0
+    for n in range(num):
+        row, top, diff = x[n, c], y[n, c], y_diff[n, c]
+        row_sum = x.dtype.type(0)
+        product = x.dtype.type(0)
+        for i in range(row.size):
+            value = diff[i] if top[i] > 0 else diff[i] * slope
+            row_sum += value
+            product += value * (row[i] - center)
+        total += row_sum
+        total_product += product
+    sums[0, c] = total
+    sums[1, c] = total_product * factor
+    if not wants_bottom:
+        return
+    offset = x.dtype.type(total / (num * size))
+    along = x.dtype.type(total_product / (num * size)) * factor * factor
+    outer = scale[c] * factor
+    for n in range(num):
+        row, top, diff, out = x[n, c], y[n, c], y_diff[n, c], x_diff[n, c]
+        for i in range(row.size):
+            value = diff[i] if top[i] > 0 else diff[i] * slope
+            out[i] = (value - offset - along * (row[i] - center)) * outer
+
+
+@operation(array=batch_norm_finished_backward_array, compiled_where=has_rows)
+def batch_norm_finished_backward(
+    x: np.ndarray,
+    y: np.ndarray,
+    y_diff: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    scale: np.ndarray,
+    slope: float,
+    wants_bottom: bool,
+    sums: np.ndarray,
+    x_diff: np.ndarray,
+) -> None:
+    """The gradients of `batch_norm_finished`.
+
+    Args:
+        wants_bottom: whether x_diff is written; it may be y_diff.
+        sums: `(2, C)`, for the gradients of shift and scale.
+    """
+    arguments = (x, y, y_diff, mean, inverse, scale, slope, wants_bottom, sums, x_diff)
+    spread(batch_norm_finished_channel_backward, x.shape[1], num_workers(x.size), arguments)
 
 
 @array_operation

@@ -11,13 +11,14 @@ Source: Caffe's BiasLayer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bicerin.kernels import Affine
-from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, Operations, between
+from bicerin.layer import Blob, BlobCounts, Layer, LearnsAffinely, Operations, between
 from bicerin_normalization.alignment import align, operand_shape
 
 
-class BiasLayer(ActsAffinely, Layer):
+class BiasLayer(LearnsAffinely, Layer):
     """In place is allowed."""
 
     type = "Bias"
@@ -46,6 +47,10 @@ class BiasLayer(ActsAffinely, Layer):
         if not self.blobs or self.blobs[0].num_axes != 1:
             return None
         return Affine(self.channel, shift=self.blobs[0].read_only.data)
+
+    def add_affine_gradients(self, scale: Any, shift: Any) -> None:
+        if self.param_propagate_down(0):
+            self.blobs[0].diff[...] += shift
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         learned = len(bottom) == 1

@@ -16,11 +16,11 @@ from typing import Any
 
 from bicerin.errors import LayerError
 from bicerin.kernels import Affine
-from bicerin.layer import ActsAffinely, Blob, BlobCounts, Layer, Operations, between
+from bicerin.layer import Blob, BlobCounts, Layer, LearnsAffinely, Operations, between
 from bicerin_normalization.alignment import align, operand_shape
 
 
-class ScaleLayer(ActsAffinely, Layer):
+class ScaleLayer(LearnsAffinely, Layer):
     """In place is allowed, at the price of a copy of bottom[0] for the gradient."""
 
     type = "Scale"
@@ -90,6 +90,11 @@ class ScaleLayer(ActsAffinely, Layer):
         self._bound()
         scale, *shift = (blob.read_only.data for blob in self.blobs)
         return Affine(self.channel, scale, shift[0] if shift else None)
+
+    def add_affine_gradients(self, scale: Any, shift: Any) -> None:
+        for index, gradient in enumerate((scale, shift)[: len(self.blobs)]):
+            if self.param_propagate_down(index):
+                self.blobs[index].diff[...] += gradient
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         blob = self._scale(bottom)
