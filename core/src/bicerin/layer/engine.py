@@ -39,6 +39,10 @@ class Engine(ABC):
     aliases: ClassVar[tuple[str, ...]] = ()
     layers: ClassVar[Mapping[str, str]]
 
+    def place(self, layer_type: str, context: Context) -> str | None:
+        """ "module:class" of what computes a layer type in this context, such as its phase; None for no class."""
+        return self.layers.get(layer_type)
+
     def why_not(self, context: Context) -> str | None:
         """Why it cannot be used for layers in this context; None where it can."""
         return None
@@ -93,7 +97,7 @@ def engine_class(cls: type[Layer], definition: Any, context: Context) -> type[La
     for engine in _installed():
         if wanted.upper() not in (*_NO_CHOICE, engine.name.upper(), *engine.aliases):
             continue
-        place = engine.layers.get(cls.type)
+        place = engine.place(cls.type, context)
         if place is None:
             continue
         why_not = engine.why_not(context)

@@ -1,4 +1,4 @@
-"""The engine `onednn`, which a prototxt calls MKLDNN: forward passes at TEST, in float32 on the CPU."""
+"""The engine `onednn`, which a prototxt calls MKLDNN: forward passes at TEST and training, in float32 on the CPU."""
 
 from __future__ import annotations
 
@@ -36,11 +36,22 @@ class OneDNN(Engine):
         "TanH": "bicerin_onednn.neurons:ArrangedTanHLayer",
     }
 
+    trained: ClassVar[dict[str, str]] = {
+        "BatchNorm": "bicerin_onednn.trained_batch_norm:TrainedBatchNormLayer",
+        "Concat": "bicerin_onednn.trained_layers:TrainedConcatLayer",
+        "Convolution": "bicerin_onednn.trained_convolution:TrainedConvolutionLayer",
+        "Eltwise": "bicerin_onednn.trained_layers:TrainedEltwiseLayer",
+        "Pooling": "bicerin_onednn.trained_pooling:TrainedPoolingLayer",
+        "ReLU": "bicerin_onednn.trained_layers:TrainedReLULayer",
+        "Split": "bicerin_onednn.trained_layers:TrainedSplitLayer",
+    }
+
+    def place(self, layer_type: str, context: Context) -> str | None:
+        return (self.trained if context.phase is Phase.TRAIN else self.layers).get(layer_type)
+
     def why_not(self, context: Context) -> str | None:
         if not context.device.is_host:
             return f"it computes on the CPU, not on {context.device}"
-        if context.phase is Phase.TRAIN:
-            return "it computes forward passes at TEST"
         if context.dtype != np.float32:
             return "it computes in float32"
         try:

@@ -23,7 +23,7 @@ from bicerin.kernels import num_threads
 MAX_AXES = 12
 
 F32 = 3
-INFERENCE = 96
+INFERENCE, TRAINING, BACKWARD = 96, 64, 128
 CONVOLUTION = 1
 RELU = 32
 POOL_MAX, POOL_AVERAGE_WITH_PADDING, POOL_AVERAGE = 511, 767, 1023
@@ -31,18 +31,22 @@ LRN_ACROSS = 2815
 ADD = 131056
 
 #: Of batch normalization: the mean, the variance, the scale and the shift are given.
-GLOBAL_STATISTICS, SCALE_AND_SHIFT = 1, 2 | 4
+GLOBAL_STATISTICS, SCALE_AND_SHIFT, RECTIFIED = 1, 2 | 4, 8
 
 #: Arguments of a primitive.
 SRC, SRC_1, DST, WEIGHTS, BIAS = 1, 2, 17, 33, 41
 MEAN, VARIANCE, SCALE, SHIFT = 49, 50, 51, 52
 MULTIPLE_SRC = 1024
+WORKSPACE = 64
+#: The gradients of some of them.
+DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 169, 255, 256
 #: What the first of a primitive's post-operations adds.
 ADDEND = 32768 | SRC_1
 
 #: What a primitive's descriptor is asked for.
 QUERY_IMPLEMENTATION = 8
 QUERY_SRC, QUERY_WEIGHTS, QUERY_DST = 129, 131, 133
+QUERY_DIFF_SRC, QUERY_DIFF_WEIGHTS, QUERY_DIFF_DST, QUERY_WORKSPACE = 130, 132, 134, 135
 #: And a memory's: the number of its axes, their strides, and its blocks: how many, how large, of which axes.
 QUERY_AXES, QUERY_STRIDES, QUERY_BLOCKS, QUERY_BLOCK_SIZES, QUERY_BLOCK_AXES = 256, 14, 263, 264, 265
 
@@ -83,6 +87,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "memory_desc_create_with_strides": (_OUT, c_int, _DIMS, c_int, _DIMS),
     "memory_desc_create_with_tag": (_OUT, c_int, _DIMS, c_int, c_int),
     "memory_desc_clone": (_OUT, _HANDLE),
+    "memory_desc_create_submemory": (_OUT, _HANDLE, _DIMS, _DIMS),
     "memory_desc_destroy": (_HANDLE,),
     "memory_desc_query": (_HANDLE, c_int, c_void_p),
     "memory_create": (_OUT, _HANDLE, _HANDLE, _HANDLE),
@@ -106,6 +111,22 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "convolution_forward_primitive_desc_create": (
         *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
         *(*_WINDOW, _HANDLE),
+    ),
+    "convolution_backward_data_primitive_desc_create": (
+        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE),
+        *(*_WINDOW, _HANDLE, _HANDLE),
+    ),
+    "convolution_backward_weights_primitive_desc_create": (
+        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE, _HANDLE),
+        *(*_WINDOW, _HANDLE, _HANDLE),
+    ),
+    "pooling_backward_primitive_desc_create": (
+        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE),
+        *(_DIMS, *_WINDOW, _HANDLE, _HANDLE),
+    ),
+    "batch_normalization_backward_primitive_desc_create": (
+        *(_OUT, _HANDLE, c_int, _HANDLE, _HANDLE, _HANDLE),
+        *(c_float, c_uint, _HANDLE, _HANDLE),
     ),
     "pooling_forward_primitive_desc_create": (
         *(_OUT, _HANDLE, c_int, c_int, _HANDLE, _HANDLE),

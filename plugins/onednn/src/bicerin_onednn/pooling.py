@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bicerin.layer import Blob
 from bicerin_onednn import library as dnn
@@ -18,24 +19,10 @@ class OneDNNPoolingLayer(ArrangedLayer, PoolingLayer):
     """MAX without a mask, and AVE where Caffe's area of a window is one of the library's two."""
 
     def make(self, bottom: Sequence[Blob], layouts: Sequence[OneDNNLayout]) -> tuple[Primitive, OneDNNLayout] | None:
-        shape, pooled = bottom[0].shape, self.pooling.shape
-        window = self.window or Window(shape[2], shape[3], 1, 1, 0, 0)
-        kernel, stride, pad = window[0:2], window[2:4], window[4:6]
-        after = [
-            (number - 1) * step + size - length - before
-            for number, step, size, length, before in zip(pooled[2:], stride, kernel, shape[2:], pad, strict=True)
-        ]
-        if self.method == "MAX":
-            algorithm = dnn.POOL_MAX
-        elif self.method == "AVE" and (not any(pad) or not self.counts_padding):
-            # A window that reaches over the edge is divided by what of it is in the plane.
-            algorithm = dnn.POOL_AVERAGE
-        elif self.method == "AVE" and all(end <= before for end, before in zip(after, pad, strict=True)):
-            algorithm = dnn.POOL_AVERAGE_WITH_PADDING
-        else:
+        found = window_of(self, bottom[0].shape)
+        if found is None or len(self.top_shapes) > 1:
             return None
-        if len(self.top_shapes) > 1 or any(end >= size for end, size in zip(after, kernel, strict=True)):
-            return None
+        (algorithm, window), pooled = found, self.pooling.shape
         dll = library()
         descriptor = dll.make(
             "pooling_forward_primitive_desc_create",
@@ -44,12 +31,33 @@ class OneDNNPoolingLayer(ArrangedLayer, PoolingLayer):
             algorithm,
             layouts[0].handle,
             any_of(pooled),
-            dims(stride),
-            dims(kernel),
-            dims((0, 0)),
-            dims(pad),
-            dims(after),
+            *window,
             None,
         )
         target = layout_of(pooled, dll.memory_descriptor(descriptor, dnn.QUERY_DST))
         return Primitive(descriptor, {dnn.SRC: layouts[0].handle, dnn.DST: target.handle}), target
+
+
+def window_of(layer: PoolingLayer, shape: tuple[int, ...]) -> tuple[int, Sequence[Any]] | None:
+    """The library's algorithm, and its strides, kernel, dilation and padding, for a bottom of this shape; None where it
+    has none that computes the same.
+    """
+    pooled = layer.pooling.shape
+    window = layer.window or Window(shape[2], shape[3], 1, 1, 0, 0)
+    kernel, stride, pad = window[0:2], window[2:4], window[4:6]
+    after = [
+        (number - 1) * step + size - length - before
+        for number, step, size, length, before in zip(pooled[2:], stride, kernel, shape[2:], pad, strict=True)
+    ]
+    if layer.method == "MAX":
+        algorithm = dnn.POOL_MAX
+    elif layer.method == "AVE" and (not any(pad) or not layer.counts_padding):
+        # A window that reaches over the edge is divided by what of it is in the plane.
+        algorithm = dnn.POOL_AVERAGE
+    elif layer.method == "AVE" and all(end <= before for end, before in zip(after, pad, strict=True)):
+        algorithm = dnn.POOL_AVERAGE_WITH_PADDING
+    else:
+        return None
+    if any(end >= size for end, size in zip(after, kernel, strict=True)):
+        return None
+    return algorithm, (dims(stride), dims(kernel), dims((0, 0)), dims(pad), dims(after))

@@ -1,0 +1,367 @@
+"""Convolution by oneDNN in training: forward, and the gradients of data, weights and bias.
+
+Each of the three products is the library's or the layer's own, whichever was the faster when one of its shape first
+ran. What was chosen is part of a snapshot, since the two differ in the last bits. Source: oneDNN's convolution
+primitives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from bicerin.kernels import Finish
+from bicerin.kernels.choices import choice, shortest
+from bicerin.layer import Blob
+from bicerin.layer.engine import is_named
+from bicerin_convolution.convolution import ConvolutionLayer
+from bicerin_onednn import library as dnn
+from bicerin_onednn.attributes import attributes
+from bicerin_onednn.exchange import place_to_write, written
+from bicerin_onednn.layout import OneDNNLayout, address, any_of, dims, layout_of, reorder, rows_of
+from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, library
+from bicerin_onednn.primitive import Primitive
+from bicerin_onednn.trained_exchange import (
+    is_arranged,
+    read_in,
+    read_rows,
+    rows_in,
+    rows_to_write,
+    rows_written,
+    scratch,
+)
+
+ENGINE, OWN = "onednn", "own"
+
+
+class TrainedConvolutionLayer(ConvolutionLayer):
+    """A convolution with 1 to 3 spatial axes of float32."""
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        super().layer_set_up(bottom, top)
+        self._products: dict[Any, Products | None] = {}
+        #: Of each product, where a snapshot or a measurement has decided: description -> way.
+        self._ways: dict[str, str] = {}
+        self._algorithms: dict[str, str] = {}
+
+    # The choices
+
+    def state(self) -> Mapping[str, Any] | None:
+        state = super().state()
+        return {**(state or {}), "ways": dict(self._ways)} if self._ways else state
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        super().restore_state(state)
+        ways = state.get("ways")
+        if isinstance(ways, Mapping):
+            self._ways.update({str(key): str(way) for key, way in ways.items() if way in (ENGINE, OWN)})
+
+    def _way(
+        self,
+        product: str,
+        arranged: bool,
+        engine: Callable[[], Any],
+        own: Callable[[], Any],
+        besides: Callable[[], float],
+    ) -> str:
+        """How a product is computed: as a snapshot says, or as measured.
+
+        Args:
+            arranged: whether the bottom is in one of the library's layouts.
+            besides: measures what the library's way costs elsewhere.
+        """
+        geometry = self.geometry
+        key = (
+            f"{product} of {self.bottom_shape} {'in a layout' if arranged else 'in rows'} to {self.top_shape}, kernel "
+            f"{geometry.kernel}, stride {geometry.stride}, pad {geometry.pad}, dilation {geometry.dilation}, group "
+            f"{self.group}"
+        )
+        way = self._ways.get(key)
+        if way is None:
+            if is_named(ENGINE, self.param):
+                way = ENGINE
+            else:
+                kind = f"oneDNN {library().version}, trained convolution, {key}"
+                way = choice(kind, {ENGINE: engine, OWN: own}, _Later({ENGINE: besides}))
+            self._ways[key] = way
+        self._algorithms[product] = "oneDNN" if way == ENGINE else "own"
+        return way
+
+    @property
+    def algorithm(self) -> str:
+        """The ways of the products that have run, and the algorithms of the layer's own."""
+        if ENGINE not in self._ways.values():
+            return super().algorithm
+        said = ", ".join(f"{product} {way}" for product, way in self._algorithms.items())
+        return f"{said}; own: {super().algorithm}" if OWN in self._ways.values() else said
+
+    def _of(self, finish: Finish) -> Products | None:
+        """The library's products at the present shapes; None where it has none."""
+        key = (self.bottom_shape, finish.shift.size > 0, finish.slope)
+        if key not in self._products:
+            self._products.clear()
+            usable = self.slope is None and all(self.bottom_shape) and len(self.bottom_shape) in (3, 4, 5)
+            try:
+                self._products[key] = Products(self, bool(finish.shift.size), finish.slope) if usable else None
+            except NotImplementedByOneDNNError:
+                self._products[key] = None
+        return self._products[key]
+
+    # The passes
+
+    _last: Products | None = None
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._last = None
+        finish = self.finish(self.blobs[1].read_only.data if len(self.blobs) > 1 else None)
+        if is_forked() or finish.scale.size:
+            super().forward(bottom, top)
+            return
+        products = self._last = self._of(finish)
+        if products is None:
+            super().forward(bottom, top)
+            return
+        weights = self.blobs[0].read_only.data
+        for x, y in zip(bottom, top, strict=True):
+            source, target = x.memory[0], y.memory[0]
+            arranged = is_arranged(source)
+            engine = partial(products.forward, source, weights, finish.shift, target)
+            own = partial(self._own_forward, products, source, weights, finish, target, arranged)
+            besides = partial(_turning, products.y) if not arranged else _nothing
+            (engine if self._way("forward", arranged, engine, own, besides) == ENGINE else own)()
+
+    def _own_forward(
+        self, products: Products, source: Any, weights: np.ndarray, finish: Finish, target: Any, arranged: bool
+    ) -> None:
+        layout = products.y if arranged else None
+        x = read_rows(source, self.bottom_shape, "rows of x")
+        y = rows_to_write(target, self.top_shape, layout, "rows of y")
+        self.write_top(x, weights, finish, y, self.blobs[0].data_version)
+        rows_written(target, y, layout)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        products = self._last
+        if products is None or is_forked():
+            super().backward(top, propagate_down, bottom)
+            return
+        weights, *bias = self.blobs
+        wants_bias = bool(bias) and self.param_propagate_down(1)
+        for y, down, x in zip(top, propagate_down, bottom, strict=True):
+            source, y_diff, x_diff = x.memory[0], y.memory[1], x.memory[1]
+            arranged = is_arranged(source)
+            if self.param_propagate_down(0):
+                found = _gradients(weights.count, self.num_output)
+                engine = partial(products.weight_gradient, source, y_diff, *found)
+                own = partial(self._own_weight_gradient, source, y_diff, *found, wants_bias)
+                if self._way("weight gradient", arranged, engine, own, _nothing) == ENGINE:
+                    engine()
+                    _add(weights, found[0])
+                    if wants_bias:
+                        _add(bias[0], found[1])
+                else:
+                    bias_diff = bias[0].diff if wants_bias else found[1]
+                    self._own_weight_gradient(source, y_diff, weights.diff, bias_diff, wants_bias)
+            elif wants_bias:
+                rows = read_rows(y_diff, self.top_shape, "rows of y")
+                self.ops.add_bias_gradient(rows.reshape(self._top_rows), bias[0].diff)
+            if down:
+                values = weights.read_only.data
+                engine = partial(products.data_gradient, y_diff, values, x_diff)
+                own = partial(self._own_data_gradient, products, y_diff, values, x_diff, arranged)
+                way = self._way("data gradient", arranged, engine, own, _nothing)
+                (engine if way == ENGINE else own)()
+
+    def _own_weight_gradient(
+        self, source: Any, y_diff: Any, weight_diff: np.ndarray, bias_diff: np.ndarray, wants_bias: bool
+    ) -> None:
+        rows = read_rows(y_diff, self.top_shape, "rows of y")
+        x = read_rows(source, self.bottom_shape, "rows of x")
+        self.add_weight_gradient(x, rows, weight_diff.reshape(self.weight_shape()))
+        if wants_bias:
+            self.ops.add_bias_gradient(rows.reshape(self._top_rows), bias_diff)
+
+    def _own_data_gradient(
+        self, products: Products, y_diff: Any, weights: np.ndarray, x_diff: Any, arranged: bool
+    ) -> None:
+        layout = products.x if arranged else None
+        rows = read_rows(y_diff, self.top_shape, "rows of y")
+        found = rows_to_write(x_diff, self.bottom_shape, layout, "rows of x")
+        self.write_bottom_diff(rows, weights, found, self.blobs[0].data_version)
+        rows_written(x_diff, found, layout)
+
+
+class Products:
+    """The library's three products at one shape.
+
+    Args:
+        layer: whose they are.
+        has_bias: whether something is added to each sum.
+        slope: of the rectifier that the forward pass ends with; 1 for none.
+
+    Attributes:
+        x, y: the layouts of bottom and top, and of their gradients.
+
+    Raises:
+        NotImplementedByOneDNNError: the library does not have the forward product.
+    """
+
+    def __init__(self, layer: ConvolutionLayer, has_bias: bool, slope: float) -> None:
+        geometry, group = layer.geometry, layer.group
+        self._x_shape, self._y_shape = layer.bottom_shape, layer.top_shape
+        self._outputs, channels = self._y_shape[1], self._x_shape[1] // group
+        kernel = tuple(geometry.kernel)
+        ungrouped = (self._outputs, channels, *kernel)
+        self._w_shape = (group, self._outputs // group, channels, *kernel) if group > 1 else ungrouped
+        after = [
+            (y - 1) * stride + (k - 1) * dilation + 1 - x - pad
+            for x, y, k, stride, pad, dilation in zip(
+                self._x_shape[2:],
+                self._y_shape[2:],
+                kernel,
+                geometry.stride,
+                geometry.pad,
+                geometry.dilation,
+                strict=True,
+            )
+        ]
+        self._window = (
+            dims(geometry.stride),
+            dims([dilation - 1 for dilation in geometry.dilation]),
+            dims(geometry.pad),
+            dims(after),
+        )
+        self._bias = rows_of((self._outputs,)).handle if has_bias else None
+        dll = library()
+        with attributes(slope) as attribute:
+            descriptor = self._forward_descriptor(attribute)
+        self.x = layout_of(self._x_shape, dll.memory_descriptor(descriptor, dnn.QUERY_SRC))
+        self.y = layout_of(self._y_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DST))
+        self._w = layout_of(self._w_shape, dll.memory_descriptor(descriptor, dnn.QUERY_WEIGHTS))
+        arguments = {dnn.SRC: self.x.handle, dnn.WEIGHTS: self._w.handle, dnn.DST: self.y.handle}
+        if self._bias is not None:
+            arguments[dnn.BIAS] = self._bias
+        self._forward = Primitive(descriptor, arguments)
+
+    def _forward_descriptor(self, attribute: Any = None) -> int:
+        ends = any_of(self._x_shape), any_of(self._w_shape), self._bias, any_of(self._y_shape)
+        kind = library().engine, dnn.TRAINING, dnn.CONVOLUTION
+        return library().make("convolution_forward_primitive_desc_create", *kind, *ends, *self._window, attribute)
+
+    def _weights_in(self, weights: np.ndarray, layout: OneDNNLayout) -> int:
+        """The address of the weights, of this moment, in a layout."""
+        weights = np.ascontiguousarray(weights)
+        if layout.is_rows:
+            return address(weights)
+        room = scratch("weights", layout.nbytes)
+        reorder(rows_of(self._w_shape), layout).run(address(weights), room.address)
+        return room.address
+
+    def forward(self, source: Any, weights: np.ndarray, shift: np.ndarray, target: Any) -> None:
+        addresses = [read_in(source, self.x, "x"), self._weights_in(weights, self._w), place_to_write(target, self.y)]
+        if self._bias is not None:
+            addresses.append(address(shift))
+        self._forward.run(*addresses)
+        written(target)
+
+    def _backward_descriptor(self, name: str, x: Any, y: Any, *middle: Any) -> int:
+        """In the layouts of the forward product if the library can, else in its own choice."""
+        dll = library()
+        hint = self._forward_descriptor()
+        make = partial(dll.make, name, dll.engine, dnn.CONVOLUTION)
+        try:
+            try:
+                return make(x.handle, *middle, y.handle, *self._window, hint, None)
+            except NotImplementedByOneDNNError:
+                return make(any_of(x.shape), *middle, any_of(y.shape), *self._window, hint, None)
+        finally:
+            dll.call("primitive_desc_destroy", hint)
+
+    @cached_property
+    def _data(self) -> tuple[Primitive, OneDNNLayout, OneDNNLayout, OneDNNLayout]:
+        dll = library()
+        name = "convolution_backward_data_primitive_desc_create"
+        descriptor = self._backward_descriptor(name, self.x, self.y, any_of(self._w_shape))
+        x = layout_of(self._x_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DIFF_SRC))
+        y = layout_of(self._y_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DIFF_DST))
+        w = layout_of(self._w_shape, dll.memory_descriptor(descriptor, dnn.QUERY_WEIGHTS))
+        arguments = {dnn.DIFF_DST: y.handle, dnn.WEIGHTS: w.handle, dnn.DIFF_SRC: x.handle}
+        return Primitive(descriptor, arguments), x, y, w
+
+    def data_gradient(self, y_diff: Any, weights: np.ndarray, x_diff: Any) -> None:
+        primitive, x, y, w = self._data
+        addresses = read_in(y_diff, y, "y"), self._weights_in(weights, w)
+        if x is self.x:
+            primitive.run(*addresses, place_to_write(x_diff, x))
+        else:
+            room = scratch("x", x.nbytes)
+            primitive.run(*addresses, room.address)
+            reorder(x, self.x).run(room.address, place_to_write(x_diff, self.x))
+        written(x_diff)
+
+    @cached_property
+    def _weight(self) -> tuple[Primitive, OneDNNLayout, OneDNNLayout, OneDNNLayout]:
+        dll = library()
+        name = "convolution_backward_weights_primitive_desc_create"
+        descriptor = self._backward_descriptor(name, self.x, self.y, any_of(self._w_shape), self._bias)
+        x = layout_of(self._x_shape, dll.memory_descriptor(descriptor, dnn.QUERY_SRC))
+        y = layout_of(self._y_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DIFF_DST))
+        w = layout_of(self._w_shape, dll.memory_descriptor(descriptor, dnn.QUERY_DIFF_WEIGHTS))
+        arguments = {dnn.SRC: x.handle, dnn.DIFF_DST: y.handle, dnn.DIFF_WEIGHTS: w.handle}
+        if self._bias is not None:
+            arguments[dnn.DIFF_BIAS] = self._bias
+        return Primitive(descriptor, arguments), x, y, w
+
+    def weight_gradient(self, source: Any, y_diff: Any, weight_diff: np.ndarray, bias_diff: np.ndarray) -> None:
+        """Write both gradients."""
+        primitive, x, y, w = self._weight
+        room = None if w.is_rows else scratch("weights", w.nbytes)
+        addresses = [read_in(source, x, "x"), read_in(y_diff, y, "y")]
+        addresses.append(address(weight_diff) if room is None else room.address)
+        if self._bias is not None:
+            addresses.append(address(bias_diff))
+        primitive.run(*addresses)
+        if room is not None:
+            reorder(w, rows_of(self._w_shape)).run(room.address, address(weight_diff))
+
+
+class _Later(dict):
+    """Numbers that are measured when they are asked for."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        measure = super().get(key)
+        return default if measure is None else measure()
+
+
+def _nothing() -> float:
+    return 0.0
+
+
+def _turning(layout: OneDNNLayout) -> float:
+    """Seconds that it takes a neighbour to have values in rows that are in a layout."""
+    if layout.is_rows:
+        return 0.0
+    room = scratch("y", layout.nbytes)
+    rows = scratch("rows of y", 4 * prod(layout.shape))
+    return shortest(partial(reorder(layout, rows_of(layout.shape)).run, room.address, rows.address))
+
+
+def _gradients(weights: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scratch memory for the gradients of weights and bias."""
+    return (
+        rows_in(scratch("gradient of weights", 4 * weights), (weights,)),
+        rows_in(scratch("gradient of bias", 4 * outputs), (outputs,)),
+    )
+
+
+def _add(blob: Any, gradient: np.ndarray) -> None:
+    """Add to the gradient of a learnable blob, without reading it where it is known to be zeros."""
+    cleared = blob.blob.cleared_diff()
+    if cleared is not None:
+        cleared.reshape(-1)[...] = gradient
+    else:
+        diff = blob.diff.reshape(-1)
+        diff += gradient
