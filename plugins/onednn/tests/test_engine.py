@@ -290,9 +290,8 @@ class TestTheChoice:
     def test_the_environment_says_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert classes(make("caffe", monkeypatch)) == {"bicerin_convolution"}
 
-    def test_float64_and_training_are_the_layers_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_float64_is_the_layers_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert classes(make("onednn", monkeypatch, dtype=np.float64)) == {"bicerin_convolution"}
-        assert classes(bicerin.Net(NET, "TRAIN")) == {"bicerin_convolution"}
 
     def test_an_engine_that_is_not_installed_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(bicerin.BicerinError, match=r'BICERIN_ENGINE is "cudnn".*caffe, onednn'):

@@ -28,7 +28,7 @@ class Primitive:
         self._arguments = (ExecArg * len(self._memories))(*(ExecArg(*pair) for pair in pairs))
         self._number, self._stream = len(self._memories), dll.stream
         self._execute, self._set_address = dll.execute, dll.set_address
-        weakref.finalize(self, _free, self._handle, self._memories)
+        weakref.finalize(self, _free, dll, self._handle, self._memories)
 
     def run(self, *addresses: int) -> None:
         """Compute, from and to the memory at these addresses, in the order of the arguments.
@@ -46,7 +46,7 @@ class Primitive:
             raise dnn.OneDNNError(f"oneDNN {library().version} fails with status {status} ({self.implementation}).")
 
 
-def _free(primitive: int, memories: list[int]) -> None:
+def _free(dll: dnn.Library, primitive: int, memories: list[int]) -> None:
     for memory in memories:
-        library().call("memory_destroy", memory)
-    library().call("primitive_destroy", primitive)
+        dll.call("memory_destroy", memory)
+    dll.call("primitive_destroy", primitive)
