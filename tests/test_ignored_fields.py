@@ -56,12 +56,39 @@ def test_nets(net: str, warning: str, caplog: pytest.LogCaptureFixture) -> None:
         INPUT + 'layer { type: "Permute" bottom: "data" top: "p" permute_param { order: 0 order: 2 } }',
         'layer { type: "AnnotatedData" top: "data" transform_param { crop_h: 3 } annotated_data_param { } }',
         'layer { type: "SoftmaxWithLossOHEM" loss_param { pre_fixed_normalizer: 2 } }',
+        'layer { type: "SoftmaxWithLoss" loss_param { label_smoothing: 0.1 } }',
+        'layer { type: "DepthwiseConvolution" convolution_param { relu: true } }',
         'layer { type: "Nobodys" reorg_param { stride: 2 } }',  # it cannot run anyway
     ],
 )
 def test_fields_that_are_not_ignored(net: str, caplog: pytest.LogCaptureFixture) -> None:
     read_net(net)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (
+            'type: "EuclideanLoss" loss_param { label_smoothing: 0.1 }',
+            "loss_param.label_smoothing (of SoftmaxWithLoss)",
+        ),
+        ('type: "FocalLoss" loss_param { class_weighting: 1 }', "loss_param.class_weighting (of SoftmaxWithLoss)"),
+        ('type: "InfogainLoss" softmax_param { class_weight: 1 }', "softmax_param.class_weight (of SoftmaxWithLoss)"),
+        (
+            'type: "Im2col" convolution_param { relu: true }',
+            "convolution_param.relu (of Convolution, ConvolutionDepthwise, DepthwiseConvolution)",
+        ),
+        (
+            'type: "SmoothL1Loss" loss_param { pre_fixed_normalizer: 2 }',
+            "loss_param.pre_fixed_normalizer (of SmoothL1LossOHEM, SoftmaxWithLossOHEM)",
+        ),
+    ],
+)
+def test_fields_that_another_layer_of_the_package_honours(layer: str, said: str) -> None:
+    with pytest.raises(errors.IgnoredOptionError) as caught:
+        read_net(f'layer {{ name: "a" {layer} }}')
+    assert f'{UNKNOWN} {said} in layer "a"' in str(caught.value)
 
 
 def test_a_plugin_knows_the_fields_of_what_it_requires(

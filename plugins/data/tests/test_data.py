@@ -44,6 +44,14 @@ def test_one_top_has_no_label(records, random, make_layer, batches):
     assert np.array_equal(batches(run)[0][0], stored)
 
 
+@pytest.mark.parametrize("options", ["force_encoded_color: true", "force_encoded_color: false", ""])
+def test_a_field_that_caffe_does_not_read_is_said(options, records, random, make_layer, caplog):
+    records.store(images(random))
+    make_layer(data(f"batch_size: 4 {options}"))
+    said = [record.message for record in caplog.records if "force_encoded_color } has no effect" in record.message]
+    assert len(said) == options.endswith("true")
+
+
 def test_shapes_are_known_before_the_first_batch(records, random, make_layer):
     records.store(images(random))
     run = make_layer(data("batch_size: 4", "crop_size: 5"))

@@ -16,6 +16,7 @@ class AddedField:
         numbers: every number under which files may hold it, the declared one first.
         distributions: who adds it; several where all mean the same.
         without: what is computed by a layer that does not know it: see `(bicerin.without)` in bicerin.proto.
+        honoured_by: the layer types that honour it; empty for all of the distributions and of what requires them.
     """
 
     message: str
@@ -24,6 +25,7 @@ class AddedField:
     numbers: tuple[int, ...]
     distributions: tuple[str, ...]
     without: str = "OTHER"
+    honoured_by: frozenset[str] = frozenset()
 
     @property
     def renumbered(self) -> bool:

@@ -29,7 +29,7 @@ from bicerin_proto.errors import SchemaError
 
 PACKAGE = "caffe"
 OPTION = 51301
-"""The number of every option in bicerin.proto but two."""
+"""The number of every option in bicerin.proto but those below."""
 
 FORK_OPTION = 51303
 """The number of the options `fork` and `value_fork`."""
@@ -37,6 +37,8 @@ FORK_OPTION = 51303
 WITHOUT_OPTION = 51302
 WITHOUT = ("OTHER", "SAME", "SIMILAR")
 """The number of the option `without`, and the names of its values."""
+
+HONOURED_BY_OPTION = 51304
 
 
 @dataclass(frozen=True, order=True)
@@ -239,6 +241,16 @@ def without_it(one: FieldDescriptorProto) -> int:
     data = one.options.SerializeToString()
     said = [wire.varint(data, found.begin)[0] for found in wire.fields(data) if found.number == WITHOUT_OPTION]
     return said[-1] if said and said[-1] < len(WITHOUT) else 0
+
+
+def honoured_by(one: FieldDescriptorProto) -> frozenset[str]:
+    """Return the layer types that a field's options `(bicerin.honoured_by)` name; none where all honour it."""
+    data = one.options.SerializeToString()
+    return frozenset(
+        data[found.begin : found.end].decode()
+        for found in wire.fields(data)
+        if (found.number, found.wire_type) == (HONOURED_BY_OPTION, wire.LENGTH)
+    )
 
 
 def layer_type(options: Message) -> str | None:

@@ -29,7 +29,7 @@ from bicerin_proto.added_field import AddedField
 from bicerin_proto.claim import Claim
 from bicerin_proto.conflict import Conflict
 from bicerin_proto.distribution import CAFFE
-from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, also_known_as, parts, without_it
+from bicerin_proto.fragment import PACKAGE, WITHOUT, Fragment, also_known_as, honoured_by, parts, without_it
 from bicerin_proto.fragment import forks as forks_of
 from bicerin_proto.inside_number import FIELD_NUMBERS, VALUE_NUMBERS, inside_number
 from bicerin_proto.known_numbers import KnownNumbers
@@ -135,7 +135,7 @@ class _Merger:
                     numbers = self.numbers.add_field(path, claims, one.number)
                     who = tuple(dict.fromkeys(claim.distribution for claim in claims))
                     if not everyone.issubset(who):
-                        self.added.append(AddedField(path, one.name, one.number, numbers, who, _without(claims)))
+                        self.added.append(AddedField(path, one.name, one.number, numbers, who, *_effect(claims)))
 
     # Fields.
 
@@ -191,7 +191,7 @@ class _Merger:
             taken.add(one.number)
             numbers = self.numbers.add_field(message.name, claims, one.number)
             who = tuple(dict.fromkeys(claim.distribution for claim in claims))
-            self.added.append(AddedField(message.name, one.name, one.number, numbers, who, _without(claims)))
+            self.added.append(AddedField(message.name, one.name, one.number, numbers, who, *_effect(claims)))
 
     # Enum values.
 
@@ -230,6 +230,10 @@ class _Merger:
             self.numbers.add_value(name, distribution, value, numbers[value.name])
 
 
-def _without(claims: Iterable[Claim]) -> str:
-    """What a layer that does not know the field computes: OTHER only if all say so, SIMILAR if one does."""
-    return WITHOUT[max(without_it(claim.field) for claim in claims)]
+def _effect(claims: Iterable[Claim]) -> tuple[str, frozenset[str]]:
+    """What a layer that does not know the field computes: OTHER only if all say so, SIMILAR if one does; and the types
+    that honour it, if all name some.
+    """
+    fields = [claim.field for claim in claims]
+    types = [honoured_by(one) for one in fields]
+    return WITHOUT[max(map(without_it, fields))], frozenset().union(*types) if all(types) else frozenset()

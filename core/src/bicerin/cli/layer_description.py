@@ -112,17 +112,17 @@ def describe_layer(layer_type: str, layer_providers: Mapping[str, str] | None = 
 
 def _parameters(cls: type[Layer], distribution: str) -> Iterator[Parameter]:
     fields = schema().LayerParameter.DESCRIPTOR.fields_by_name
-    for name in _read_by(cls):
+    for name in messages_read_by(cls):
         if name not in fields or fields[name].message_type is None:
             continue
         message = fields[name].message_type
         for field in message.fields:
             added = schema().added.get((message.full_name.partition(".")[2], field.name))
-            if added is None or known_to(distribution, added):
+            if added is None or known_to(cls.type, distribution, added):
                 yield _parameter(name, field, added)
 
 
-def _read_by(cls: type[Layer]) -> list[str]:
+def messages_read_by(cls: type[Layer]) -> list[str]:
     """The messages of `LayerParameter` that the modules of a layer and of its bases read: `pooling_param`, ..."""
     found: dict[str, None] = {}
     for one in cls.__mro__:

@@ -4,8 +4,9 @@ A schema may bring fields for layers that are someone else's: `bicerin-forks` br
 Caffe's forks parse. What a layer that does not know a field computes is said by the field, in the option
 `(bicerin.without)` of its .proto: something else, the same, or something similar.
 
-A layer is taken to know the fields of its own distribution and of those that this one requires; nets and solvers, those
-that the core itself reads and the fields of distributions that bring hooks or solvers.
+A layer is taken to know the fields of its own distribution and of those that this one requires, but for those that name
+the types that honour them (`(bicerin.honoured_by)`); nets and solvers, those that the core itself reads and the fields
+of distributions that bring hooks or solvers.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _MOST_LAYERS = 3
 def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict[str, list[str]]:
     """By what is computed without them ("OTHER" or "SIMILAR"): descriptions of the fields that nobody uses.
 
-    One is such as `batch_norm_param.scale_bias (of bicerin-forks) in layer "bn1"`.
+    One is such as `batch_norm_param.scale_bias (of bicerin-forks) in layer "bn1"`, or, where another layer of the same
+    distribution would honour it, `loss_param.label_smoothing (of SoftmaxWithLoss) in layer "loss"`.
 
     Args:
         message: an upgraded NetParameter, or a SolverParameter.
@@ -53,16 +55,16 @@ def ignored_fields(message: Any, schema: Any, owners: Mapping[str, str]) -> dict
     found: dict[tuple[str, str, str], list[str]] = {}
     if schema.added:
         for path, added in _unknown(message, schema, _known_to_the_core):
-            found[path, added.without, ", ".join(added.distributions)] = []
+            found[path, added.without, _whose(added)] = []
         for layer in getattr(message, "layer", ()):
             owner = owners.get(layer.type)
             if owner is not None:
-                for path, added in _unknown(layer, schema, partial(_known_in_layers, owner)):
-                    found.setdefault((path, added.without, ", ".join(added.distributions)), []).append(layer.name)
+                for path, added in _unknown(layer, schema, partial(known_to, layer.type, owner)):
+                    found.setdefault((path, added.without, _whose(added)), []).append(layer.name)
     said: dict[str, list[str]] = {"OTHER": [], "SIMILAR": []}
-    for (path, without, distributions), layers in sorted(found.items()):
+    for (path, without, whose), layers in sorted(found.items()):
         if without in said:
-            said[without].append(f"{path} (of {distributions}){_in(layers)}")
+            said[without].append(f"{path} (of {whose}){_in(layers)}")
     return said
 
 
@@ -89,13 +91,17 @@ def _unknown(message: Any, schema: Any, known: Callable[[Any], bool], prefix: st
                 yield from _unknown(one, schema, known, f"{path}.")
 
 
-def known_to(owner: str, added: Any) -> bool:
-    """Whether the layers of a distribution honour an `AddedField`: one of its own, or of what it requires."""
+def known_to(layer_type: str, owner: str, added: Any) -> bool:
+    """Whether layers of a type that a distribution brings honour an `AddedField`, its own or of what it requires."""
+    if (added.message, added.name) in _OF_THE_CORE:
+        return True
+    if added.honoured_by and layer_type not in added.honoured_by:
+        return False
     return not {normalized(owner), *_required(owner)}.isdisjoint(map(normalized, added.distributions))
 
 
-def _known_in_layers(owner: str, added: Any) -> bool:
-    return known_to(owner, added) or (added.message, added.name) in _OF_THE_CORE
+def _whose(added: Any) -> str:
+    return ", ".join(sorted(added.honoured_by) or added.distributions)
 
 
 def _known_to_the_core(added: Any) -> bool:

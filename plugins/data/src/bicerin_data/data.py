@@ -65,6 +65,12 @@ class StoreReader(DecodingReader):
         super().__init__(layer, param.batch_size, transformer)
         self._store = store
         self._rand_skip: int = param.rand_skip
+        if param.force_encoded_color:
+            _log.warning(
+                'layer "%s": data_param { force_encoded_color } has no effect, as in Caffe 1.0; '
+                "transform_param { force_color: true } has",
+                layer.name,
+            )
         train = layer.phase is Phase.TRAIN
         self._rank, self._replicas = (layer.context.rank, layer.context.replicas) if train else (0, 1)
         #: The key of the last record that was used, and how many were passed until then.

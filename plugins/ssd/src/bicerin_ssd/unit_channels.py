@@ -25,6 +25,10 @@ class UnitChannels:
     def __init__(self, layer: Layer, param: Any) -> None:
         if param.normalize_type not in ("L1", "L2"):
             raise LayerError(f"normalize_type: {param.normalize_type} is not known to this layer.", "It is L2 or L1.")
+        if param.fix_gradient:
+            raise LayerError(
+                "fix_gradient is known to the fork's GPU code alone, and not to this layer.", "Leave it out."
+            )
         self.first_power: bool = param.normalize_type == "L1"
         self.takes_norm_gradient: bool = param.bp_norm
         self.xp = layer.xp
