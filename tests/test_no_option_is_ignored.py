@@ -179,23 +179,20 @@ def whose(message: str, name: str) -> set[str]:
     return {outer.replace("_", "-")} if own and outer.startswith("bicerin_") else {EVERYBODY}
 
 
-def is_nobodys(message: str) -> bool:
-    """Whether no layer of those who bring the field takes what leads to the message."""
-    root, *way = [*paths()[message], ""]
-    added = schema().added.get(("LayerParameter", way[0]))
-    if root != "layer" or added is None:
-        return False
-    return not any(code_of(one).reads(way[0]) for one in brings_code().intersection(added.distributions))
+def takes(distribution: str, message: str) -> bool:
+    """Whether a layer of a distribution takes the message, or what leads to it."""
+    root, *way = paths()[message]
+    return root != "layer" or not way or code_of(distribution).reads(way[0])
 
 
 @pytest.mark.parametrize("message", sorted(paths()))
 def test_every_field_is_read_or_has_no_effect(message: str) -> None:
     """Those of whoever brings fields alone, or no layer that takes the message, are nobody's, and refused."""
-    if is_nobodys(message) or message in READ_AS_A_WHOLE:
+    if message in READ_AS_A_WHOLE:
         return
     unread = []
     for name, effect in without(descriptor(message)).items():
-        readers = whose(message, name) & ({EVERYBODY} | brings_code())
+        readers = {one for one in whose(message, name) & ({EVERYBODY} | brings_code()) if takes(one, message)}
         no_effect = effect != "OTHER" or (message, name) in NO_EFFECT
         if readers and not no_effect and not any(code_of(one).reads(name) for one in readers):
             unread.append(name)
