@@ -59,10 +59,8 @@ class Code:
                     self.names.update(re.findall(r"\w+", text))
                 case ast.JoinedStr(values=values):
                     text = "".join(str(one.value) for one in values if isinstance(one, ast.Constant))
-                    if (
-                        re.fullmatch(r"_?[a-z]\w*", text)
-                        and sum(isinstance(one, ast.FormattedValue) for one in values) == 1
-                    ):
+                    made = sum(isinstance(one, ast.FormattedValue) for one in values)
+                    if re.fullmatch(r"_?[a-z]\w*", text) and (made == 1 or len(text) > 5):
                         parts = [one.value if isinstance(one, ast.Constant) else r"\w+" for one in values]
                         self.patterns.add("".join(parts))
 
