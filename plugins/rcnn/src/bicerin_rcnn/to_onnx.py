@@ -24,6 +24,25 @@ def roi_pooling(graph: Graph, layer: Any) -> Any:
     return graph.op("MaxRoiPool", maps, regions, pooled_shape=shape, spatial_scale=scale)
 
 
+def roi_align(graph: Graph, layer: Any) -> Any:
+    if layer.kind != "averages":
+        graph.refuse("ONNX has the ROIAlign of Mask R-CNN alone, which has roi_align_param.")
+    maps, regions = graph.bottoms
+    image, corners = graph.op("Split", _rows(graph, regions), [1, 4], axis=1, outputs=2)
+    return graph.op(
+        "RoiAlign",
+        maps,
+        corners,
+        graph.cast(graph.op("Reshape", image, [-1]), "int64"),
+        output_height=layer.shape[0],
+        output_width=layer.shape[1],
+        sampling_ratio=max(layer.sampling_ratio, 0),
+        spatial_scale=layer.spatial_scale,
+        # Before opset 16 there is no other.
+        coordinate_transformation_mode="output_half_pixel" if graph.opset >= 16 else None,
+    )
+
+
 def psroi_pooling(graph: Graph, layer: Any) -> Any:
     """Sums over bins from sums over everything above and to the left, in double precision."""
     maps, regions = graph.bottoms
