@@ -141,6 +141,14 @@ def test_the_command_in_train(tmp_path: Path) -> None:
     assert not (tmp_path / "net.onnx").exists()
 
 
+def test_the_command_with_an_opset_that_there_is_not(tmp_path: Path) -> None:
+    """Said before the net is read."""
+    result = run(str(tmp_path / "none.prototxt"), "-o", str(tmp_path / "net.onnx"), "--opset", "12")
+    assert result.exit_code == 1
+    assert "opset 12: it may be 13 to" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_without_the_weights(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(RELU)
     result = run(

@@ -96,12 +96,14 @@ def export(
     --int8, that is the model before it is quantized; what this changes is said.
     """
     from bicerin.net import Net
-    from bicerin_onnx import model
+    from bicerin_onnx import exporter, model
 
     model.require_writable(output)
     if language == "torch":
         given = {"--opset": opset, "--custom-domain": custom_domain, "--preprocess": preprocess}
         _check_torch(output, {**given, "--int8": store is not None})
+    elif opset is not None:
+        exporter.check_opset(opset)
     if store is not None and preprocess:
         raise NetError("--int8 with --preprocess: the data layer gives images that are preprocessed already.")
     source: Any = Path(net)
@@ -115,8 +117,6 @@ def export(
     if language == "torch":
         _write_module(built, output, fold, dynamic, end, keep_losses, verify, inputs)
         return
-    from bicerin_onnx import exporter
-
     opset = 17 if opset is None else opset
     made = exporter.export(
         built,

@@ -65,7 +65,7 @@ def export(
     from bicerin_onnx import model as models
 
     check_net(net, "ONNX")
-    _check_opset(opset)
+    check_opset(opset)
     if path is not None:
         models.require_writable(path)
     ends = [end] if isinstance(end, str) else list(end or ())
@@ -149,7 +149,12 @@ def _metadata(tracer: Tracer) -> dict[str, str]:
     return found
 
 
-def _check_opset(opset: Any) -> None:
+def check_opset(opset: Any) -> None:
+    """Check that there is such a version of ONNX's operators.
+
+    Raises:
+        NetError: there is none, or it is too old.
+    """
     import onnx
 
     newest = onnx.defs.onnx_opset_version()
