@@ -20,6 +20,12 @@ def roi_pooling(graph: Graph, layer: Any) -> Any:
             height, width = graph.cast(height), graph.cast(width)
             factors = graph.op("Concat", [1.0], width, height, width, height, axis=0)
         regions, scale = graph.op("Mul", regions, factors), 1.0
+    elif layer.pad_ratio:  # x1 - ratio (x2 - x1 + 1), x2 + ratio (x2 - x1 + 1), and so on
+        ratio = layer.pad_ratio
+        grown = np.eye(5)
+        grown[[1, 2, 3, 4], [1, 2, 3, 4]] += ratio
+        grown[[3, 4, 1, 2], [1, 2, 3, 4]] = -ratio
+        regions = graph.op("Add", graph.op("MatMul", regions, grown), [[0.0, -ratio, -ratio, ratio, ratio]])
     shape = [layer.pooled_h, layer.pooled_w]
     return graph.op("MaxRoiPool", maps, regions, pooled_shape=shape, spatial_scale=scale)
 

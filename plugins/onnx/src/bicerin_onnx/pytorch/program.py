@@ -127,7 +127,7 @@ def _is_library(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("nn", "F", "torch")
 
 
-_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.MatMult: "@"}
 _MISSING = (
     "{} is not installed, which a net needs to be written and run as a module of PyTorch: "
     "pip install 'bicerin-onnx[torch]'"
