@@ -434,7 +434,7 @@ class Net:
                     callback(index)
                 if self.nodes[index].wants_backward:
                     self.nodes[index].backward()
-                for callback in (*self.after_backward, *self.gradients_ready):
+                for callback in (*self.gradients_ready, *self.after_backward):
                     callback(index)
 
     def forward_backward(self, *, keep_gradients: bool = True) -> float:
