@@ -21,6 +21,11 @@ html_theme = "furo"
 html_title = f"Bicerin {version}"
 exclude_patterns = ["_build"]
 
+# `tox run -e linkcheck`. Within the pages, warnings are errors, and tests/test_pages.py follows links and headings.
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)"]
+linkcheck_timeout = 20
+linkcheck_retries = 2
+
 #: Where files of the repository that are no pages are read.
 _REPOSITORY = "https://github.com/bicerin/bicerin/blob/main"
 

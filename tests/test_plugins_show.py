@@ -75,3 +75,14 @@ def test_what_is_printed() -> None:
 
 def test_a_type_that_is_not_there() -> None:
     assert 'Did you mean "Pooling"' in run("Poling", status=1).stderr
+
+
+def test_every_parameter_of_every_layer_says_what_it_means() -> None:
+    """A field's comment in the .proto is what people read of it; its type and default stand beside it."""
+    silent = [
+        f"{name}: {one.name}"
+        for name in layers.providers()
+        for one in describe_layer(name).parameters
+        if not one.comment.strip()
+    ]
+    assert not silent

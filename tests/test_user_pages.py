@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import runpy
@@ -115,6 +116,16 @@ def test_every_command_with_json_is_listed() -> None:
     }
     (paragraph,) = re.findall(r"prints JSON with `--json`: (.*?)\. Numbers", REFERENCE, re.S)
     assert there - set(re.findall(r"`([\w\- ]+)`", " ".join(paragraph.split()))) == set()
+
+
+def test_every_command_that_prints_a_table_has_json() -> None:
+    def prints_a_table(command: Any) -> bool:
+        module: Any = inspect.getmodule(command.callback)
+        return re.search(r"\b(new_table|print_table)\b", inspect.getsource(module)) is not None
+
+    tables = {name: command for name, command in _commands(command_line).items() if prints_a_table(command)}
+    assert len(tables) > 5
+    assert [name for name, command in tables.items() if not any("--json" in one.opts for one in command.params)] == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from digits_training import Training, run
 
+import bicerin
 from bicerin_report import Contents
 from bicerin_report.serving import PageServer
 
@@ -86,3 +87,29 @@ def test_a_port_that_is_taken(log: Path) -> None:
         result = run("report", log, "--serve", "--port", taken.getsockname()[1])
     assert result.exit_code == 1
     assert "of 127.0.0.1 cannot be used: Address already in use" in result.stderr
+
+
+def test_weights_that_change_make_the_page_anew(training: Training, tmp_path: Path) -> None:
+    """And nothing does where only a log has grown: the curves are asked for alone."""
+    net, weights, log = tmp_path / "net.prototxt", tmp_path / "w.caffemodel", tmp_path / "run.jsonl"
+    net.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 } } } '
+        'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" '
+        'inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }'
+    )
+    log.write_text("".join(training.record.read_text().splitlines(keepends=True)[:20]))
+    bicerin.Net(net, "TEST").save(weights)
+    with PageServer(Contents([str(net), str(log)], weights=[str(weights)])) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page, made = get(server, "/")[1], get(server, "/files.json")[1]
+        assert b'"made_of": ' + made in page
+        log.write_text("".join(training.record.read_text().splitlines(keepends=True)[:60]))
+        assert get(server, "/files.json")[1] == made
+        bicerin.Net(net, "TEST").save(weights)
+        changed, end = made, time.monotonic() + 60
+        while changed == made:  # it is not made anew at once
+            assert time.monotonic() < end
+            changed = get(server, "/files.json")[1]
+        again = get(server, "/")[1]
+        assert b'"made_of": ' + changed in again and again != page
+        server.shutdown()

@@ -132,7 +132,7 @@ def messages_read_by(cls: type[Layer]) -> list[str]:
         own = one.__module__.partition(".")[0]
         if own == "bicerin":  # what all layers have
             continue
-        found |= dict.fromkeys(re.findall(r"\bparam\.(\w+_param)\b", inspect.getsource(module)))
+        found |= dict.fromkeys(re.findall(r"\.param\.(\w+_param)\b", inspect.getsource(module)))
     return list(found)
 
 

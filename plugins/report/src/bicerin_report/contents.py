@@ -222,9 +222,10 @@ class Contents:
         _log.warning("%s", text)
         self._notes.append(text)
 
-    def stamp(self) -> Callable[[], tuple[Any, ...]]:
-        """A function whose value changes when one of the files does."""
-        paths = [Path(file) for file in (*self.files, *self.weights)]
+    def stamp(self, logs: bool = True) -> Callable[[], tuple[Any, ...]]:
+        """A function whose value changes when one of the files does; of all, or of those that are no logs."""
+        files = [*self.files, *self.weights, *self.images, *filter(None, (self.inputs, self.labels))]
+        paths = [Path(file) for file in files if logs or file not in self._logs]
 
         def of_files() -> tuple[Any, ...]:
             found = []

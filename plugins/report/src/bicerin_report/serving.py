@@ -35,7 +35,8 @@ class _Made(NamedTuple):
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves `/`, the page, and `/runs.json`, what changes of it while a training goes on.
+    """Serves `/`, the page; `/runs.json`, what changes of it with every step of a training; and `/files.json`, which
+    changes when the rest has been made anew, since its weights, its net or its solver have changed.
 
     Args:
         port: 0 for any that is free.
@@ -49,7 +50,10 @@ class PageServer(ThreadingHTTPServer):
     def __init__(self, contents: Contents, port: int = 0) -> None:
         self._contents = contents
         self._stamp = contents.stamp()
-        self._lock = threading.Lock()
+        self._stamp_without_logs = contents.stamp(logs=False)
+        #: What the page was made of, but for logs.
+        self._shown: tuple[Any, ...] = ()
+        self._lock = threading.RLock()
         self._made: dict[str, _Made] = {}
         try:
             super().__init__((_ADDRESS, port), _Handler)
@@ -62,6 +66,8 @@ class PageServer(ThreadingHTTPServer):
 
     def text(self, path: str) -> bytes | None:
         """What there is at a path, made anew where a file has changed; None for nothing."""
+        if path == "/files.json":
+            return self._files()
         make = {"/": self._page, "/runs.json": self._runs}.get(path)
         if make is None:
             return None
@@ -75,10 +81,24 @@ class PageServer(ThreadingHTTPServer):
             return made.text
 
     def _page(self) -> bytes:
-        return page(self._contents.data(), live=True).encode("utf-8", "backslashreplace")
+        shown = self._stamp_without_logs()
+        made = {**self._contents.data(), "made_of": _digest(shown)}
+        self._shown = shown
+        return page(made, live=True).encode("utf-8", "backslashreplace")
+
+    def _files(self) -> bytes:
+        """What the page is made of now, which is made anew before where that is due."""
+        with self._lock:
+            if self._shown != self._stamp_without_logs():
+                self.text("/")
+            return data_text(_digest(self._shown)).encode()
 
     def _runs(self) -> bytes:
         return data_text(self._contents.runs()).encode("utf-8", "backslashreplace")
+
+
+def _digest(stamp: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(stamp).encode()).hexdigest()[:32]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -98,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{message_text(str(error))}\n".encode(), "text/plain")
             return
         if text is None:
-            self._answer(HTTPStatus.NOT_FOUND, b"There is / and /runs.json.\n", "text/plain")
+            self._answer(HTTPStatus.NOT_FOUND, b"There is /, /runs.json and /files.json.\n", "text/plain")
             return
         tag = f'"{hashlib.sha256(text).hexdigest()[:32]}"'
         if self.headers.get("If-None-Match") == tag:
@@ -106,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", tag)
             self.end_headers()
             return
-        kind = "application/json" if self.path.startswith("/runs.json") else "text/html"
+        kind = "application/json" if self.path.partition("?")[0].endswith(".json") else "text/html"
         self._answer(HTTPStatus.OK, text, kind, tag)
 
     def _answer(self, status: HTTPStatus, text: bytes, kind: str, tag: str | None = None) -> None:

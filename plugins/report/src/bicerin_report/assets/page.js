@@ -58,18 +58,24 @@ function setUpTheme() {
   tell();
 }
 
-/** Ask for the runs again and again; what has not changed is not sent. */
+/** Ask again and again for the runs, and whether the rest was made anew; what has not changed is not sent. */
 function setUpLife() {
-  const runs = parts.find((part) => part.key === "run");
-  if (!data.live || !runs) return;
-  let tag = null;
+  if (!data.live) return;
+  const runs = parts.find((part) => part.key === "run"), tags = {};
+  async function news(name) {
+    const headers = tags[name] ? { "If-None-Match": tags[name] } : {};
+    const answer = await fetch(name, { headers, cache: "no-store" });
+    if (answer.status !== 200) return undefined;
+    tags[name] = answer.headers.get("ETag");
+    return answer.json();
+  }
   async function ask() {
     try {
-      const answer = await fetch("runs.json", { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
-      if (answer.status === 200) {
-        tag = answer.headers.get("ETag");
-        runs.update(await answer.json());
-      }
+      const made = await news("files.json");
+      // The address says which part is open.
+      if (made !== undefined && made !== data.made_of) location.reload();
+      const latest = runs && await news("runs.json");
+      if (latest) runs.update(latest);
       document.body.classList.remove("lost");
     } catch {
       document.body.classList.add("lost");
