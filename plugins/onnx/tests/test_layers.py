@@ -39,6 +39,7 @@ WITHOUT = {
     "Nms": "finds the places of peaks, and is not written yet",
     "PSROIAlign": "samples places of each region's own, and is not written yet",
     "Python": "says itself what it is: see test_nets.py",
+    "SegAccuracy": "needs labels",
     "SegData": "makes the input",
     "Silence": "has no top",
     "VideoData": "makes the input",

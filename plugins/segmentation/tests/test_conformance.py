@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bicerin.testing import LayerConformance
+import numpy as np
+import pytest
+
+from bicerin.errors import LayerError
+from bicerin.testing import LayerConformance, run_layer
 from bicerin_segmentation import cases
 
 
@@ -12,3 +16,13 @@ class TestUnPooling(LayerConformance):
 
 class TestMultiStageMeanfield(LayerConformance):
     cases = cases.MULTI_STAGE_MEANFIELD
+
+
+class TestSegAccuracy(LayerConformance):
+    cases = cases.SEG_ACCURACY
+
+
+@pytest.mark.parametrize("label", [4, -1, np.nan])
+def test_a_label_that_is_no_class(label: float) -> None:
+    with pytest.raises(LayerError, match=r"is no class \(1 of 4 are not\)"):
+        run_layer('type: "SegAccuracy"', [np.zeros((1, 4, 2, 2)), np.array([[[[0, 1], [2, label]]]])]).forward()

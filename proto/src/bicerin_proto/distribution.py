@@ -34,7 +34,8 @@ _LAYERS = {
     "bicerin-video": "Convolution3D NdConvolution Pooling3D NdPooling Gather Scatter BatchReduction VideoData",
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
-    "bicerin-segmentation": "DenseImageData ImageLabelmapData SegData ImageSegData UnPooling MultiStageMeanfield",
+    "bicerin-segmentation": "DenseImageData ImageLabelmapData SegData ImageSegData SegAccuracy UnPooling"
+    " MultiStageMeanfield",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
@@ -100,7 +101,8 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-segmentation": {
         "ImageDataParameter": "ignore_label label_type label_fractions",
-        "LayerParameter": "unpooling_param multi_stage_meanfield_param dense_image_data_param seg_data_param",
+        "LayerParameter": "unpooling_param multi_stage_meanfield_param dense_image_data_param seg_data_param"
+        " seg_accuracy_param",
         "TransformationParameter": "stride upper_size upper_height upper_width scale_factors crop_width crop_height",
     },
     "bicerin-forks": {
@@ -123,7 +125,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param"
-        " sequence_data_param seg_accuracy_param sib_data_param insanity_param eltwise_affine_param"
+        " sequence_data_param sib_data_param insanity_param eltwise_affine_param"
         " sub_region_param split_param fcn_data_param soft_contrastive_loss_param smoothl1_param"
         " batch_contrastive_loss_param nca_param infimum_loss_param"
         " ordinal_regression_loss_param resize_param feature_decay_loss_param"

@@ -58,4 +58,24 @@ MULTI_STAGE_MEANFIELD = [
     meanfield("one_class", "theta_alpha: 3 theta_beta: 30 theta_gamma: 3 num_iterations: 1", (1, 1, 2, 3), 3),
 ]  # fmt: skip
 
-CASES = UNPOOLING + MULTI_STAGE_MEANFIELD
+
+def labels(classes: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A function that makes labels."""
+    return lambda random: random.integers(0, classes, shape)
+
+
+SEG_ACCURACY = [
+    layer_case("classes", 'type: "SegAccuracy"', [(2, 4, 3, 5), labels(4, 2, 1, 3, 5)], gradient=False, batched=(0, 1)),
+    layer_case("ignored", 'type: "SegAccuracy" seg_accuracy_param { ignore_label: 3 ignore_label: 1 }',
+               [(2, 3, 3, 5), labels(4, 2, 1, 3, 5)], gradient=False, batched=(0, 1)),
+    layer_case("values", 'type: "SegAccuracy" seg_accuracy_param { ignore_label: 255 }',
+               [np.array([[[[1, 1, 0, 0, 1.0]], [[0, 0, 2, 1, 0]], [[0, 0, 0, 0, 0]]]]),
+                np.array([[[[0, 1, 1, 1, 255]]]])],
+               expected=[np.array([3 / 4, (1 + 2 / 3) / 2, (1 / 2 + 2 / 3 + 1) / 3]).reshape(1, 1, 1, 3)],
+               gradient=False, batched=(0, 1)),
+    layer_case("one_channel", 'type: "SegAccuracy"',
+               [np.array([[[[0.2, 0.7], [0.9, 0.5]]]]), np.array([[[[0, 1], [0, 1]]]])],
+               expected=[np.array([1 / 2, 1 / 2, 1 / 3]).reshape(1, 1, 1, 3)], gradient=False, batched=(0, 1)),
+]  # fmt: skip
+
+CASES = UNPOOLING + MULTI_STAGE_MEANFIELD + SEG_ACCURACY
