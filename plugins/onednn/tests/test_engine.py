@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ class TestANet:
             np.testing.assert_allclose(found["prob"], expected["prob"], rtol=1e-4)
 
     def test_layers_hand_their_layouts_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        net = make("onednn", monkeypatch)
+        # A whole number of blocks, so that blobs can be joined in any layout.
+        net = make("onednn", monkeypatch, NET.replace("20", "24"))
         net.forward(x=image())
         states = {name: net.blobs[name].memory[0].state for name in ("p1", "e", "dw", "cat")}
         assert set(states.values()) == {State.ARRANGED}, states
@@ -253,7 +255,7 @@ class TestTheChoice:
         assert classes(net) == {"bicerin_onednn"}
         kept = choices.read_text()
         assert kept.count("convolution") == 3
-        choices.write_text(kept.replace('"onednn"', '"own"'))
+        choices.write_text(kept.replace('"onednn"', '"own"').replace('"blocked"', '"own"'))
         from bicerin.kernels import choices as module
 
         module._chosen.clear()
@@ -262,6 +264,23 @@ class TestTheChoice:
         algorithms = [node.layer.algorithm for node in again.nodes if node.type == "Convolution"]
         assert not any("oneDNN" in algorithm for algorithm in algorithms), algorithms
         assert choices.read_text().count("own") == 3
+
+    @pytest.mark.parametrize("way", ["onednn", "blocked"])
+    def test_both_orders_of_the_library_give_the_same(
+        self, way: str, monkeypatch: pytest.MonkeyPatch, choices: Path
+    ) -> None:
+        text = NET.replace("20", "24")
+        make("", monkeypatch, text).forward(x=image())
+        choices.write_text(re.sub('"(onednn|blocked|own)"', f'"{way}"', choices.read_text()))
+        from bicerin.kernels import choices as module
+
+        module._chosen.clear()
+        own, theirs = make("caffe", monkeypatch, text), make("", monkeypatch, text)
+        found, expected = theirs.forward(list(own.blobs), x=image()), own.forward(list(own.blobs), x=image())
+        for name in expected:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+        if way == "blocked":
+            assert "in blocks of" in repr(theirs.blobs["c2"].memory[0].layout)
 
     @pytest.mark.parametrize("text", ["", "[1, 2]", "{", '{"a": 3}', "\0"])
     def test_a_file_that_is_broken_is_none(self, text: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:

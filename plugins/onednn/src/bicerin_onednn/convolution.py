@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -19,8 +19,8 @@ from bicerin_convolution.convolution import ConvolutionLayer
 from bicerin_onednn import library as dnn
 from bicerin_onednn.attributes import attributes
 from bicerin_onednn.exchange import Reader, place_to_write, written
-from bicerin_onednn.layout import address, any_of, dims, layout_of, reorder, rows_of
-from bicerin_onednn.library import is_forked, library
+from bicerin_onednn.layout import address, any_of, blocked_of, dims, layout_of, reorder, rows_of
+from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, library
 from bicerin_onednn.primitive import Primitive
 from bicerin_onednn.watch import Watch
 
@@ -28,6 +28,8 @@ from bicerin_onednn.watch import Watch
 _MOST_PRODUCTS = 8
 #: Winograd's transforms fill the caches, and find them full of other layers' data, where a measurement has them alone.
 _FACTORS = {"own": 1.3}
+#: Code of the library's that is there for completeness.
+_SLOW = ("ref", "gemm:ref")
 
 
 class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
@@ -94,24 +96,39 @@ class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
         if not all(self.bottom_shape) or len(self.bottom_shape) not in (3, 4, 5):
             product = Product.own()
         else:
-            product = Product(self, finish, slope)
-            if not is_named("onednn", self.param):
-                product.prepare(self.blobs[0].read_only.data, finish)
-                engine = partial(product.run, bottom[0], top[0], self.addend)
-                own = partial(self._forward, bottom[:1], top[:1])
-                engine()
-                reorders = {"own": product.reordering()}
-                kind = f"oneDNN {library().version}, convolution {self._described(finish)}"
-                product.is_own = choice(kind, {"onednn": engine, "own": own}, reorders, _FACTORS) == "own"
+            product = self._fastest(Product.each(self, finish, slope), finish, bottom[0], top[0])
         self._products[key] = product
         return product
 
-    def _described(self, finish: Finish) -> str:
+    def _fastest(self, products: Mapping[str, Product], finish: Finish, bottom: Blob, top: Blob) -> Product:
+        """Of the library's products and the layer's own code, that which takes the least time."""
+        ways: dict[str, Callable[[], Any]] = {}
+        besides: dict[str, float] = {}
+        for name, product in products.items():
+            product.prepare(self.blobs[0].read_only.data, finish)
+            ways[name] = partial(product.run, bottom, top, self.addend)
+            besides[name] = product.reordering() if name == LIBRARYS and len(products) > 1 else 0.0
+        if not is_named("onednn", self.param):
+            ways["own"] = partial(self._forward, [bottom], [top])
+            besides["own"] = next(iter(products.values())).reordering()
+        if len(ways) > 1:
+            next(iter(ways.values()))()
+            kind = f"oneDNN {library().version}, convolution at TEST {self._described()}"
+            chosen = choice(kind, ways, besides, _FACTORS)
+        else:
+            chosen = next(iter(ways))
+        return products[chosen] if chosen in products else Product.own()
+
+    def _described(self) -> str:
         geometry = self.geometry
         return (
             f"{self.bottom_shape} to {self.top_shape}, kernel {geometry.kernel}, stride {geometry.stride}, pad "
             f"{geometry.pad}, dilation {geometry.dilation}, group {self.group}"
         )
+
+
+#: The ways of the library: its own order of the arrays, and channels in blocks, where that is not its own.
+LIBRARYS, BLOCKED = "onednn", "blocked"
 
 
 class Product:
@@ -121,12 +138,13 @@ class Product:
         layer: whose it is.
         finish: what becomes of each sum, for its kind.
         slope: of the rectifier after another blob is added; None where none is.
+        blocked: whether the arrays are to have their channels in blocks; else the library chooses their order.
     """
 
     #: Whether the layer's own code computes it.
     is_own = False
 
-    def __init__(self, layer: ConvolutionLayer, finish: Finish, slope: float | None) -> None:
+    def __init__(self, layer: ConvolutionLayer, finish: Finish, slope: float | None, blocked: bool = False) -> None:
         geometry, group = layer.geometry, layer.group
         x_shape, y_shape = layer.bottom_shape, layer.top_shape
         outputs, channels = y_shape[1], x_shape[1] // group
@@ -141,6 +159,7 @@ class Product:
         ]
         self._has_bias = bool(finish.shift.size)
         dll = library()
+        x_order, y_order = (_blocked_or_any(shape) if blocked else any_of(shape) for shape in (x_shape, y_shape))
 
         def describe(slope: float, addend: int | None = None) -> int:
             with attributes(slope, addend) as attribute:
@@ -149,10 +168,10 @@ class Product:
                     dll.engine,
                     dnn.INFERENCE,
                     dnn.CONVOLUTION,
-                    any_of(x_shape),
+                    x_order,
                     any_of(grouped),
                     rows_of((outputs,)).handle if self._has_bias else None,
-                    any_of(y_shape),
+                    y_order,
                     dims(geometry.stride),
                     dims([dilation - 1 for dilation in geometry.dilation]),
                     dims(geometry.pad),
@@ -180,6 +199,19 @@ class Product:
         self._weights = Room(self._w.nbytes)
         self._bias = np.zeros(outputs, np.float32)
         self._bias_address = address(self._bias)
+
+    @classmethod
+    def each(cls, layer: ConvolutionLayer, finish: Finish, slope: float | None) -> dict[str, Product]:
+        """The library's ways to compute it that are worth measuring, by name."""
+        products = {LIBRARYS: cls(layer, finish, slope)}
+        try:
+            blocked = cls(layer, finish, slope, blocked=True)
+        except NotImplementedByOneDNNError:
+            return products
+        differs = blocked._y is not products[LIBRARYS]._y or blocked._x.layout is not products[LIBRARYS]._x.layout
+        if differs and not blocked._primitive.implementation.startswith(_SLOW):
+            products[BLOCKED] = blocked
+        return products
 
     @classmethod
     def own(cls) -> Product:
@@ -221,3 +253,8 @@ class Product:
             addresses.append(self._addend.address(addend.memory[0]))
         self._primitive.run(*addresses)
         written(target)
+
+
+def _blocked_or_any(shape: tuple[int, ...]) -> int:
+    layout = blocked_of(shape)
+    return any_of(shape) if layout is None else layout.handle

@@ -84,6 +84,16 @@ def any_of(shape: tuple[int, ...]) -> int:
     return library().make("memory_desc_create_with_tag", len(shape), dims(shape), dnn.F32, 1)
 
 
+@cache
+def blocked_of(shape: tuple[int, ...]) -> OneDNNLayout | None:
+    """The order with the channels in blocks of a vector's length; None for fewer channels, or 1, 2 or 6 axes."""
+    dll = library()
+    tag = dnn.BLOCKED[dll.lanes].get(len(shape))
+    if tag is None or shape[1] < dll.lanes:
+        return None
+    return layout_of(shape, dll.make("memory_desc_create_with_tag", len(shape), dims(shape), dnn.F32, tag))
+
+
 class Reorder:
     """From one layout to another."""
 

@@ -43,6 +43,9 @@ DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 
 #: What the first of a primitive's post-operations adds.
 ADDEND = 32768 | SRC_1
 
+#: Orders of 3, 4 and 5 axes with the channels, axis 1, in blocks: size of a block -> number of axes -> its number.
+BLOCKED = {8: {3: 69, 4: 102, 5: 142}, 16: {3: 56, 4: 78, 5: 121}}
+
 #: What a primitive's descriptor is asked for.
 QUERY_IMPLEMENTATION = 8
 QUERY_SRC, QUERY_WEIGHTS, QUERY_DST = 129, 131, 133
@@ -51,6 +54,8 @@ QUERY_DIFF_SRC, QUERY_DIFF_WEIGHTS, QUERY_DIFF_DST, QUERY_WORKSPACE = 130, 132, 
 QUERY_AXES, QUERY_STRIDES, QUERY_BLOCKS, QUERY_BLOCK_SIZES, QUERY_BLOCK_AXES = 256, 14, 263, 264, 265
 
 _UNIMPLEMENTED = 3
+#: The bits of a set of instructions with vectors of 512 bits.
+_AVX512 = 0x27
 _STATUS = {1: "out of memory", 2: "invalid arguments", 3: "not implemented", 5: "runtime error", 6: "not required"}
 
 
@@ -152,6 +157,7 @@ class Library:
     Attributes:
         version: as "3.2.0".
         engine, stream: handles.
+        lanes: elements of float32 in the longest vectors that it uses, 8 or 16.
 
     Raises:
         OneDNNError: it cannot be loaded, or is not version 3 with a CPU engine.
@@ -178,6 +184,9 @@ class Library:
         self._dll.dnnl_memory_desc_equal.argtypes = (_HANDLE, _HANDLE)
         self._dll.dnnl_primitive_desc_query_md.restype = c_void_p
         self._dll.dnnl_primitive_desc_query_md.argtypes = (_HANDLE, c_int, c_int)
+        isa = self._dll.dnnl_get_effective_cpu_isa
+        isa.restype = c_int
+        self.lanes = 16 if isa() & _AVX512 == _AVX512 else 8
         self.execute = self._dll.dnnl_primitive_execute
         self.set_address = self._dll.dnnl_memory_set_data_handle
         self.engine = self.make("engine_create", 1, 0)
