@@ -79,7 +79,11 @@ class Room:
 
     __slots__ = ("address", "array")
 
+    #: How many there have been in this process.
+    made = 0
+
     def __init__(self, nbytes: int) -> None:
+        Room.made += 1
         whole = np.empty(nbytes + 64, np.uint8)
         start = -whole.ctypes.data % 64
         self.array = whole[start : start + nbytes]
@@ -255,6 +259,21 @@ class Memory:
         room = self._room_for(layout)
         self.state = State.BOTH
         return room
+
+    def prefer_rows(self) -> None:
+        """Take the values in rows for the only ones, where they are in a layout too."""
+        if self.state is State.BOTH:
+            self.state = State.HOST
+
+    @property
+    def stores(self) -> tuple[Any, Room | None]:
+        """The host's array in rows and the room for layouts, as they are allocated at present."""
+        return self._host_array, self._room
+
+    def filled(self, layout: Layout | None) -> None:
+        """All values have been written where they were before: in the layout, as after `arrange`, or in rows."""
+        self._layout = layout
+        self.state = State.HOST if layout is None else State.ARRANGED
 
     def forget(self) -> None:
         """Nobody will read the present values: who writes next need not have them in rows before."""

@@ -16,14 +16,15 @@ this loses nothing but speed, or a line in a report.
     ReadsTops         its backward pass reads what is in its tops, which no later layer may overwrite
     Spares            in place, it leaves something of what it overwrites
     Chooses           a top says which elements of its bottom it chose, where others may be as good
+    Replays           its forward pass is a number of calls of native functions, which may be made again without it
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -251,6 +252,31 @@ class Chooses(ABC):
 
         Returns:
             The elements, NaN where a choice is none that the layer could make; None for a top that holds no choices.
+        """
+
+
+class Repetition(NamedTuple):
+    """On what the calls of a forward pass depend, besides the parameters' versions, shapes and places in memory.
+
+    Attributes:
+        attributes: functions; as long as each returns what it returns now, the calls are right.
+        keeps: what must live as long as the calls may be made.
+    """
+
+    attributes: Sequence[Callable[[], Any]] = ()
+    keeps: Sequence[Any] = ()
+
+
+class Replays(ABC):
+    """A layer whose forward pass only calls native functions, at least sometimes.
+
+    It appends each call to `bicerin.kernels.recording.recording.calls`, where those are recorded.
+    """
+
+    @abstractmethod
+    def repetition(self) -> Repetition | None:
+        """Asked after a forward pass: None where that did anything else than its calls, or where a parameter may be
+        written without a new version.
         """
 
 

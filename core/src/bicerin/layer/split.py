@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bicerin.layer.abilities import Repetition, Replays
 from bicerin.layer.blob import Blob
 from bicerin.layer.counts import BlobCounts, at_least
 from bicerin.layer.layer import Layer
 from bicerin.layer.operations import Operations
 
 
-class SplitLayer(Layer):
+class SplitLayer(Replays, Layer):
     """Tops share the bottom's data; the bottom's gradient is the sum of theirs."""
 
     type = "Split"
@@ -28,6 +29,9 @@ class SplitLayer(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """The data is shared."""
+
+    def repetition(self) -> Repetition:
+        return Repetition()
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:

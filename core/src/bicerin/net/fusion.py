@@ -19,6 +19,7 @@ from bicerin.layer.abilities import ActsAffinely, AddsAnother, Finishes, IsSum
 from bicerin.layer.blob import Blob
 from bicerin.net.affine_chain import AffineChain
 from bicerin.net.node import Node
+from bicerin.net.replay import ReplayedPass
 
 
 class Fusion(NamedTuple):
@@ -47,10 +48,13 @@ class FusedLayer:
     Args:
         nodes: its own node, as it is without, and those whose work it does.
         layer: what does all their work in its `forward`: their first layer, or an `AffineChain`.
+
+    Attributes:
+        doer: that one.
     """
 
     def __init__(self, nodes: Sequence[Node], layer: Any) -> None:
-        self._nodes, self._layer = nodes, layer
+        self._nodes, self.doer = nodes, layer
         self._axes = nodes[-1].top[0].num_axes
 
     def __getattr__(self, name: str) -> Any:
@@ -72,7 +76,7 @@ class FusedLayer:
         if self._nodes[0].top[0].shape != top[0].shape:  # a dropped blob, which still has a shape
             for node in self._nodes:
                 node.reshape()
-        self._layer.forward(self._nodes[0].bottom, top)
+        self.doer.forward(self._nodes[0].bottom, top)
 
     def run_one_by_one(self) -> float:
         """Run each of the layers by itself; returns the sum of their weighted losses."""
@@ -119,7 +123,6 @@ class FusedPass:
 
     Attributes:
         nodes: those that run in it.
-        ends: for each of them the memories whose values nobody reads after it, where such are known.
     """
 
     def __init__(self, nodes: Sequence[Node], dropped: Collection[int], dtype: np.dtype[Any]) -> None:
@@ -140,21 +143,21 @@ class FusedPass:
             also = [] if fusion.addend is None else [fusion.addend]
             producers[fusion.producer] = parts[0].writing(fusion.top, FusedLayer(parts, layer), also)
         self.nodes = [producers.get(index, node) for index, node in enumerate(nodes) if index not in absorbed]
-        self.ends: Sequence[Sequence[Memory]] = [()] * len(self.nodes)
+        self.let_end([()] * len(self.nodes))
+
+    def let_end(self, ends: Sequence[Sequence[Memory]]) -> None:
+        """Say for each node the memories whose values nobody reads after it."""
+        self._pass = ReplayedPass(self.nodes, ends)
 
     def run(self) -> float:
         """Run the nodes; returns their weighted loss."""
-        loss = 0.0
-        for node, ends in zip(self.nodes, self.ends, strict=True):
-            loss += node.forward()
-            for memory in ends:
-                memory.forget()
-        return loss
+        return self._pass.run()
 
     def begin(self, fused: bool) -> None:
         """Tell the layers that finish for others whether the next pass is this one, or one of each layer by itself."""
         if fused != self._begun:
             self._begun = fused
+            self._pass.forget()
             for work in self._works:
                 if fused:
                     work.give()

@@ -169,7 +169,7 @@ class Net:
         if dropped:
             blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
             lasting_blobs = [blob for blob in blobs if id(blob) not in dropped]
-            self._fused_pass.ends = share_memory(self._fused_pass.nodes, lasting_blobs)
+            self._fused_pass.let_end(share_memory(self._fused_pass.nodes, lasting_blobs))
         self._training_pass: TrainingPass | None = None
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
         if weights is not None:

@@ -104,6 +104,15 @@ class Node:
         return BlobList(blob.blob for blob in self.layer.blobs)
 
     @property
+    def doer(self) -> Any:
+        """What computes the tops: the layer, or in a fused pass what does its work and others'."""
+        return self.layer
+
+    def counts_as_loss(self) -> bool:
+        """Whether what `forward` returns may be another number than 0."""
+        return bool(self._weighted)
+
+    @property
     def runs_on_device(self) -> bool:
         """Whether the layer runs on a device rather than on the host."""
         return not self.layer._side.is_host
@@ -276,6 +285,15 @@ class Node:
 
 class _FusedNode(Node):
     """A node whose layer does the work of several nodes, as long as none of those is a loss."""
+
+    @property
+    def doer(self) -> Any:
+        layer: Any = self.layer
+        return layer.doer
+
+    def counts_as_loss(self) -> bool:
+        layer: Any = self.layer
+        return bool(layer.has_loss)
 
     def forward(self) -> float:
         layer: Any = self.layer

@@ -19,10 +19,10 @@ import numpy as np
 
 from bicerin.errors import LayerError
 from bicerin.kernels import Affine
-from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, Phase, Spares, TopValues
+from bicerin.layer import ActsAffinely, Blob, NeuronLayer, Operations, Phase, Repetition, Replays, Spares, TopValues
 
 
-class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
+class DropoutLayer(ActsAffinely, Replays, Spares, NeuronLayer):
     """The expectation of y is x in both phases, or with `scale_train: false` x times the share that is kept."""
 
     type = "Dropout"
@@ -53,6 +53,9 @@ class DropoutLayer(ActsAffinely, Spares, NeuronLayer):
         if self.scale == 1:
             return TopValues.ELEMENTS if self.drops else TopValues.ALL
         return TopValues.SIGNS
+
+    def repetition(self) -> Repetition | None:
+        return Repetition() if self.in_place and not self.drops and self.scale == 1 else None
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         # What leaves everything as it is need not ask where it is.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.kernels import Finish
-from bicerin.layer import Blob, Finishes, Layer
+from bicerin.layer import Blob, Finishes, Layer, Repetition
 from bicerin.layer.abilities import affine_steps
 from bicerin.net.affine_chain import AffineChain
 from bicerin_normalization.batch_norm import BatchNormLayer
@@ -50,6 +50,9 @@ class ArrangedAffineLayer(Finishes, ArrangedLayer, Layer):
         super().forward(bottom, top)
         if self.absorbed:
             AffineChain(self.absorbed, self.channel_axis, self.dtype).forward(top, top)
+
+    def repetition(self) -> Repetition | None:
+        return self._watch.repetition(*self._readers, self._numbers) if self._computed_by_engine else None
 
     def _take_numbers(self) -> None:
         """Fold what the layers do at present into one scale, one shift and one slope; None where this one does more."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, Layer, NeuronLayer
+from bicerin.layer import Blob, Layer, NeuronLayer, Repetition, Replays
 from bicerin_onednn.exchange import Reader, place_to_write, present_layout, written
 from bicerin_onednn.layout import OneDNNLayout
 from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked
@@ -17,7 +17,7 @@ from bicerin_onednn.primitive import Primitive
 _MOST = 16
 
 
-class ArrangedLayer(Layer):
+class ArrangedLayer(Replays, Layer):
     """A layer of one top, to be put before the class that it speeds up. At TEST only: nothing is kept for a gradient.
 
     The bottoms that are in rows are read in rows.
@@ -81,6 +81,9 @@ class ArrangedLayer(Layer):
         primitive.run(*sources, place_to_write(target, layout), *self.extra())
         written(target)
         return True
+
+    def repetition(self) -> Repetition | None:
+        return Repetition(keeps=list(self._readers)) if self._computed_by_engine else None
 
     def _readers_of(self, layouts: Sequence[OneDNNLayout]) -> list[Reader]:
         if [reader.layout for reader in self._readers] != list(layouts):

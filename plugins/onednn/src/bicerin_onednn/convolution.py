@@ -12,7 +12,8 @@ import numpy as np
 from bicerin.device import Room
 from bicerin.kernels import Finish
 from bicerin.kernels.choices import choice, shortest
-from bicerin.layer import AddsAnother, Blob
+from bicerin.kernels.recording import recording
+from bicerin.layer import AddsAnother, Blob, Repetition, Replays
 from bicerin.layer.abilities import affine_steps
 from bicerin.layer.engine import is_named
 from bicerin_convolution.convolution import ConvolutionLayer
@@ -32,7 +33,7 @@ _FACTORS = {"own": 1.3}
 _SLOW = ("ref", "gemm:ref")
 
 
-class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
+class OneDNNConvolutionLayer(Replays, AddsAnother, ConvolutionLayer):
     """A convolution with 1 to 3 spatial axes of float32, and the sum with another blob after it."""
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -43,6 +44,7 @@ class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
         self._products: dict[Any, Product] = {}
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._ran = None
         if is_forked():
             self._forward(bottom, top)
             return
@@ -55,15 +57,27 @@ class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
         key = (self.bottom_shape, finish.shift.size > 0, finish.slope, slope)
         product = self._products.get(key)
         if product is None:
-            product = self._product(key, finish, slope, bottom, top)
+            with recording.paused():
+                product = self._product(key, finish, slope, bottom, top)
         if product.is_own:
             self._forward(bottom, top)
             return
         if changed or self._prepared_for is not product:
-            product.prepare(self.blobs[0].read_only.data, finish)
+            with recording.paused():
+                product.prepare(self.blobs[0].read_only.data, finish)
             self._prepared_for = product
         for x, y in zip(bottom, top, strict=True):
             product.run(x, y, addend)
+        self._ran = product
+
+    def repetition(self) -> Repetition | None:
+        product = self._prepared_for
+        if product is None or self._ran is not product:
+            return None
+        found = self._watch.repetition(product)
+        if found is None:
+            return None
+        return found._replace(attributes=[*found.attributes, *(layer.affine for layer in self.rectifiers)])
 
     def _forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """By the layer's own code."""
@@ -80,6 +94,8 @@ class OneDNNConvolutionLayer(AddsAnother, ConvolutionLayer):
 
     _finish: Finish
     _prepared_for: Any = None
+    #: The product that computed the last forward pass; None where the layer's own code did.
+    _ran: Any = None
 
     @property
     def algorithm(self) -> str:

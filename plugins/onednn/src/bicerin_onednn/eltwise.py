@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.layer import Blob, Finishes
+from bicerin.layer import Blob, Finishes, Repetition
 from bicerin_onednn import library as dnn
 from bicerin_onednn.arranged import ArrangedLayer
 from bicerin_onednn.attributes import attributes
@@ -29,6 +29,11 @@ class OneDNNEltwiseLayer(Finishes, ArrangedLayer, EltwiseLayer):
         super().forward(bottom, top)
         if not self._computed_by_engine and self.absorbed:
             _finish(top[0].data, scale, shift, self._slope)
+
+    def repetition(self) -> Repetition | None:
+        if not self._computed_by_engine:
+            return None
+        return Repetition([layer.affine for layer in self.absorbed], list(self._readers))
 
     def key(self) -> Any:
         return self._slope if self._rectifies_only else None

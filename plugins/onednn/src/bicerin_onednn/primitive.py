@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
+from bicerin.kernels.recording import Call, recording
 from bicerin_onednn import library as dnn
 from bicerin_onednn.library import ExecArg, library
 
@@ -22,10 +25,10 @@ class Primitive:
         self.implementation = dll.implementation(descriptor)
         self._handle = dll.make("primitive_create", descriptor)
         dll.call("primitive_desc_destroy", descriptor)
+        self._kinds = dict(arguments)
         self._memories = [dll.make("memory_create", memory, dll.engine, None) for memory in arguments.values()]
         self._addresses = [0] * len(self._memories)
-        pairs = zip(arguments, self._memories, strict=True)
-        self._arguments = (ExecArg * len(self._memories))(*(ExecArg(*pair) for pair in pairs))
+        self._arguments = _arguments(arguments, self._memories)
         self._number, self._stream = len(self._memories), dll.stream
         self._execute, self._set_address = dll.execute, dll.set_address
         weakref.finalize(self, _free, dll, self._handle, self._memories)
@@ -42,11 +45,34 @@ class Primitive:
                 known[index] = address
                 self._set_address(self._memories[index], address)
         status = self._execute(self._handle, self._stream, self._number, self._arguments)
+        if recording.calls is not None:
+            recording.calls.append(self._bound(addresses))
         if status:
             raise dnn.OneDNNError(f"oneDNN {library().version} fails with status {status} ({self.implementation}).")
 
+    def _bound(self, addresses: Sequence[int]) -> Call:
+        """A call with memories of its own: others may run the primitive at other addresses meanwhile."""
+        dll = library()
+        pairs = zip(self._kinds.values(), addresses, strict=True)
+        memories = [dll.make("memory_create", kind, dll.engine, address) for kind, address in pairs]
+        call = _Bound(self._execute, self._handle, self._stream, self._number, _arguments(self._kinds, memories))
+        call.primitive = self
+        weakref.finalize(call, _free, dll, None, memories)
+        return call
 
-def _free(dll: dnn.Library, primitive: int, memories: list[int]) -> None:
+
+class _Bound(partial[int]):
+    """A call of the library's, which keeps its primitive alive."""
+
+    primitive: Primitive
+
+
+def _arguments(kinds: Iterable[int], memories: Sequence[int]) -> Any:
+    return (ExecArg * len(memories))(*(ExecArg(*pair) for pair in zip(kinds, memories, strict=True)))
+
+
+def _free(dll: dnn.Library, primitive: int | None, memories: list[int]) -> None:
     for memory in memories:
         dll.call("memory_destroy", memory)
-    dll.call("primitive_destroy", primitive)
+    if primitive is not None:
+        dll.call("primitive_destroy", primitive)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.device.memory import changes
+from bicerin.layer.abilities import Repetition
 
 
 class Watch:
@@ -46,6 +47,16 @@ class Watch:
         same = seen == self._seen and affine == self._affine
         self._seen, self._affine, self._looked = seen, affine, looked
         return not same
+
+    def repetition(self, *keeps: Any) -> Repetition | None:
+        """What calls depend on that were made after `changed` was asked; None where it may be true at any time.
+
+        Args:
+            keeps: what the calls need.
+        """
+        if self._looked != changes.number:
+            return None
+        return Repetition([layer.affine for layer in self._slopes], keeps)
 
     def _affines(self) -> list[Any]:
         """What the layers without parameters do, whose attributes may be set at any time."""
