@@ -98,7 +98,18 @@ def test_the_weight_gradient_is_the_same_in_blocks(monkeypatch, block):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("samples", "inputs", "outputs"),
-    [(0, 3, 4), (1, 1, 1), (10, 200, 130), (10, 96, 256), (49, 35, 9), (3, 500, 47), (200, 33, 600), (260, 401, 83)],
+    [
+        (0, 3, 4),
+        (1, 1, 1),
+        (1, 1000, 21),
+        (2, 77, 130),
+        (10, 200, 130),
+        (10, 96, 256),
+        (49, 35, 9),
+        (3, 500, 47),
+        (200, 33, 600),
+        (260, 401, 83),
+    ],
 )
 def test_products_are_those_of_whole_arrays(samples, inputs, outputs, dtype):
     """Shapes that fill no tile, fill tiles exactly, and take several passes over the depth."""

@@ -21,6 +21,10 @@ from bicerin.kernels.finishing import finish_array, finished
 if WITH_PANELS:
     from bicerin.kernels.panel import LINE_BYTES, ROWS, VECTOR_BYTES, VECTORS, copy_vector, multiply
 
+#: Samples up to which a row of the weights is multiplied with each by itself: panels would be empty for the most part.
+FEW = 2
+#: Rows of the weights that one unit of work then takes.
+FEW_ROWS = 8
 #: Rows of tiles that share a pass over the packed samples, where the samples are many.
 TILES = 8
 #: Lines of panels that stay in the first-level cache together.
@@ -140,12 +144,35 @@ def dot_rows_unit(unit, worker, large, x, packed, edge, scale, shift, slope, y, 
             y[m, n] = finished(sums[(n - first) * line + m], factor, summand, slope)
 
 
+@part(fastmath={"reassoc", "contract"})
+def dot(left, right):  # type: ignore[no-untyped-def]
+    """The product of two rows, summed up in the order that suits the processor."""
+    total = left.dtype.type(0)
+    for k in range(len(left)):
+        total += left[k] * right[k]
+    return total
+
+
+@part
+def dot_few_unit(unit, worker, large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
+    """Some rows of the weights with few samples."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for n in range(unit * FEW_ROWS, min((unit + 1) * FEW_ROWS, large.shape[0])):
+        factor, summand = scale[n] if scale.size else one, shift[n] if shift.size else zero
+        for m in range(x.shape[0]):
+            y[m, n] = finished(dot(large[n], x[m]), factor, summand, slope)
+
+
 @operation(array=dot_rows_array, panels=True)
 def dot_rows(large, x, scale, shift, slope, y):  # type: ignore[no-untyped-def]
     """y = x large^T, finished as by `finish_array`: x `(M, K)`, large `(N, K)`, y `(M, N)`."""
     samples, depth = x.shape
     outputs = large.shape[0]
     workers = num_workers(large.size)
+    if samples <= FEW:
+        few = (large, x, scale, shift, x.dtype.type(slope), y)
+        spread(dot_few_unit, -(-outputs // FEW_ROWS), workers, few)
+        return
     width = LINE_BYTES // x.itemsize
     panels = -(-samples // width)
     packed = np.empty(panels * depth * width, x.dtype)
