@@ -103,3 +103,38 @@ def test_the_net_says_it_and_upgrade_writes_it(tmp_path: Path, caplog: pytest.Lo
     # Without the option nothing is written that was not there.
     CliRunner().invoke(command_line, ["upgrade", "net", str(old), str(new)])
     assert "crop_param" not in new.read_text()
+
+
+class TestAutoCrop:
+    """The layer of that name aligns by itself."""
+
+    def test_it_cuts_where_alignment_says(self) -> None:
+        text = fcn8s()
+        net = bicerin.Net(text.replace('"Crop"', '"AutoCrop"'), "TEST", seed=1)
+        found = {node.name: node.layer.offsets for node in net.nodes if node.type == "AutoCrop"}
+        assert found == {"score_pool4c": [5, 5], "score_pool3c": [9, 9], "score": [31, 31]}
+        given = text
+        for name, offset in (("score_pool4c", 5), ("score_pool3c", 9), ("score", 31)):
+            given = given.replace(f'top: "{name}"  }}', f'top: "{name}" crop_param {{ offset: {offset} }} }}')
+        other = bicerin.Net(given, "TEST", seed=1)
+        random = np.random.default_rng(0)
+        for name in net.params:
+            net.params[name][0].data[...] = random.uniform(0, 0.3, net.params[name][0].shape)
+            other.params[name][0].data[...] = net.params[name][0].data
+        x = random.normal(size=(1, 1, 32, 32)).astype(np.float32)
+        np.testing.assert_array_equal(net.forward(data=x)["score"], other.forward(data=x)["score"])
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            SIMPLE + windowed("Convolution", "c", "data", 2, pad=5) + crop("out", "c", "data"),
+            SIMPLE + SIMPLE.replace('"in"', '"in2"').replace("data", "other") + crop("out", "data", "other"),
+        ],
+        ids=["half a pixel", "two inputs"],
+    )
+    def test_what_cannot_be_aligned(self, text: str) -> None:
+        with pytest.raises(bicerin.BicerinError, match=r"(?s)out.*its bottoms cannot be aligned.*crop_param"):
+            bicerin.Net(text.replace('"Crop"', '"AutoCrop"'), "TEST")
+        bicerin.Net(
+            text.replace('"Crop"', '"AutoCrop"').replace('top: "out"', 'top: "out" crop_param { offset: 0 }'), "TEST"
+        )

@@ -22,6 +22,10 @@ class TestSegAccuracy(LayerConformance):
     cases = cases.SEG_ACCURACY
 
 
+class TestAutoCrop(LayerConformance):
+    cases = cases.AUTO_CROP
+
+
 @pytest.mark.parametrize("label", [4, -1, np.nan])
 def test_a_label_that_is_no_class(label: float) -> None:
     with pytest.raises(LayerError, match=r"is no class \(1 of 4 are not\)"):

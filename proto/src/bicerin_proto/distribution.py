@@ -35,7 +35,7 @@ _LAYERS = {
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
     "bicerin-segmentation": "DenseImageData ImageLabelmapData SegData ImageSegData SegAccuracy UnPooling"
-    " MultiStageMeanfield",
+    " MultiStageMeanfield AutoCrop",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {

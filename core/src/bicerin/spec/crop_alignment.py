@@ -16,7 +16,7 @@ from bicerin.spec.net_spec import Function, Top
 def aligned_offsets(layers: Sequence[Any]) -> dict[int, list[int]]:
     """The offsets, other than 0, that alignment would give to the Crop layers without a `crop_param`.
 
-    Crop layers whose bottoms no layers with windows connect, or whose offset is not a whole number, are left out.
+    Crop layers that cannot be aligned are left out.
 
     Args:
         layers: `LayerParameter`s in today's format, in the order in which they run.
@@ -24,33 +24,47 @@ def aligned_offsets(layers: Sequence[Any]) -> dict[int, list[int]]:
     Returns:
         A layer's index among them -> one offset per cropped axis.
     """
-    found: dict[int, list[int]] = {}
+    return {index: offset for index, offset in alignments(layers, "Crop").items() if offset and any(offset)}
+
+
+def alignments(layers: Sequence[Any], layer_type: str) -> dict[int, list[int] | None]:
+    """Where the layers of a type that crops would cut, if they aligned their bottoms; of those without a `crop_param`.
+
+    Args:
+        layers: as above.
+        layer_type: "Crop", or another that crops as it does.
+
+    Returns:
+        A layer's index among them -> one offset per cropped axis; None where no layers with windows connect its
+        bottoms, or the offset is not a whole number, 0 or more.
+    """
+    found: dict[int, list[int] | None] = {}
     tops: dict[str, Top] = {}
     for index, layer in enumerate(layers):
         bottoms = [tops.setdefault(name, Function("Input", [], {}).tops[0]) for name in layer.bottom]
-        if layer.type == "Crop" and len(bottoms) == 2 and not layer.HasField("crop_param"):
-            offset = _offset(*bottoms)
-            if any(offset):
-                found[index] = offset
-        kind, params = _window(layer)
-        if index in found:  # those after it are aligned with what it then gives
-            params["offset"] = found[index]
+        crops = layer.type == layer_type
+        if crops and len(bottoms) == 2 and not layer.HasField("crop_param"):
+            found[index] = _offset(*bottoms)
+        kind, params = _window(layer, crops)
+        offset = found.get(index)
+        if offset and any(offset):  # those after it are aligned with what it then gives
+            params["offset"] = offset
         function = Function(kind, bottoms, {**params, "ntop": len(layer.top)})
         tops.update(zip(layer.top, function.tops, strict=True))
     return found
 
 
-def _offset(moved: Top, reference: Top) -> list[int]:
+def _offset(moved: Top, reference: Top) -> list[int] | None:
     try:
         return list(crop(moved, reference).fn.params["crop_param"]["offset"])
     except (AssertionError, RuntimeError, AxisMismatchException, ValueError, ZeroDivisionError):
-        return []
+        return None
 
 
-def _window(layer: Any) -> tuple[str, dict[str, Any]]:
+def _window(layer: Any, crops: bool) -> tuple[str, dict[str, Any]]:
     """A layer's type and parameters as `coordinates` takes them; global pooling becomes "Global", which has no map."""
-    if layer.type == "Crop":
-        return layer.type, {"axis": layer.crop_param.axis, "offset": list(layer.crop_param.offset) or [0]}
+    if crops or layer.type == "Crop":
+        return "Crop", {"axis": layer.crop_param.axis, "offset": list(layer.crop_param.offset) or [0]}
     if layer.type == "Pooling":
         param = layer.pooling_param
         if param.global_pooling:

@@ -78,4 +78,9 @@ SEG_ACCURACY = [
                expected=[np.array([1 / 2, 1 / 2, 1 / 3]).reshape(1, 1, 1, 3)], gradient=False, batched=(0, 1)),
 ]  # fmt: skip
 
-CASES = UNPOOLING + MULTI_STAGE_MEANFIELD + SEG_ACCURACY
+AUTO_CROP = [
+    layer_case("unaligned", 'type: "AutoCrop"', [(2, 1, 4, 5), (1, 1, 3, 2)]),
+    layer_case("as_it_says", 'type: "AutoCrop" crop_param { offset: 1 offset: 2 }', [(2, 3, 5, 6), (1, 2, 3, 4)]),
+]
+
+CASES = UNPOOLING + MULTI_STAGE_MEANFIELD + SEG_ACCURACY + AUTO_CROP
