@@ -324,6 +324,26 @@ class CountsLayer(Layer):
         self.number = state["number"]
 
 
+class HangsLayer(Layer):
+    """Waits in its pass number `at` until `hold` is set."""
+
+    type = "Hangs"
+    counts = BlobCounts(bottom=1, top=0)
+    at = 0
+    hold: threading.Event
+
+    def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.number = 0
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        pass
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self.number += 1
+        if self.number == self.at:
+            self.hold.wait(30)
+
+
 TESTED = (
     NET
     + """
@@ -503,3 +523,40 @@ class TestWatchdog:
         assert said == [
             'rank 2, process 2 on elsewhere, has not reached the gradient of "a" for 0.5 s: it is between two layers.'
         ]
+
+    @pytest.mark.parametrize(
+        ("phase", "passes", "what", "seconds"),
+        [
+            ("TRAIN", 1, 'the gradient of "a"', "2.5"),
+            ("TRAIN", 2, 'the gradient of "a"', "2.5"),
+            ("TRAIN", 3, 'the gradient of "a"', "0.5"),
+            ("TEST", 1, "the ranks' results", "2.5"),
+            ("TEST", 2, "the ranks' results", "0.5"),
+        ],
+    )
+    def test_the_first_passes_may_take_longer(
+        self, phase: str, passes: int, what: str, seconds: str, provided: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        provided.layer(HangsLayer)
+        Path("net.prototxt").write_text(
+            NET + f'layer {{ name: "hangs" type: "Hangs" bottom: "label" include {{ phase: {phase} }} }}'
+        )
+        hold = threading.Event()
+
+        def run(communicator: Communicator) -> None:
+            try:
+                # Tested after three steps, and after six.
+                made = solver(communicator, "test_iter: 2 test_interval: 3 test_initialization: false", patience=0.5)
+                if communicator.rank == 1:
+                    net = made.net if phase == "TRAIN" else made.test_nets[0]
+                    layer: Any = net.layer("hangs")
+                    layer.at, layer.hold = passes, hold
+                made.solve()
+            finally:
+                hold.set()  # the watchdog has ended this rank; the other is to end too
+
+        with caplog.at_level(logging.INFO):
+            on_ranks(2, run)
+        (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+        where = 'it runs the forward pass of "hangs".'
+        assert said.startswith("rank 1, process ") and said.endswith(f"has not reached {what} for {seconds} s: {where}")

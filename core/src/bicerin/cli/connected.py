@@ -45,7 +45,7 @@ def parallel_options(command: _Command) -> _Command:
             default=60,
             show_default=True,
             metavar="SECONDS",
-            help="End all ranks when one has not moved for so long; 0 waits for ever.",
+            help="End all ranks when one has not moved for so long, or at first five times as long; 0 waits for ever.",
         ),
         click.option("--test-on-root", is_flag=True, help="Test on rank 0 alone, instead of dividing the passes."),
         click.option(

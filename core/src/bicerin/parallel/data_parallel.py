@@ -29,7 +29,8 @@ class DataParallel:
         bucket_bytes: how many bytes of gradients are gathered before they are sent; a parameter that is larger is sent
             alone.
         patience: for how many seconds a rank waits for another that does not move, before all are ended with a message
-            that names it; 0 waits for ever.
+            that names it; 0 waits for ever. Five times as many until the second step is done, and in the first test of
+            each net: nets are built, data opened and kernels compiled meanwhile.
 
     Raises:
         ParallelError: a value makes no sense.

@@ -28,6 +28,7 @@ class Progress:
         waited: the seconds of all waits that are over.
         patient: whether what is waited for may take as long as it likes.
         busy: what the rank does, where that may take as long as it likes, such as writing a snapshot; None otherwise.
+        leniency: how many times as long as usual the others may take now for what this rank waits for.
         moves: counts up as the rank goes on.
     """
 
@@ -37,6 +38,7 @@ class Progress:
         self.waited = 0.0
         self.patient = False
         self.busy: str | None = None
+        self.leniency = 1.0
         self.moves = 0
         self._thread = threading.get_ident()
 
@@ -65,6 +67,15 @@ class Progress:
             yield
         finally:
             self.busy = before
+
+    @contextlib.contextmanager
+    def lenient(self, factor: float) -> Iterator[None]:
+        """The others may take so many times as long as usual within the block."""
+        before, self.leniency = self.leniency, factor
+        try:
+            yield
+        finally:
+            self.leniency = before
 
     def place(self) -> str:
         """Where the thread that trains is, in words that follow on the rank."""

@@ -26,8 +26,11 @@ from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.solver")
 
-#: How many times longer than for a step the others' patience is while a rank builds its net and opens its data.
-_TO_BUILD = 5
+#: How many times as long as later the ranks wait for each other at first: while nets are built, data opened, and
+#: kernels compiled, which the first pass of each layer may have to wait for.
+_AT_FIRST = 5
+#: After so many steps all kernels of a step are there on all ranks: who ends the second has updated after the first.
+_FIRST_STEPS = 2
 
 
 class ParallelTraining(Ranks):
@@ -46,6 +49,10 @@ class ParallelTraining(Ranks):
         self._param = param
         self._average = GradientAverage(net, parallel, self.progress)
         self._processes: list[tuple[str, int]] | None = None
+        self.progress.leniency = _AT_FIRST
+        self._steps = 0
+        #: The test nets that were tested.
+        self._tested: set[int] = set()
         #: Whether all ranks have the same net, weights and history.
         self._agreed = False
         #: Of each rank: the seconds that it waited since the log last said so.
@@ -69,9 +76,9 @@ class ParallelTraining(Ranks):
         """Of each rank, its machine and the number of its process; all have to ask for the first time together."""
         if self._processes is None:
             self.progress.here()
-            # A rank that still builds its net does not answer, and may take longer than a step.
-            patience = _TO_BUILD * self.options.patience
-            with Watchdog(self.communicator, self.progress, patience), self.progress.waiting("the start"):
+            # A rank that still builds its net does not answer.
+            watchdog = Watchdog(self.communicator, self.progress, self.options.patience)
+            with watchdog, self.progress.waiting("the start"):
                 self._processes = processes_of(self.communicator)
         return self._processes
 
@@ -153,6 +160,9 @@ class ParallelTraining(Ranks):
         with self.progress.waiting("the loss"):
             self.communicator.all_reduce(notes)
         self._waits += notes[3:]
+        self._steps += 1
+        if self._steps == _FIRST_STEPS:
+            self.progress.leniency = 1.0
         return float(notes[0]) / self.communicator.size, bool(notes[1]), bool(notes[2])
 
     def say_waits(self, say: bool) -> None:
@@ -168,6 +178,13 @@ class ParallelTraining(Ranks):
             )  # fmt: skip
 
     # Tests
+
+    @contextlib.contextmanager
+    def testing(self, index: int) -> Iterator[None]:
+        """A test net is tested within the block; the first time, the others may take longer."""
+        with contextlib.nullcontext() if index in self._tested else self.progress.lenient(_AT_FIRST):
+            yield
+        self._tested.add(index)
 
     def any_of(self, flags: Sequence[bool]) -> list[bool]:
         """For each flag, whether it is set on any rank."""

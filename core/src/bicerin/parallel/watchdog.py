@@ -46,7 +46,8 @@ class Watchdog:
     Args:
         communicator: the ranks.
         progress: of this one.
-        patience: seconds that a rank may stand still while others wait; 0 for ever.
+        patience: seconds that a rank may stand still while others wait, times what `progress` says of `leniency`; 0
+            for ever.
         processes: of each rank, its machine and the number of its process, where that is known.
     """
 
@@ -55,7 +56,7 @@ class Watchdog:
     ) -> None:
         self._communicator = communicator
         self._progress = progress
-        self._patience = patience
+        self._usual = patience
         self._processes = processes
         self._tick = min(_TICK, max(patience / 10, 0.02)) if patience else _TICK
         self._answers: dict[int, _Answer] = {}
@@ -75,6 +76,10 @@ class Watchdog:
         self._over.set()
         assert self._thread is not None
         self._thread.join()
+
+    @property
+    def _patience(self) -> float:
+        return self._usual * self._progress.leniency
 
     def _watch(self) -> None:
         while not self._over.wait(self._tick):

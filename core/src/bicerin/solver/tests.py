@@ -73,8 +73,11 @@ class Tests:
         if solver.is_root:
             _log.info("Iteration %d, Testing net (#%d)", solver.iteration, index)
         net.share_trained_layers_with(solver.net)
-        if self._team is None or not self._undivided[index]:
-            return self._run(net, index, passes, self._team)
+        if self._team is None:
+            return self._run(net, index, passes, None)
+        if not self._undivided[index]:
+            with self._team.testing(index):
+                return self._run(net, index, passes, self._team)
         if not solver.is_root:
             return {}
         with self._team.progress.doing("tests"):
