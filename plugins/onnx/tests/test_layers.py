@@ -36,8 +36,6 @@ WITHOUT = {
     "LabelsequenceAccuracy": "needs labels",
     "MemoryData": "makes the input",
     "MultiStageMeanfield": "filters on a lattice of the picture's own, which ONNX has no word for",
-    "Nms": "finds the places of peaks, and is not written yet",
-    "PSROIAlign": "samples places of each region's own, and is not written yet",
     "Python": "says itself what it is: see test_nets.py",
     "SegAccuracy": "needs labels",
     "SegData": "makes the input",

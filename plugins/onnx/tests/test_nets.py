@@ -166,10 +166,11 @@ def test_an_input_that_is_the_same_at_every_step(caplog: pytest.LogCaptureFixtur
         verify(built, model, {**inputs, "image": random.normal(size=(streams, 3))}, tolerance=1e-5)
 
 
-def test_regions_as_an_input() -> None:
+@pytest.mark.parametrize(("kind", "param"), [("PSROIPooling", "psroi_pooling"), ("PSROIAlign", "psroi_align")])
+def test_regions_as_an_input(kind: str, param: str) -> None:
     text = (
         'layer { name: "rois" type: "Input" top: "rois" input_param { shape { dim: 4 dim: 5 } } } '
-        'layer { name: "pool" type: "PSROIPooling" bottom: "score" bottom: "rois" top: "pool" psroi_pooling_param { '
+        f'layer {{ name: "pool" type: "{kind}" bottom: "score" bottom: "rois" top: "pool" {param}_param {{ '
         "output_dim: 1 group_size: 2 spatial_scale: 1 } }"
     )
     built = net(CONVOLUTION.format("score", "data") + text)
@@ -180,6 +181,19 @@ def test_regions_as_an_input() -> None:
     for height, width in ((8, 10), (9, 6)):
         x = np.random.default_rng(height).normal(size=(2, 3, height, width))
         verify(built, model, {"data": x, "rois": rois}, tolerance=1e-5)
+
+
+def test_peaks_of_maps_of_any_size() -> None:
+    built = net(
+        'layer { name: "nms" type: "Nms" bottom: "data" top: "peaks" nms_param { threshold: -1 '
+        "max_peaks: 4 num_parts: 2 } }"
+    )
+    model = export(built)
+    assert dims(model.graph.input[0]) == ["N", 3, "H", "W"]
+    # Whole numbers, so that neighbours are equal; a border that is higher than what it surrounds; no room for a peak.
+    for height, width in ((9, 12), (17, 5), (2, 7), (1, 1)):
+        x = np.random.default_rng(height).integers(-3, 6, (2, 3, height, width))
+        verify(built, model, {"data": x}, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "resnet50"])

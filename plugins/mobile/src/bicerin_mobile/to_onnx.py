@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bicerin_convolution.to_onnx import convolution
+from bicerin_mobile.nms_kernels import REACH
 
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
@@ -19,6 +20,7 @@ __all__ = [
     "imresize",
     "interp",
     "maximum",
+    "nms",
     "relu6",
     "shuffle_channel",
     "spatial_transformer",
@@ -129,6 +131,63 @@ def _tap_matrices(taps: Any, length: int) -> Any:
     places, weights = taps
     there = np.asarray(places)[..., None] == np.arange(length)
     return (there * np.asarray(weights, np.float32)[..., None]).sum(axis=2).astype(np.float32)
+
+
+def nms(graph: Graph, layer: Any) -> Any:
+    """Peaks by comparison with their neighbours, then 7 x 7 pixels around each of the first of them."""
+    maps = graph.op("Slice", graph.bottoms[0], [0], [layer.parts], [1])
+    is_peak = graph.op("And", graph.op("Greater", maps, layer.threshold), _tops_its_neighbours(graph, maps))
+    is_peak = graph.op("Reshape", graph.cast(is_peak), [0, 0, -1])
+    count = graph.reduce("Sum", is_peak, [2])
+    # Of equal values TopK takes the first: peaks row by row, and then what there always is enough of.
+    room = graph.op("Pad", is_peak, [0, 0, 0, 0, 0, layer.limit])
+    there, place = graph.op("TopK", room, [layer.limit], axis=2, outputs=2)
+    there = graph.op("Greater", there, 0.5)
+    place = graph.op("Where", there, place, graph.constant(0))
+    value = graph.op("GatherElements", graph.op("Reshape", maps, [0, 0, -1]), place, axis=2)
+    columns = [graph.op("Where", there, number, 0.0) for number in (*_centre(graph, layer, maps, place), value)]
+    peaks = graph.op("Concat", *(graph.op("Unsqueeze", number, [3]) for number in columns), axis=3)
+    counts = graph.op("Pad", graph.op("Unsqueeze", count, [3]), [0, 0, 0, 0, 0, 0, 0, 2])
+    return graph.op("Concat", counts, peaks, axis=2)
+
+
+def _tops_its_neighbours(graph: Graph, maps: Any) -> Any:
+    """Whether a pixel is more than the 8 around it, which none at the border is."""
+    above_all = float(np.finfo(np.float32).max)
+    padded = graph.op("Pad", maps, [0, 0, 1, 1, 0, 0, 1, 1], above_all)
+    rows = graph.op("MaxPool", padded, kernel_shape=[1, 3])
+    around = [graph.op("Slice", rows, [start], [end], [2]) for start, end in ((0, -2), (2, _FAR))]
+    around += [graph.op("Slice", padded, [1, start], [-1, end], [2, 3]) for start, end in ((0, -2), (2, _FAR))]
+    return graph.op("Greater", maps, graph.op("Max", *around))
+
+
+def _centre(graph: Graph, layer: Any, maps: Any, place: Any) -> tuple[Any, Any]:
+    """The mean x and y of the positive values around each place, (N, P, limit), weighted by them."""
+    reach, size = REACH, 2 * REACH + 1
+    width: Any = graph.sizes(maps, 3, 4) if graph.any_size else graph.bottoms[0].shape[3]
+    line: Any = graph.op("Add", width, 2 * reach) if graph.any_size else width + 2 * reach
+    # Row and column 0 count nothing.
+    scores = graph.op("Slice", graph.op("Relu", maps), [1, 1], [_FAR, _FAR], [2, 3])
+    scores = graph.op("Pad", scores, [0, 0, reach + 1, reach + 1, 0, 0, reach, reach])
+    down, across = np.divmod(np.arange(size * size), size)
+    row, column = graph.op("Div", place, width), graph.op("Mod", place, width)
+    corner = graph.op("Unsqueeze", graph.op("Add", graph.op("Mul", row, line), column), [3])
+    offsets = graph.op("Add", graph.op("Mul", down, line), across)
+    around = graph.op("Reshape", graph.op("Add", corner, offsets), [0, 0, -1])
+    around = graph.op("GatherElements", graph.op("Reshape", scores, [0, 0, -1]), around, axis=2)
+    around = graph.op("Reshape", around, [0, 0, layer.limit, size * size])
+    total = graph.reduce("Sum", around, [3], keepdims=False)
+    some = graph.op("Greater", total, 0.0)
+    divisor = graph.op("Where", some, total, 1.0)
+
+    def mean(middle: Any, distance: Any) -> Any:
+        moment = graph.reduce(
+            "Sum", graph.op("Mul", around, (distance - reach).astype(np.float32)), [3], keepdims=False
+        )
+        moved = graph.op("Add", graph.cast(middle), graph.op("Div", moment, divisor))
+        return graph.op("Where", some, moved, 0.0)
+
+    return mean(column, across), mean(row, down)
 
 
 def maximum(graph: Graph, layer: Any) -> Any:

@@ -18,6 +18,8 @@ from layer_cases import is_of_training, layer_cases
 
 #: Layers that have a form in ONNX but none in PyTorch, each with the reason.
 WITHOUT = {
+    "Nms": "finds the places of peaks, and is not written yet",
+    "PSROIAlign": "torch alone has no pooling of regions",
     "PSROIPooling": "torch alone has no pooling of regions",
     "Proposal": "its boxes are what a library of detection makes",
     "ROIPooling": "torch alone has no pooling of regions",

@@ -90,6 +90,53 @@ def psroi_pooling(graph: Graph, layer: Any) -> Any:
     return graph.op("Transpose", graph.op("Where", some, mean, 0.0), perm=[0, 3, 1, 2])
 
 
+def psroi_align(graph: Graph, layer: Any) -> Any:
+    """Every sample is the sum of four pixels, taken from one row of outputs for each image, bin and pixel."""
+    maps, regions = graph.bottoms
+    group, outputs = layer.group, layer.output_dim
+    height, width = _size(graph, maps)
+    pixels = graph.op("Mul", height, width) if graph.any_size else height * width
+    table = graph.op("Reshape", maps, [0, outputs, group * group, -1])
+    table = graph.op("Reshape", graph.op("Transpose", table, perm=[0, 2, 3, 1]), [-1, outputs])
+    image, x1, y1, x2, y2 = graph.op("Split", _rows(graph, regions), [1] * 5, axis=1, outputs=5)
+    rows, row_weights = _linear_taps(graph, layer, y1, y2, height)
+    columns, column_weights = _linear_taps(graph, layer, x1, x2, width)
+    # Axes: regions, bins down and across, taps down and across.
+    down, across = [2, 4], [1, 3]
+    rows, row_weights = (graph.op("Unsqueeze", value, down) for value in (rows, row_weights))
+    columns, column_weights = (graph.op("Unsqueeze", value, across) for value in (columns, column_weights))
+    image = graph.op("Unsqueeze", graph.cast(image, "int64"), [2, 3, 4])
+    bins = np.arange(group * group).reshape(1, group, group, 1, 1)
+    base = graph.op("Mul", graph.op("Add", graph.op("Mul", image, group * group), bins), pixels)
+    place = graph.op("Add", graph.op("Mul", rows, width), columns)
+    found = graph.op("Gather", table, graph.op("Add", base, place), axis=0)
+    weights = graph.op("Unsqueeze", graph.op("Mul", row_weights, column_weights), [5])
+    sums = graph.reduce("Sum", graph.op("Mul", found, weights), [3, 4], keepdims=False)
+    return graph.op("Transpose", sums, perm=[0, 3, 1, 2])
+
+
+def _linear_taps(graph: Graph, layer: Any, start: Any, stop: Any, size: Any) -> tuple[Any, Any]:
+    """Pixels along one axis, (R, G, 2 S), and what each counts, in the order of `PSROIAlignLayer.taps`."""
+    group, samples, scale = layer.group, layer.sample_num, float(layer.spatial_scale)
+    last = graph.cast(graph.op("Sub", size, 1)) if graph.any_size else float(size - 1)
+    first = graph.op("Mul", start, scale)
+    end = graph.op("Mul", graph.op("Add", stop, 1.0), scale)
+    length = graph.op("Div", graph.op("Max", graph.op("Sub", end, first), 0.1), float(group))
+    edges = graph.op("Add", graph.op("Mul", np.arange(group + 1, dtype=np.float32)[None], length), first)
+    edges = graph.op("Unsqueeze", graph.op("Min", graph.op("Max", edges, 0.0), last), [2])
+    step = graph.op("Unsqueeze", graph.op("Div", length, float(samples + 1)), [2])
+    steps = graph.op("Mul", np.arange(1, samples + 1, dtype=np.float32)[None, None], step)
+    at = graph.op("Add", graph.op("Slice", edges, [0], [group], [1]), steps)
+    stops = graph.op("Slice", edges, [1], [group + 1], [1])
+    share = graph.op("Div", graph.cast(graph.op("Less", at, stops)), float(samples))
+    at = graph.op("Min", at, last)
+    before = graph.op("Floor", at)
+    after = graph.op("Min", graph.op("Add", before, 1.0), last)
+    further = graph.op("Mul", graph.op("Sub", at, before), share)
+    places = graph.cast(graph.op("Concat", before, after, axis=2), "int64")
+    return places, graph.op("Concat", graph.op("Sub", share, further), further, axis=2)
+
+
 def _size(graph: Graph, maps: Any) -> Any:
     """Height and width of maps: numbers, or where they may change, what the model finds them to be, of one element."""
     if graph.any_size:
