@@ -18,6 +18,7 @@ RECORDS = {"DetectionEvaluate", "MultiBoxLoss"}
 #: Layers that read files or arrays of the user's, and what the core brings.
 WITHOUT_EXAMPLE = {
     *("AnnotatedData", "BoxData", "Data", "HDF5Data", "HDF5Output", "ImageData", "MemoryData", "WindowData"),
+    *("DenseImageData", "ImageLabelmapData", "ImageSegData", "SegData", "VideoData"),
     *("Input", "Split"),
 }  # fmt: skip
 
@@ -57,7 +58,10 @@ def test_parameters_are_those_that_the_layer_honours() -> None:
     assert comment.startswith("Whether the last window may reach over the edge")
     assert all(not added or "bicerin-pooling" in added for *_, added in pooling.values()), "fields of other packages"
     assert parameters("Convolution")["convolution_param.kernel_size"][0] == "repeated uint32"
-    assert parameters("Deconvolution") == parameters("Convolution")
+    convolution = parameters("Convolution")
+    rectifying = {"convolution_param.relu", "convolution_param.negative_slope"}
+    assert {name for name, (*_, added) in convolution.items() if added} == rectifying, "a Deconvolution refuses them"
+    assert parameters("Deconvolution") == {name: one for name, one in convolution.items() if name not in rectifying}
     assert parameters("ROIPooling")["roi_pooling_param.pooled_h"][2] == "Rows and columns of bins."
 
 

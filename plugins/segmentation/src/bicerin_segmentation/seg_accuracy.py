@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, image_shape
+from bicerin.errors import ShapeError
+from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations, image_shape
+from bicerin_segmentation.label_kernels import pixel_classes
 
 
 class SegAccuracyLayer(ChecksInputs, Layer):
@@ -28,6 +29,7 @@ class SegAccuracyLayer(ChecksInputs, Layer):
 
     type = "SegAccuracy"
     counts = BlobCounts(bottom=2, top=1)
+    operations = Operations("label_kernels")
     allows_in_place = False
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -49,9 +51,7 @@ class SegAccuracyLayer(ChecksInputs, Layer):
         xp, classes = self.xp, self.classes
         scores = bottom[0].data
         found = xp.argmax(scores, axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0.5).astype(np.int64)
-        counts, right, wrong = self._sorted_labels(xp, bottom[1].data[:, 0])
-        if xp is np and wrong.any():
-            self.check_inputs(bottom)
+        counts, right, fault = self.ops.pixel_classes(bottom[1].data[:, 0], classes, self.ignored)
         # What does not count is counted behind the matrix.
         pair = xp.where(counts, right * classes + found, classes * classes).reshape(-1)
         matrix = xp.bincount(pair, minlength=classes * classes + 1)[: classes * classes].reshape(classes, classes)
@@ -63,26 +63,8 @@ class SegAccuracyLayer(ChecksInputs, Layer):
         values[0] = hits.sum() / xp.maximum(matrix.sum(), 1)
         values[1] = (hits / xp.where(there, labelled, 1)).sum() / xp.maximum(there.sum(), 1)
         values[2] = xp.where(union > 0, hits / xp.where(union > 0, union, 1), 1).mean()
-        if xp is not np:
-            values[...] = xp.where(wrong.any(), np.nan, values)
-
-    def _sorted_labels(self, xp: Any, labels: Any) -> tuple[Any, Any, Any]:
-        """Which labels count, the labels as classes, and which are none."""
-        with np.errstate(invalid="ignore"):
-            whole = labels.astype(np.int64)
-        ignored = xp.zeros(whole.shape, bool)
-        for label in self.ignored:
-            ignored |= whole == label
-        inside = (labels > -1) & (labels < self.classes)
-        counts = inside & ~ignored
-        return counts, xp.where(counts, whole, 0), ~inside & ~ignored
+        values += fault
 
     def check_inputs(self, bottom: Sequence[Any]) -> None:
         """Refuse labels that are no classes."""
-        labels = np.asarray(bottom[1].data)[:, 0]
-        *_, wrong = self._sorted_labels(np, labels)
-        if wrong.any():
-            raise LayerError(
-                f"label {labels[wrong][0]:g} is no class ({int(wrong.sum())} of {labels.size} are not).",
-                f"Labels are 0 to {self.classes - 1}, or one of ignore_label: {self.ignored}.",
-            )
+        pixel_classes(np.asarray(bottom[1].data)[:, 0], self.classes, self.ignored)
