@@ -53,3 +53,18 @@ def _sorted(xp: Any, labels: Any, classes: int, ignored: Sequence[int]) -> tuple
     inside = (labels > -1) & (labels < classes)
     counts = inside & ~skipped
     return counts, xp.where(counts, whole, 0), ~inside & ~skipped
+
+
+@host_operation
+def count_numbers(numbers: np.ndarray, length: int) -> Any:
+    """How often each whole number from 0 to `length`, exclusive, is there, shape `(length,)`."""
+    return np.bincount(numbers, minlength=length)
+
+
+@count_numbers.cuda
+def count_numbers_cuda(kernels: Any, numbers: Any, length: int) -> Any:
+    # CuPy's bincount looks for the least and the greatest number on the host.
+    xp = kernels.xp
+    counts = xp.zeros(length, np.float64)
+    xp.add.at(counts, numbers, 1)
+    return counts
