@@ -79,8 +79,8 @@ SEG_ACCURACY = [
 ]  # fmt: skip
 
 AUTO_CROP = [
-    layer_case("unaligned", 'type: "AutoCrop"', [(2, 1, 4, 5), (1, 1, 3, 2)]),
     layer_case("as_it_says", 'type: "AutoCrop" crop_param { offset: 1 offset: 2 }', [(2, 3, 5, 6), (1, 2, 3, 4)]),
+    layer_case("unaligned", 'type: "AutoCrop"', [(2, 1, 4, 5), (1, 1, 3, 2)]),
 ]
 
 CASES = UNPOOLING + MULTI_STAGE_MEANFIELD + SEG_ACCURACY + AUTO_CROP
