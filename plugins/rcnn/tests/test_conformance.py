@@ -22,6 +22,22 @@ class TestPSROIAlign(LayerConformance):
     cases = cases.PSROI_ALIGN
 
 
+class TestDeformableConvolution(LayerConformance):
+    cases = cases.DEFORMABLE_CONVOLUTION
+
+
+class TestDeformablePSROIPooling(LayerConformance):
+    cases = cases.DEFORMABLE_PSROI_POOLING
+
+
+class TestDecodeBBox(LayerConformance):
+    cases = cases.DECODE_BBOX
+
+
+class TestL1Loss(LayerConformance):
+    cases = cases.L1_LOSS
+
+
 class TestSmoothL1Loss(LayerConformance):
     cases = cases.SMOOTH_L1_LOSS
 

@@ -1,8 +1,8 @@
 """Results that the forks computed: ROIPooling by Fast R-CNN's (forward only), SmoothL1Loss by SSD's.
 
 ROIPooling_pixels and ROIPooling_relative* are by jolibrain/caffe, both passes. Its spatial_scale is -1 where none is
-given, which the relative ones write out; Fast R-CNN's is 1, and so is ours. ROIAlign_* (both passes), PSROIAlign_* and
-PSROIPooling_* (forward only) are by makefile/frcnn, Proposal_* by sanghoon/caffe, branch dev_pvanet.
+given, which the relative ones write out; Fast R-CNN's is 1, and so is ours. ROIAlign_* (both passes), PSROIAlign_*,
+PSROIPooling_* and DecodeBBox_* (forward only) are by makefile/frcnn, Proposal_* by sanghoon/caffe, branch dev_pvanet.
 """
 
 from __future__ import annotations

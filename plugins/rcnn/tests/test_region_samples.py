@@ -1,14 +1,15 @@
-"""ROIAlign and PSROIAlign against loops that spell their definitions out."""
+"""ROIAlign and PSROIAlign against loops that spell their definitions out, and against torchvision."""
 
 from __future__ import annotations
 
 from math import ceil, floor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.testing import run_layer
+from bicerin.testing import assert_close, run_layer
 from bicerin_rcnn import region_samples_kernels
 
 REGIONS = np.array([
@@ -163,3 +164,27 @@ def test_padding_grows_regions_in_pixels_of_the_image() -> None:
         run.forward()
         pooled.append(run.top[0].data.item())
     assert pooled == [4, -2]
+
+
+def test_torchvision() -> None:
+    """torchvision 0.29.1's roi_align (aligned=False), forward and backward, on PyTorch 2.14.1 in float64 on the CPU.
+
+    Keys: `maps`, `regions`, and for each case the number n, `y{n}`, `y_diff{n}`, `maps_diff{n}`.
+    """
+    with np.load(Path(__file__).parent / "recorded" / "torchvision" / "roi_align.npz") as file:
+        values = dict(file)
+    cases = [
+        "pooled_h: 3 pooled_w: 2 spatial_scale: 0.25",
+        "pooled_h: 2 pooled_w: 4 spatial_scale: 0.25 sampling_ratio: 2",
+        "pooled_h: 7 pooled_w: 7 spatial_scale: 0.5 sampling_ratio: 1",
+    ]
+    for number, options in enumerate(cases):
+        for dtype in (np.float32, np.float64):
+            run = run_layer(
+                f'type: "ROIAlign" roi_align_param {{ {options} }}', [values["maps"], values["regions"]], dtype=dtype
+            )
+            run.forward()
+            assert_close(run.top[0].data, values[f"y{number}"], 1e-4, options)
+            run.top[0].diff[...] = values[f"y_diff{number}"]
+            run.backward([True, False])
+            assert_close(run.bottom[0].diff, values[f"maps_diff{number}"], 1e-4, options)

@@ -14,6 +14,9 @@ REGIONS = np.array([[0, 0, 0, 40, 24], [1, 8, 4, 30, 30], [1, 60, 60, 90, 90], [
 """In images of 44 x 36 pixels: all of one, a part, one that lies outside, one turned round, one pixel."""
 
 
+FILLERS = 'weight_filler { type: "gaussian" std: 1 } bias_filler { type: "gaussian" std: 1 }'
+
+
 def distinct(*shape: int) -> Make:
     """A function that makes values 0.01 apart: no difference taken turns one maximum into another."""
     return lambda random: random.permutation(np.prod(shape)).reshape(shape) * 0.01
@@ -77,6 +80,52 @@ PSROI_POOLING = [
     ]
 ]  # fmt: skip
 
+
+def between_pixels(*shape: int) -> Make:
+    """Offsets whose places lie between pixels: no difference taken crosses one, where what is read has a kink."""
+    return lambda random: random.integers(-3, 3, shape) + random.uniform(0.2, 0.8, shape)
+
+
+DEFORMABLE_CONVOLUTION = [
+    layer_case(name, f'type: "DeformableConvolution" deformable_convolution_param {{ {FILLERS} {options} }}',
+               [x, between_pixels(*offsets)])
+    for name, options, x, offsets in [
+        ("plain", "num_output: 3 kernel_size: 3 pad: 1 deformable_group: 1", (2, 4, 5, 6), (2, 18, 5, 6)),
+        ("groups", "num_output: 4 kernel_size: 2 group: 2 deformable_group: 4", (2, 4, 5, 4), (2, 32, 4, 3)),
+        ("strided", "num_output: 2 kernel_h: 3 kernel_w: 2 stride: 2 dilation: 2 pad: 1 deformable_group: 2 "
+         "bias_term: false", (2, 4, 7, 6), (2, 24, 3, 3)),
+    ]
+]  # fmt: skip
+
+DEFORMABLE_PSROI_POOLING = [
+    layer_case(name, f'type: "DeformablePSROIPooling" deformable_psroi_pooling_param {{ {options} }}',
+               [maps, REGIONS, *offsets], check_bottom=[0, 2][: 1 + len(offsets)], batched=[1, 2][: 1 + len(offsets)])
+    for name, options, maps, offsets in [
+        ("plain", "spatial_scale: 0.25 output_dim: 2 group_size: 3 trans_std: 0.1 sample_per_part: 2",
+         (2, 18, 9, 11), [(5, 2, 3, 3)]),
+        ("classes", "spatial_scale: 0.3 output_dim: 4 group_size: 2 part_size: 1 trans_std: 0.2",
+         (2, 16, 9, 11), [(5, 4, 1, 1)]),
+        ("still", "spatial_scale: 0.25 output_dim: 1 group_size: 3 sample_per_part: 4 no_trans: true",
+         (2, 9, 9, 11), []),
+    ]
+]  # fmt: skip
+
+L1_LOSS = [
+    layer_case("plain", 'type: "L1Loss"', [(4, 8), (4, 8)], check_bottom=[0, 1]),
+    layer_case("maps", 'type: "L1Loss" loss_weight: 2', [(3, 4, 2, 3), (3, 24)], check_bottom=[0, 1]),
+]
+
+DECODE_BBOX = [
+    layer_case("classes", 'type: "DecodeBBox"', [(5, 12), (5, 3), REGIONS], phase="TEST", gradient=False),
+    layer_case("scaled", 'type: "DecodeBBox" '
+               "bbox_reg_param { bbox_mean: [0, 0.1, 0, 0] bbox_std: [0.1, 0.1, 0.2, 0.2] }",
+               [(5, 8), (5, 2), REGIONS], phase="TEST", gradient=False),
+    layer_case("cascade", 'type: "DecodeBBox"', [(5, 8), REGIONS.reshape(5, 5, 1, 1)], phase="TEST", gradient=False),
+    layer_case("kept", 'type: "DecodeBBox" decode_bbox_param { gt_iou_thr: 0.7 }',
+               [(5, 8), REGIONS, np.array([[0, 0, 0, 0, overlap] for overlap in (0.1, 0.9, 0.6, 0.2, 0.7)])],
+               gradient=False, without={"rows": "how many rows the top has depends on the values"}),
+]  # fmt: skip
+
 SMOOTH_L1_LOSS = [
     layer_case("plain", 'type: "SmoothL1Loss"', [(4, 8), (4, 8)]),
     layer_case("sigma", 'type: "SmoothL1Loss" smooth_l1_loss_param { sigma: 3 }', [(4, 8), (4, 8)]),
@@ -134,6 +183,10 @@ CASES = [
     *PSROI_POOLING,
     *ROI_ALIGN,
     *PSROI_ALIGN,
+    *DEFORMABLE_CONVOLUTION,
+    *DEFORMABLE_PSROI_POOLING,
+    *DECODE_BBOX,
+    *L1_LOSS,
     *SMOOTH_L1_LOSS,
     *SMOOTH_L1_LOSS_OHEM,
     *SOFTMAX_WITH_LOSS_OHEM,
