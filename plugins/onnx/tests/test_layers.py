@@ -24,6 +24,9 @@ WITHOUT = {
     "BoxAnnotatorOHEM": "chooses what to learn from",
     "BoxData": "makes the input",
     "Data": "makes the input",
+    "DecodeBBox": "makes the regions of a cascade's next stage, and is not written yet",
+    "DeformableConvolution": "is DeformConv since opset 19, whose rule at the edges is another, and is not written yet",
+    "DeformablePSROIPooling": "samples places of each region's own, and is not written yet",
     "DenseImageData": "makes the input",
     "DetectionEvaluate": "needs labels",
     "DummyData": "makes the input",
@@ -52,6 +55,7 @@ MISSING = {
     "GeneralContrastiveLoss",
     "GeneralTripletLoss",
     "GlobalLSEMargin",
+    "L1Loss",
     "LargeMarginInnerProduct",
     "MarginInnerProduct",
     "MultiBoxLoss",
@@ -91,6 +95,9 @@ LOOSER: dict[str, float] = {}
 @pytest.mark.parametrize("make", list(layer_cases()))
 def test_a_case_is_the_same_in_onnx_runtime(make: Callable[[], LayerRun], request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.id
+    declared = name.split("-")[1]  # some that are of training alone are refused in TEST
+    if declared in WITHOUT:
+        pytest.skip(WITHOUT[declared])
     run = make()
     layer = run.layer
     if layer.type in WITHOUT:

@@ -1,9 +1,5 @@
-// What a kernel reads at places that were moved, as in deformable_kernels.py. A thread has one place of one element of the
-// kernel; places overlap, so that gradients of pixels are added atomically.
-
-#define SIZES                                                                                                       \
-  int channels, int groups, int size, int height, int width, int rows, int columns, int kernel_w, int stride_h,     \
-      int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w
+// What a kernel reads at places that were moved, as in deformable_kernels.py. A thread has one place of one element of
+// the kernel; places overlap, so that gradients of pixels are added atomically.
 
 struct Place {
   bool inside;
@@ -19,7 +15,9 @@ __device__ inline void settle(real at, int size, int* before, int* after, real* 
 }
 
 // Where the element k of the kernel reads for (i, j); `moved` are the offsets of a group of channels.
-__device__ inline Place place_of(const real* moved, int k, int i, int j, SIZES) {
+__device__ inline Place place_of(const real* moved, int k, int i, int j, int channels, int groups, int size,
+                                 int height, int width, int rows, int columns, int kernel_w, int stride_h,
+                                 int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
   const int area = rows * columns;
   const real* offset = moved + 2ll * k * area + i * columns + j;
   const real y = offset[0] + (i * stride_h - pad_h + k / kernel_w * dilation_h);
@@ -32,10 +30,13 @@ __device__ inline Place place_of(const real* moved, int k, int i, int j, SIZES) 
   return place;
 }
 
-#define GIVEN                                                                                                      \
-  channels, groups, size, height, width, rows, columns, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
+#define GIVEN                                                                                                 \
+  channels, groups, size, height, width, rows, columns, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, \
+      dilation_w
 
-extern "C" __global__ void unfold(int n, const real* x, const real* offsets, real* y, SIZES) {
+extern "C" __global__ void unfold(int n, const real* x, const real* offsets, real* y, int channels, int groups,
+                                  int size, int height, int width, int rows, int columns, int kernel_w, int stride_h,
+                                  int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
   ELEMENT(index, n);
   const int j = index % columns, i = index / columns % rows, k = index / columns / rows % size;
   const int map = index / columns / rows / size;  // of image and channel
@@ -50,7 +51,9 @@ extern "C" __global__ void unfold(int n, const real* x, const real* offsets, rea
   y[index] = (1 - at.down) * upper + at.down * lower;
 }
 
-extern "C" __global__ void fold(int n, const real* y_diff, const real* offsets, real* x_diff, SIZES) {
+extern "C" __global__ void fold(int n, const real* y_diff, const real* offsets, real* x_diff, int channels,
+                                int groups, int size, int height, int width, int rows, int columns, int kernel_w,
+                                int stride_h, int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
   ELEMENT(index, n);
   const int j = index % columns, i = index / columns % rows, k = index / columns / rows % size;
   const int map = index / columns / rows / size;
@@ -65,7 +68,9 @@ extern "C" __global__ void fold(int n, const real* y_diff, const real* offsets, 
 }
 
 extern "C" __global__ void offset_gradient(int n, const real* y_diff, const real* x, const real* offsets,
-                                           real* offset_diff, SIZES) {
+                                           real* offset_diff, int channels, int groups, int size, int height,
+                                           int width, int rows, int columns, int kernel_w, int stride_h,
+                                           int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
   ELEMENT(index, n);
   const int area = rows * columns;
   const int j = index % columns, i = index / columns % rows, k = index / area % size, group = index / area / size;

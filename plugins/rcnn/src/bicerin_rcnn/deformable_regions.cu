@@ -1,8 +1,6 @@
 // Means over moved bins of regions, as in deformable_regions_kernels.py. A thread has one output; regions of an image
 // overlap, and bins share offsets, so that gradients are added atomically.
 
-#define SIZES int outputs, int group, int height, int width, int classes, int parts, int samples
-
 struct Bin {
   long long plane, offset;
   real y, x, height, width;
@@ -14,8 +12,9 @@ struct Sample {
   real share;
 };
 
-// Where bin (i, j) of an output begins, its map, and the place of its offset to the right; that down is parts^2 further.
-__device__ inline Bin bin_of(int index, const int* image, const real* frames, const real* offsets, SIZES) {
+// Where bin (i, j) of an output begins, its map, and the place of its offset to the right; that down is parts^2 on.
+__device__ inline Bin bin_of(int index, const int* image, const real* frames, const real* offsets, int outputs,
+                             int group, int height, int width, int classes, int parts, int samples) {
   const int j = index % group, i = index / group % group, d = index / group / group % outputs;
   const int r = index / group / group / outputs, c = d / (outputs / classes);
   const real* frame = frames + 4ll * r;
@@ -41,7 +40,8 @@ __device__ inline Sample settle(real at, int size) {
 #define GIVEN outputs, group, height, width, classes, parts, samples
 
 extern "C" __global__ void pool(int n, const real* maps, const int* image, const real* frames, const real* offsets,
-                                real* y, real* numbers, SIZES) {
+                                real* y, real* numbers, int outputs, int group, int height, int width, int classes,
+                                int parts, int samples) {
   ELEMENT(index, n);
   const Bin bin = bin_of(index, image, frames, offsets, GIVEN);
   const real* plane = maps + bin.plane;
@@ -65,7 +65,8 @@ extern "C" __global__ void pool(int n, const real* maps, const int* image, const
 }
 
 extern "C" __global__ void pool_backward(int n, const real* shares, const int* image, const real* frames,
-                                         const real* offsets, real* x_diff, SIZES) {
+                                         const real* offsets, real* x_diff, int outputs, int group, int height,
+                                         int width, int classes, int parts, int samples) {
   ELEMENT(index, n);
   const Bin bin = bin_of(index, image, frames, offsets, GIVEN);
   real* plane = x_diff + bin.plane;
@@ -84,7 +85,9 @@ extern "C" __global__ void pool_backward(int n, const real* shares, const int* i
 }
 
 extern "C" __global__ void pool_offset_gradient(int n, const real* shares, const real* maps, const int* image,
-                                                const real* frames, const real* offsets, real* offset_diff, SIZES) {
+                                                const real* frames, const real* offsets, real* offset_diff,
+                                                int outputs, int group, int height, int width, int classes,
+                                                int parts, int samples) {
   ELEMENT(index, n);
   const Bin bin = bin_of(index, image, frames, offsets, GIVEN);
   const real* plane = maps + bin.plane;
