@@ -31,7 +31,7 @@ class TestDeformablePSROIPooling(LayerConformance):
 
 
 class TestDecodeBBox(LayerConformance):
-    cases = cases.DECODE_BBOX
+    cases = cases.DECODE_BBOX + cases.DECODE_BBOX_IN_TRAINING
 
 
 class TestL1Loss(LayerConformance):
