@@ -31,6 +31,7 @@ from bicerin_proto.fragment import WITHOUT, without_it
 #: Fields of Caffe 1.0 that say how to compute, or that Caffe reads for formats which have no use for them.
 NO_EFFECT = {
     ("ConvolutionParameter", "force_nd_im2col"): "which of two ways to unfold images",
+    ("bicerin_rcnn.DeformableConvolutionParameter", "force_nd_im2col"): "which of two ways to unfold images",
     ("SolverParameter", "layer_wise_reduce"): "when gradients of several GPUs are summed",
     ("V0LayerParameter", "new_num"): "of a layer that Caffe's upgrade refuses",
     ("V0LayerParameter", "new_channels"): "of a layer that Caffe's upgrade refuses",
@@ -38,6 +39,9 @@ NO_EFFECT = {
 
 #: Messages whose fields are gone through, whatever their names.
 READ_AS_A_WHOLE = {"BlobProto", "bicerin_ssd.SampleConstraint"}
+
+#: Messages that a layer hands to code of another distribution, its Geometry, which reads the window's fields.
+READ_BY = {"bicerin_rcnn.DeformableConvolutionParameter": {"bicerin-convolution"}}
 
 #: What Caffe's own fields may be read by besides the layers.
 EVERYBODY = "everybody"
@@ -192,7 +196,8 @@ def test_every_field_is_read_or_has_no_effect(message: str) -> None:
     for name, effect in without(descriptor(message)).items():
         readers = {one for one in whose(message, name) & ({EVERYBODY} | brings_code()) if takes(one, message)}
         no_effect = effect != "OTHER" or (message, name) in NO_EFFECT
-        if readers and not no_effect and not any(code_of(one).reads(name) for one in readers):
+        code = [code_of(one) for one in readers | READ_BY.get(message, set())]
+        if readers and not no_effect and not any(one.reads(name) for one in code):
             unread.append(name)
     # A layer's own message is read by its layer; that of a layer which nobody brings, by nobody.
     if message == "LayerParameter":
