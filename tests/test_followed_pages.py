@@ -78,7 +78,7 @@ def test_fine_tuning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_training_from_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = followed("train-from-scratch", tmp_path, monkeypatch)
     assert accuracies(tmp_path / "run.jsonl")[-1] > 0.9
-    assert "small_iter_400.caffemodel" in said, "what was resumed is done"
+    assert said.count("snapshot: small_iter_400.solverstate") == 2, "what was resumed is done"
 
 
 def test_python_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

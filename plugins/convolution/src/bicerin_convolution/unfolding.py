@@ -42,7 +42,9 @@ class DeviceUnfolding:
             missing = 2 - self._axes
             defaults = (1, 1, 1, 1, 0, 1)
             self._sizes: tuple[Any, ...] = tuple(
-                chain.from_iterable((default,) * missing + size for default, size in zip(defaults, sizes, strict=True))
+                chain.from_iterable(
+                    (default,) * missing + tuple(size) for default, size in zip(defaults, sizes, strict=True)
+                )
             )
         else:
             table = np.zeros((max(1, self._axes), len(sizes)), np.int32)
