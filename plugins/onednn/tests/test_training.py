@@ -159,3 +159,21 @@ def test_each_product_is_measured_by_itself_once(
     kept_choices._chosen.clear()
     solver(monkeypatch, tmp_path, "").step(1)
     assert choices.read_text() == before
+
+
+def test_the_library_trains_with_fast_code_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of LeNet's first convolution, the library has a gradient in its own choice of layouts only."""
+    monkeypatch.setenv("BICERIN_ENGINE", "onednn")
+    text = """
+layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 4 dim: 1 dim: 28 dim: 28 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 20 kernel_size: 5 } }
+layer { name: "d" type: "Convolution" bottom: "c" top: "d" convolution_param { num_output: 50 kernel_size: 5 } }
+"""
+    net = bicerin.Net("force_backward: true" + text, "TRAIN")
+    net.forward()
+    net.backward()
+    for layer in net.layers[1:]:
+        (products,) = layer._products.values()
+        codes = {name: getattr(products, f"{name}_code") for name in ("forward", "data", "weight")}
+        ways = {key.partition(" of ")[0].removesuffix(" gradient"): way for key, way in layer._ways.items()}
+        assert ways and all(way == "own" or not codes[name].startswith("ref") for name, way in ways.items()), codes

@@ -21,7 +21,7 @@ from bicerin_onednn import library as dnn
 from bicerin_onednn.attributes import attributes
 from bicerin_onednn.exchange import Reader, place_to_write, written
 from bicerin_onednn.layout import address, any_of, blocked_of, dims, layout_of, reorder, rows_of
-from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, library
+from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, is_slow, library
 from bicerin_onednn.primitive import Primitive
 from bicerin_onednn.watch import Watch
 
@@ -29,8 +29,6 @@ from bicerin_onednn.watch import Watch
 _MOST_PRODUCTS = 8
 #: Winograd's transforms fill the caches, and find them full of other layers' data, where a measurement has them alone.
 _FACTORS = {"own": 1.3}
-#: Code of the library's that is there for completeness.
-_SLOW = ("ref", "gemm:ref")
 
 
 class OneDNNConvolutionLayer(Replays, AddsAnother, ConvolutionLayer):
@@ -225,7 +223,7 @@ class Product:
         except NotImplementedByOneDNNError:
             return products
         differs = blocked._y is not products[LIBRARYS]._y or blocked._x.layout is not products[LIBRARYS]._x.layout
-        if differs and not blocked._primitive.implementation.startswith(_SLOW):
+        if differs and not is_slow(blocked._primitive.implementation):
             products[BLOCKED] = blocked
         return products
 

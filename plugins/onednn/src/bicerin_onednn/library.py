@@ -274,6 +274,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.after_fork)
 
 
+def is_slow(implementation: str) -> bool:
+    """Whether code of the library's, by its name, is there for completeness alone."""
+    return implementation.startswith(("ref", "gemm:ref"))
+
+
 def is_forked() -> bool:
     """Whether layers must compute themselves, since the primitives that there are would hang."""
     return _process.forked

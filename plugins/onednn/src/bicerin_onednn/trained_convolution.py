@@ -23,7 +23,7 @@ from bicerin_onednn import library as dnn
 from bicerin_onednn.attributes import attributes
 from bicerin_onednn.exchange import place_to_write, written
 from bicerin_onednn.layout import OneDNNLayout, address, any_of, dims, layout_of, reorder, rows_of
-from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, library
+from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, is_slow, library
 from bicerin_onednn.primitive import Primitive
 from bicerin_onednn.trained_exchange import (
     is_arranged,
@@ -67,11 +67,13 @@ class TrainedConvolutionLayer(ConvolutionLayer):
         engine: Callable[[], Any],
         own: Callable[[], Any],
         besides: Callable[[], float],
+        implementation: Callable[[], str],
     ) -> str:
         """How a product is computed: as a snapshot says, or as measured.
 
         Args:
             arranged: whether the bottom is in one of the library's layouts.
+            implementation: names the library's code.
             besides: measures what the library's way costs elsewhere.
         """
         geometry = self.geometry
@@ -83,9 +85,9 @@ class TrainedConvolutionLayer(ConvolutionLayer):
         way = self._ways.get(key)
         if way is None:
             if is_named(ENGINE, self.param):
-                way = ENGINE
+                way = OWN if is_slow(implementation()) else ENGINE
             else:
-                kind = f"oneDNN {library().version}, trained convolution, {key}"
+                kind = f"oneDNN {library().version}, training convolution, {key}"
                 way = choice(kind, {ENGINE: engine, OWN: own}, _Later({ENGINE: besides}))
             self._ways[key] = way
         self._algorithms[product] = "oneDNN" if way == ENGINE else "own"
@@ -132,7 +134,8 @@ class TrainedConvolutionLayer(ConvolutionLayer):
             engine = partial(products.forward, source, weights, finish.shift, target)
             own = partial(self._own_forward, products, source, weights, finish, target, arranged)
             besides = partial(_turning, products.y) if not arranged else _nothing
-            (engine if self._way("forward", arranged, engine, own, besides) == ENGINE else own)()
+            way = self._way("forward", arranged, engine, own, besides, lambda: products.forward_code)
+            (engine if way == ENGINE else own)()
 
     def _own_forward(
         self, products: Products, source: Any, weights: np.ndarray, finish: Finish, target: Any, arranged: bool
@@ -157,7 +160,8 @@ class TrainedConvolutionLayer(ConvolutionLayer):
                 found = _gradients(weights.count, self.num_output)
                 engine = partial(products.weight_gradient, source, y_diff, *found)
                 own = partial(self._own_weight_gradient, source, y_diff, *found, wants_bias)
-                if self._way("weight gradient", arranged, engine, own, _nothing) == ENGINE:
+                way = self._way("weight gradient", arranged, engine, own, _nothing, lambda: products.weight_code)
+                if way == ENGINE:
                     engine()
                     _add(weights, found[0])
                     if wants_bias:
@@ -172,7 +176,7 @@ class TrainedConvolutionLayer(ConvolutionLayer):
                 values = weights.read_only.data
                 engine = partial(products.data_gradient, y_diff, values, x_diff)
                 own = partial(self._own_data_gradient, products, y_diff, values, x_diff, arranged)
-                way = self._way("data gradient", arranged, engine, own, _nothing)
+                way = self._way("data gradient", arranged, engine, own, _nothing, lambda: products.data_code)
                 (engine if way == ENGINE else own)()
 
     def _own_weight_gradient(
@@ -246,6 +250,21 @@ class Products:
             arguments[dnn.BIAS] = self._bias
         self._forward = Primitive(descriptor, arguments)
 
+    @property
+    def forward_code(self) -> str:
+        """The library's name of the code of the forward product."""
+        return self._forward.implementation
+
+    @property
+    def data_code(self) -> str:
+        """That of the gradient of the bottom."""
+        return self._data[0].implementation
+
+    @property
+    def weight_code(self) -> str:
+        """That of the gradient of the weights."""
+        return self._weight[0].implementation
+
     def _forward_descriptor(self, attribute: Any = None) -> int:
         ends = any_of(self._x_shape), any_of(self._w_shape), self._bias, any_of(self._y_shape)
         kind = library().engine, dnn.TRAINING, dnn.CONVOLUTION
@@ -268,15 +287,20 @@ class Products:
         written(target)
 
     def _backward_descriptor(self, name: str, x: Any, y: Any, *middle: Any) -> int:
-        """In the layouts of the forward product if the library can, else in its own choice."""
+        """In the layouts of the forward product if the library has fast code for them, else in its own choice."""
         dll = library()
         hint = self._forward_descriptor()
         make = partial(dll.make, name, dll.engine, dnn.CONVOLUTION)
         try:
             try:
-                return make(x.handle, *middle, y.handle, *self._window, hint, None)
+                found = make(x.handle, *middle, y.handle, *self._window, hint, None)
             except NotImplementedByOneDNNError:
-                return make(any_of(x.shape), *middle, any_of(y.shape), *self._window, hint, None)
+                found = None
+            if found is None or is_slow(dll.implementation(found)):
+                if found is not None:
+                    dll.call("primitive_desc_destroy", found)
+                found = make(any_of(x.shape), *middle, any_of(y.shape), *self._window, hint, None)
+            return found
         finally:
             dll.call("primitive_desc_destroy", hint)
 
