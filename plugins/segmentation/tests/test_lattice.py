@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bicerin.device import get_device
 from bicerin.errors import LayerError
 from bicerin.testing import run_layer
 from bicerin_segmentation import permutohedral_kernels as kernels
@@ -16,7 +17,9 @@ random = np.random.default_rng(7)
 
 
 def host_lattice(features: np.ndarray) -> Lattice:
-    return Lattice(np, SimpleNamespace(simplices=kernels.simplices, blur=kernels.blur), features, np.float64)
+    return Lattice(
+        get_device("cpu"), SimpleNamespace(simplices=kernels.simplices, blur=kernels.blur), features, np.float64
+    )
 
 
 def exact(features: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ class MultiStageMeanfieldLayer(Layer):
         ]
 
     def _lattice(self, features: Any) -> Lattice:
-        return Lattice(self.xp, self.ops, features, self.dtype)
+        return Lattice(self.context.device, self.ops, features, self.dtype)
 
     def _filtered(self, q: Any) -> tuple[Any, Any]:
         """Ks Q and Kb Q."""
