@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from digits_training import Training, run
 
@@ -87,6 +91,64 @@ def test_a_port_that_is_taken(log: Path) -> None:
         result = run("report", log, "--serve", "--port", taken.getsockname()[1])
     assert result.exit_code == 1
     assert "of 127.0.0.1 cannot be used: Address already in use" in result.stderr
+
+
+@pytest.fixture
+def solver_alone(training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The solver and its net in a folder without snapshots, which programs run in."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("solver.prototxt", "net.prototxt"):
+        (tmp_path / name).write_text((training.folder / name).read_text())
+    return tmp_path / "solver.prototxt"
+
+
+def shown(server: PageServer) -> Any:
+    """The data of the page as it is now; whoever has it open is told that it is another one."""
+    server.text("/files.json")
+    found = re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', (server.text("/") or b"").decode(), re.S)
+    assert found is not None
+    data = json.loads(found[1])
+    assert json.loads(server.text("/files.json") or b"") == data["made_of"]
+    return data
+
+
+def test_the_newest_snapshot_is_shown(solver_alone: Path, training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training that begins after the server; one that cannot be read takes nothing away from the page."""
+    monkeypatch.setattr("bicerin_report.serving._SHARE", 0)
+    with PageServer(Contents(["solver.prototxt"], follow=True, samples=50)) as server:
+        before = shown(server)
+        assert before["weights"] is None and before["images"] is None
+        solver = bicerin.Solver(solver_alone)
+        for iteration in (1, 2):
+            solver.step(1)
+            solver.snapshot()
+            data = shown(server)
+            assert data["weights"]["file"] == f"digits_iter_{iteration}.caffemodel" == data["files"][-1]
+            assert data["images"]["count"] == 50
+            norms = {f"{blob['layer']} {blob['position']}": blob["norm"] for blob in data["weights"]["blobs"]}
+            assert norms["ip1 0"] == pytest.approx(np.linalg.norm(solver.net.params["ip1"][0].data), rel=1e-5)
+        # A training that began anew counts less, and is later.
+        Path("digits_iter_1.caffemodel").write_bytes(training.weights[0].read_bytes())
+        os.utime("digits_iter_1.caffemodel", ns=(2**62, 2**62))
+        assert shown(server)["weights"]["file"] == "digits_iter_1.caffemodel"
+        Path("digits_iter_3.caffemodel").write_bytes(b"half")
+        os.utime("digits_iter_3.caffemodel", ns=(2**62 + 1, 2**62 + 1))
+        data = shown(server)
+        assert data["weights"] is None and "digits_iter_3.caffemodel" in data["notes"][0]
+        server.contents.weights = ["digits_iter_2.caffemodel"]
+        assert shown(server)["weights"]["file"] == "digits_iter_2.caffemodel"
+
+
+def test_a_net_that_cannot_be_read_for_a_moment(solver_alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reloads the page gets the one before; a net that the solver names is looked at."""
+    monkeypatch.setattr("bicerin_report.serving._SHARE", 0)
+    net = solver_alone.with_name("net.prototxt")
+    with PageServer(Contents(["solver.prototxt"])) as server:
+        text, before = net.read_text(), server.text("/")
+        net.write_text(text[:-10])
+        assert server.text("/") == before
+        net.write_text(text.replace('"digits"', '"numbers"'))
+        assert shown(server)["title"] == "numbers"
 
 
 def test_weights_that_change_make_the_page_anew(training: Training, tmp_path: Path) -> None:

@@ -70,13 +70,18 @@ def net_sources(
     return NetSources(solver, resolve, _reader(layer_providers))
 
 
-def from_folders_above(path: str, solver: Path | None) -> Path | None:
+def in_folders_above(path: str, solver: Path | None) -> Path | None:
     """A file that a solver names from the folder that it is meant to be run in: some folder above it."""
-    for folder in solver.absolute().parents if solver is not None else ():
-        if os.path.isfile(folder / path):
-            _log.info("%s: found from %s", path, folder)
-            return folder / path
-    return None
+    paths = (folder / path for folder in (solver.absolute().parents if solver is not None else ()))
+    return next(filter(os.path.isfile, paths), None)
+
+
+def from_folders_above(path: str, solver: Path | None) -> Path | None:
+    """As `in_folders_above`, and the log says where."""
+    found = in_folders_above(path, solver)
+    if found is not None:
+        _log.info("%s: found at %s", path, found)
+    return found
 
 
 def train_net(

@@ -91,6 +91,10 @@ class NetSources:
             for index, document in enumerate(documents)
         ]
 
+    def files(self) -> list[Path]:
+        """The files that are named, whether they are there or not."""
+        return [self._resolve(path) for path in (self._param.net, self._param.train_net, *self._param.test_net) if path]
+
     def _document(self, field: str) -> bicerin_proto.Document:
         value = getattr(self._param, field)
         return self._file(value) if isinstance(value, str) else self._inline(value, field)

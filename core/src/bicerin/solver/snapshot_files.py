@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from bicerin.errors import SnapshotError
 from bicerin_proto.quotation import printable, system_reason
+
+
+class SnapshotFile(NamedTuple):
+    """A file that a snapshot has left.
+
+    Attributes:
+        iteration: the number that its name ends with.
+        written: when it was written last, in nanoseconds.
+        path: where it is.
+    """
+
+    iteration: int
+    written: int
+    path: Path
+
+
+def snapshot_files(prefix: Path, kind: Literal["caffemodel", "solverstate"]) -> list[SnapshotFile]:
+    """The weights or the states that lie at a prefix, of whichever training; none where there is no such folder."""
+    pattern = re.compile(rf"{re.escape(prefix.name)}_iter_(\d+)\.{kind}(?:\.h5)?")
+    found = []
+    with contextlib.suppress(OSError):
+        for path in prefix.parent.iterdir():
+            match = pattern.fullmatch(path.name)
+            if match is not None:
+                with contextlib.suppress(FileNotFoundError):  # it has just been removed
+                    found.append(SnapshotFile(int(match[1]), path.stat().st_mtime_ns, path))
+    return found
 
 
 class SnapshotFiles:

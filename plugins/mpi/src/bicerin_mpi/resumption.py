@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bicerin.schema.installed_schema import read_solver
-from bicerin.solver.snapshot_files import SnapshotFiles
+from bicerin.solver.snapshot_files import SnapshotFile, SnapshotFiles, snapshot_files
 
 
 class Resumption:
@@ -35,17 +35,8 @@ class Resumption:
                 self._prefix = SnapshotFiles(param, solver.parent).prefix()
         self._before = set(self._states())
 
-    def _states(self) -> list[tuple[int, int, Path]]:
-        """The states that lie there: iteration, time of writing, path."""
-        if self._prefix is None:
-            return []
-        pattern = re.compile(re.escape(self._prefix.name) + r"_iter_(\d+)\.solverstate(?:\.h5)?")
-        found = []
-        for path in self._prefix.parent.iterdir():
-            match = pattern.fullmatch(path.name)
-            if match is not None:
-                found.append((int(match[1]), path.stat().st_mtime_ns, path))
-        return found
+    def _states(self) -> list[SnapshotFile]:
+        return snapshot_files(self._prefix, "solverstate") if self._prefix is not None else []
 
     def newest(self) -> Path | None:
         """The furthest snapshot that was written since; those of earlier trainings do not count."""

@@ -29,7 +29,11 @@ from bicerin.cli.options import FILE, device_option, net_options, verbosity_opti
 )
 @shapes_option
 @click.option("--no-python", is_flag=True, help="Run no code that a file names: shapes of Python layers are unknown.")
-@click.option("--serve", is_flag=True, help="Serve the page on this machine, and show the training as it goes on.")
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Serve the page on this machine, and show a training as it goes on: its log and its last snapshot.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port of --serve.  [default: any free one]")
 @device_option("cpu")
 @net_options
@@ -49,7 +53,7 @@ def report(files: tuple[str, ...], output: str | None, serve: bool, port: int, n
 
     if serve == (output is not None):
         raise click.UsageError("Give --output for a file, or --serve for a page that is made anew.")
-    contents = Contents(files, run_python=not no_python, **options)
+    contents = Contents(files, run_python=not no_python, follow=serve, **options)
     if output is not None:
         write_page(contents.data(), output)
         click.echo(f"{output}: written")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bicerin
 from bicerin.cli.check import nets_in_their_phases
-from bicerin.cli.net_or_solver import from_folders_above, net_sources, read_net_or_solver
+from bicerin.cli.net_or_solver import from_folders_above, in_folders_above, net_sources, read_net_or_solver
 from bicerin.cli.training_log import read_log
 from bicerin.errors import BicerinError, DataError, NetError, ParseError
 from bicerin.net import Net
 from bicerin.net.outline import NetOutline, Shape, outline
+from bicerin.solver.snapshot_files import SnapshotFiles, snapshot_files
 from bicerin_proto import Document, is_hdf5, read_file
 from bicerin_proto.quotation import printable
 from bicerin_report.answers import read_class_names
@@ -37,6 +40,7 @@ class Contents:
     Attributes:
         files: nets, solvers, logs; of nets and solvers one.
         weights: files of weights; of several, snapshots of one training, what changed is shown.
+        follow: whether the weights that a solver's snapshots wrote last, at its `snapshot_prefix`, are among them.
         images: image files to run the net on.
         inputs: an .npz with an array for each input, in their place.
         samples: how many images of the net's own data are looked at; 0 for none.
@@ -51,6 +55,7 @@ class Contents:
 
     files: Sequence[str]
     weights: Sequence[str] = ()
+    follow: bool = False
     images: Sequence[str] = ()
     inputs: str | None = None
     samples: int = 200
@@ -85,7 +90,8 @@ class Contents:
             raise BicerinError("the layers to measure belong to a net: name its prototxt, or its solver's, too.")
         if self.images and self.inputs is not None:
             raise BicerinError("--image and --inputs both say what the net runs on: give one of them.")
-        if (self.blobs or self.scores or self.labels) and not (self.weights or self.images or self.inputs):
+        follows = self.follow and self._solver_param() is not None
+        if (self.blobs or self.scores or self.labels) and not (self.weights or self.images or self.inputs or follows):
             raise BicerinError(
                 "--blob, --scores and --labels say what is shown of a net that runs: give --weights, --image or "
                 "--inputs too."
@@ -112,7 +118,7 @@ class Contents:
             "title": " and ".join(map(str, self._logs)) or "report",
             "version": bicerin.__version__,
             "time": time.time(),
-            "files": [*self.files, *self.weights],
+            "files": [*self.files, *self._weights()],
             "graph": None,
             "solver": None,
             "runs": self.runs(),
@@ -161,11 +167,38 @@ class Contents:
         name = next((shape.name for _, shape in pairs if shape.name), "")
         found: Data = {"graph": graphs.data(), "solver": solver, "title": name or Path(str(self._source)).name}
         tested = next((pair for pair in reversed(pairs) if pair[1].phase == "TEST"), pairs[0])
-        if self.weights:
-            found["weights"] = weights_of(tested[1], self.weights)
-        if self.weights or self.images or self.inputs:
-            found["images"] = self._images(tested[0], found["weights"]["file"] if self.weights else None)
+        found["weights"] = weights = self._of_weights(tested[1])
+        if weights is not None or self.images or self.inputs:
+            found["images"] = self._images(tested[0], weights["file"] if weights is not None else None)
         return found
+
+    def _of_weights(self, shape: NetOutline) -> Data | None:
+        weights = self._weights()
+        try:
+            return weights_of(shape, weights) if weights else None
+        except BicerinError as error:
+            if weights == [*self.weights]:
+                raise
+            # Nobody has named it: it may be of an earlier net, or half written by a program that writes in place.
+            self._note(f"the snapshot that was written last is not shown: {error}")
+        return weights_of(shape, self.weights) if self.weights else None
+
+    def _weights(self) -> list[str]:
+        """The files of weights: those that were given and, where the solver is followed, what it wrote last."""
+        given, newest = [*self.weights], self._newest()
+        if newest is None or any(os.path.realpath(path) == os.path.realpath(newest) for path in given):
+            return given
+        return [*given, newest]
+
+    def _newest(self) -> str | None:
+        """The weights at the solver's prefix that were written last, looked for as the solver's nets are."""
+        param = self._solver_param() if self.follow else None
+        if param is None or not param.snapshot_prefix:
+            return None
+        folders = Path(str(self._source)).absolute().parents
+        prefixes = [SnapshotFiles(param, folders[0]).prefix(), *(folder / param.snapshot_prefix for folder in folders)]
+        found = next(filter(None, (snapshot_files(prefix, "caffemodel") for prefix in prefixes)), None)
+        return str(max(found, key=lambda one: (one.written, one.iteration)).path) if found else None
 
     @property
     def _net_options(self) -> Data:
@@ -222,22 +255,26 @@ class Contents:
         _log.warning("%s", text)
         self._notes.append(text)
 
-    def stamp(self, logs: bool = True) -> Callable[[], tuple[Any, ...]]:
-        """A function whose value changes when one of the files does; of all, or of those that are no logs."""
-        files = [*self.files, *self.weights, *self.images, *filter(None, (self.inputs, self.labels))]
-        paths = [Path(file) for file in files if logs or file not in self._logs]
+    def stamp(self, logs: bool = True) -> tuple[Any, ...]:
+        """What changes when one of the files does; of all, or of those that are no logs."""
+        files = [file for file in self.files if logs or file not in self._logs]
+        files += [*self.images, *filter(None, (self.inputs, self.labels))]
+        with contextlib.suppress(BicerinError):  # of a solver that cannot be read at the moment
+            files += [*self._weights(), *map(str, self._nets_of_solver())]
+        found = []
+        for file in files:
+            try:
+                status = os.stat(file)
+                found.append((file, status.st_mtime_ns, status.st_size))
+            except OSError:
+                found.append((file, 0, 0))
+        return tuple(found)
 
-        def of_files() -> tuple[Any, ...]:
-            found = []
-            for path in paths:
-                try:
-                    status = path.stat()
-                    found.append((status.st_mtime_ns, status.st_size))
-                except OSError:
-                    found.append((0, 0))
-            return tuple(found)
-
-        return of_files
+    def _nets_of_solver(self) -> list[Path]:
+        if self._source is None:
+            return []
+        document, is_solver = self._read()
+        return net_sources(document, self.layer_providers, in_folders_above).files() if is_solver else []
 
 
 def is_log(path: str) -> bool:

@@ -48,9 +48,7 @@ class PageServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, contents: Contents, port: int = 0) -> None:
-        self._contents = contents
-        self._stamp = contents.stamp()
-        self._stamp_without_logs = contents.stamp(logs=False)
+        self.contents = contents
         #: What the page was made of, but for logs.
         self._shown: tuple[Any, ...] = ()
         self._lock = threading.RLock()
@@ -72,29 +70,36 @@ class PageServer(ThreadingHTTPServer):
         if make is None:
             return None
         with self._lock:
-            stamp, began = self._stamp(), time.monotonic()
+            stamp, began = self.contents.stamp(), time.monotonic()
             made = self._made.get(path)
             if made is None or (made.stamp != stamp and began >= made.until):
-                text = make()
+                try:
+                    text, of = make(), stamp
+                except BicerinError as error:
+                    # A file may be half written at this moment, and a browser that is given an error asks no more.
+                    if made is None:
+                        raise
+                    _log.warning("%s", error)
+                    text, of = made.text, made.stamp
                 # A long log takes a while: the training that writes it needs the machine too.
-                made = self._made[path] = _Made(stamp, text, began + _SHARE * (time.monotonic() - began))
+                made = self._made[path] = _Made(of, text, began + _SHARE * (time.monotonic() - began))
             return made.text
 
     def _page(self) -> bytes:
-        shown = self._stamp_without_logs()
-        made = {**self._contents.data(), "made_of": _digest(shown)}
+        shown = self.contents.stamp(logs=False)
+        made = {**self.contents.data(), "made_of": _digest(shown)}
         self._shown = shown
         return page(made, live=True).encode("utf-8", "backslashreplace")
 
     def _files(self) -> bytes:
         """What the page is made of now, which is made anew before where that is due."""
         with self._lock:
-            if self._shown != self._stamp_without_logs():
+            if self._shown != self.contents.stamp(logs=False):
                 self.text("/")
             return data_text(_digest(self._shown)).encode()
 
     def _runs(self) -> bytes:
-        return data_text(self._contents.runs()).encode("utf-8", "backslashreplace")
+        return data_text(self.contents.runs()).encode("utf-8", "backslashreplace")
 
 
 def _digest(stamp: tuple[Any, ...]) -> str:
