@@ -14,7 +14,7 @@ from bicerin.layer.layer import layers
 
 TYPES = sorted(layers.providers())
 #: Layers whose inputs are records of a form, which zeros are not.
-RECORDS = {"DetectionEvaluate", "MultiBoxLoss"}
+RECORDS = {"DetectNetTransformation", "DetectionEvaluate", "MultiBoxLoss"}
 #: Layers that read files or arrays of the user's, and what the core brings.
 WITHOUT_EXAMPLE = {
     *("AnnotatedData", "BoxData", "Data", "HDF5Data", "HDF5Output", "ImageData", "MemoryData", "WindowData"),

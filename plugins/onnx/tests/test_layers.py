@@ -28,6 +28,7 @@ WITHOUT = {
     "DeformableConvolution": "is DeformConv since opset 19, whose rule at the edges is another, and is not written yet",
     "DeformablePSROIPooling": "samples places of each region's own, and is not written yet",
     "DenseImageData": "makes the input",
+    "DetectNetTransformation": "makes the input",
     "DetectionEvaluate": "needs labels",
     "DummyData": "makes the input",
     "EvalDetection": "needs labels",

@@ -34,6 +34,10 @@ class TestDecodeBBox(LayerConformance):
     cases = cases.DECODE_BBOX + cases.DECODE_BBOX_IN_TRAINING
 
 
+class TestDetectNetTransformation(LayerConformance):
+    cases = cases.DETECTNET_TRANSFORMATION
+
+
 class TestL1Loss(LayerConformance):
     cases = cases.L1_LOSS
 

@@ -22,7 +22,8 @@ _LAYERS = {
     "bicerin-data": "Data ImageData HDF5Data HDF5Output MemoryData DummyData WindowData",
     "bicerin-recurrent": "RNN LSTM LSTMUnit",
     "bicerin-rcnn": "ROIPooling PSROIPooling SmoothL1Loss SmoothL1LossOHEM SoftmaxWithLossOHEM BoxAnnotatorOHEM"
-    " Proposal ROIAlign PSROIAlign DecodeBBox DeformableConvolution L1Loss DeformablePSROIPooling",
+    " Proposal ROIAlign PSROIAlign DecodeBBox DeformableConvolution L1Loss DeformablePSROIPooling"
+    " DetectNetTransformation",
     "bicerin-ssd": "Permute Normalize PriorBox DetectionOutput MultiBoxLoss DetectionEvaluate AnnotatedData"
     " PriorBoxClustered",
     "bicerin-mobile": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel Axpy Upsample Interp BN"

@@ -186,6 +186,24 @@ PROPOSAL = [
                without=NUMBERED),
 ]  # fmt: skip
 
+DETECTNET_LABELS = np.zeros((2, 1, 3, 16))
+"""Two objects in the first image, one in the second."""
+DETECTNET_LABELS[:, 0, 0, :2] = [[2, 16], [1, 16]]
+DETECTNET_LABELS[0, 0, 1:, :6] = [[2, 1, 8, 6, 0, 1], [-3, 5, 9, 9, 0, 4]]
+DETECTNET_LABELS[1, 0, 1, :6] = 9, 2, 4, 4, 0, 1
+
+DETECTNET_TRANSFORMATION = [
+    layer_case(name, 'type: "DetectNetTransformation" detectnet_groundtruth_param { image_size_x: 16 image_size_y: 12 '
+               f"stride: 4 {options}", [lambda random: random.uniform(0, 255, (2, 3, 10, 18)), DETECTNET_LABELS],
+               tops=2, phase=phase, gradient=False, batched=[0, 1], random=phase == "TRAIN")
+    for name, phase, options in [
+        ("grid", "TEST", "gridbox_type: GRIDBOX_MIN min_cvg_len: 5 obj_norm: true crop_bboxes: false "
+         "object_class { src: 1 dst: 0 } object_class { src: 4 dst: 1 } } transform_param { mean_value: 127 }"),
+        ("changed", "TRAIN", "} transform_param { mean_value: 1 mean_value: 2 mean_value: 3 } "
+         "detectnet_augmentation_param { shift_x: 4 rotation_prob: 1 max_rotate_degree: 20 hue_rotation_prob: 1 }"),
+    ]
+]  # fmt: skip
+
 CASES = [
     *ROI_POOLING,
     *PSROI_POOLING,
@@ -194,6 +212,7 @@ CASES = [
     *DEFORMABLE_CONVOLUTION,
     *DEFORMABLE_PSROI_POOLING,
     *DECODE_BBOX,
+    *DETECTNET_TRANSFORMATION,
     *L1_LOSS,
     *SMOOTH_L1_LOSS,
     *SMOOTH_L1_LOSS_OHEM,

@@ -49,17 +49,20 @@ def linear_taps_without_last(xp: Any, at: Any, size: int) -> Taps:
     return _joined(xp, [before[..., None], after[..., None]], [(after - at)[..., None], (at - before)[..., None]])
 
 
-def cubic_taps(xp: Any, at: Any, size: int) -> Taps:
-    """The four pixels around each place within the map, `(R, P)`, by cubic convolution with a = -1.
+def cubic_taps(xp: Any, at: Any, size: int, a: float = -1) -> Taps:
+    """The four pixels around each place, `(R, P)`, by cubic convolution.
 
     Pixels beyond the map are the outermost. Keys, "Cubic convolution interpolation", 1981.
+
+    Args:
+        a: the slope of the weights at the distance 1; ROIAlign has -1, OpenCV -3/4.
     """
     before = xp.floor(at)
     places, weights = [], []
     for step in (-1, 0, 1, 2):
         distance = xp.abs(at - before - step)
-        inner = 1 + distance * distance * (distance - 2)
-        outer = 4 + distance * (distance * (5 - distance) - 8)
+        inner = 1 + distance * distance * ((a + 2) * distance - (a + 3))
+        outer = a * (distance * (distance * (distance - 5) + 8) - 4)
         places.append(xp.clip(before + step, 0, size - 1)[..., None])
         weights.append(xp.where(distance < 1, inner, xp.where(distance < 2, outer, 0))[..., None])
     return _joined(xp, places, weights)
