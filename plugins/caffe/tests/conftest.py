@@ -43,13 +43,17 @@ snapshot_prefix: "{prefix}" {more}
 
 
 @pytest.fixture(autouse=True)
-def _on_the_device(device: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With `--device`, every net that pycaffe makes is made there, as after `set_mode_gpu()`."""
+def _mode_is_cpu_again() -> Iterator[None]:
+    yield
+    caffe.set_mode_cpu()
+
+
+@pytest.fixture
+def on_the_device(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--device`, every net that pycaffe makes in this process is made there, as after `set_mode_gpu()`."""
     if device != "cpu":
         monkeypatch.setattr(settings, "gpu_or_cpu", lambda device_id: device)
         caffe.set_mode_gpu()
-    yield
-    caffe.set_mode_cpu()
 
 
 @pytest.fixture

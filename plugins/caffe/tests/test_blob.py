@@ -9,6 +9,8 @@ import pytest
 
 import caffe
 
+pytestmark = pytest.mark.usefixtures("on_the_device")
+
 
 def test_what_a_blob_has(net: Any) -> None:
     blob = net.blobs["data"]

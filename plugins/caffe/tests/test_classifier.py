@@ -11,6 +11,8 @@ import skimage.io
 
 import caffe
 
+pytestmark = pytest.mark.usefixtures("on_the_device")
+
 # The mean of each channel: its "probabilities" say what the net was given.
 MEANS = """
 layer { type: "Input" name: "data" top: "data" input_param { shape { dim: 10 dim: 3 dim: 8 dim: 8 } } }

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from test_gradient_for_python_layer import test_gradient_for_python_layer as check
 
+pytestmark = pytest.mark.usefixtures("on_the_device")
+
 LAYERS = """
 import caffe
 

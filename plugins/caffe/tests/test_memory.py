@@ -8,7 +8,11 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import caffe
+
+pytestmark = pytest.mark.usefixtures("on_the_device")
 
 # 32 MiB of weights, and as much of data.
 LARGE = """

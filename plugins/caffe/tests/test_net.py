@@ -14,6 +14,8 @@ import pytest
 import caffe
 from caffe._caffe import BlobVec
 
+pytestmark = pytest.mark.usefixtures("on_the_device")
+
 RULES = """
 layer { name: "data" type: "DummyData" top: "data" dummy_data_param { shape { dim: 1 dim: 1 dim: 10 dim: 10 } } }
 layer { name: "always" type: "InnerProduct" bottom: "data" top: "always" inner_product_param { num_output: 1 } }

@@ -14,6 +14,8 @@ import pytest
 
 import caffe
 
+pytestmark = pytest.mark.usefixtures("on_the_device")
+
 LAYERS = '''
 import caffe
 

@@ -11,6 +11,8 @@ import pytest
 
 import caffe
 
+pytestmark = pytest.mark.usefixtures("on_the_device")
+
 CLASSES = {
     "SGD": caffe.SGDSolver,
     "Nesterov": caffe.NesterovSolver,

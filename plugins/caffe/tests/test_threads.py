@@ -7,8 +7,11 @@ from threading import Barrier
 from typing import Any
 
 import numpy as np
+import pytest
 
 import caffe
+
+pytestmark = pytest.mark.usefixtures("on_the_device")
 
 ROUNDS = 30
 
