@@ -1,4 +1,4 @@
-"""Nets of many layers, for the graph: GoogLeNet (Szegedy et al., 2015) and ResNet-152 (He et al., 2016)."""
+"""Nets of many layers, for the graph: GoogLeNet (Szegedy et al., 2015), ResNet-152 (He et al., 2016), one deeper."""
 
 from __future__ import annotations
 
@@ -104,3 +104,18 @@ def resnet152() -> str:
         + layer("Pooling", "pool5", bottom, more="pooling_param { pool: AVE global_pooling: true }")
         + scores("pool5")
     )
+
+
+def deep() -> str:
+    """More layers than dagre lays out soon, with branches, lines past layers, and a blob that nobody makes."""
+    text = data("deep", 1)
+    bottom = "data"
+    for block in range(210):
+        at = f"block{block}"
+        text += (
+            layer("ReLU", f"{at}_1", bottom) + layer("TanH", f"{at}_2", f"{at}_1") + layer("Power", f"{at}_3", bottom)
+        )
+        missing = " nowhere" if block == 100 else ""
+        text += layer("ReLU", f"{at}_4", f"{at}_3") + layer("Eltwise", at, f"{at}_2 {at}_4 {bottom}{missing}")
+        bottom = at
+    return text + scores(bottom)

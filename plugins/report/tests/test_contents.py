@@ -178,6 +178,15 @@ class TestWeights:
 
 
 class TestImages:
+    @pytest.mark.parametrize(("samples", "count"), [(1000, 400), (70, 70)])
+    def test_each_image_counts_once(self, training: Training, tmp_path: Path, samples: int, count: int) -> None:
+        """Where there are fewer than are asked for, or so many as batches do not have."""
+        text = (training.folder / "net.prototxt").read_text().replace("batch_size: 50", "batch_size: 64")
+        (tmp_path / "net.prototxt").write_text(text)
+        weights = [str(training.weights[1])]
+        found = Contents([str(tmp_path / "net.prototxt")], weights=weights, samples=samples).data()["images"]
+        assert found["count"] == count == sum(map(sum, found["labelled"]["confusion"]))
+
     def test_hits_and_mistakes(self, data: dict[str, Any], training: Training) -> None:
         net = bicerin.Net(training.folder / "net.prototxt", "TEST", training.weights[1])
         scores, labels = [], []

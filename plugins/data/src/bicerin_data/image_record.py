@@ -18,6 +18,8 @@ from bicerin_data.image import decode_image, encode_image, read_image
 #: How many images are decoded at a time, in several threads.
 _TOGETHER = 64
 
+SKIP_HINT = "With --skip-bad-records images that cannot be read are left out, and counted."
+
 
 @dataclass(frozen=True)
 class ImageRecord:

@@ -29,7 +29,7 @@ from bicerin.schema.installed_schema import read_net
 from bicerin_data.datum import datum_array
 from bicerin_data.image_folder import ImageFolder, Lines
 from bicerin_data.image_list import write_labels
-from bicerin_data.image_record import ImageRecord, image_records
+from bicerin_data.image_record import SKIP_HINT, ImageRecord, image_records
 from bicerin_data.mean_image import write_mean
 from bicerin_data.starter_net import starter_net
 from bicerin_data.stores import create_store
@@ -85,7 +85,10 @@ class Project:
         if os.path.exists(path):
             raise DataError(f"{printable(path)} exists already.", "Remove it, or choose another name.")
         if len(self.images.labels) < 2:
-            raise DataError(f"{printable(self.images.path)} has images of one class; there must be two or more.")
+            raise DataError(
+                f"{printable(self.images.path)} has images of one class, {printable(self.images.labels[0])}; "
+                "there must be two or more."
+            )
         training, validation = self.images.split(self.part, self.seed, _VALIDATION_BATCH)
         if not validation:
             raise DataError(f"{printable(self.images.path)} has no class with two images: one is to validate with.")
@@ -110,7 +113,7 @@ class Project:
             for (name, _), datum in zip(progress(lines, path.name), image_records(record, lines), strict=True):
                 if isinstance(datum, DataError):
                     if not self.skip_bad_records:
-                        raise datum
+                        raise DataError(datum.reason, datum.hint or SKIP_HINT) from datum
                     _log.warning("skipped: %s", datum)
                     self.skipped += 1
                     continue

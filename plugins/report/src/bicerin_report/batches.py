@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.net import Net
@@ -14,13 +17,35 @@ Batches = Iterator[int]
 
 
 def from_data_layers(net: Net, samples: int) -> Batches:
-    """The net's own data, pass by pass."""
+    """The net's own data, pass by pass: so many samples, or, where they come in one order over and over, each once."""
+    first: list[bytes] = []
     done = 0
     while done < samples:
         net.run_forward()
         batch = _batch(net)
-        yield batch
+        marks = _marks(net, batch)
+        first = first or marks
+        again = _first_again(marks, first, 0 if done else 1)
+        if again is not None:
+            yield min(again, samples - done)
+            return
+        yield min(batch, samples - done)
         done += max(1, batch)
+
+
+def _first_again(marks: list[bytes], first: list[bytes], start: int) -> int | None:
+    """The place from which on the first samples come once more; None where they do not."""
+    places = range(start, len(marks))
+    return next((place for place in places if marks[place:] == first[: len(marks) - place]), None)
+
+
+def _marks(net: Net, batch: int) -> list[bytes]:
+    """What tells one sample of the batch from another: a digest of all that the net's sources have of it."""
+    blobs = [
+        blob for node in net.nodes if not node.bottom for blob in node.top if blob.shape and blob.shape[0] == batch
+    ]
+    arrays = [np.ascontiguousarray(blob.read_only.data) for blob in blobs]
+    return [hashlib.blake2b(b"".join(array[row].tobytes() for array in arrays)).digest() for row in range(batch)]
 
 
 def from_arrays(net: Net, path: str, samples: int, batch: int = 32) -> Batches:

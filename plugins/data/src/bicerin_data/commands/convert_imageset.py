@@ -60,7 +60,7 @@ def convert_imageset(
     from bicerin.cli.progress import counted
     from bicerin.errors import DataError
     from bicerin_data.image_list import read_image_list
-    from bicerin_data.image_record import ImageRecord, image_records
+    from bicerin_data.image_record import SKIP_HINT, ImageRecord, image_records
     from bicerin_data.stores import create_store
 
     if (resize_width == 0) != (resize_height == 0):
@@ -79,7 +79,7 @@ def convert_imageset(
             datum = next(results)
             if isinstance(datum, DataError):
                 if not skip_bad_records:
-                    raise datum
+                    raise DataError(datum.reason, datum.hint or SKIP_HINT) from datum
                 _log.warning("skipped: %s", datum)
                 skipped += 1
                 continue

@@ -1,6 +1,7 @@
-// The net as a graph: layers that work in place stand on the layer whose blob they change. Laid out by dagre.
+// The net as a graph: layers that work in place stand on the layer whose blob they change. Laid out by dagre, or in rows
+// where a net has so many layers that dagre takes long or comes to no end.
 
-const NODE = { head: 40, row: 20, least: 128, most: 236, gap: 26, rank: 30, chip: 24, far: 3 };
+const NODE = { head: 40, row: 20, least: 128, most: 236, gap: 26, rank: 30, chip: 24, far: 3, many: 1000 };
 const measure = document.createElement("canvas").getContext("2d");
 
 function textWidth(text, font) {
@@ -71,6 +72,55 @@ function shorten(nodes, edges) {
 }
 
 function layOut(graph) {
+  return graph.nodes.length > NODE.many ? layOutInRows(graph) : layOutByDagre(graph);
+}
+
+/** Each node below those that it reads, in the middle under them where there is room. */
+function layOutInRows(graph) {
+  const { nodes, edges } = graph, above = nodes.map(() => []), rows = [];
+  const rank = new Array(nodes.length).fill(0);
+  // Layers stand in their order, and chips and blobs that nobody makes after their readers: just above the first of them.
+  for (const edge of edges) rank[edge.to] = Math.max(rank[edge.to], rank[edge.from] + 1);
+  for (const edge of [...edges].reverse()) if (edge.from > edge.to) rank[edge.from] = rank[edge.to] - 1;
+  for (const edge of edges) above[edge.to].push(nodes[edge.from]);
+  nodes.forEach((node, id) => (rows[rank[id]] ??= []).push(node));
+  let y = 16;
+  for (const row of rows) {
+    for (const node of row) {
+      const known = above[node.id].filter((one) => one.x !== undefined);
+      node.wanted = known.length ? known.reduce((sum, one) => sum + one.x, 0) / known.length : 0;
+    }
+    row.sort((one, two) => one.wanted - two.wanted || one.id - two.id);
+    let right = -Infinity;
+    for (const node of row) {
+      node.x = Math.max(node.wanted, right + NODE.gap + node.width / 2);
+      right = node.x + node.width / 2;
+    }
+    const shift = row.reduce((sum, node) => sum + node.wanted - node.x, 0) / row.length;
+    const height = row.reduce((most, node) => Math.max(most, node.height), 0);
+    for (const node of row) {
+      node.x += shift;
+      node.y = y + height / 2;
+    }
+    y += height + 2 * NODE.rank;
+  }
+  const left = nodes.reduce((least, node) => Math.min(least, node.x - node.width / 2), 0) - 16;
+  for (const node of nodes) node.x -= left;
+  for (const edge of edges) {
+    const [from, to] = [nodes[edge.from], nodes[edge.to]];
+    const ends = [{ x: from.x, y: from.y + from.height / 2 }, { x: to.x, y: to.y - to.height / 2 }];
+    const middle = { x: (ends[0].x + ends[1].x) / 2, y: (ends[0].y + ends[1].y) / 2 };
+    // A line over several rows goes past what stands in them.
+    const far = rank[edge.to] - rank[edge.from] > 1;
+    if (far) middle.x = Math.max(from.x, to.x) + NODE.most / 2;
+    const beside = far ? ends.map((end) => ({ x: middle.x, y: end.y })) : [];
+    Object.assign(edge, { points: [ends[0], ...beside, ends[1]], ...middle });
+  }
+  const width = nodes.reduce((most, node) => Math.max(most, node.x + node.width / 2), 0) + NODE.most / 2 + 16;
+  return { width, height: y };
+}
+
+function layOutByDagre(graph) {
   const layout = new dagre.graphlib.Graph({ multigraph: true });
   layout.setGraph({ rankdir: "TB", nodesep: NODE.gap, ranksep: NODE.rank, marginx: 16, marginy: 16 });
   layout.setDefaultEdgeLabel(() => ({}));
