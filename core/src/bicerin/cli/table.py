@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -16,10 +17,16 @@ _UNLIMITED = 10_000
 
 
 class PrintableConsole(Console):
-    """A console whose texts may hold names from files."""
+    """A console whose texts may hold names from files. Lines that go to a file or a program do not end with spaces."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(message_text(one) if isinstance(one, str) else one for one in objects), **options)
+        objects = tuple(message_text(one) if isinstance(one, str) else one for one in objects)
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write(re.sub(r" +$", "", captured.get(), flags=re.MULTILINE))
 
 
 class PrintableTable(Table):

@@ -71,8 +71,9 @@ def _installed() -> tuple[Engine, ...]:
 
 
 @found_once
-def _reported(engine: str, why: str) -> None:
-    _log.info("the engine %s is not used: %s", engine, why)
+def _reported(engine: str, why: str, asked: bool) -> None:
+    """Whoever installs all packages has engines without their libraries, and has not asked for any."""
+    _log.log(logging.INFO if asked else logging.DEBUG, "the engine %s is not used: %s", engine, why)
 
 
 def engine_class(cls: type[Layer], definition: Any, context: Context) -> type[Layer]:
@@ -102,7 +103,7 @@ def engine_class(cls: type[Layer], definition: Any, context: Context) -> type[La
             continue
         why_not = engine.why_not(context)
         if why_not is not None:
-            _reported(engine.name, why_not)
+            _reported(engine.name, why_not, wanted.upper() not in _NO_CHOICE)
             continue
         found = _load(engine, place)
         # Another distribution's layer of the same type has no part in the engine.
