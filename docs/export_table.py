@@ -47,15 +47,17 @@ class Table:
     left_out: dict[str, str]
 
 
+#: What only looks at what others made.
+LEFT_OUT = dict.fromkeys(
+    ("DetectionEvaluate", "EvalDetection", "LabelsequenceAccuracy", "SegAccuracy", "Silence"), "left out"
+)
 TABLES = {
-    "onnx": Table(
-        hooks, compare, "operators", {"Python": "what `to_onnx` of the user's class says", "Silence": "left out"}
-    ),
+    "onnx": Table(hooks, compare, "operators", {"Python": "what `to_onnx` of the user's class says", **LEFT_OUT}),
     "torch": Table(
         torch_hooks,
         compare_in_torch,
         "in PyTorch",
-        {"Python": "what `to_torch` of the user's class says", "Silence": "left out"},
+        {"Python": "what `to_torch` of the user's class says", **LEFT_OUT},
     ),
 }
 
@@ -89,7 +91,7 @@ def measured(table: Table) -> dict[str, Row]:
 
 def tells(run: LayerRun) -> bool:
     """Whether the layer computes in this phase what it computes in TEST."""
-    of_the_phase = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP", "Proposal"}
+    of_the_phase = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP", "Proposal", "DecodeBBox"}
     return run.layer.phase is Phase.TEST or run.layer.type not in of_the_phase
 
 

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicerin.errors import BicerinError
-from bicerin.kernels import WITH_PANELS, Affine, Finish
+from bicerin.kernels import WITH_PANELS, Affine, Finish, rounding_least
+from bicerin.testing import run_layer
 from bicerin_convolution import reference
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.plan import Plan
@@ -224,6 +225,28 @@ if WITH_PANELS:
         assert plan((10, 3, 56, 56), 64, 3) == "gemm"
         assert plan((1, 512, 4, 4), 512, 3) == "forward gemm, weight gradient winograd, data gradient gemm"
         assert plan((10, 64, 56, 56), 64, 3, group=64) == "direct"
+        with rounding_least():
+            assert plan((10, 64, 56, 56), 192, 3) == "gemm"
+
+    def test_a_layer_follows_how_it_is_to_round(monkeypatch: pytest.MonkeyPatch) -> None:
+        """At each pass, though its shape is the same, and what it gives is nearer to the exact sums."""
+        monkeypatch.delenv("BICERIN_CONVOLUTION", raising=False)
+        monkeypatch.setenv("BICERIN_ENGINE", "caffe")
+        random = np.random.default_rng(0)
+        x, w = random.normal(size=(2, 64, 24, 24)), random.normal(size=(64, 64, 3, 3))
+        text = 'type: "Convolution" convolution_param { num_output: 64 kernel_size: 3 bias_term: false }'
+        exact = run_layer(text, [x], parameters=[w], dtype=np.float64)
+        exact.forward()
+        run = run_layer(text, [x], parameters=[w])
+        run.forward()
+        assert run.layer.algorithm == "winograd"
+        fast = worst(run.top[0].data, exact.top[0].data)
+        with rounding_least():
+            run.forward()
+            assert run.layer.algorithm == "gemm"
+        assert worst(run.top[0].data, exact.top[0].data) < fast / 2
+        run.forward()
+        assert run.layer.algorithm == "winograd"
 
     @pytest.mark.parametrize("name", ["gemm", "winograd", "direct", "reference"])
     def test_the_choice_can_be_overridden(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

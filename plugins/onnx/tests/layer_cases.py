@@ -19,7 +19,7 @@ from bicerin.testing.run import LayerRun
 ROOT = Path(__file__).parents[3]
 CASES = Registry("bicerin.cases", "table of cases")
 #: Of these the phase of a recorded case changes the result.
-OF_THE_PHASE = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP", "Proposal"}
+OF_THE_PHASE = {"Dropout", "BatchNorm", "LabelSpecificAdd", "Pooling", "SPP", "Proposal", "DecodeBBox"}
 
 
 def layer_type(case: Any) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 import bicerin_proto
 from bicerin import Net
-from bicerin.errors import NetError
+from bicerin.errors import LayerError, NetError
 from bicerin_onnx import VerificationError, export, verify
 from bicerin_onnx.session import session
 
@@ -483,3 +483,24 @@ def test_weights_beyond_the_limit_go_to_a_file_of_their_own(tmp_path: Path) -> N
     verify(built, tmp_path / "net.onnx")
     x = {"data": np.zeros((1, 1, 28, 28), np.float32)}
     np.testing.assert_array_equal(session(model, [], largest=1000)(x)["prob"], session(model, [])(x)["prob"])
+
+
+@pytest.mark.parametrize("keep_losses", [False, True])
+def test_what_evaluates_detections_is_left_out(keep_losses: bool) -> None:
+    """A test net of SSD ends with its evaluation; the model ends with the detections."""
+    text = (
+        DETECTOR
+        + """
+    layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 dim: 1 dim: 2 dim: 8 } } }
+    layer { name: "eval" type: "DetectionEvaluate" bottom: "found" bottom: "label" top: "eval"
+      detection_evaluate_param { num_classes: 3 background_label_id: 0 } }
+    """
+    )
+    built = Net(text, "TEST", seed=1)
+    if keep_losses:
+        with pytest.raises(LayerError, match="which boxes are right, of the labels' in turn, is not exported"):
+            export(built, keep_losses=True)
+    else:
+        model = export(built)
+        assert [value.name for value in model.graph.output] == ["found"]
+        assert [value.name for value in model.graph.input] == ["data"]

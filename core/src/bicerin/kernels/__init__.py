@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from bicerin.kernels.formulas import elementwise, formula, has_rows
     from bicerin.kernels.operations import Operation, array_operation, host_operation, operation
+    from bicerin.kernels.rounding import rounding_least, rounds_least
 
 _HOME = {
     "Affine": "affine",
@@ -74,6 +75,8 @@ _HOME = {
     "part": "compiled",
     "piece": "compiled",
     "pieces": "compiled",
+    "rounding_least": "rounding",
+    "rounds_least": "rounding",
     "spread": "compiled",
     "workers_for": "compiled",
 }
@@ -97,6 +100,8 @@ __all__ = [
     "part",
     "piece",
     "pieces",
+    "rounding_least",
+    "rounds_least",
     "spread",
     "workers_for",
 ]

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from bicerin.errors import ShapeError
-from bicerin.kernels import Finish
+from bicerin.kernels import Finish, rounds_least
 from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, at_least
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.operations import OPERATIONS
@@ -40,7 +40,8 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
         self.num_output: int = param.num_output
         self.group: int = param.group
         self.plan: Any = None
-        self._planned: tuple[int, ...] | None = None
+        #: The shape that the plan is for, and whether it rounds least.
+        self._planned: tuple[tuple[int, ...], bool] | None = None
         self._unfinished = self.finish(None)
         if self.num_output < 1:
             raise ShapeError("num_output must be at least 1.")
@@ -98,7 +99,7 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         shape = bottom[0].shape
-        if shape != self._planned:
+        if (shape, rounds_least()) != self._planned:
             self._make_plan(shape)
         for index, blob in enumerate(bottom):
             if blob.shape != shape:
@@ -121,7 +122,7 @@ class BaseConvolution(CountsProducts, Finishes, Layer):
         self.top_shape = (prod(before), self.num_output, *top_spatial)
         self._top_rows = (prod(before), self.num_output, prod(top_spatial))
         self.plan = self.ops.prepare(self.problem(self.bottom_shape, self.top_shape), self.xp)
-        self._planned = shape
+        self._planned = (shape, rounds_least())
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         blobs = self.blobs

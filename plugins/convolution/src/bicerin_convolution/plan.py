@@ -1,7 +1,7 @@
 """Plan: the three products of a convolution at given shapes, each with the algorithm that it runs with.
 
 `BICERIN_CONVOLUTION=gemm` (or `winograd`, `direct`, `reference`) names an algorithm to use wherever it can do the work;
-by default each product takes the one that measurements favour.
+by default each product takes the one that measurements favour, Winograd's not among them where `rounds_least`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from bicerin.errors import BicerinError
-from bicerin.kernels import WITH_PANELS, host_operation
+from bicerin.kernels import WITH_PANELS, host_operation, rounds_least
 from bicerin_convolution import reference
 from bicerin_convolution.device_plan import DevicePlan
 from bicerin_convolution.problem import Problem
@@ -79,7 +79,7 @@ def _choose(product: str, problem: Problem) -> Any:
     possible = hasattr(winograd, product) and winograd.applies(problem.geometry)
     if asked == "direct" or (not asked and _is_narrow(product, problem)):
         return direct
-    if possible and (asked == "winograd" or (not asked and _winograd_wins(product, problem))):
+    if possible and (asked == "winograd" or (not asked and not rounds_least() and _winograd_wins(product, problem))):
         return winograd
     return gemm
 

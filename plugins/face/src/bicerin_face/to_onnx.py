@@ -119,3 +119,15 @@ def label_specific_add(graph: Graph, layer: Any) -> Any:
     if len(graph.tops) > 1:
         graph.refuse("the bias, which only training has, is not exported: leave out the second top.")
     return graph.op("Identity", graph.bottoms[0])
+
+
+def center_loss(graph: Graph, layer: Any) -> Any:
+    if not graph.keeps_losses:
+        return None
+    features = layer.blobs[0].shape[1]
+    x = graph.op("Reshape", graph.bottoms[0], [-1, features])
+    labels = graph.cast(graph.op("Reshape", graph.bottoms[1], [-1]), "int64")
+    delta = graph.op("Sub", x, graph.op("Gather", graph.blob(0), labels, axis=0))
+    costs = graph.op("Abs", delta) if layer.first_power else graph.op("Mul", graph.op("Mul", delta, delta), 0.5)
+    items = graph.op("Max", graph.cast(graph.op("Squeeze", graph.sizes(x, 0, 1), [0])), 1.0)
+    return graph.op("Div", graph.op("ReduceSum", costs, keepdims=0), items)

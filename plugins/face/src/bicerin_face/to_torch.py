@@ -91,6 +91,50 @@ def label_specific_add(code: Code, layer: Any) -> str:
     return f"{code.call(code.function(with_bias), x, labels, bias)} if self.training else {x}"
 
 
+def label_specific_rescale(code: Code, layer: Any) -> str:
+    param = layer.param.label_specific_rescale_param
+    if len(code.tops) > 1 or param.HasField("positive_weight_base"):
+        code.refuse("a weight that changes from one iteration to the next, or a top that shows it, is not exported.")
+    x, labels = code.bottoms
+    weights = (float(param.positive_weight), float(param.negative_weight))
+    options = {name: True if getattr(param, name) else None for name in ("for_ip", "bias_fix", "power_on_positive")}
+    rescaled_scores = code.call(code.function(rescaled), x, labels, *weights, **options)
+    return rescaled_scores if layer.rescales else f"{rescaled_scores} if self.training else {x}"
+
+
+def labeled_matching(code: Code, layer: Any) -> list[str]:
+    x, labels = code.bottoms
+    memory, age = code.buffer(code.blob(0), "memory"), code.buffer(code.blob(1), "age")
+    classes = f"{code.function(class_or_none)}({labels}, {layer.classes})"
+    if not layer.remembers:
+        return [f"{x}.flatten(1) @ {memory}.mT", classes]
+    _ = code.function(remember)
+    scores = code.call(code.function(matched), x, labels, memory, age, float(layer.momentum), "self.training")
+    return [scores, classes]
+
+
+def unlabeled_matching(code: Code, layer: Any) -> str:
+    x, labels = code.bottoms
+    queue = code.buffer(code.blob(0), "queue")
+    if not layer.remembers:
+        return f"{x}.flatten(1) @ {queue}.mT"
+    _ = code.function(enqueue)
+    tail = code.buffer(int(layer.tail), "tail")
+    return code.call(code.function(compared), x, labels, queue, tail, "self.training")
+
+
+def center_loss(code: Code, layer: Any) -> str | None:
+    if not code.keeps_losses:
+        return None
+    features = layer.blobs[0].shape[1]
+    x = code.bottoms[0]
+    items = str(x) if x.shape == (x.shape[0], features) else f"{x}.reshape(-1, {features})"
+    centers = code.parameter(code.blob(0), "centers")
+    _ = code.function(moved_towards)
+    options = {name: True if getattr(layer, name) else None for name in ("first_power", "once_an_item")}
+    return code.call(code.function(distance_to_centers), items, code.bottoms[1], centers, **options)
+
+
 def truncated(x: Tensor, lower: float, upper: float) -> Tensor:
     """x between two bounds, at which there is no gradient any more."""
     return torch.where((x > lower) & (x < upper), x, x.detach().clamp(lower, upper))
@@ -157,3 +201,91 @@ def with_bias(x: Tensor, labels: Tensor, bias: float) -> Tensor:
     scores = x.flatten(1)
     own = labels.reshape(-1, 1) == torch.arange(scores.shape[1], device=x.device)
     return (scores + (own & (scores > -bias)) * bias).reshape(x.shape)
+
+
+def rescaled(
+    x: Tensor,
+    labels: Tensor,
+    positive: float,
+    negative: float,
+    for_ip: bool = False,
+    bias_fix: bool = False,
+    power_on_positive: bool = False,
+) -> Tensor:
+    """Each item's score of its own class times one weight, or to its power, and those of others times another."""
+    scores = x.flatten(1)
+    own = labels.reshape(-1, 1) == torch.arange(scores.shape[1], device=x.device)
+    others = torch.where(own, scores, negative * scores)
+    changed = own & (scores > 0) if for_ip else own
+    if positive == 1:
+        return others.reshape(x.shape)
+    if power_on_positive:
+        size = torch.where(changed, scores.abs(), 1)
+        return torch.where(changed, scores.sign() * size**positive, others).reshape(x.shape)
+    shift = 1 - positive if bias_fix else 0.0
+    return torch.where(changed, positive * scores + shift, others).reshape(x.shape)
+
+
+def class_or_none(labels: Tensor, classes: int) -> Tensor:
+    """Labels, and -1 for those that are no class."""
+    return torch.where((labels > -1) & (labels < classes), labels, -1)
+
+
+def remember(x: Tensor, labels: Tensor, memory: Tensor, age: Tensor, momentum: float) -> None:
+    """Move what is remembered of each item's class towards the item, one item after the other."""
+    age += 1
+    for item, label in zip(x, labels, strict=True):
+        if -1 < label < len(memory):
+            memory[label.long()] = momentum * memory[label.long()] + (1 - momentum) * item
+            age[label.long()] = 0
+
+
+def matched(x: Tensor, labels: Tensor, memory: Tensor, age: Tensor, momentum: float, learns: bool) -> Tensor:
+    """Products with what is remembered of each class, which the backward pass changes."""
+    items = x.flatten(1)
+    if not (learns and x.requires_grad):
+        return items @ memory.mT
+    scores = items @ memory.clone().mT
+    scores.register_hook(lambda _: remember(items.detach(), labels.flatten(), memory, age, momentum))
+    return scores
+
+
+def enqueue(x: Tensor, labels: Tensor, queue: Tensor, tail: Tensor) -> None:
+    """Put the items that nobody knows in place of the oldest of a queue."""
+    for item in x[(labels > -2) & (labels <= -1)]:
+        queue[tail] = item
+        tail.copy_((tail + 1) % len(queue))
+
+
+def compared(x: Tensor, labels: Tensor, queue: Tensor, tail: Tensor, learns: bool) -> Tensor:
+    """Products with the items of a queue, which the backward pass changes."""
+    items = x.flatten(1)
+    if not (learns and x.requires_grad):
+        return items @ queue.mT
+    scores = items @ queue.clone().mT
+    scores.register_hook(lambda _: enqueue(items.detach(), labels.flatten(), queue, tail))
+    return scores
+
+
+def moved_towards(centers: Tensor, step: Tensor, labels: Tensor, once_an_item: bool) -> Tensor:
+    """0, with the gradient of centers that CenterLoss has, which does not depend on what the loss counts for."""
+    own = (labels.unsqueeze(1) == torch.arange(len(centers), device=centers.device)).to(step.dtype)
+    number = own.sum(0)
+    gradient = -(own.mT @ step) / (number + 1).unsqueeze(1)
+    if once_an_item:
+        gradient = gradient * number.unsqueeze(1)
+    still = centers - centers.detach()
+    if still.requires_grad:
+        still.register_hook(lambda _: gradient)
+    return still.sum()
+
+
+def distance_to_centers(
+    x: Tensor, labels: Tensor, centers: Tensor, first_power: bool = False, once_an_item: bool = False
+) -> Tensor:
+    """The mean distance of items from the centers of their classes, which move towards their items."""
+    labels = labels.long().flatten()
+    delta = x - centers.detach()[labels]
+    costs = delta.abs() if first_power else 0.5 * delta.square()
+    step = delta.detach().sign() if first_power else delta.detach()
+    return costs.sum() / max(1, len(x)) + moved_towards(centers, step, labels, once_an_item)

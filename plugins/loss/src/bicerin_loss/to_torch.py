@@ -33,16 +33,9 @@ def accuracy(code: Code, layer: Any) -> str | list[str] | None:
 
 
 def softmax_with_loss(code: Code, layer: Any) -> str | list[str]:
-    if layer.smoothing:
-        code.refuse(
-            "label_smoothing changes the gradient alone; in PyTorch it is F.cross_entropy's, and the loss's too."
-        )
-    if layer.class_weight is not None:
-        code.refuse(
-            "with class_weight the loss is divided by another sum than its gradient; PyTorch has one of a loss."
-        )
     x, label = code.bottoms[:2]
-    plain = layer.ignore_label is None and layer.class_weighting is None and len(code.bottoms) == 2
+    special = layer.smoothing or layer.class_weight is not None
+    plain = not special and layer.ignore_label is None and layer.class_weighting is None and len(code.bottoms) == 2
     if (
         plain
         and len(code.tops) == 1
@@ -57,10 +50,37 @@ def softmax_with_loss(code: Code, layer: Any) -> str | list[str]:
     inner = prod(x.shape[layer.class_axis % len(x.shape) + 1 :])
     weights = f"{code.bottoms[2]}.reshape(-1, {inner})" if len(code.bottoms) > 2 else None
     options = {"weights": weights, "classes": classes, "ignored": layer.ignore_label}
-    losses = code.call(code.function(softmax_loss), scores, labels, f'"{layer.normalization}"', **options)
     _ = code.function(divided)
+    function = softmax_loss
+    if special:
+        function = taught_softmax_loss
+        _ = code.function(softmax_loss), code.function(taught_by), code.function(smoothed)
+        options["smoothing"] = float(layer.smoothing) or None
+        if layer.class_weight is not None:
+            options["label_classes"] = code.buffer(np.asarray(layer.class_weight), "class_weights")
+    losses = code.call(code.function(function), scores, labels, f'"{layer.normalization}"', **options)
     tops = [f"{losses}[0]", f"F.softmax({x}, {layer.class_axis})", f"{losses}[1].reshape({label}.shape)"]
     return tops[: len(code.tops)]
+
+
+def weighted_softmax_with_loss(code: Code, layer: Any) -> str:
+    scores, labels = _columns(code, layer.class_axis)
+    _ = code.function(divided)
+    options: dict[str, Any] = {"ignored": layer.ignore_label}
+    if layer.class_weighting is not None:
+        options["classes"] = code.buffer(np.asarray(layer.class_weighting), "weights")
+    if layer.smoothing:
+        options["smoothing"] = float(layer.smoothing)
+    weights = f"{code.bottoms[2]}.reshape(-1, 1)"
+    kind = f'"{layer.normalization}"'
+    _ = code.function(taught_by), code.function(smoothed)
+    return code.call(code.function(weighted_softmax_loss), scores, labels, weights, kind, **options)
+
+
+def multiclass_cross_entropy_loss(code: Code, layer: Any) -> str:
+    p, target = (f"{bottom}.flatten(1)" for bottom in code.bottoms)
+    _ = code.function(taught_by)
+    return f"{code.function(multiclass_cross_entropy)}({p}, {target})"
 
 
 def infogain_loss(code: Code, layer: Any) -> str | list[str]:
@@ -157,6 +177,70 @@ def softmax_loss(
     losses = parts if weights is None else parts * weights
     losses = losses if classes is None else losses * classes[labels]
     return divided(losses, counts, normalization, weights), torch.where(counts, parts, parts.new_zeros(()))
+
+
+def taught_by(value: Tensor, other: Tensor) -> Tensor:
+    """One loss, with the gradients of another."""
+    return value.detach() + (other - other.detach())
+
+
+def smoothed(scores: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross entropy with labels that count 1 - smoothing, beside which each other class has its share of the rest."""
+    soft = torch.full_like(scores, smoothing / scores.shape[1]).scatter(1, labels.unsqueeze(1), 1 - smoothing)
+    return F.cross_entropy(scores, soft, reduction="none")
+
+
+def taught_softmax_loss(
+    scores: Tensor,
+    labels: Tensor,
+    normalization: str,
+    weights: Tensor | None = None,
+    classes: Tensor | None = None,
+    ignored: int | None = None,
+    smoothing: float = 0.0,
+    label_classes: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """As `softmax_loss`; the gradient is that of smoothed labels, over the labels' weights without those of classes."""
+    counts = torch.ones_like(labels, dtype=torch.bool) if ignored is None else labels != ignored
+    known = torch.where(counts, labels, 0)
+    all_weights = weights
+    if weights is not None and label_classes is not None:
+        all_weights = weights * label_classes[known]
+    loss, parts = softmax_loss(scores, labels, normalization, all_weights, classes, ignored)
+    losses = smoothed(scores, known, smoothing) if smoothing else F.cross_entropy(scores, known, reduction="none")
+    losses = losses if all_weights is None else losses * all_weights
+    losses = losses if classes is None else losses * classes[known]
+    return taught_by(loss, divided(losses, counts, normalization, weights)), parts
+
+
+def weighted_softmax_loss(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    normalization: str,
+    classes: Tensor | None = None,
+    ignored: int | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """Cross entropy with labels, `(outer, inner)`, each item's times its weight, `(outer, 1)`; items of 0 are none."""
+    counts = torch.ones_like(labels, dtype=torch.bool) if ignored is None else labels != ignored
+    known = torch.where(counts, labels, 0)
+    factors = weights.detach() if classes is None else weights.detach() * classes[known]
+    numbers = (weights > 1e-12).to(scores.dtype).expand(labels.shape)
+    loss = divided(F.cross_entropy(scores, known, reduction="none") * factors, counts, normalization, numbers)
+    if not smoothing:
+        return loss
+    return taught_by(loss, divided(smoothed(scores, known, smoothing) * factors, counts, normalization, numbers))
+
+
+def multiclass_cross_entropy(p: Tensor, target: Tensor) -> Tensor:
+    """Binary cross entropy of probabilities, over the items; its gradient, as OICR's, is divided by the classes too."""
+    least = 1e-7
+    # Those below the least have gradients too.
+    rest = 1 - p
+    p, rest = (x + (x.clamp(min=least) - x).detach() for x in (p, rest))
+    loss = -(target * p.log() + (1 - target) * rest.log()).sum() / p.shape[0]
+    return taught_by(loss, loss / p.shape[1])
 
 
 def infogain(scores: Tensor, labels: Tensor, matrix: Tensor, normalization: str, ignored: int | None = None) -> Tensor:

@@ -23,6 +23,7 @@ __all__ = [
     "imresize",
     "interp",
     "maximum",
+    "nms",
     "relu6",
     "shuffle_channel",
     "spatial_transformer",
@@ -109,6 +110,35 @@ def _tap_matrices(taps: Any, length: int) -> Any:
 
 def maximum(code: Code, layer: Any) -> str:
     return code.call(code.function(greatest), code.bottoms[0])
+
+
+def nms(code: Code, layer: Any) -> str:
+    return code.call(code.function(peaks), code.bottoms[0], layer.parts, float(layer.threshold), layer.limit)
+
+
+def peaks(x: Tensor, parts: int, threshold: float, limit: int) -> Tensor:
+    """The first peaks of each map: their number, and rows of x, y, means of the 7 x 7 pixels around, and the value."""
+    maps = x.detach()[:, :parts]
+    height, width = maps.shape[2:]
+    framed = F.pad(maps, (1, 1, 1, 1), value=float("inf"))
+    around = [framed[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    is_peak = ((maps > threshold) & (maps > torch.stack(around).amax(0))).flatten(2)
+    count = is_peak.sum(2)
+    # With room for as many as there may be.
+    place = F.pad(is_peak.byte(), (0, limit)).sort(dim=2, descending=True, stable=True).indices[..., :limit]
+    there = torch.arange(limit, device=x.device) < count.unsqueeze(2)
+    place = torch.where(there, place, 0)
+    row, column = place // width, place % width
+    # Row and column 0 count nothing.
+    positive = F.pad(F.pad(maps.clamp(min=0)[:, :, 1:, 1:], (1, 0, 1, 0)), (3, 3, 3, 3)).flatten(2)
+    steps = torch.arange(7, device=x.device)
+    rows, columns = row[..., None, None] + steps[:, None], column[..., None, None] + steps
+    near = positive.gather(2, (rows * (width + 6) + columns).flatten(2)).reshape(*place.shape, 7, 7)
+    total = near.sum((3, 4))
+    divisor = torch.where(total > 0, total, 1)
+    across, along = ((near * (at - 3)).sum((3, 4)) / divisor for at in (columns, rows))
+    found = torch.stack((across, along, maps.flatten(2).gather(2, place)), 3) * there.unsqueeze(3)
+    return torch.cat((F.pad(count[..., None, None].to(x.dtype), (0, 2)), found), 2)
 
 
 def greatest(x: Tensor) -> Tensor:

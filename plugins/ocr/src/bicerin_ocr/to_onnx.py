@@ -112,3 +112,9 @@ def _compacted(graph: Graph, classes: Any, kept: Any, steps: int) -> Any:
     nothing = graph.op("Sub", graph.op("Mul", graph.op("Concat", classes, first, axis=0), 0), 1)
     made = graph.op("ScatterElements", nothing, place, classes, axis=0)
     return graph.op("Slice", made, [0], [steps], [0])
+
+
+def labelsequence_accuracy(graph: Graph, layer: Any) -> None:
+    """Left out, as Accuracy is."""
+    if graph.keeps_losses:
+        graph.refuse("an accuracy of whole sequences is not exported: leave out keep_losses.")

@@ -100,3 +100,9 @@ def greedy_path(scores: Tensor, markers: Tensor, blank: int, merge: bool) -> tup
     order = torch.sort(~kept, dim=0, stable=True).indices
     read = torch.where(kept.gather(0, order), best.gather(0, order), -1).to(scores.dtype)
     return read.t()[..., None, None], -(highest * lasting).sum(0)[:, None, None, None]
+
+
+def labelsequence_accuracy(code: Code, layer: Any) -> None:
+    """Left out, as Accuracy is."""
+    if code.keeps_losses:
+        code.refuse("an accuracy of whole sequences is not exported: leave out keep_losses.")

@@ -48,6 +48,13 @@ _log = logging.getLogger("bicerin.onnx")
     default=None,
     help="Compare every blob with the net's.  [default: where onnxruntime, or torch, is installed]",
 )
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="The largest difference that is allowed, of an element's size or of its blob's root mean square.",
+)
 @click.option("--inputs", metavar="FILE", type=FILE, help="Compare on these arrays: an .npz with one for each input.")
 @click.option(
     "--int8",
@@ -82,6 +89,7 @@ def export(
     keep_losses: bool,
     preprocess: bool,
     verify: bool | None,
+    tolerance: float,
     inputs: str | None,
     store: str | None,
     int8_batches: int,
@@ -115,7 +123,7 @@ def export(
     if not weights and built.params:
         _log.warning("no --weights: the model has random weights, from the net's fillers")
     if language == "torch":
-        _write_module(built, output, fold, dynamic, end, keep_losses, verify, inputs)
+        _write_module(built, output, fold, dynamic, end, keep_losses, verify, tolerance, inputs)
         return
     opset = 17 if opset is None else opset
     made = exporter.export(
@@ -134,7 +142,7 @@ def export(
         if not verify:
             _log.warning("not compared with the net: pip install 'bicerin-onnx[onnxruntime]'")
     if verify:
-        click.echo(_compared(built, made, inputs))
+        click.echo(_compared(built, made, tolerance, inputs))
     elif custom:
         _log.warning('not compared with the net: %s in the domain "caffe"', ", ".join(custom))
     if store is not None:
@@ -167,6 +175,7 @@ def _write_module(
     end: tuple[str, ...],
     keep_losses: bool,
     verify: bool | None,
+    tolerance: float,
     inputs: str | None,
 ) -> None:
     from bicerin_onnx import pytorch
@@ -177,20 +186,20 @@ def _write_module(
         if not verify:
             _log.warning("not compared with the net: pip install 'bicerin-onnx[torch]'")
     if verify:
-        click.echo(_compared(net, program, inputs))
+        click.echo(_compared(net, program, tolerance, inputs))
     path = program.write(output)
     parameters = sum(array.size for array in program.tensors.values())
     click.echo(f"{path}, {path.with_suffix('.safetensors')}: {program.class_name}, {parameters:,} numbers")
 
 
-def _compared(net: Any, model: Any, inputs: str | None) -> object:
+def _compared(net: Any, model: Any, tolerance: float, inputs: str | None) -> object:
     from bicerin.errors import LayerError
     from bicerin_onnx.verification import verify
 
     if inputs is not None:
-        return verify(net, model, read_arrays(inputs))
+        return verify(net, model, read_arrays(inputs), tolerance=tolerance)
     try:
-        return verify(net, model)
+        return verify(net, model, tolerance=tolerance)
     except LayerError as error:
         raise NetError(
             f"the net does not run on noise, to be compared: give arrays with --inputs, or --no-verify. {error}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import BicerinError, NetError
+from bicerin.kernels import rounding_least
 from bicerin.layer import Blob, Chooses
 from bicerin.net import Net
 from bicerin.net.node import Node
@@ -89,6 +89,8 @@ def verify(
 ) -> Verification:
     """Run the net and the model on the same inputs and compare every blob that both have.
 
+    The net computes here in the way that rounds least: convolutions are sums of products, without Winograd's algorithm.
+
     Args:
         net: what was exported. Its inputs have their shapes again afterwards, its blobs other values.
         model: a ModelProto or a file of one, run by ONNX Runtime, or a `pytorch.Program`, run by PyTorch.
@@ -120,7 +122,8 @@ def verify(
                         continue
                     given[name] = np.asarray((inputs or {}).get(name, generator.normal(size=shape)), np.float32)
                     fed[name] = given[name]
-                _compare(net, candidate.run(fed), given, compared, batch, result)
+                with rounding_least():
+                    _compare(net, candidate.run(fed), given, compared, batch, result)
         finally:
             for name, shape in before.items():
                 net.blobs[name].reshape(*shape)
@@ -129,16 +132,9 @@ def verify(
     if wrong is not None:
         raise VerificationError(
             f'the model differs from the net first in layer "{wrong.layer}" (type "{wrong.type}"): blob "{wrong.blob}" '
-            f"by {wrong.difference:.1e} of its size, and {tolerance:g} is allowed.{_hint(result)} The worst:\n{result}"
+            f"by {wrong.difference:.1e} of its size, and {tolerance:g} is allowed. The worst:\n{result}"
         )
     return result
-
-
-def _hint(result: Verification) -> str:
-    """What else small differences may come from."""
-    if "BICERIN_CONVOLUTION" in os.environ or result.worst[0].difference > 10 * result.tolerance:
-        return ""
-    return " In a deep net that may be rounding, of which the net has less with BICERIN_CONVOLUTION=gemm."
 
 
 def _maker(net: Net, blob: str) -> Node:

@@ -18,28 +18,21 @@ from layer_cases import is_of_training, layer_cases
 
 #: Layers that have a form in ONNX but none in PyTorch, each with the reason.
 WITHOUT = {
-    "LabelSpecificRescale": "is not written yet",
-    "LabeledMatching": "is not written yet",
-    "MulticlassCrossEntropyLoss": "is not written yet",
-    "Nms": "finds the places of peaks, and is not written yet",
+    "DeformablePSROIPooling": "torch alone has no pooling of regions",
     "PSROIAlign": "torch alone has no pooling of regions",
     "PSROIPooling": "torch alone has no pooling of regions",
     "Proposal": "its boxes are what a library of detection makes",
     "ROIAlign": "torch alone has no pooling of regions",
     "ROIPooling": "torch alone has no pooling of regions",
-    "UnlabeledMatching": "is not written yet",
-    "WeightedSoftmaxWithLoss": "is not written yet",
 }
+#: Layers that say themselves what they are, or are left out of a module.
+LEFT_OUT = {"DetectionEvaluate", "EvalDetection", "LabelsequenceAccuracy", "Python", "SegAccuracy", "Silence"}
 #: Part of a case's name -> what its refusal says.
 REFUSED = {
     "stochastic": "PyTorch has no stochastic pooling",
     "im2col_one_axis": "F.unfold is for planes",
     "im2col_three_axes": "F.unfold is for planes",
     "im2col_axis_2": "F.unfold is for planes",
-    "label_and_class_weights": "with class_weight",
-    "SoftmaxWithLoss_happynear_classes": "with class_weight",
-    "SoftmaxWithLoss_happynear_ignore": "with class_weight",
-    "label_smoothing": "label_smoothing changes the gradient alone",
     "dropout_sampled_in_tests": "draws in eval",
     "DetectionOutput-refined": "first stage of RefineDet",
     "DetectionOutput-objectness": "first stage of RefineDet",
@@ -47,6 +40,8 @@ REFUSED = {
     "average_without_padding_floor": "at most half a window",
     "CTCGreedyDecoder-accuracy": "an accuracy, which compares with targets",
     "LabelSpecificAdd-annealed": "a bias that grows",
+    "LabelSpecificRescale-annealed": "a weight that changes",
+    "LabelSpecificRescale-bias_fix": "a weight that changes",
     "NdPooling-four_axes": "pools over 3 axes at most",
     "sparsify_set": "coef pulls in the gradient alone",
     "CTCGreedyDecoder-all": "an accuracy, which compares with targets",
@@ -55,14 +50,12 @@ REFUSED = {
 LOOSER: dict[str, float] = {}
 
 
-@pytest.mark.parametrize(
-    "make", list(layer_cases(lambda kind: kind in torch_hooks and kind not in ("Python", "Silence")))
-)
+@pytest.mark.parametrize("make", list(layer_cases(lambda kind: kind in torch_hooks and kind not in LEFT_OUT)))
 def test_a_case_is_the_same_in_pytorch(make: Callable[[], LayerRun], request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.id
     run = make()
     layer = run.layer
-    if layer.type not in torch_hooks or not run.top:
+    if layer.type not in torch_hooks or layer.type in LEFT_OUT or not run.top:
         pytest.skip("it has no form in PyTorch")
     if is_of_training(run):
         pytest.skip("recorded in TRAIN")

@@ -137,6 +137,185 @@ def _linear_taps(graph: Graph, layer: Any, start: Any, stop: Any, size: Any) -> 
     return places, graph.op("Concat", graph.op("Sub", share, further), further, axis=2)
 
 
+def deformable_convolution(graph: Graph, layer: Any) -> Any:
+    """What each element of the kernel reads, as a map of one column each, and a convolution over these.
+
+    ONNX's own DeformConv fades to 0 over a pixel outside of the map, where this layer goes on to the edge, or is 0.
+    """
+    maps, offsets = graph.bottoms
+    geometry, groups, channels = layer.geometry, layer.deformable_group, layer.channels
+    elements = geometry.size
+    output = _size(graph, offsets)
+    shape: Any = [0, groups, elements, 2, *output]
+    if graph.any_size:
+        shape = graph.op("Concat", [0, groups, elements, 2], *output, axis=0)
+    parts = graph.op("Split", graph.op("Reshape", offsets, shape), [1, 1], axis=3, outputs=2)
+    inside, places, shares = [], [], []
+    for axis, size in enumerate(_size(graph, maps)):
+        element = np.divmod(np.arange(elements), geometry.kernel[1])[axis] * geometry.dilation[axis]
+        first = (element - geometry.pad[axis]).astype(np.float32).reshape(1, 1, -1, 1, 1)
+        steps = _steps(graph, output[axis], geometry.stride[axis], [-1, 1] if axis == 0 else [1, -1])
+        moved = graph.op("Squeeze", parts[axis], [3])
+        at = graph.op("Add", moved, graph.op("Add", steps, first))
+        end = graph.cast(size) if graph.any_size else float(size)
+        within = graph.op("And", graph.op("GreaterOrEqual", at, 0.0), graph.op("Less", at, end))
+        inside.append(within)
+        found, share = _around(graph, graph.op("Where", within, at, 0.0), size)
+        places.append(found)
+        shares.append(share)
+    counts = graph.cast(graph.op("And", *inside))
+    # A row of the channels of one group for each image, group and pixel.
+    table = graph.op("Reshape", maps, [0, groups, channels // groups, -1])
+    table = graph.op("Reshape", graph.op("Transpose", table, perm=[0, 1, 3, 2]), [-1, channels // groups])
+    images = graph.op("Squeeze", graph.sizes(maps, 0, 1), [0])
+    images = graph.op("Range", graph.constant(0), images, graph.constant(1))
+    images = graph.op("Reshape", images, [-1, 1, 1, 1, 1])
+    planes = graph.op("Add", graph.op("Mul", images, groups), np.arange(groups).reshape(1, groups, 1, 1, 1))
+    read = _between_pixels(graph, table, planes, _size(graph, maps), places, shares, counts)
+    columns = graph.op("Transpose", read, perm=[0, 1, 5, 2, 3, 4])
+    columns = graph.op("Reshape", columns, [0, channels, elements, -1])
+    bias = [graph.blob(1)] if len(layer.blobs) > 1 else []
+    weights = graph.blob(0, [layer.num_output, channels // layer.group, elements, 1])
+    y = graph.op("Conv", columns, weights, *bias, group=layer.group, kernel_shape=[elements, 1])
+    shape = [0, layer.num_output, *output]
+    if graph.any_size:
+        shape = graph.op("Concat", [0, layer.num_output], *output, axis=0)
+    return graph.op("Reshape", y, shape)
+
+
+def deformable_psroi_pooling(graph: Graph, layer: Any) -> Any:
+    """Samples of moved bins, each taken from one row of the outputs of a class for each image, class, bin and pixel."""
+    maps, regions, *offsets = graph.bottoms
+    group, samples, part, classes = layer.group_size, layer.samples, layer.part_size, layer.classes
+    each = layer.output_dim // classes
+    image, corners = graph.op("Split", _rows(graph, regions), [1, 4], axis=1, outputs=2)
+    first, last = graph.op("Split", _rounded(graph, corners), [2, 2], axis=1, outputs=2)
+    scale = float(layer.spatial_scale)
+    start = graph.op("Sub", graph.op("Mul", first, scale), 0.5)
+    end = graph.op("Sub", graph.op("Mul", graph.op("Add", last, 1.0), scale), 0.5)
+    extent = graph.op("Max", graph.op("Sub", end, start), 0.1)
+    # The bins of each class, (R, classes, G, G), and before that the offsets of their parts.
+    moved: list[Any] = [None, None]
+    if offsets:
+        chosen = np.arange(group) * part // group
+        shifts = graph.op("Reshape", offsets[0], [-1, classes, 2, part, part])
+        shifts = graph.op("Gather", graph.op("Gather", shifts, chosen, axis=3), chosen, axis=4)
+        shifts = graph.op("Mul", shifts, float(layer.trans_std))
+        moved = [graph.op("Squeeze", one, [2]) for one in graph.op("Split", shifts, [1, 1], axis=2, outputs=2)]
+    inside, places, shares = [], [], []
+    for axis, size in enumerate(_size(graph, maps)):
+        across = 1 - axis  # regions and offsets have x before y
+        begin, length = (
+            graph.op("Unsqueeze", graph.op("Slice", one, [across], [across + 1], [1]), [2, 3, 4, 5])
+            for one in (start, extent)
+        )
+        bins = (np.arange(group, dtype=np.float32) / np.float32(group)).reshape((-1, 1) if axis == 0 else (1, -1))
+        parts = graph.op("Add", moved[across], bins) if offsets else bins[None, None]
+        parts = graph.op("Unsqueeze", parts, [4, 5])
+        steps = np.arange(samples, dtype=np.float32).reshape([-1, 1] if axis == 0 else [1, -1])
+        at = graph.op("Add", begin, graph.op("Mul", length, parts))
+        at = graph.op("Add", at, graph.op("Div", graph.op("Mul", steps, length), float(group * samples)))
+        last_place = graph.op("Sub", graph.cast(size), 1.0) if graph.any_size else float(size - 1)
+        beyond = graph.op("Add", last_place, 0.5) if graph.any_size else last_place + 0.5
+        inside.append(graph.op("And", graph.op("GreaterOrEqual", at, -0.5), graph.op("LessOrEqual", at, beyond)))
+        found, share = _around(graph, graph.op("Max", graph.op("Min", at, last_place), 0.0), size)
+        places.append(found)
+        shares.append(share)
+    counts = graph.cast(graph.op("And", *inside))
+    number = graph.op("Max", graph.reduce("Sum", counts, [4, 5]), 1.0)
+    counts = graph.op("Div", counts, number)
+    table = graph.op("Reshape", maps, [0, classes, each, group * group, -1])
+    table = graph.op("Reshape", graph.op("Transpose", table, perm=[0, 1, 3, 4, 2]), [-1, each])
+    image = graph.op("Unsqueeze", graph.cast(image, "int64"), [2, 3, 4, 5])
+    bins = np.arange(classes * group * group).reshape(1, classes, group, group, 1, 1)
+    planes = graph.op("Add", graph.op("Mul", image, classes * group * group), bins)
+    read = _between_pixels(graph, table, planes, _size(graph, maps), places, shares, counts)
+    sums = graph.reduce("Sum", read, [4, 5], keepdims=False)
+    sums = graph.op("Transpose", sums, perm=[0, 1, 4, 2, 3])
+    return graph.op("Reshape", sums, [-1, layer.output_dim, group, group])
+
+
+def decode_bbox(graph: Graph, layer: Any) -> Any:
+    deltas, *others = graph.bottoms
+    count = int(np.prod(deltas.shape[1:])) // 4
+    regions = _rows(graph, others[-1])
+    deltas = graph.op("Reshape", deltas, [-1, count, 4])
+    if layer.of_classes:
+        scores = graph.op("Reshape", others[0], [-1, count])
+        second = graph.op("Slice", scores, [1], [2], [1])
+        exceeds = graph.op("Mul", graph.cast(graph.op("Greater", scores, second)), np.arange(count, dtype=np.float32))
+        best = graph.op("Max", graph.reduce("Max", exceeds, [1]), 1.0)
+        best = graph.op("Unsqueeze", graph.cast(best, "int64"), [2])
+        chosen = graph.op("GatherElements", deltas, graph.op("Expand", best, [1, 1, 4]), axis=1)
+        chosen = graph.op("Squeeze", chosen, [1])
+    else:
+        chosen = graph.op("Squeeze", graph.op("Slice", deltas, [1], [2], [1]), [1])
+    if layer.std != [1.0] * 4:
+        chosen = graph.op("Mul", chosen, np.array([layer.std]))
+    if any(layer.mean):
+        chosen = graph.op("Add", chosen, np.array([layer.mean]))
+    moved, grown = graph.op("Split", chosen, [2, 2], axis=1, outputs=2)
+    image, first, last = graph.op("Split", regions, [1, 2, 2], axis=1, outputs=3)
+    extent = graph.op("Add", graph.op("Sub", last, first), 1.0)
+    if layer.of_classes:
+        middle = graph.op("Add", first, graph.op("Mul", extent, 0.5))
+    else:
+        middle = graph.op("Mul", graph.op("Add", first, last), 0.5)
+    middle = graph.op("Add", middle, graph.op("Mul", moved, extent))
+    length = graph.op("Mul", extent, graph.op("Exp", grown))
+    reach = graph.op("Mul", length if layer.of_classes else graph.op("Sub", length, 1.0), 0.5)
+    boxes = graph.op("Concat", image, graph.op("Sub", middle, reach), graph.op("Add", middle, reach), axis=1)
+    return graph.op("Reshape", boxes, [-1, 5, 1, 1])
+
+
+def l1_loss(graph: Graph, layer: Any) -> Any:
+    prediction, target = graph.bottoms
+    size = int(np.prod(prediction.shape[1:]))
+    difference = graph.op("Sub", *(graph.op("Reshape", x, [-1, size]) for x in (prediction, target)))
+    images = graph.op("Squeeze", graph.sizes(difference, 0, 1), [0])
+    total = graph.op("ReduceSum", graph.op("Abs", difference), keepdims=0)
+    return graph.op("Div", total, graph.op("Max", graph.cast(images), 1.0))
+
+
+def _steps(graph: Graph, size: Any, stride: int, shape: list[int]) -> Any:
+    """0, stride, 2 stride, ... for so many places, in a shape to be broadcast."""
+    if not graph.any_size:
+        return (np.arange(size) * stride).astype(np.float32).reshape(shape)
+    steps = graph.op("Range", graph.constant(0), graph.op("Squeeze", size, [0]), graph.constant(1))
+    return graph.op("Reshape", graph.op("Mul", graph.cast(steps), float(stride)), shape)
+
+
+def _around(graph: Graph, at: Any, size: Any) -> tuple[tuple[Any, Any], Any]:
+    """The pixels before and after each place of an axis, within the map, int64, and how far it is on, 0 to 1."""
+    last = graph.op("Sub", graph.cast(size), 1.0) if graph.any_size else float(size - 1)
+    before = graph.op("Floor", at)
+    after = graph.op("Min", graph.op("Add", before, 1.0), last)
+    return (graph.cast(before, "int64"), graph.cast(after, "int64")), graph.op("Sub", at, before)
+
+
+def _between_pixels(graph: Graph, table: Any, planes: Any, size: Any, places: Any, shares: Any, counts: Any) -> Any:
+    """Values between four pixels, from a table with a row for each pixel of each plane, times what each counts.
+
+    Args:
+        planes: the plane of each place.
+        size: of a plane.
+        places, shares: of `_around`, down before to the right.
+        counts: of each place; the values have one axis more.
+    """
+    height, width = size
+    pixels = graph.op("Mul", height, width) if graph.any_size else height * width
+    first = graph.op("Mul", planes, pixels)
+    total: Any = None
+    for row, down in zip(places[0], (graph.op("Sub", 1.0, shares[0]), shares[0]), strict=True):
+        line = graph.op("Add", first, graph.op("Mul", row, width))
+        for column, across in zip(places[1], (graph.op("Sub", 1.0, shares[1]), shares[1]), strict=True):
+            read = graph.op("Gather", table, graph.op("Add", line, column), axis=0)
+            weight = graph.op("Mul", graph.op("Mul", down, across), counts)
+            part = graph.op("Mul", read, graph.op("Unsqueeze", weight, [-1]))
+            total = part if total is None else graph.op("Add", total, part)
+    return total
+
+
 def _size(graph: Graph, maps: Any) -> Any:
     """Height and width of maps: numbers, or where they may change, what the model finds them to be, of one element."""
     if graph.any_size:

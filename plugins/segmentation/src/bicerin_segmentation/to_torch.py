@@ -15,3 +15,9 @@ def unpooling(code: Code, layer: Any) -> str:
     down = code.buffer(np.array(layer.down.arrays()[0]), "down")
     across = code.buffer(np.array(layer.across.arrays()[0]), "across")
     return f"{down} @ {x} @ {across}.T"
+
+
+def seg_accuracy(code: Code, layer: Any) -> None:
+    """Left out, as Accuracy is."""
+    if code.keeps_losses:
+        code.refuse("an accuracy of pixels by class is not exported: leave out keep_losses.")

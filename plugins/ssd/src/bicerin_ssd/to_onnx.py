@@ -140,3 +140,9 @@ def _decoded(graph: Graph, layer: Any) -> Any:
     center = graph.op("Add", graph.op("Mul", moved, extent), middle)
     half = graph.op("Div", graph.op("Mul", graph.op("Exp", grown), extent), 2.0)
     return graph.op("Concat", graph.op("Sub", center, half), graph.op("Add", center, half), axis=3)
+
+
+def detection_evaluate(graph: Graph, layer: Any) -> None:
+    """Left out, as Accuracy is."""
+    if graph.keeps_losses:
+        graph.refuse("which boxes are right, of the labels' in turn, is not exported: leave out keep_losses.")
