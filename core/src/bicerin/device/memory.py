@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,26 @@ class Layout(ABC):
     def to_rows(self, room: Room, rows: np.ndarray) -> None:
         """Copy an array in this layout into one in rows, which may have elements to spare."""
 
+    def side_by_side(
+        self, shape: tuple[int, ...], shapes: Sequence[tuple[int, ...]]
+    ) -> tuple[Layout, Sequence[Layout]] | None:
+        """Layouts in which arrays, of which one is in this layout, lie one after the other in a whole one.
+
+        Args:
+            shape: of the whole; in rows the others lie so in it.
+            shapes: of the others.
+
+        Returns:
+            The whole's layout and those of the others, without padding; None where there are none.
+        """
+        return None
+
+    def fill(self, room: Room, source: Memory) -> None:
+        """Copy into a room, in this layout, what a memory has in rows or in another layout. For the layouts that
+        `side_by_side` gives.
+        """
+        raise NotImplementedError
+
 
 class Room:
     """Memory for an array in a layout, not cleared, that starts where a vector and a line of the cache do.
@@ -88,6 +109,14 @@ class Room:
         start = -whole.ctypes.data % 64
         self.array = whole[start : start + nbytes]
         self.address = whole.ctypes.data + start
+
+    def part(self, start: int, nbytes: int) -> Room:
+        """Some of it, from byte `start` on."""
+        found = Room.__new__(Room)
+        Room.made += 1
+        found.array = self.array[start : start + nbytes]
+        found.address = self.address + start
+        return found
 
 
 class Memory:
@@ -178,14 +207,14 @@ class Memory:
             return self._host_array
         if state is State.UNINITIALIZED:
             if self._host_array is None:
-                self._host_array = np.zeros(self.size, self.dtype)
+                self._host_array = self._new_rows()
             self.state = State.HOST
             return self._host_array
         if state is State.CLEARED:
             self.uncleared_host_array().fill(0)
             return self._host_array
         if self._host_array is None:
-            self._host_array = np.empty(self.size, self.dtype)
+            self._host_array = self._new_rows(cleared=False)
         if state is State.DEVICE:
             self.device.to_host(self._device_array, self._host_array)
             self.state = State.SYNCED
@@ -279,6 +308,21 @@ class Memory:
         """Nobody will read the present values: who writes next need not have them in rows before."""
         if self.state is State.ARRANGED or self.state is State.BOTH:
             self.state = State.HOST if self._host_array is not None else State.UNINITIALIZED
+
+    def rows_for_parts(self) -> np.ndarray:
+        """The host's array, `(size,)`, for memories that are parts of this one; whatever is in it."""
+        if self._host_array is None:
+            self._host_array = self._new_rows()
+        return self._host_array
+
+    def room_for_parts(self, end: int) -> Room:
+        """The room for memories that are parts of this one, of which one ends at byte `end`; whatever is in it."""
+        if self._room is None or self._room.array.nbytes < end:
+            self._room = Room(self.size * self.dtype.itemsize)
+        return self._room
+
+    def _new_rows(self, cleared: bool = True) -> np.ndarray:
+        return np.zeros(self.size, self.dtype) if cleared else np.empty(self.size, self.dtype)
 
     def _room_for(self, layout: Layout) -> Room:
         room = self._room

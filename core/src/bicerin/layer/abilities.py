@@ -15,6 +15,7 @@ this loses nothing but speed, or a line in a report.
     KeepsTops         values in its tops may stay from one forward pass to the next
     ReadsTops         its backward pass reads what is in its tops, which no later layer may overwrite
     Spares            in place, it leaves something of what it overwrites
+    PutsSideBySide    its forward pass only copies blobs that lie one after the other in another one
     Chooses           a top says which elements of its bottom it chose, where others may be as good
     Replays           its forward pass is a number of calls of native functions, which may be made again without it
 """
@@ -232,6 +233,19 @@ class Spares(ABC):
     @abstractmethod
     def spares(self) -> TopValues:
         """What it leaves. Called after `reshape`."""
+
+
+class PutsSideBySide(ABC):
+    """A layer that only joins its bottoms into its top, or cuts its tops out of its bottom, at least sometimes.
+
+    Where nobody else reads them the net may keep the parts in the memory of the whole, and not call `forward`.
+    """
+
+    @abstractmethod
+    def side_by_side(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> tuple[Blob, Sequence[Blob]] | None:
+        """The whole, a bottom or a top, and all its parts, blobs of the other side, in their order in it; None where
+        the elements of one do not stand together. Called after `reshape`.
+        """
 
 
 class Chooses(ABC):

@@ -20,6 +20,7 @@ from bicerin.layer.blob import Blob
 from bicerin.net.affine_chain import AffineChain
 from bicerin.net.node import Node
 from bicerin.net.replay import ReplayedPass
+from bicerin.net.shared_memory import SharedMemory
 
 
 class Fusion(NamedTuple):
@@ -128,6 +129,7 @@ class FusedPass:
     def __init__(self, nodes: Sequence[Node], dropped: Collection[int], dtype: np.dtype[Any]) -> None:
         self._works: list[Work] = []
         self._begun = False
+        self._shared: SharedMemory | None = None
         absorbed: set[int] = set()
         producers: dict[int, Node] = {}
         for fusion in plan_fusion(nodes, dropped):
@@ -149,8 +151,15 @@ class FusedPass:
         """Say for each node the memories whose values nobody reads after it."""
         self._pass = ReplayedPass(self.nodes, ends)
 
+    def share(self, shared: SharedMemory) -> None:
+        """Let the blobs share memory as planned there, now and whenever they have other shapes."""
+        self._shared = shared
+        self.let_end(shared.plan())
+
     def run(self) -> float:
         """Run the nodes; returns their weighted loss."""
+        if self._shared is not None and self._shared.is_out_of_date():
+            self.let_end(self._shared.plan())
         return self._pass.run()
 
     def begin(self, fused: bool) -> None:

@@ -33,7 +33,7 @@ from bicerin.net.overwritten import overwritten_tops
 from bicerin.net.rules import filter_layers, left_out, net_state
 from bicerin.net.runtime import Runtime, get_runtime
 from bicerin.net.runtime_pass import RuntimePass, Step
-from bicerin.net.shared_memory import drop_blobs, lasting, share_memory
+from bicerin.net.shared_memory import SharedMemory, drop_blobs, lasting
 from bicerin.net.splits import insert_splits
 from bicerin.net.summary import LayerSummary, NetSummary
 from bicerin.net.training_pass import TrainingPass
@@ -169,7 +169,7 @@ class Net:
         if dropped:
             blobs = [blob for node in self.nodes for blob in (*node.bottom, *node.top)]
             lasting_blobs = [blob for blob in blobs if id(blob) not in dropped]
-            self._fused_pass.let_end(share_memory(self._fused_pass.nodes, lasting_blobs))
+            self._fused_pass.share(SharedMemory(self._fused_pass.nodes, self.nodes, lasting_blobs))
         self._training_pass: TrainingPass | None = None
         self._per_layer_hooks = implemented("bicerin_before_layer") or implemented("bicerin_after_layer")
         if weights is not None:

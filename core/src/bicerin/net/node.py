@@ -17,11 +17,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from bicerin.errors import BicerinError, LayerError
-from bicerin.layer.abilities import ChecksInputs, SharesInParallel
+from bicerin.layer.abilities import ChecksInputs, Repetition, Replays, SharesInParallel
 from bicerin.layer.blob import Blob
 from bicerin.layer.blob_list import BlobList
 from bicerin.layer.layer import Layer
 from bicerin.layer.loss_layer import LossLayer
+from bicerin.net.placement import Placement
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -54,6 +55,7 @@ class Node:
         learns: whether a blob of the layer's own is to be learned.
         wants_backward: whether the net's backward pass runs it.
         propagate_down: for each bottom, whether its gradient is computed.
+        placement: what does the layer's forward pass where its blobs are parts of others; None for the layer itself.
         loss_weights: for each top, its weight in the net's loss; 0 for one that is not a loss. They may be set at any
             time. Which layers run backward is decided when the net is built, or by `force_backward`.
     """
@@ -78,6 +80,7 @@ class Node:
         self.learns = False
         self.wants_backward = False
         self.propagate_down: list[bool] = [False] * len(self.bottom)
+        self.placement: Placement | None = None
         self._weighted: tuple[tuple[int, float], ...] = ()
         #: None for a layer of this node alone.
         self._lock: threading.Lock | None = None
@@ -111,6 +114,15 @@ class Node:
     def counts_as_loss(self) -> bool:
         """Whether what `forward` returns may be another number than 0."""
         return bool(self._weighted)
+
+    def repetition(self) -> Repetition | None:
+        """On what the calls of the last forward pass depend, where those were all of it; else None."""
+        if self.counts_as_loss():
+            return None
+        if self.placement is not None and self.placement.ran_last:
+            return self.placement.repetition()
+        layer = self.doer
+        return layer.repetition() if isinstance(layer, Replays) else None
 
     @property
     def runs_on_device(self) -> bool:
@@ -179,14 +191,15 @@ class Node:
         """Compute the tops; returns the sum of the tops, each times its loss weight."""
         bottom, top = self._views.forward
         layer = self.layer
+        forward = layer.forward if self.placement is None else self.placement.forward
         try:
             if self._views.on_host and self._lock is None:
                 layer.reshape(bottom, top)
-                layer.forward(bottom, top)
+                forward(bottom, top)
             else:
                 with self._lock or nullcontext(), self._current():
                     layer.reshape(bottom, top)
-                    layer.forward(bottom, top)
+                    forward(bottom, top)
             if not self._weighted:
                 return 0.0
             return self._loss()

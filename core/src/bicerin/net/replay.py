@@ -196,8 +196,7 @@ class ReplayedPass:
                 loss += node.forward()
             finally:
                 recording.calls = None
-            layer = node.doer
-            repetition = layer.repetition() if isinstance(layer, Replays) and not node.counts_as_loss() else None
+            repetition = node.repetition()
             tops = [(blob.memory[0], blob.memory[0].layout) for blob in node.top]
             written.update(id(memory) for memory, _ in tops)
             passes.append(None if repetition is None else Recorded(node, calls, repetition, sources, tops, ends))

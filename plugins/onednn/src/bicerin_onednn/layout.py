@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from ctypes import c_int64
 from functools import cache
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from bicerin.device import Layout, Room
+from bicerin.device import Layout, Memory, Room
 from bicerin_onednn import library as dnn
 from bicerin_onednn.library import is_forked, library
 from bicerin_onednn.primitive import Primitive
@@ -39,6 +39,27 @@ class OneDNNLayout(Layout):
 
     def to_rows(self, room: Room, rows: np.ndarray) -> None:
         reorder(self, rows_of(self.shape)).run(room.address, address(rows))
+
+    def side_by_side(
+        self, shape: tuple[int, ...], shapes: Sequence[tuple[int, ...]]
+    ) -> tuple[Layout, Sequence[Layout]] | None:
+        if self is not blocked_of(self.shape) or any(len(other) != len(shape) for other in shapes):
+            return None
+        # Along the channels of one image, in whole blocks, or along images.
+        axis = 1 if shape[0] == 1 else 0
+        if any(other[:axis] + other[axis + 1 :] != shape[:axis] + shape[axis + 1 :] for other in shapes):
+            return None
+        whole, *parts = [blocked_of(other) for other in (shape, *shapes)]
+        if any(one is None or one.nbytes != 4 * prod(one.shape) for one in (whole, *parts)):
+            return None
+        return cast("tuple[Layout, Sequence[Layout]]", (whole, parts))
+
+    def fill(self, room: Room, source: Memory) -> None:
+        present = source.layout
+        if isinstance(present, OneDNNLayout) and present.shape == self.shape:
+            reorder(present, self).run(source.arranged().address, room.address)
+        else:
+            reorder(rows_of(self.shape), self).run(address(source.host_array(write=False)), room.address)
 
 
 def address(array: np.ndarray) -> int:

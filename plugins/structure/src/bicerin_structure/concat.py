@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from math import prod
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, PutsSideBySide, at_least
 from bicerin_structure.axis import read_axis
 
 
-class ConcatLayer(Layer):
+class ConcatLayer(PutsSideBySide, Layer):
     """For shapes `(N, C1, H, W)`, `(N, C2, H, W)`, ... and axis 1, the top is `(N, C1 + C2 + ..., H, W)`."""
 
     type = "Concat"
@@ -58,6 +59,9 @@ class ConcatLayer(Layer):
         self.axis = axis
         self._parts = [(*before, slice(start, end)) for start, end in pairwise([0, *ends])]
         self._top_shape = (*first[:axis], ends[-1], *first[axis + 1 :])
+
+    def side_by_side(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> tuple[Blob, Sequence[Blob]] | None:
+        return (top[0], bottom) if len(bottom) > 1 and prod(self._top_shape[: self.axis]) == 1 else None
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         xp = self.xp

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, PutsSideBySide, at_least
 from bicerin_structure.axis import read_axis
 
 
-class SliceLayer(Layer):
+class SliceLayer(PutsSideBySide, Layer):
     """For shape `(N, C, H, W)`, axis 1 and slice points a, b, the tops have a, b - a and C - b channels."""
 
     type = "Slice"
@@ -64,6 +65,9 @@ class SliceLayer(Layer):
                 "They must ascend, from 1 to the size of the axis.",
             )
         return ends
+
+    def side_by_side(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> tuple[Blob, Sequence[Blob]] | None:
+        return (bottom[0], top) if len(top) > 1 and prod(bottom[0].shape[: self.axis]) == 1 else None
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if len(top) > 1:
