@@ -124,6 +124,17 @@ class TestRuns:
         assert (found["max_iter"], found["iteration"]) == (40, 20)
         assert found["snapshots"] == [[20, "a_iter_20.caffemodel"]]
 
+    def test_a_log_that_a_crash_has_damaged(self, tmp_path: Path) -> None:
+        """Zeros, half lines and numbers that are none are passed by."""
+        (tmp_path / "caffe.log").write_bytes(
+            b"\0\0\x8c\nI0101 10:00:00.000000 1 solver.cpp:1] Iteration 0, loss = 2.5\n"
+            b"I0101 10:00:10.000000 1 solver.cpp:1] Iteration ten, loss = 2\n"
+            b"I0101 10:00:xx.000000 1 solver.cpp:1] Iteration 20, loss = 1.5\n"
+            b"I0101 10:00:20.000000 1 solver.cpp:1]     Train net output #0: lo\0\0\0"
+        )
+        (found,) = Contents([str(tmp_path / "caffe.log")]).data()["runs"]
+        assert found["train"] == {"loss": {"x": [0, 20], "y": [2.5, 1.5]}}
+
     def test_long_curves_are_thinned(self) -> None:
         random = np.random.default_rng(0)
         values = random.normal(size=100_000)

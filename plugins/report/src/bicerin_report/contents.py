@@ -15,7 +15,7 @@ import bicerin
 from bicerin.cli.check import nets_in_their_phases
 from bicerin.cli.net_or_solver import from_folders_above, in_folders_above, net_sources, read_net_or_solver
 from bicerin.cli.training_log import read_log
-from bicerin.errors import BicerinError, DataError, NetError, ParseError
+from bicerin.errors import BicerinError, DataError, NetError, ProtoError
 from bicerin.net import Net
 from bicerin.net.outline import NetOutline, Shape, outline
 from bicerin.solver.snapshot_files import SnapshotFiles, snapshot_files
@@ -290,7 +290,7 @@ def is_log(path: str) -> bool:
         raise BicerinError(f"{printable(path)}: the file is empty: it is neither a net, nor a solver, nor a log yet.")
     try:
         read_net_or_solver(path)
-    except ParseError as error:
+    except ProtoError as error:  # a log with zeros in it, as crashes leave them, looks like a binary file
         try:
             read_log(Path(path))
         except DataError:
