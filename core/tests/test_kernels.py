@@ -1,14 +1,18 @@
 """Kernels, compiled or not."""
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bicerin.kernels import PIECE, compiled, kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels import PIECE, choices, compiled, kernel, num_workers, part, piece, pieces, spread
+from bicerin.kernels.compiled import num_threads
 
 
 def increment_reference(x: np.ndarray, y: np.ndarray) -> None:
@@ -89,3 +93,21 @@ def test_invalid_settings_are_named(
     compiled._warn_of_invalid_settings()
     assert said in caplog.text
     assert bool(said) == bool(caplog.text)
+
+
+def test_of_processes_that_choose_at_once_all_take_what_the_first_has_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = tmp_path / "choices.json"
+    monkeypatch.setenv("BICERIN_CHOICES", str(kept))
+    monkeypatch.setattr(choices, "_chosen", {})
+    key = f"{choices.processor()}, {num_threads()} threads: what"
+
+    def fast() -> None:
+        """Meanwhile another process finds that the other way is faster."""
+        kept.write_text(json.dumps({key: "slow", "other": "one"}))
+
+    ways = {"fast": fast, "slow": lambda: time.sleep(0.01)}
+    assert choices.choice("what", ways) == "slow"
+    assert choices.choice("else", {"only": lambda: None}) == "only"
+    assert set(json.loads(kept.read_text()).values()) == {"slow", "one", "only"}

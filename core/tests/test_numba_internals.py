@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bicerin.kernels import WITH_PANELS
@@ -68,3 +71,35 @@ def test_references_run_without_numba(tmp_path: os.PathLike[str]) -> None:
     printed, (line,) = run("import sys; sys.modules['numba'] = None", tmp_path)
     assert printed == ["False", "False", "1", "0"]
     assert "Numba cannot be imported" in line
+
+
+MODULE = """
+from bicerin.kernels import kernel
+
+@kernel()
+def twice(x):
+    for i in range(x.size):
+        x[i] *= 2
+"""
+
+
+def test_what_lies_under_another_overloads_name_is_compiled_anew(tmp_path: Path) -> None:
+    """As two processes leave it that have compiled at the same time: the list of one, with a file of the other."""
+    module = tmp_path / "module.py"
+    module.write_text(MODULE)
+
+    def run() -> list[int]:
+        """Load the module, as a process of its own would; how often each overload was loaded from the disk."""
+        twice = runpy.run_path(str(module))["twice"]
+        for dtype in (np.float32, np.float64):
+            x = np.ones(3, dtype)
+            twice(x)
+            assert x.dtype == dtype and (x == 2).all()
+        return [twice.stats.cache_hits[(found,)] for (found,) in twice.signatures]
+
+    assert run() == [0, 0]
+    assert run() == [1, 1]
+    one, other = (tmp_path / "__pycache__").glob("*.nbc")
+    one.write_bytes(other.read_bytes())
+    assert sorted(run()) == [0, 1]
+    assert run() == [1, 1]

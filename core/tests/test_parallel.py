@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,18 @@ class TestAgreement:
 
         on_ranks(2, run)
 
+    def test_other_test_nets_are_other_nets(self) -> None:
+        """Their passes are divided, and their results brought together."""
+        Path("other.prototxt").write_text(NET.replace("dim: 4", "dim: 5"))
+        tests = 'test_iter: 2 test_interval: 2 test_net: "{}.prototxt"'
+
+        def run(communicator: Communicator) -> None:
+            made = solver(communicator, tests.format("other" if communicator.rank else "net"))
+            with pytest.raises(ParallelError, match=r'layer "in" of test net #0: "dim: 4" on rank 0, "dim: 5" on rank'):
+                made.step(1)
+
+        on_ranks(2, run)
+
     def test_weights_that_drift_apart_are_found_at_a_snapshot(self) -> None:
         def run(communicator: Communicator) -> None:
             made = solver(communicator)
@@ -229,6 +242,31 @@ class TestTraining:
         said = [record.getMessage() for record in caplog.records]
         assert sum("Iteration 1, lr" in line for line in said) == 1
         assert sum("computing" in line and "waiting" in line for line in said) == 2
+
+    def test_what_a_rank_waited_is_a_part_of_the_time_in_which_it_was_measured(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        clock = threading.local()  # each rank's own
+        monkeypatch.setattr("bicerin.parallel.training.time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+        def run(communicator: Communicator) -> None:
+            clock.now = 100.0
+            made = solver(communicator)
+            team = made._team
+            assert team is not None
+            team.agree((), 0)
+            team.progress.waited += 1 + 2 * communicator.rank
+            clock.now = 110.0
+            made.net.forward_backward()
+            team.finish_step(0.0, False, False)
+            # A test, which is not in the numbers of this step.
+            team.progress.waited += 40
+            clock.now = 150.0
+            team.say_waits(communicator.rank == 0)
+
+        with caplog.at_level(logging.INFO):
+            on_ranks(2, run)
+        assert "Rank 0: 90% computing, 10% waiting for others; rank 1: 70% computing, 30% waiting" in caplog.text
 
     def test_threads_that_are_too_many_are_warned_of(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

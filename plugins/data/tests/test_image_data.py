@@ -91,6 +91,25 @@ def test_shuffling(pictures, make_layer, batches):
     assert len({tuple(epoch) for epoch in epochs.tolist()}) == 6
 
 
+@pytest.mark.parametrize("replicas", [2, 3, 9])
+def test_solvers_share_the_images(replicas, pictures, make_layer, batches):
+    pictures(*[(2, 2)] * 8)
+    for rank in range(replicas):
+        run = make_layer(image_data("batch_size: 3"), phase="TRAIN", rank=rank, replicas=replicas)
+        found = [label for _, label in batches(run, 4)]
+        assert np.array_equal(np.concatenate(found), (np.arange(12) * replicas + rank) % 8 + 10)
+        run.layer.restore_state(json.loads(json.dumps(run.layer.state())))
+        ((_, label),) = batches(run, 1)
+        assert np.array_equal(label, (np.arange(12, 15) * replicas + rank) % 8 + 10)
+        run.layer.close()
+
+
+def test_a_random_order_is_not_shared(pictures, make_layer, batches):
+    pictures(*[(2, 2)] * 8)
+    run = make_layer(image_data("batch_size: 8 shuffle: true"), phase="TRAIN", rank=1, replicas=2)
+    assert sorted(batches(run, 1)[0][1]) == [*range(10, 18)]
+
+
 def test_rand_skip(pictures, make_layer, batches):
     pictures(*[(2, 2)] * 8)
     text = image_data("batch_size: 1 rand_skip: 3")

@@ -154,6 +154,13 @@ def test_a_test_by_ranks_is_that_of_one(run: Run, alone: Run) -> None:
     assert found == expected
 
 
+def test_ranks_that_test_something_else_are_named(run: Run, folder: Path) -> None:
+    arguments = ("test", "net.prototxt", "--parallel", "mpi", "--weights", "w.caffemodel")
+    bicerin.Net(folder / "net.prototxt", "TEST", seed=1).save(folder / "other.caffemodel")
+    done = run(1, *arguments, ":", "-n", 1, BICERIN, *arguments, "--weights", "other.caffemodel")
+    assert done.returncode != 0 and "rank 1 does not test what rank 0 tests: the weights ip[0]: " in done.stderr
+
+
 def test_a_test_needs_weights(run: Run) -> None:
     done = run(2, "test", "net.prototxt", "--parallel", "mpi")
     assert done.returncode != 0 and "Give --weights" in done.stderr

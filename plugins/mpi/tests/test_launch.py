@@ -87,6 +87,15 @@ def test_restarts_from_the_last_snapshot(launch: Launch, tmp_path: Path, monkeyp
     assert (tmp_path / "run_iter_6.caffemodel").read_bytes() == weights
 
 
+def test_ranks_do_not_outlive_who_launched_them(launch: Launch, tmp_path: Path) -> None:
+    process = launch("-n", 2, "train", "solver.prototxt", "--iterations", 1_000_000, stderr=subprocess.DEVNULL)
+    until((tmp_path / "run_iter_4.solverstate").exists)
+    process.kill()
+    process.communicate()
+    # The file that says that a training is under way: it ends in good order.
+    until(lambda: not (tmp_path / ".run.running").exists())
+
+
 def test_a_failure_is_not_repeated_for_ever(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "fail.py").write_text("raise SystemExit(3)")
     process = launch("-n", 2, "--restarts", 1, "fail.py")

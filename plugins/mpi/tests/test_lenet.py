@@ -21,10 +21,7 @@ def events(path: Path, kind: str) -> list[dict[str, Any]]:
     return [event for event in map(json.loads, path.read_text().splitlines()) if event["event"] == kind]
 
 
-def test_two_ranks_reach_the_accuracy_of_one_process(
-    command: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("BICERIN_KERNELS")
+def test_two_ranks_reach_the_accuracy_of_one_process(command: Callable[..., list[str]], tmp_path: Path) -> None:
     runpy.run_path(str(EXAMPLE / "make_lmdb.py"))["main"](tmp_path)
     for name in ("lenet_solver.prototxt", "lenet_train_test.prototxt"):
         shutil.copy(EXAMPLE / name, tmp_path)

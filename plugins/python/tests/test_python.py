@@ -200,6 +200,11 @@ class TestCalls:
         run.forward()
         assert run.top[0].data.tolist() == [[7], [7]]
 
+    def test_which_solver_it_is_of(self) -> None:
+        text = f'layer {{ top: "out" {python("Duck")} }}'
+        (node,) = bicerin.Net(text, "TRAIN", rank=1, replicas=3).nodes
+        assert (node.layer.user.solver_rank, node.layer.user.solver_count) == (1, 3)
+
     def test_any_class_with_a_forward_will_do(self, device: str) -> None:
         run = run_layer(python("Duck", param='param_str: "2.5"'), tops=1, device=device)
         run.forward()

@@ -15,6 +15,7 @@ from bicerin.cli.progress import counted
 from bicerin.cli.table import console, new_table
 from bicerin.net import Net
 from bicerin.net.batch_size import batch_size
+from bicerin.parallel.agreement import check_same, facts, weights_facts
 from bicerin.parallel.ranks import Ranks
 from bicerin.parallel.team import Team
 from bicerin.schema.installed_schema import schema
@@ -75,6 +76,10 @@ def test(
             loss, means = _run(built, iterations)
         else:
             with Team(communicator) as team:
+                options = {"iterations": iterations, "skip_bad_records": skip_bad_records, "runtime": runtime}
+                found = facts([built], None, options, {}) | weights_facts(built)
+                with team.progress.waiting("the start"):
+                    check_same(communicator, found, "test")
                 loss, means = 0.0, {}
                 if not goes_on(built):
                     loss, means = _run(built, iterations, team)

@@ -2,7 +2,8 @@
 
 What was measured is kept in a file, `choices.json` in the folder `bicerin` of the user's cache (`XDG_CACHE_HOME`), or
 the file that `BICERIN_CHOICES` names, so that a choice stays the same from one process to the next: two ways differ in
-the last bits. Who wants to measure anew deletes the file. One that cannot be read or written is none.
+the last bits. Of several processes that measure at the same time, as ranks do, all take what the first of them has
+found. Who wants to measure anew deletes the file. One that cannot be read or written is none.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import logging
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 
 from bicerin.kernels.compiled import num_threads
+from bicerin_proto.atomic import lock
 
 _log = logging.getLogger("bicerin.kernels")
 
@@ -29,6 +31,8 @@ _LONG_ENOUGH = 0.05
 _LEAST, _MOST = 3, 8
 #: Bytes that are written between two measurements: in a net, other layers' weights have been in the caches meanwhile.
 _FLUSHED = 1 << 26
+#: For how many seconds another process may write the file.
+_PATIENCE = 1.0
 
 _chosen: dict[str, str] = {}
 
@@ -54,7 +58,7 @@ def choice(
         seconds = {name: shortest(run) * factors.get(name, 1.0) + besides.get(name, 0.0) for name, run in ways.items()}
         known = min(seconds, key=seconds.__getitem__)
         _log.info("%s: %s", key, ", ".join(f"{name} {1e6 * time:.0f} us" for name, time in seconds.items()))
-        _record(key, known)
+        known = _record(key, known, ways)
     _chosen[key] = known
     return known
 
@@ -102,14 +106,23 @@ def _file() -> dict[str, str]:
     return {str(key): str(way) for key, way in found.items()} if isinstance(found, dict) else {}
 
 
-def _record(key: str, way: str) -> None:
-    """Write a choice beside those that others have written meanwhile."""
+def _record(key: str, way: str, ways: Collection[str]) -> str:
+    """Write a choice beside those of others; gives the one that counts, since another process may have been first."""
     try:
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**_file(), key: way}, indent=0, sort_keys=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        os.replace(file.name, path)
+        with open(path.with_name(f".{path.name}.lock"), "wb") as held:
+            # Nobody holds it for long; on a disk without locks a choice may be lost, and is made anew.
+            until = perf_counter() + _PATIENCE
+            while not lock(held) and perf_counter() < until:
+                sleep(0.01)
+            choices = _file()
+            if choices.get(key) in ways:
+                return choices[key]
+            text = json.dumps({**choices, key: way}, indent=0, sort_keys=True)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+                file.write(text)
+            os.replace(file.name, path)
     except (OSError, RuntimeError) as error:
         _log.info("the choice of the fastest way cannot be kept on disk: %s", error)
+    return way

@@ -115,8 +115,20 @@ intrinsic: Any = numba_intrinsic
 
 
 def set_stamp(dispatcher: Any, stamp: str) -> None:
-    """What Numba has kept on disk for a dispatcher counts only if it has the same stamp; else it is written anew."""
-    dispatcher._cache._cache_file._source_stamp = stamp
+    """What Numba has kept on disk for a dispatcher counts only if it has the same stamp; else it is written anew.
+
+    So it is where it was compiled for other arguments: of processes that compile at the same time, as ranks do, two may
+    write into one file, and the list of files that stays is that of either.
+    """
+    cache = dispatcher._cache
+    cache._cache_file._source_stamp = stamp
+    load = cache.load_overload
+
+    def load_own(args: tuple[Any, ...], context: Any) -> Any:
+        found = load(args, context)
+        return found if found is not None and tuple(found.signature.args) == tuple(args) else None
+
+    cache.load_overload = load_own
 
 
 def on_compilation(report: Callable[[str], None]) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf import text_format
 from importlib_metadata import version
 
+from bicerin.discovery.registry import Registry
 from bicerin.errors import ParallelError
 from bicerin.layer.layer import layers
 from bicerin.net import Net
@@ -27,35 +28,59 @@ _MAY_DIFFER = {
 }  # fmt: skip
 
 
-def facts(net: Net, param: Any, options: Mapping[str, Any]) -> dict[str, str]:
+def facts(nets: Sequence[Net], param: Any, options: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, str]:
     """What has to be equal: a name for each thing, and its text.
 
     Args:
-        net: the net that is trained.
-        param: the SolverParameter.
+        nets: the net that is trained, and those that ranks test together.
+        param: the SolverParameter; None where nothing is trained.
         options: of the run, as JSON values.
+        versions: of the distributions that bring something else than layers.
     """
-    found = {"the version of bicerin": version("bicerin"), "the dtype": net.dtype.name, "the device": net.device.name}
-    for field, value in param.ListFields():
+    first = nets[0]
+    found = {"the version of bicerin": version("bicerin"), "the dtype": first.dtype.name}
+    found["the device"] = first.device.name
+    for field, value in param.ListFields() if param is not None else ():
         if field.name not in _MAY_DIFFER:
             found[f"the solver's {field.name}"] = f"{value:g}" if isinstance(value, float) else str(value)
     for name, value in options.items():
         found[f"the option {name}"] = str(value)
-    found["the layers"] = "\n".join(net.layer_names)
+    found |= {f"the version of {distribution}": number for distribution, number in versions.items()}
+    for index, net in enumerate(nets):
+        found.update(_of_net(net, f" of test net #{index - 1}" if index else ""))
+    return found
+
+
+def _of_net(net: Net, which: str) -> Iterator[tuple[str, str]]:
+    providers = layers.providers()
+    yield f"the layers{which}", "\n".join(net.layer_names)
     for node in net.nodes:
         definition = type(node.param)()
         definition.CopyFrom(node.param)
         del definition.blobs[:]
-        found[f'layer "{printable(node.name)}"'] = text_format.MessageToString(definition)
-        found[f'the parameters of layer "{printable(node.name)}"'] = "\n".join(str(blob.shape) for blob in node.blobs)
-        if node.type in layers:
-            for provider in layers.providers()[node.type]:
-                found[f"the version of {provider.distribution}"] = provider.version
-    return found
+        name = f'layer "{printable(node.name)}"{which}'
+        yield name, text_format.MessageToString(definition)
+        yield f"the parameters of {name}", "\n".join(str(blob.shape) for blob in node.blobs)
+        for provider in providers.get(node.type, ()):
+            yield f"the version of {provider.distribution}", provider.version
 
 
-def check_same(communicator: Communicator, found: Mapping[str, str]) -> None:
+def weights_facts(net: Net) -> dict[str, str]:
+    """As `facts`, of a net's weights."""
+    return {f"the weights {printable(blob.name)}": f"{_sum(blob.read_only.data):x}" for blob in net.learnable_params}
+
+
+def versions_of(registry: Registry, name: str) -> dict[str, str]:
+    """Distribution -> version, of those that bring a name."""
+    return {provider.distribution: provider.version for provider in registry.providers().get(name, ())}
+
+
+def check_same(communicator: Communicator, found: Mapping[str, str], does: str = "train") -> None:
     """Raise the same error on all ranks where one has other facts than rank 0.
+
+    Args:
+        found: the facts.
+        does: what the ranks do together.
 
     Raises:
         ParallelError: says which rank, and what differs.
@@ -68,8 +93,9 @@ def check_same(communicator: Communicator, found: Mapping[str, str]) -> None:
     for rank, theirs in enumerate(everyones):
         if theirs != everyones[0]:
             raise ParallelError(
-                f"rank {rank} does not train what rank 0 trains: {_difference(everyones[0], theirs, rank)} All ranks "
-                "have to be given the same solver, net and options, and the same versions of all packages."
+                f"rank {rank} does not {does} what rank 0 {does}s: {_difference(everyones[0], theirs, rank)} All ranks "
+                f"have to be given the same {'solver, ' if does == 'train' else ''}net and options, and the same "
+                "versions of all packages."
             )
 
 

@@ -39,14 +39,20 @@ class ParallelTraining(Ranks):
     Args:
         parallel: the ranks, and how they work together.
         net: the net that is trained.
+        test_nets: those that are tested.
         param: the SolverParameter.
+        versions: of the distributions that bring the solver.
     """
 
-    def __init__(self, parallel: DataParallel, net: Net, param: Any) -> None:
+    def __init__(
+        self, parallel: DataParallel, net: Net, test_nets: Sequence[Net], param: Any, versions: Mapping[str, str]
+    ) -> None:
         super().__init__(parallel.communicator)
         self.options = parallel
         self._net = net
-        self._param = param
+        #: Those of which all ranks have the same.
+        self._nets = [net] if parallel.test_on_root else [net, *test_nets]
+        self._param, self._versions = param, versions
         self._average = GradientAverage(net, parallel, self.progress)
         self._processes: list[tuple[str, int]] | None = None
         self.progress.leniency = _AT_FIRST
@@ -58,7 +64,7 @@ class ParallelTraining(Ranks):
         #: Of each rank: the seconds that it waited since the log last said so.
         self._waits = np.zeros(parallel.size)
         self._waited = 0.0
-        self._since = time.perf_counter()
+        self._since = self._measured = time.perf_counter()
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -114,7 +120,7 @@ class ParallelTraining(Ranks):
         }
         processes = self._known_processes()
         with self.progress.waiting("the start"):
-            check_same(self.communicator, facts(self._net, self._param, options))
+            check_same(self.communicator, facts(self._nets, self._param, options, self._versions))
             for blob in [*self._net.learnable_params, *(history if iteration else ())]:
                 self._broadcast(blob)
             check_same_weights(self.communicator, self._net)
@@ -123,7 +129,7 @@ class ParallelTraining(Ranks):
             "%d rank%s x batch %d x iter_size %d = %d images a step; the learning rate is that of the solver's file",
             size, "" if size == 1 else "s", images, passes, size * images * passes,
         )  # fmt: skip
-        self._since, self._waited = time.perf_counter(), self.progress.waited
+        self._waits[:], self._since, self._waited = 0, time.perf_counter(), self.progress.waited
         self._check_threads()
         for rank, (machine, process) in enumerate(processes):
             _log.debug("rank %d is process %d on %s", rank, process, printable(machine))
@@ -155,7 +161,7 @@ class ParallelTraining(Ranks):
         notes = np.zeros(3 + self.communicator.size)
         notes[:3] = loss, stop, snapshot
         notes[3 + self.communicator.rank] = self.progress.waited - self._waited
-        self._waited = self.progress.waited
+        self._waited, self._measured = self.progress.waited, time.perf_counter()
         self._average.finish()
         with self.progress.waiting("the loss"):
             self.communicator.all_reduce(notes)
@@ -166,10 +172,13 @@ class ParallelTraining(Ranks):
         return float(notes[0]) / self.communicator.size, bool(notes[1]), bool(notes[2])
 
     def say_waits(self, say: bool) -> None:
-        """Log how much of the time since the last call was waiting, and how much computing; only where `say`."""
-        now = time.perf_counter()
-        shares = 100 * np.minimum(self._waits / max(now - self._since, 1e-9), 1)
-        self._waits[:], self._since = 0, now
+        """Log how much of the time since the last call was waiting, and how much computing; only where `say`.
+
+        Times are those up to the last sum of gradients, whose own wait counts the next time: each rank sends its own
+        together with it.
+        """
+        shares = 100 * np.minimum(self._waits / max(self._measured - self._since, 1e-9), 1)
+        self._waits[:], self._since = 0, self._measured
         if say and self.size > 1:
             least, most = int(shares.argmin()), int(shares.argmax())
             _log.info(

@@ -35,6 +35,7 @@ from bicerin.layer.operations import Operations
 from bicerin.net import Net
 from bicerin.net.hooks import implemented, plugins, solver_hooks
 from bicerin.net.weights import check_hdf5_names
+from bicerin.parallel.agreement import versions_of
 from bicerin.parallel.data_parallel import DataParallel
 from bicerin.parallel.global_batch import divided
 from bicerin.parallel.training import ParallelTraining
@@ -42,7 +43,7 @@ from bicerin.schema.installed_schema import read_net, read_solver
 from bicerin.solver import debug_info
 from bicerin.solver.display import Display
 from bicerin.solver.layer_rate import adapts, layer_rate
-from bicerin.solver.learning_rate import check_policy, learning_rate, plugin_policy, starting_rate
+from bicerin.solver.learning_rate import check_policy, learning_rate, lr_policies, plugin_policy, starting_rate
 from bicerin.solver.momentum import check_momentum, momentum, weight_decay
 from bicerin.solver.nets import NetSources
 from bicerin.solver.norm import clipping, norm
@@ -216,7 +217,11 @@ class Solver:
         self._requests = Requests()
         self._display = Display(self.param)
         self._adapts = adapts(self.param)
-        team = self._team = ParallelTraining(parallel, self.net, self.param) if parallel is not None else None
+        team = None
+        if parallel is not None:
+            versions = versions_of(solvers, self.param.type) | versions_of(lr_policies, self.param.lr_policy)
+            team = ParallelTraining(parallel, self.net, self.test_nets, self.param, versions)
+        self._team = team
         self._tests = Tests(self, team, self._requests, self._display, self._tell)
         self._snapshots = Snapshots(self, directory, self._losses, self._policy, team, self._tests, self._tell)
 

@@ -141,7 +141,8 @@ class LocalRanks(Communicator):
 
     def abort(self, status: int = 1) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or nobody who reads
+                stream.flush()
         os._exit(status)  # the others notice it when they next need this one
 
     def close(self) -> None:

@@ -22,8 +22,9 @@ class ImageDataLayer(PrefetchingLayer):
     """Top 0: images (N, C, H, W), blue first, transformed as `transform_param` says. Top 1, if wanted: labels (N,).
 
     The file `source` has a line "path label" for each image; `root_folder` is put before each path. With `shuffle` the
-    images are in a new order in each epoch. Images of different sizes need `new_height` and `new_width`, a `crop_size`,
-    or a batch_size of 1.
+    images are in a new order in each epoch. Without it and `rand_skip`, of several solvers that train together each
+    uses the images whose number is its own rank modulo their number, which Caffe's do not. Images of different sizes
+    need `new_height` and `new_width`, a `crop_size`, or a batch_size of 1.
     """
 
     type = "ImageData"

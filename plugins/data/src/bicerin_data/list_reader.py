@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from math import gcd
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -33,10 +34,13 @@ class Turn(NamedTuple):
 class ListReader(DecodingReader, Generic[Entry]):
     """Reads the entries of a list over and over; its records are `Turn`s, and `decode` says what one of them is.
 
+    Of several solvers that train together, each uses the entries whose number is its own rank modulo their number;
+    where the order is random, each has an order of its own and uses all of them.
+
     Args:
         entries: those of the list, at least one.
         source: what an error calls the list.
-        shuffle: whether each epoch has an order of its own.
+        shuffle: whether each epoch has an order of its own, which the layer's seed decides.
         rand_skip: as many entries at most are left out before the first, a random number of them.
 
     Attributes:
@@ -65,7 +69,12 @@ class ListReader(DecodingReader, Generic[Entry]):
         self._shuffled = shuffle
         self._rand_skip = rand_skip
         self._order = np.arange(len(entries))
-        self.bad.records = len(entries)
+        share, shares = 0, 1
+        if layer.phase is Phase.TRAIN and not shuffle and not rand_skip:
+            share, shares = layer.context.rank, layer.context.replicas
+        #: How many lines are between two of this solver's; those of the others are, in one order for all.
+        self._stride = shares
+        self.bad.records = len(entries) // gcd(len(entries), shares)
         #: The next line in the present order, and how often all lines have been read; and both as of the entries that
         #: were used.
         self._line = 0
@@ -75,8 +84,7 @@ class ListReader(DecodingReader, Generic[Entry]):
             if skip >= len(entries):
                 raise DataError(f"Not enough points to skip: {skip} of {len(entries)}.")
             self._line = skip
-        elif layer.phase is Phase.TRAIN and layer.context.rank > 0 and not shuffle:
-            _log.warning('layer "%s": Shuffling or skipping recommended for multi-GPU.', layer.name)
+        self._epoch, self._line = divmod(self._line + share, len(entries))
         self._used = (self._line, self._epoch)
         self._shuffle()
 
@@ -101,11 +109,10 @@ class ListReader(DecodingReader, Generic[Entry]):
 
     def next_record(self) -> Turn:
         entry = self.entries[self._order[self._line]]
-        self._line += 1
-        if self._line >= len(self.entries):
+        epochs, self._line = divmod(self._line + self._stride, len(self.entries))
+        if epochs:
             _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
-            self._line = 0
-            self._epoch += 1
+            self._epoch += epochs
             self._shuffle()
         return Turn(entry, self._line, self._epoch)
 
@@ -115,7 +122,7 @@ class ListReader(DecodingReader, Generic[Entry]):
             return
         self.forget_ahead()
         line, epoch = self._used
-        whole, line = divmod(line + batches * self.batch_size, len(self.entries))
+        whole, line = divmod(line + batches * self.batch_size * self._stride, len(self.entries))
         self._line, self._epoch = self._used = line, epoch + whole
         self.number += batches
         self._shuffle()

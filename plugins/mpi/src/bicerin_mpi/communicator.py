@@ -167,7 +167,8 @@ class MpiCommunicator(Communicator):
 
     def abort(self, status: int = 1) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or nobody who reads
+                stream.flush()
         if self._witness_process:
             with contextlib.suppress(OSError):
                 os.kill(self._witness_process, signal.SIGTERM)

@@ -101,7 +101,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str], notes: Path) ->
     """Run mpiexec to its end; its exit status, and the first signal that came meanwhile."""
     # A session of its own: Ctrl-C reaches nothing there but by way of this process, and mpiexec would kill all ranks.
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
-    with _forwarding(process, notes) as came:
+    with _forwarding(process, notes) as came, _outlived(process, notes):
         status = process.wait()
     return (128 - status if status < 0 else status), next(
         (number for number in came if number in (signal.SIGINT, signal.SIGTERM)), None
@@ -129,6 +129,23 @@ def _forwarding(process: subprocess.Popen[bytes], notes: Path) -> Iterator[list[
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _outlived(process: subprocess.Popen[bytes], notes: Path) -> Iterator[None]:
+    """Where this process is killed within the block, a shell that lives on asks mpiexec to end: with a SIGTERM, at
+    which a training snapshots and stops. Nobody would read what the ranks say, nor know of them.
+    """
+    end = 'read line || { kill -TERM "$0"; rm -rf -- "$1"; }'
+    shell = ["/bin/sh", "-c", end, str(process.pid), str(notes)]
+    with subprocess.Popen(
+        shell, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as watching:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                watching.communicate(b"\n")
 
 
 def _send_to_root(number: int, notes: Path) -> bool:

@@ -52,6 +52,7 @@ class PythonLayerHost(SharesInParallel, KeepsTops, Layer):
             self.user.blobs = blobs
             self.user.random = self.context.random
             self.user.directory = self.context.directory
+            self.user.solver_rank, self.user.solver_count = self.context.rank, self.context.replicas
         if self._defines("setup"):
             self._call("setup", _whole(bottom), _whole(top))
         if not self._defines("forward"):

@@ -29,6 +29,8 @@ class PythonLayer:
         name: the layer's.
         random: the layer's own generator, seeded by the solver's `random_seed`; a snapshot keeps its state.
         directory: the folder of the prototxt; None for a net from text.
+        solver_rank, solver_count: which one of several solvers that train together the layer's net belongs to, from 0,
+            and of how many; 0 and 1 for one alone, and in a net that is tested.
     """
 
     type: ClassVar[str] = "Python"
@@ -40,6 +42,8 @@ class PythonLayer:
     name: str
     random: np.random.Generator
     directory: Path | None
+    solver_rank: int
+    solver_count: int
 
     def __init__(self, param: Any) -> None:
         """`param` is the `LayerParameter`."""
