@@ -470,16 +470,16 @@ class TestSnapshots:
             found.append(made.loss)
         return found
 
-    @pytest.mark.parametrize("format", ["", "snapshot_format: HDF5"])
-    def test_as_many_ranks_go_on_exactly(self, format: str) -> None:
+    @pytest.mark.parametrize(("format", "wire"), [("", "float32"), ("snapshot_format: HDF5", "float16")])
+    def test_as_many_ranks_go_on_exactly(self, format: str, wire: str) -> None:
         def run(communicator: Communicator) -> tuple[list[float], list[list[float]], Path]:
-            made = solver(communicator, format)
+            made = solver(communicator, format, gradients=wire)
             made.step(3)
             path = made.snapshot()
             return self.losses(made, 3), weights(made), path
 
         def resume(communicator: Communicator) -> tuple[list[float], list[list[float]]]:
-            made = solver(communicator, format)
+            made = solver(communicator, format, gradients=wire)
             made.restore(path)
             return self.losses(made, 3), weights(made)
 

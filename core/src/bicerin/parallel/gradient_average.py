@@ -12,7 +12,7 @@ normalization and weight decay.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import frexp
 from typing import Any
@@ -74,6 +74,17 @@ class GradientAverage:
         self._chosen: Device | None = None
         self.buckets = _buckets(net, parallel.bucket_bytes)
         self._next = 0
+
+    @property
+    def scales(self) -> list[float]:
+        """In half precision, the scale of each bucket: what a run that goes on exactly begins with. Otherwise none."""
+        return [bucket.scale for bucket in self.buckets] if self._half else []
+
+    @scales.setter
+    def scales(self, scales: Sequence[float]) -> None:
+        known = len(scales) == len(self.buckets)
+        for index, bucket in enumerate(self.buckets):
+            bucket.scale = float(scales[index]) if known else 1.0
 
     @property
     def _side(self) -> Device:

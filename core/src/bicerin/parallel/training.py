@@ -209,6 +209,15 @@ class ParallelTraining(Ranks):
 
     # Snapshots
 
+    @property
+    def scales(self) -> list[float]:
+        """See `GradientAverage.scales`; the same on all ranks."""
+        return self._average.scales
+
+    @scales.setter
+    def scales(self, scales: Sequence[float]) -> None:
+        self._average.scales = scales
+
     def check_weights(self) -> None:
         """Raise an error where the ranks have come to different weights."""
         with self.progress.waiting("the weights"):

@@ -134,19 +134,17 @@ class Snapshots:
         """All that a run needs to go on, besides the weights; the history is the solver's own arrays."""
         solver = self._solver
         tests = self._tests.states
-        return SolverState(
-            solver.iteration,
-            learned_net,
-            solver.current_step,
-            [blob.read_only.data for blob in solver.history],
-            {
-                "type": solver.type,
-                "losses": list(self._losses),
-                "lr_policy": dict(self._policy.state()) if self._policy is not None else {},
-                "net": solver.net.state(),
-                "test_nets": tests if tests is not None else [net.state() for net in solver.test_nets],
-            },
-        )
+        extra = {
+            "type": solver.type,
+            "losses": list(self._losses),
+            "lr_policy": dict(self._policy.state()) if self._policy is not None else {},
+            "net": solver.net.state(),
+            "test_nets": tests if tests is not None else [net.state() for net in solver.test_nets],
+        }
+        if self._team is not None and self._team.scales:
+            extra["scales"] = self._team.scales
+        history = [blob.read_only.data for blob in solver.history]
+        return SolverState(solver.iteration, learned_net, solver.current_step, history, extra)
 
     # Going on
 
@@ -215,6 +213,8 @@ class Snapshots:
         rank, size = (self._team.rank, self._team.size) if self._team is not None else (0, 1)
         extra = state_of_rank(state.extra or {}, rank, size)
         self._losses.extend(map(float, extra.get("losses", ())))
+        if self._team is not None:
+            self._team.scales = extra.get("scales", ())
         if self._policy is not None and extra.get("lr_policy"):
             self._policy.restore_state(extra["lr_policy"])
         solver.net.restore_state(extra.get("net", {}))

@@ -10,7 +10,8 @@
 
 The JSON holds the solver's type and what is needed to go on bit for bit: the states of the nets' layers (random
 generators, positions in the data) and the losses that are averaged for display. Of several ranks that train together,
-`ranks` holds the nets' states of all but the first.
+`ranks` holds the nets' states of all but the first, and `scales` what gradients in half precision are multiplied with
+on the way.
 """
 
 from __future__ import annotations
