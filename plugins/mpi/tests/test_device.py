@@ -50,26 +50,18 @@ def weights(run: Run, tmp_path: Path) -> Callable[..., tuple[np.ndarray, subproc
     return weights
 
 
-@pytest.fixture
-def expected(weights: Weights) -> np.ndarray:
-    return weights("--device", "cpu")[0]
-
-
-def test_gradients_on_a_device_are_averaged_on_the_host(weights: Weights, expected: np.ndarray) -> None:
+def test_gradients_on_devices_are_averaged_as_on_the_cpu(weights: Weights) -> None:
+    """By the host, and by NCCL as they are and in half precision."""
+    expected = weights("--device", "cpu")[0]
     found, done = weights("--device", "emulated")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
     assert "averaged there by MPI: bicerin_emulated.cupy.cuda.nccl does not exist" in done.stderr
-
-
-@pytest.mark.parametrize(("wire", "tolerance"), [("float32", 1e-5), ("float16", 1e-2)])
-def test_gradients_on_devices_are_summed_by_nccl(
-    wire: str, tolerance: float, weights: Weights, expected: np.ndarray
-) -> None:
-    found, done = weights("--device", "emulated", "--gradients", wire, program=(BY_NCCL,))
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=1e-7)
-    # There is one bucket, and there are four steps.
-    assert done.stdout.count("4 sums and 4 broadcasts by NCCL\n") == 2, done.stdout
-    assert "copied to the host" not in done.stderr
+    for wire, tolerance in (("float32", 1e-5), ("float16", 1e-2)):
+        found, done = weights("--device", "emulated", "--gradients", wire, program=(BY_NCCL,))
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=1e-7)
+        # There is one bucket, and there are four steps.
+        assert done.stdout.count("4 sums and 4 broadcasts by NCCL\n") == 2, done.stdout
+        assert "copied to the host" not in done.stderr
 
 
 def test_ranks_of_one_device_do_without_nccl(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,14 +16,17 @@ import h5py
 import lmdb
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from mpi_runs import PATIENCE, errors
 
 import bicerin
+from bicerin.cli.command_line import command_line
 from bicerin_data.datum import array_datum
 from bicerin_data.stores import create_store
 
 BICERIN = Path(sys.executable).with_name("bicerin")
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Alone = Callable[..., Result]
 RECORDS, BATCH, RANGES = 10_011, 97, 11
 NET = f"""
 layer {{ name: "data" type: "Data" top: "data" top: "label"
@@ -36,16 +39,24 @@ layer {{ name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "ac
 """
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An LMDB, which is only read."""
+    path = tmp_path_factory.mktemp("extraction") / "records"
     random = np.random.default_rng(3)
-    with create_store(tmp_path / "records", "lmdb") as store:
+    with create_store(path, "lmdb") as store:
         for number in range(RECORDS):
             datum = array_datum(random.integers(0, 256, (2, 3, 3), np.uint8))
             datum.label = int(random.integers(3))
             store.put(f"{number * 7:06d}/picture".encode(), datum.SerializeToString())
+    return path
+
+
+@pytest.fixture(autouse=True)
+def folder(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    (tmp_path / "records").symlink_to(records)
     (tmp_path / "net.prototxt").write_text(NET)
     monkeypatch.chdir(tmp_path)
     bicerin.Net(tmp_path / "net.prototxt", "TEST").save(tmp_path / "w.caffemodel")
@@ -53,12 +64,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def alone(folder: Path) -> Run:
-    def alone(*arguments: object) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*map(str, [BICERIN, *arguments])], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert done.returncode == 0, done.stderr
+def alone(folder: Path) -> Alone:
+    def alone(*arguments: object) -> Result:
+        """In this process."""
+        done = CliRunner().invoke(command_line, [*map(str, arguments)], catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
         return done
 
     return alone
@@ -70,7 +80,7 @@ def content(path: Path) -> dict[bytes, bytes]:
         return dict(transaction.cursor())
 
 
-def test_features_of_three_ranks_are_those_of_one(run: Run, alone: Run, folder: Path) -> None:
+def test_features_of_three_ranks_are_those_of_one(run: Run, alone: Alone, folder: Path) -> None:
     features = ("extract-features", "w.caffemodel", "net.prototxt", "ip,label")
     alone(*features, "one_ip,one_label.h5")
     done = run(3, *features, "three_ip,three_label.h5", "--parallel", "mpi")
@@ -84,7 +94,7 @@ def test_features_of_three_ranks_are_those_of_one(run: Run, alone: Run, folder: 
     assert not list(folder.glob("*.parts"))
 
 
-def test_numbered_rows_go_round_the_records(run: Run, alone: Run, folder: Path) -> None:
+def test_numbered_rows_go_round_the_records(run: Run, alone: Alone, folder: Path) -> None:
     """As Caffe's tool does, which reads as many batches as it is told, more than once through where need be."""
     batches = RECORDS // BATCH + 30
     features = ("extract-features", "w.caffemodel", "net.prototxt", "ip")
@@ -106,7 +116,11 @@ def test_features_go_to_parquet(run: Run, folder: Path) -> None:
 
 
 def test_killed_and_restarted(
-    run: Run, command: Callable[..., list[str]], alone: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    command: Callable[..., list[str]],
+    alone: Alone,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     features = ("extract-features", "w.caffemodel", "net.prototxt", "ip")
     alone(*features, "one.h5")
@@ -143,7 +157,7 @@ def test_what_cannot_be_divided_is_refused(run: Run, folder: Path) -> None:
     assert 'layer "data" (DummyData) cannot begin at a given record' in done.stderr
 
 
-def test_a_test_by_ranks_is_that_of_one(run: Run, alone: Run) -> None:
+def test_a_test_by_ranks_is_that_of_one(run: Run, alone: Alone) -> None:
     arguments = ("test", "net.prototxt", "--weights", "w.caffemodel", "--iterations", 11, "--json")
     expected: dict[str, Any] = json.loads(alone(*arguments).stdout)
     done = run(3, *arguments, "--parallel", "mpi")

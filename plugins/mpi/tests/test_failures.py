@@ -29,7 +29,7 @@ def failed(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_an_error_of_a_layer_ends_all(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUBLE", "raise")
-    lines = failed(run(3, "train", "solver.prototxt", "--parallel", "mpi"))
+    lines = failed(run(2, "train", "solver.prototxt", "--parallel", "mpi"))
     assert lines[0].startswith("rank 1 on ") and 'layer "trouble" (Python)' in lines[1], lines
     assert any("no more of this" in line for line in lines)
 
@@ -81,8 +81,8 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(
             "num_output: 6",
             'layer "first": "num_output: 5" on rank 0, "num_output: 6" on',
         ),
-        ("solver.prototxt", "0.01", "0.02", 'the solver\'s base_lr: "0.01" on rank 0, "0.02" on rank 2'),
-        ("net.prototxt", 'bottom: "x" top: "first"', 'bottom: "x"', "rank 2 on "),
+        ("solver.prototxt", "0.01", "0.02", 'the solver\'s base_lr: "0.01" on rank 0, "0.02" on rank 1'),
+        ("net.prototxt", 'bottom: "x" top: "first"', 'bottom: "x"', "rank 1 on "),
     ],
 )
 def test_a_rank_that_was_given_something_else_is_named(
@@ -94,8 +94,8 @@ def test_a_rank_that_was_given_something_else_is_named(
         text = (folder / name).read_text()
         (other / name).write_text(text.replace(old, new) if name == file else text)
     training = ["train", "solver.prototxt", "--parallel", "mpi"]
-    third = [":", "-n", 1, "-wdir", other, BICERIN, *training]
-    done = run(2, *training, *third)
+    second = [":", "-n", 1, "-wdir", other, BICERIN, *training]
+    done = run(1, *training, *second)
     lines = failed(done)
     assert any(said in line for line in lines[:2]), lines
     assert len(errors(done)) == 1, "nothing else is said"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from mpi_runs import PATIENCE
 
+ITERATIONS = 60
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mnist"
 
 
@@ -25,7 +26,9 @@ def test_two_ranks_reach_the_accuracy_of_one_process(command: Callable[..., list
     runpy.run_path(str(EXAMPLE / "make_lmdb.py"))["main"](tmp_path)
     for name in ("lenet_solver.prototxt", "lenet_train_test.prototxt"):
         shutil.copy(EXAMPLE / name, tmp_path)
-    training = ["train", "lenet_solver.prototxt", "--iterations", 100, "--log-json"]
+    solver = tmp_path / "lenet_solver.prototxt"
+    solver.write_text(solver.read_text().replace("test_interval: 100", f"test_interval: {ITERATIONS}"))
+    training = ["train", solver.name, "--iterations", ITERATIONS, "--log-json"]
     lines = {
         "alone": command(1, *training, "alone")[3:],
         "together": command(2, *training, "together", "--parallel", "mpi", "--global-batch"),
@@ -36,9 +39,9 @@ def test_two_ranks_reach_the_accuracy_of_one_process(command: Callable[..., list
         losses[name] = [event["loss"] for event in events(tmp_path / name, "step")]
         tests[name] = [event["results"] for event in events(tmp_path / name, "test")]
 
-    assert len(losses["alone"]) == 100
+    assert len(losses["alone"]) == ITERATIONS
     np.testing.assert_allclose(losses["together"][:20], losses["alone"][:20], rtol=1e-3)
     (before, after), (expected_before, expected_after) = tests["together"], tests["alone"]
     # 15 passes: rank 0 runs eight, rank 1 seven. Before the first step the weights are the same.
     assert before == pytest.approx(expected_before, rel=1e-5)
-    assert after["accuracy"] == pytest.approx(expected_after["accuracy"], abs=0.01) and after["accuracy"] > 0.9
+    assert after["accuracy"] == pytest.approx(expected_after["accuracy"], abs=0.01) and after["accuracy"] > 0.85
