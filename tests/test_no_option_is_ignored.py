@@ -212,14 +212,19 @@ def test_what_has_no_effect_is_there_and_unread() -> None:
         assert name in descriptor(message).fields_by_name and not code_of(EVERYBODY).reads(name), (message, name)
 
 
-def known_fields(layer_type: str, owner: str, message: Any, seen: frozenset[str] = frozenset()) -> Iterator[Any]:
-    """The added fields of a message that a layer is taken to know, and of those inside."""
+def known_fields(
+    layer_type: str, owner: str, message: Any, seen: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, str]]:
+    """The fields that a layer is taken to know, as message and name: all of a plugin's own message, and of those inside
+    and of others what plugins added. Those without an effect are left out.
+    """
+    effects = without(message)
     for field in message.fields:
         added = schema().added.get((short(message), field.name))
-        if added is not None:
-            if not known_to(layer_type, owner, added):
-                continue
-            yield added
+        if added is not None and not known_to(layer_type, owner, added):
+            continue
+        if (added is not None or ("." in short(message) and not seen)) and effects[field.name] == "OTHER":
+            yield short(message), field.name
         inner = field.message_type
         if inner is not None and inner.full_name not in seen and inner.name not in ("NetParameter", "BlobProto"):
             yield from known_fields(layer_type, owner, inner, seen | {inner.full_name})
@@ -232,12 +237,12 @@ def test_each_layer_reads_the_added_fields_that_it_is_taken_to_know(layer_type: 
     fields = schema().LayerParameter.DESCRIPTOR.fields_by_name
     modules = [code_behind(one.__module__) for one in cls.__mro__ if one.__module__.startswith("bicerin")]
     unread = {
-        f"{added.message}.{added.name}"
-        for name in messages_read_by(cls)
-        if name in fields
-        for added in known_fields(layer_type, owner, fields[name].message_type)
-        if added.message != "FillerParameter"  # the fillers read it
-        if added.without == "OTHER" and not any(code.reads(added.name) for code in modules)
+        f"{message}.{name}"
+        for param in messages_read_by(cls)
+        if param in fields
+        for message, name in known_fields(layer_type, owner, fields[param].message_type)
+        if message not in READ_AS_A_WHOLE | {"FillerParameter"} and (message, name) not in NO_EFFECT
+        if not any(code.reads(name) for code in modules)
     }
     assert unread == set(), f"{layer_type} is taken to know these, and does not read them"
 
@@ -270,6 +275,8 @@ def text_of(message: str, name: str) -> tuple[str, str, Any]:
     root, *way = paths()[message]
     kind = {"layer": "LayerParameter", "solver": "SolverParameter", "net": "NetParameter"}[root]
     text = value_of(descriptor(message).fields_by_name[name])
+    if way[:1] == ["layers"]:  # is read as a layer of today's
+        return f'layers {{ name: "a" type: SILENCE {text} }}', name, schema().added["LayerParameter", name]
     for outer in reversed(way):
         text = f"{outer} {{ {text} }}"
     at, outermost, path = descriptor(kind), None, ""

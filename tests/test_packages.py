@@ -102,6 +102,7 @@ def test_fields_are_known_by_their_distribution() -> None:
         added: distribution
         for distribution, path in PACKS.items()
         for added in Schema.merged([Fragment(distribution, path.with_suffix(".binpb").read_bytes())]).added
+        if "." not in added[0]  # in a message of its own, which nobody misses where the package is not installed
     }
     assert fields() == brought
 

@@ -287,7 +287,11 @@ IMAGE, OTHER = (1, 6, 4, 4), (1, 6, 4, 5)
     ('type: "Interp" interp_param { height: 0 width: 3 }', [IMAGE], ShapeError, "4 of the bottom, 0"),
     ('type: "Interp" interp_param { zoom_factor: 2 }', [(6, 4, 4)], ShapeError, "num, channels, height, width"),
     ('type: "BN" bn_param { scale_filler { } momentum: 0.9 }', [IMAGE], LayerError, "mixes two kinds of BN"),
-    ('type: "BN" bn_param { var_eps: 1e-9 }', [IMAGE], LayerError, "var_eps of bn_param is not supported"),
+    ('type: "BN" bn_param { var_eps: 1e-9 momentum: 0.9 }', [IMAGE], LayerError, "kinds of BN: var_eps and momentum"),
+    ('type: "BN" bn_param { var_eps: 1e-9 bn_mode: LEARN }', [IMAGE], LayerError,
+     "bn_mode is SegNet's, var_eps weiliu89's"),
+    ('type: "BN" top: "a" top: "b" bn_param { across_spatial: true }', [IMAGE], LayerError,
+     "1 top with across_spatial, not 2"),
     ('type: "BN"', [(6,)], ShapeError, r"Input must have the shape \(N, C, ...\)"),
 ])  # fmt: skip
 def test_errors(text: str, shapes: list[tuple[int, ...]], error: type, words: str) -> None:

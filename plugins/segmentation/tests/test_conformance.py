@@ -26,6 +26,22 @@ class TestAutoCrop(LayerConformance):
     cases = cases.AUTO_CROP
 
 
+class TestParseOutput(LayerConformance):
+    cases = cases.PARSE_OUTPUT
+
+
+class TestParseEvaluate(LayerConformance):
+    cases = cases.PARSE_EVALUATE
+
+
+class TestDiceCoefLoss(LayerConformance):
+    cases = cases.DICE_COEF_LOSS
+
+
+class TestDeconvNetUnpooling(LayerConformance):
+    cases = cases.UNPOOLING_OF_DECONVNET
+
+
 @pytest.mark.parametrize("label", [4, -1, np.nan])
 def test_a_label_that_is_no_class(label: float) -> None:
     with pytest.raises(LayerError, match=r"is no class \(1 of 4 are not\)"):

@@ -1,4 +1,6 @@
-"""Results that the forks computed: UnPooling by weiliu89/caffe, branch fcn, MultiStageMeanfield by bittnt/caffe."""
+"""Results that the forks computed: UnPooling, ParseOutput and ParseEvaluate by weiliu89/caffe, branch fcn, Unpooling by
+HyeonwooNoh/caffe, DiceCoefLoss by jolibrain/caffe, MultiStageMeanfield by bittnt/caffe.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AddedField:
-    """A field that plugins add to one of Caffe's messages, or some of them to a message that they share.
+    """A field that plugins add to one of Caffe's messages, or some of them to a message that they share, or one of
+    a plugin's own message that not all layers honour which read the message.
 
     Attributes:
         message: the message's name in Caffe's package, such as "LayerParameter" or "bicerin_rcnn.ROIPoolingParameter".

@@ -36,7 +36,7 @@ _LAYERS = {
     "bicerin-yolo": "Reorg RegionLoss Yolov3 YoloDetectionOutput Yolov3DetectionOutput EvalDetection BoxData"
     " DetectionLoss",
     "bicerin-segmentation": "DenseImageData ImageLabelmapData SegData ImageSegData SegAccuracy UnPooling"
-    " MultiStageMeanfield AutoCrop",
+    " MultiStageMeanfield AutoCrop DiceCoefLoss ParseEvaluate ParseOutput Unpooling",
 }
 
 _FIELDS: dict[str, dict[str, str]] = {
@@ -75,6 +75,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-mobile": {
         "LayerParameter": "bn_param upsample_param interp_param shuffle_channel_param relu6_param imresize_param"
         " nms_param st_param",
+        "V1LayerParameter": "bn_param",
     },
     "bicerin-ocr": {
         "LayerParameter": "ctc_loss_param continuation_indicator_param labelsequence_accuracy_param ctc_decoder_param"
@@ -103,8 +104,9 @@ _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-segmentation": {
         "ImageDataParameter": "ignore_label label_type label_fractions",
         "LayerParameter": "unpooling_param multi_stage_meanfield_param dense_image_data_param seg_data_param"
-        " seg_accuracy_param",
+        " seg_accuracy_param parse_evaluate_param dice_coef_loss_param",
         "TransformationParameter": "stride upper_size upper_height upper_width scale_factors crop_width crop_height",
+        "V1LayerParameter": "unpooling_param",
     },
     "bicerin-forks": {
         "BatchNormParameter": "engine update_global_stats",
@@ -122,7 +124,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " precache threads short_side",
         "InnerProductParameter": "engine",
         "LayerParameter": "bottom_data_type compute_data_type top_data_type bottom_quantizer top_quantizer"
-        " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index parse_evaluate_param"
+        " net_quantizer blobs_quantizer device bottom_shared_index top_shared_index"
         " forward_type"
         " backward_type forward_math mergecrop_param affinity_param moe_param noise_param trt_param"
         " spatial_dropout_param mn_grad_compress_param quantization_param"
@@ -139,7 +141,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " reshape_every_iter proposal_target_param module_param coeff_schedule_param"
         " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param"
-        " selu_dropout_param dice_coef_loss_param"
+        " selu_dropout_param"
         " box_output_param inner_product_blob_param"
         " dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",

@@ -21,6 +21,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumValueDescriptorProto,
+    FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
 )
@@ -124,17 +125,17 @@ class _Merger:
         return claims
 
     def _number_own(self) -> None:
-        """Note the numbers of fields in the plugins' own messages, where forks number them differently."""
+        """Note the fields of the plugins' own messages that forks number differently, or that not all layers honour."""
         for full_name, message in self.own.definitions.items():
             united = self.united.claims.get(full_name, {})
-            if isinstance(message, DescriptorProto) and (united or any(forks_of(one) for one in message.field)):
+            if isinstance(message, DescriptorProto) and (united or any(map(_says_whose, message.field))):
                 path = full_name.removeprefix(f".{PACKAGE}.")
                 everyone = {claim.distribution for claims in united.values() for claim in claims}
                 for one in message.field:
                     claims = united.get(one.name) or [self.own.claim(full_name, one)]
                     numbers = self.numbers.add_field(path, claims, one.number)
                     who = tuple(dict.fromkeys(claim.distribution for claim in claims))
-                    if not everyone.issubset(who):
+                    if not everyone.issubset(who) or honoured_by(one):
                         self.added.append(AddedField(path, one.name, one.number, numbers, who, *_effect(claims)))
 
     # Fields.
@@ -237,3 +238,8 @@ def _effect(claims: Iterable[Claim]) -> tuple[str, frozenset[str]]:
     fields = [claim.field for claim in claims]
     types = [honoured_by(one) for one in fields]
     return WITHOUT[max(map(without_it, fields))], frozenset().union(*types) if all(types) else frozenset()
+
+
+def _says_whose(one: FieldDescriptorProto) -> bool:
+    """Whether a field names forks that number it, or the types that honour it."""
+    return bool(forks_of(one) or honoured_by(one))

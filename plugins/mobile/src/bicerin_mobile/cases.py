@@ -166,6 +166,8 @@ BN = [
     segnet("segnet", f'type: "BN" bn_param {{ {SCALE} }}'),
     segnet("segnet_test", f'type: "BN" bn_param {{ {SCALE} bn_mode: LEARN }}', phase="TEST"),
     segnet("segnet_inference", f'type: "BN" bn_param {{ {SCALE} bn_mode: INFERENCE }}'),
+    segnet("weiliu89", f'type: "BN" bn_param {{ {SCALE} var_eps: 0.1 }}'),
+    segnet("weiliu89_by_place", f'type: "BN" bn_param {{ {SCALE} across_spatial: false var_eps: 0.01 }}'),
     segnet("yjxiong", f'type: "BN" bn_param {{ {ONES} momentum: 0.8 }}'),
     segnet("yjxiong_test", f'type: "BN" bn_param {{ {ONES} eps: 0.01 }}', parameters=averages(3), phase="TEST"),
     segnet("yjxiong_frozen", f'type: "BN" bn_param {{ {ONES} frozen: true }}', parameters=averages(3)),

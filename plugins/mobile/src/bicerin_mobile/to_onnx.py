@@ -229,18 +229,19 @@ def bn(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     axes = len(x.shape)
     channels = [layer.channels]
-    shape = [*channels, *[1] * (axes - 2)]
+    shape = list(x.shape[1:]) if layer.by_place else [*channels, *[1] * (axes - 2)]
     if layer.averages and not layer.uses_batch:
         blobs = [graph.blob(index, channels) for index in range(4)]
         return graph.op("BatchNormalization", x, *blobs, epsilon=float(layer.eps))
     tops = []
     if layer.uses_batch:
-        reduced = [axis for axis in range(axes) if axis != 1]
+        reduced = [0] if layer.by_place else [axis for axis in range(axes) if axis != 1]
         mean = graph.reduce("Mean", x, reduced)
         x = graph.op("Sub", x, mean)
         variance = graph.reduce("Mean", graph.op("Mul", x, x), reduced)
         x = graph.op("Div", x, graph.op("Sqrt", graph.op("Add", variance, float(layer.eps))))
-        tops = [graph.op("Reshape", value, [1, layer.channels, 1, 1]) for value in (mean, variance)]
+        if len(graph.tops) > 1:
+            tops = [graph.op("Reshape", value, [1, layer.channels, 1, 1]) for value in (mean, variance)]
     elif len(graph.tops) > 1:
         graph.refuse("with bn_mode: INFERENCE there are no mean and variance for further tops.")
     y = graph.op("Add", graph.op("Mul", x, graph.blob(0, shape)), graph.blob(1, shape))

@@ -202,6 +202,11 @@ def bn(code: Code, layer: Any) -> Any:
             code.refuse("with bn_mode: INFERENCE there are no mean and variance for further tops.")
         weight, bias = code.parameter(code.blob(0, shape), "weight"), code.parameter(code.blob(1, shape), "bias")
         return f"{x} * {weight} + {bias}"
+    if layer.by_place:
+        shape = list(x.shape[1:])
+        weight, bias = code.parameter(code.blob(0, shape), "weight"), code.parameter(code.blob(1, shape), "bias")
+        deviation = f"({x}.var(0, correction=0) + {float(layer.eps)!r}).sqrt()"
+        return f"({x} - {x}.mean(0)) / {deviation} * {weight} + {bias}"
     weight, bias = code.parameter(code.blob(0, [channels]), "weight"), code.parameter(code.blob(1, [channels]), "bias")
     y = code.call("F.batch_norm", x, None, None, weight, bias, training=True, eps=float(layer.eps))
     if len(code.tops) == 1:

@@ -26,7 +26,15 @@ WITHOUT = {
     "ROIPooling": "torch alone has no pooling of regions",
 }
 #: Layers that say themselves what they are, or are left out of a module.
-LEFT_OUT = {"DetectionEvaluate", "EvalDetection", "LabelsequenceAccuracy", "Python", "SegAccuracy", "Silence"}
+LEFT_OUT = {
+    "DetectionEvaluate",
+    "EvalDetection",
+    "LabelsequenceAccuracy",
+    "ParseEvaluate",
+    "Python",
+    "SegAccuracy",
+    "Silence",
+}
 #: Part of a case's name -> what its refusal says.
 REFUSED = {
     "stochastic": "PyTorch has no stochastic pooling",
@@ -43,6 +51,8 @@ REFUSED = {
     "LabelSpecificRescale-annealed": "a weight that changes",
     "LabelSpecificRescale-bias_fix": "a weight that changes",
     "NdPooling-four_axes": "pools over 3 axes at most",
+    "Unpooling-tile": "the gradient of TILE is the mean",
+    "Unpooling_tile": "the gradient of TILE is the mean",
     "sparsify_set": "coef pulls in the gradient alone",
     "CTCGreedyDecoder-all": "an accuracy, which compares with targets",
 }

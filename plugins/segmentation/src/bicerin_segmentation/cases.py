@@ -83,4 +83,63 @@ AUTO_CROP = [
     layer_case("unaligned", 'type: "AutoCrop"', [(2, 1, 4, 5), (1, 1, 3, 2)]),
 ]
 
-CASES = UNPOOLING + MULTI_STAGE_MEANFIELD + SEG_ACCURACY + AUTO_CROP
+PARSE_OUTPUT = [
+    layer_case("both", 'type: "ParseOutput"', [(2, 4, 3, 5)], tops=2, gradient=False),
+    layer_case("values", 'type: "ParseOutput"', [np.array([[[[1.0, 2, 0]], [[2, 2, -1]], [[0, 1, -1]]]])], tops=2,
+               expected=[np.array([[[[1.0, 0, 0]]]]), np.array([[[[2.0, 2, 0]]]])], gradient=False),
+]  # fmt: skip
+
+PARSE_EVALUATE = [
+    layer_case("ignored", 'type: "ParseEvaluate" parse_evaluate_param { num_labels: 4 ignore_label: [255, 1] }',
+               [labels(4, 2, 1, 3, 5), lambda random: random.choice([0, 1, 2, 3, 255], (2, 1, 3, 5))],
+               gradient=False, batched=(0, 1)),
+    layer_case("values", 'type: "ParseEvaluate" parse_evaluate_param { num_labels: 3 }',
+               [np.array([[[[0, 1, 1, 0, 0.0]]]]), np.array([[[[0, 1, 2, 2, 0.0]]]])],
+               expected=[np.array([[2, 2, 3], [1, 1, 2], [0, 2, 0.0]]).reshape(1, 3, 1, 3)],
+               gradient=False, batched=(0, 1)),
+]  # fmt: skip
+
+
+def dice(name: str, options: str, shape: tuple[int, ...], gradient: bool = True) -> LayerCase:
+    """A case with probabilities; a gradient that is exact is that of one item."""
+    return layer_case(
+        name,
+        f'type: "DiceCoefLoss" dice_coef_loss_param {{ {options} }}',
+        [lambda random: random.dirichlet(np.ones(shape[1]), (shape[0], *shape[2:])).transpose(0, 3, 1, 2),
+         labels(shape[1], shape[0], 1, *shape[2:])],
+        batched=(0, 1),
+        check_bottom=(0,),
+        gradient=gradient,
+        without={"batch_sizes": "weights and s are of the whole batch"},
+    )  # fmt: skip
+
+
+DICE_COEF_LOSS = [
+    dice("plain", "", (1, 3, 3, 4)),
+    dice("weighted", "generalization: MULTICLASS_WEIGHTED", (1, 3, 3, 4)),
+    dice("by_batch", "generalization: MULTICLASS_WEIGHTED_BATCH weight_mode: EQUALIZE_CLASSES", (1, 3, 3, 4)),
+    dice("ignored", "generalization: MULTICLASS ignore_label: 1", (3, 3, 2, 4), gradient=False),
+]
+
+UNPOOLING_OF_DECONVNET = [
+    layer_case("corner", 'type: "Unpooling" unpooling_param { kernel_size: 2 stride: 2 unpool_size: 5 }',
+               [(2, 3, 3, 4)]),
+    layer_case("average", 'type: "Unpooling" unpooling_param { unpool: AVE kernel_h: 3 kernel_w: 2 stride: 2 '
+               "unpool_h: 6 unpool_w: 9 }", [(2, 3, 3, 4)]),
+    layer_case("tile", 'type: "Unpooling" unpooling_param { unpool: TILE kernel_size: 3 stride: 2 unpool_size: 7 }',
+               [(2, 3, 3, 3)], gradient=False),
+    layer_case("mask", 'type: "Unpooling" unpooling_param { unpool: MAX kernel_size: 2 stride: 2 unpool_size: 4 }',
+               [(2, 2, 2, 2), np.array([[[[0, 3], [9, 14]], [[5, 2], [12, 11.0]]]] * 2)], batched=(0, 1),
+               check_bottom=(0,)),
+]  # fmt: skip
+
+CASES = (
+    UNPOOLING
+    + PARSE_OUTPUT
+    + PARSE_EVALUATE
+    + DICE_COEF_LOSS
+    + UNPOOLING_OF_DECONVNET
+    + MULTI_STAGE_MEANFIELD
+    + SEG_ACCURACY
+    + AUTO_CROP
+)

@@ -43,10 +43,10 @@ class UnPoolingLayer(Layer):
         param = self.param.unpooling_param
         self.method = enum_name(param, "unpool", METHODS)
         if len(bottom) == 1:
-            self.kernel = _pair(param, "out_kernel", "out_kernel_size")
-            self.stride = _pair(param, "out_stride", "out_stride")
-            self.pad = _pair(param, "out_pad", "out_pad")
-        elif param.ListFields() and {field.name for field, _ in param.ListFields()} != {"unpool"}:
+            self.kernel = window_sides(param, "out_kernel", "out_kernel_size")
+            self.stride = window_sides(param, "out_stride", "out_stride")
+            self.pad = window_sides(param, "out_pad", "out_pad")
+        elif {field.name for field, _ in param.ListFields()} - {"unpool"}:
             raise ShapeError(
                 "with a second bottom, kernel, stride and padding come from the sizes of both.",
                 "Leave them out, or the second bottom.",
@@ -132,17 +132,21 @@ def unpooling_band(method: str, size: int, length: int, kernel: int, stride: int
     return Band(matrix)
 
 
-def _pair(param: Any, stem: str, both: str) -> tuple[int, ...]:
-    """A size down and across, of a field for both or of `stem`_h and `stem`_w."""
+def window_sides(param: Any, stem: str, both: str) -> tuple[int, ...]:
+    """A size down and across, of a field for both or of `stem`_h and `stem`_w; paddings may be 0.
+
+    Raises:
+        ShapeError: too few fields or too many, or a size of 0.
+    """
     sides = [param.HasField(f"{stem}_{side}") for side in "hw"]
     if any(sides):
         if not all(sides) or param.HasField(both):
             raise ShapeError(f"{both} OR {stem}_h and {stem}_w are required; not both.")
         pair = (getattr(param, f"{stem}_h"), getattr(param, f"{stem}_w"))
-    elif stem == "out_kernel" and not param.HasField(both):
-        raise ShapeError("out_kernel_size, or out_kernel_h and out_kernel_w, are required.")
+    elif not param.HasField(both) and not param.DESCRIPTOR.fields_by_name[both].has_default_value:
+        raise ShapeError(f"{both}, or {stem}_h and {stem}_w, are required.")
     else:
         pair = (getattr(param, both),) * 2
-    if stem != "out_pad" and min(pair) < 1:
+    if not stem.endswith("pad") and min(pair) < 1:
         raise ShapeError(f"{stem} must be > 0: {pair[0]} x {pair[1]}.")
     return pair
