@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from bicerin import Net
-from bicerin.errors import BicerinError, NetError
+from bicerin.errors import BicerinError, LayerError, NetError
 from bicerin_onnx import export, verify
 from bicerin_onnx.hooks import hooks
 
@@ -116,6 +117,31 @@ def test_a_node_of_the_domain_caffe() -> None:
     assert {one.domain: one.version for one in model.opset_import} == {"": 17, "caffe": 1}
     with pytest.raises(NetError, match="ONNX Runtime refuses the model"):
         verify(Net(text, "TEST"), model)
+
+
+def half_way(graph: Any, layer: Any) -> None:
+    graph.op("Exp", graph.bottoms[0])
+    graph.refuse("it cannot be said.")
+
+
+def test_what_a_function_refuses_is_a_node_of_the_domain_caffe(provided: Any, caplog: Any) -> None:
+    """What the function had added before is taken back."""
+    del provided.index["bicerin.onnx"]["ReLU"]
+    provided.add("bicerin.onnx", "ReLU", f"{__name__}:half_way", distribution="bicerin-activation")
+    with pytest.raises(LayerError, match="it cannot be said"):
+        export(Net(RELU, "TEST"))
+    with caplog.at_level(logging.INFO, "bicerin.onnx"):
+        model = export(Net(RELU, "TEST"), custom_domain=True)
+    assert [(node.domain, node.op_type, node.output[0]) for node in model.graph.node] == [("caffe", "ReLU", "relu")]
+    assert [record.getMessage() for record in caplog.records] == [
+        'layer "relu" becomes a node of the domain "caffe": it cannot be said.'
+    ]
+
+
+def test_the_blobs_to_end_with_are_those_of_the_file() -> None:
+    text = RELU + 'layer { name: "sum" type: "Eltwise" bottom: "relu" bottom: "data" top: "sum" }'
+    with pytest.raises(NetError, match='end="nosuch": the net has no such blob; it has: data, relu, sum'):
+        export(Net(text, "TEST"), end="nosuch")
 
 
 def run(*arguments: str) -> Any:

@@ -61,6 +61,14 @@ class LayerGraph:
         self._graph.operations.append(Operation(operator, given, made, attributes, self._layer.name, domain))
         return made[0] if outputs == 1 else tuple(made)
 
+    def mark(self) -> int:
+        """A place in the graph to go back to."""
+        return len(self._graph.operations)
+
+    def go_back(self, mark: int) -> None:
+        """Take back the operations that were added since."""
+        del self._graph.operations[mark:]
+
     def constant(self, value: Any) -> Value:
         """A constant: float32 of numbers with a point, int64 of whole ones."""
         array = np.array(value)

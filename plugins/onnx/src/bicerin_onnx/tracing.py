@@ -30,7 +30,7 @@ class Tracer:
     Args:
         nodes: of a net, in the order in which they run.
         opset: of the operators.
-        custom_domain: write a node of the domain `caffe` for a layer without function.
+        custom_domain: write a node of the domain `caffe` for a layer without function, or that its function refuses.
         keep_losses: export losses too.
         end: the names of the blobs to end with; none for what no layer reads.
         remembers: let what layers keep from one run to the next be inputs and outputs, `memories` of the graph.
@@ -53,6 +53,8 @@ class Tracer:
         self.active = self._active()
         #: After a trace, the places of layers that are in no model: losses, Accuracy, and what reads those.
         self.left_out: list[int] = []
+        #: Layers whose functions refused them, and which are nodes of the domain `caffe`.
+        self._refused: set[str] = set()
 
     def _hook(self, node: Node) -> Any:
         if node.layer is None or (isinstance(node.layer, LossLayer) and not self.keep_losses):
@@ -67,7 +69,7 @@ class Tracer:
         """The layers that lead to the blobs to end with."""
         if not self.end:
             return set(range(len(self.nodes)))
-        last = {name: i for i, node in enumerate(self.nodes) for name in node.top_names}
+        last = {name: i for i, node in enumerate(self.nodes) if node.type != "Split" for name in node.top_names}
         for name in self.end:
             if name not in last:
                 raise NetError(f'end="{name}": the net has no such blob; it has: {", ".join(last)}.')
@@ -186,16 +188,23 @@ class Tracer:
     def _results(self, place: Any, index: int) -> list[Value] | None:
         """What a layer's function returns; None where the layer is left out."""
         node, hook = self.nodes[index], self.hooks[index]
-        if hook is not None:
-            result = hook(place, node.layer)
-        elif self.custom_domain:
-            result = _custom(place, node)
-        else:
+        if hook is None and not self.custom_domain:
             otherwise = (
                 'With custom_domain=True, or --custom-domain, it becomes a node of the domain "caffe", which a runtime '
                 "must be taught."
             )
             raise hooks.missing(node.name, node.type, node.location, otherwise)
+        mark = place.mark()
+        try:
+            result = _custom(place, node) if hook is None else hook(place, node.layer)
+        except LayerError as error:
+            if not self.custom_domain:
+                raise
+            if node.name not in self._refused:
+                _log.info('layer "%s" becomes a node of the domain "caffe": %s', node.name, error.reason)
+            self._refused.add(node.name)
+            place.go_back(mark)
+            result = _custom(place, node)
         if result is None:
             return None
         return [result] if isinstance(result, Value) else list(result)

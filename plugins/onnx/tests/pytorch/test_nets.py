@@ -256,3 +256,15 @@ def test_what_cannot_be(arguments: list[str], said: str, tmp_path: Path, monkeyp
     assert done.exit_code != 0
     assert said in str(done.exception) + done.output
     assert not list(tmp_path.iterdir())
+
+
+def test_what_pytorch_cannot_run_is_an_error_of_the_net() -> None:
+    """PyTorch refuses the statistics of one number, which Caffe takes to be that number and 0."""
+    text = """
+    layer { name: "rows" type: "InnerProduct" bottom: "data" top: "rows" inner_product_param { num_output: 3 } }
+    layer { name: "bn" type: "BatchNorm" bottom: "rows" top: "rows" batch_norm_param { use_global_stats: false } }
+    """
+    built = net(text)
+    with pytest.raises(NetError, match=r"PyTorch cannot run the module: Expected more than 1 value per channel"):
+        verify(built, pytorch.export(built))
+    verify(built, pytorch.export(built), batches=(2, 5))

@@ -17,6 +17,7 @@ from bicerin_onnx.graph import Dim, Graph
 from bicerin_onnx.model import require_writable
 from bicerin_onnx.pytorch.source import Source
 from bicerin_proto import atomic_write
+from bicerin_proto.quotation import printable
 
 
 @dataclass
@@ -81,12 +82,19 @@ class Program:
         return self._made(self.source)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Every blob that the module makes of these inputs."""
+        """Every blob that the module makes of these inputs.
+
+        Raises:
+            NetError: torch or safetensors is not installed, or PyTorch cannot run the module on them.
+        """
         module = self._made(self._watched)
         import torch
 
-        with torch.inference_mode():
-            module(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs))
+        try:
+            with torch.inference_mode():
+                module(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self.inputs))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise NetError(f"PyTorch cannot run the module: {printable(error)}") from error
         return {name: value.numpy() for name, value in module.seen.items()}
 
     def write(self, path: str | PathLike[str]) -> Path:
