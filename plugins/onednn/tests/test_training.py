@@ -130,13 +130,13 @@ def test_a_resumed_run_computes_as_its_snapshot_says(
     """Another processor, or another measurement, may favour the other way, whose last bits differ."""
     # Ways in turn: some products are the library's, and some the layer's own.
     turn = iter(range(1000))
-    monkeypatch.setattr("bicerin_onednn.trained_convolution.choice", lambda key, ways, *_: sorted(ways)[next(turn) % 2])
+    monkeypatch.setattr("bicerin_onednn.chosen_ways.choice", lambda key, ways, *_: sorted(ways)[next(turn) % 2])
     made = solver(monkeypatch, tmp_path, "")
     made.step(3)
     made.snapshot()
     made.step(3)
     wanted = values(made)
-    monkeypatch.setattr("bicerin_onednn.trained_convolution.choice", lambda key, ways, *_: "own")
+    monkeypatch.setattr("bicerin_onednn.chosen_ways.choice", lambda key, ways, *_: "own")
     resumed = solver(monkeypatch, tmp_path, "")
     resumed.restore(tmp_path / "s_iter_3.solverstate")
     resumed.step(3)
@@ -177,3 +177,24 @@ layer { name: "d" type: "Convolution" bottom: "c" top: "d" convolution_param { n
         codes = {name: getattr(products, f"{name}_code") for name in ("forward", "data", "weight")}
         ways = {key.partition(" of ")[0].removesuffix(" gradient"): way for key, way in layer._ways.items()}
         assert ways and all(way == "own" or not codes[name].startswith("ref") for name, way in ways.items()), codes
+
+
+@pytest.mark.parametrize("transpose", ["false", "true"])
+def test_gradients_of_an_inner_product(transpose: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = layer("InnerProduct", "y", "x", f"inner_product_param {{ num_output: 130 transpose: {transpose} }}")
+    found = []
+    for engine in ("caffe", "onednn"):
+        monkeypatch.setenv("BICERIN_ENGINE", engine)
+        given = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 70 dim: 21 dim: 25 } } }'
+        net = bicerin.Net("force_backward: true " + given + text, "TRAIN")
+        random = np.random.default_rng(8)
+        for blob in (*net.params["y"], net.blobs["x"]):
+            blob.data[...] = random.normal(size=blob.shape)
+        net.forward()
+        net.clear_param_diffs(later=True)
+        for _ in range(2):  # the second is added
+            x_diff = net.backward(y=random.normal(size=(70, 130)))["x"]
+        found.append([x_diff, *(np.array(blob.diff) for blob in net.params["y"])])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+    assert net.layer("y").algorithm == "weight gradient oneDNN, data gradient oneDNN"

@@ -98,12 +98,20 @@ class InnerProductLayer(CountsProducts, Finishes, Layer):
         y_diff = top[0].diff.reshape(self.samples, self.num_output)
         left, right = (x, y_diff) if self.transpose else (y_diff, x)
         if self.learned:
-            self.add_gradient(0, self.ops.add_outer, left, right)
+            self.add_gradient(0, self.add_outer, left, right)
         elif propagate_down[1]:
             bottom[1].diff.reshape(self.num_output, self.features)[...] = y_diff.T @ x
         if self.bias_term and self.param_propagate_down(1):
             self.blobs[1].diff[...] += y_diff.sum(axis=0)
         if propagate_down[0]:
             x_diff = bottom[0].diff.reshape(self.samples, self.features)
-            multiply = self.ops.dot_rows if self.transpose else self.ops.sum_rows
-            multiply(self._operands(bottom)[0], y_diff, *self._unfinished, x_diff)
+            self.write_bottom_diff(self._operands(bottom)[0], y_diff, x_diff)
+
+    def add_outer(self, left: Any, right: Any, gradient: Any, add: bool) -> None:
+        """Write the product of a matrix, transposed, with another one of as many rows, or add it."""
+        self.ops.add_outer(left, right, gradient, add)
+
+    def write_bottom_diff(self, weight: Any, y_diff: Any, x_diff: Any) -> None:
+        """The gradient of the samples, `(M, K)`, from that of the outputs, `(M, N)`."""
+        multiply = self.ops.dot_rows if self.transpose else self.ops.sum_rows
+        multiply(weight, y_diff, *self._unfinished, x_diff)

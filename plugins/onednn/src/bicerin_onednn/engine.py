@@ -11,8 +11,8 @@ from bicerin_onednn.library import OneDNNError, library
 
 
 class OneDNN(Engine):
-    """Convolutions are the library's wherever it is the faster; other layers only where their bottoms already are in
-    one of its layouts, so that those stay from one convolution to the next.
+    """Convolutions, and the gradients of inner products, are the library's wherever it is the faster; other layers only
+    where their bottoms already are in one of its layouts, so that those stay from one convolution to the next.
     """
 
     name = "onednn"
@@ -41,6 +41,7 @@ class OneDNN(Engine):
         "Concat": "bicerin_onednn.trained_layers:TrainedConcatLayer",
         "Convolution": "bicerin_onednn.trained_convolution:TrainedConvolutionLayer",
         "Eltwise": "bicerin_onednn.trained_layers:TrainedEltwiseLayer",
+        "InnerProduct": "bicerin_onednn.trained_inner_product:TrainedInnerProductLayer",
         "Pooling": "bicerin_onednn.trained_pooling:TrainedPoolingLayer",
         "ReLU": "bicerin_onednn.trained_layers:TrainedReLULayer",
         "Split": "bicerin_onednn.trained_layers:TrainedSplitLayer",

@@ -9,7 +9,7 @@ import ctypes
 import os
 import sys
 import threading
-from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from ctypes.util import find_library
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -88,6 +88,10 @@ _WINDOW = (_DIMS,) * 4
 #: The functions, by their names without `dnnl_`, with the types of their arguments. All return a status.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "engine_create": (_OUT, c_int, c_size_t),
+    "sgemm": (
+        *(c_char, c_char, c_int64, c_int64, c_int64, c_float),
+        *(c_void_p, c_int64, c_void_p, c_int64, c_float, c_void_p, c_int64),
+    ),
     "stream_create": (_OUT, _HANDLE, c_uint),
     "memory_desc_create_with_strides": (_OUT, c_int, _DIMS, c_int, _DIMS),
     "memory_desc_create_with_tag": (_OUT, c_int, _DIMS, c_int, c_int),
@@ -202,6 +206,11 @@ class Library:
         if status:
             kind = NotImplementedByOneDNNError if status == _UNIMPLEMENTED else OneDNNError
             raise kind(f"oneDNN {self.version}: {name} answers {_STATUS.get(status, status)}.")
+
+    def multiply(self, *arguments: Any) -> None:
+        """Multiply two matrices in rows, as the arguments of `dnnl_sgemm` say."""
+        use_threads()
+        self.call("sgemm", *arguments)
 
     def make(self, name: str, *arguments: Any) -> int:
         """Call a function that makes something; returns its handle."""

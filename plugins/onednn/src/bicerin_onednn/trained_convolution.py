@@ -1,13 +1,12 @@
 """Convolution by oneDNN in training: forward, and the gradients of data, weights and bias.
 
-Each of the three products is the library's or the layer's own, whichever was the faster when one of its shape first
-ran. What was chosen is part of a snapshot, since the two differ in the last bits. Source: oneDNN's convolution
+Each of the three products is the library's or the layer's own: see `ChoosesWays`. Source: oneDNN's convolution
 primitives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from math import prod
 from typing import Any
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from bicerin.kernels import Finish
-from bicerin.kernels.choices import choice, shortest
+from bicerin.kernels.choices import shortest
 from bicerin.layer import Blob
-from bicerin.layer.engine import is_named
 from bicerin_convolution.convolution import ConvolutionLayer
 from bicerin_onednn import library as dnn
 from bicerin_onednn.attributes import attributes
+from bicerin_onednn.chosen_ways import ENGINE, ChoosesWays
 from bicerin_onednn.exchange import place_to_write, written
 from bicerin_onednn.layout import OneDNNLayout, address, any_of, dims, layout_of, reorder, rows_of
 from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, is_slow, library
@@ -35,71 +34,24 @@ from bicerin_onednn.trained_exchange import (
     scratch,
 )
 
-ENGINE, OWN = "onednn", "own"
 
-
-class TrainedConvolutionLayer(ConvolutionLayer):
+class TrainedConvolutionLayer(ChoosesWays, ConvolutionLayer):
     """A convolution with 1 to 3 spatial axes of float32."""
+
+    kind = "convolution"
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().layer_set_up(bottom, top)
         self._products: dict[Any, Products | None] = {}
-        #: Of each product, where a snapshot or a measurement has decided: description -> way.
-        self._ways: dict[str, str] = {}
-        self._algorithms: dict[str, str] = {}
 
-    # The choices
-
-    def state(self) -> Mapping[str, Any] | None:
-        state = super().state()
-        return {**(state or {}), "ways": dict(self._ways)} if self._ways else state
-
-    def restore_state(self, state: Mapping[str, Any]) -> None:
-        super().restore_state(state)
-        ways = state.get("ways")
-        if isinstance(ways, Mapping):
-            self._ways.update({str(key): str(way) for key, way in ways.items() if way in (ENGINE, OWN)})
-
-    def _way(
-        self,
-        product: str,
-        arranged: bool,
-        engine: Callable[[], Any],
-        own: Callable[[], Any],
-        besides: Callable[[], float],
-        implementation: Callable[[], str],
-    ) -> str:
-        """How a product is computed: as a snapshot says, or as measured.
-
-        Args:
-            arranged: whether the bottom is in one of the library's layouts.
-            implementation: names the library's code.
-            besides: measures what the library's way costs elsewhere.
-        """
+    def _described(self, arranged: bool) -> str:
+        """The shapes, and whether the bottom is in one of the library's layouts."""
         geometry = self.geometry
-        key = (
-            f"{product} of {self.bottom_shape} {'in a layout' if arranged else 'in rows'} to {self.top_shape}, kernel "
+        return (
+            f"{self.bottom_shape} {'in a layout' if arranged else 'in rows'} to {self.top_shape}, kernel "
             f"{geometry.kernel}, stride {geometry.stride}, pad {geometry.pad}, dilation {geometry.dilation}, group "
             f"{self.group}"
         )
-        way = self._ways.get(key)
-        if way is None:
-            if is_named(ENGINE, self.param):
-                way = OWN if is_slow(implementation()) else ENGINE
-            else:
-                kind = f"oneDNN {library().version}, training convolution, {key}"
-                way = choice(kind, {ENGINE: engine, OWN: own}, _Later({ENGINE: besides}))
-            self._ways[key] = way
-        self._algorithms[product] = "oneDNN" if way == ENGINE else "own"
-        return way
-
-    @property
-    def algorithm(self) -> str:
-        """The ways of the products that have run, and the algorithms of the layer's own."""
-        if ENGINE not in self._ways.values():
-            return super().algorithm
-        said = ", ".join(f"{product} {way}" for product, way in self._algorithms.items())
-        return f"{said}; own: {super().algorithm}" if OWN in self._ways.values() else said
 
     def _of(self, finish: Finish) -> Products | None:
         """The library's products at the present shapes; None where it has none."""
@@ -134,7 +86,7 @@ class TrainedConvolutionLayer(ConvolutionLayer):
             engine = partial(products.forward, source, weights, finish.shift, target)
             own = partial(self._own_forward, products, source, weights, finish, target, arranged)
             besides = partial(_turning, products.y) if not arranged else _nothing
-            way = self._way("forward", arranged, engine, own, besides, lambda: products.forward_code)
+            way = self.way("forward", self._described(arranged), engine, own, besides, lambda: products.forward_code)
             (engine if way == ENGINE else own)()
 
     def _own_forward(
@@ -156,11 +108,12 @@ class TrainedConvolutionLayer(ConvolutionLayer):
         for y, down, x in zip(top, propagate_down, bottom, strict=True):
             source, y_diff, x_diff = x.memory[0], y.memory[1], x.memory[1]
             arranged = is_arranged(source)
+            described = self._described(arranged)
             if self.param_propagate_down(0):
                 found = _gradients(weights.count, self.num_output)
                 engine = partial(products.weight_gradient, source, y_diff, *found)
                 own = partial(self._own_weight_gradient, source, y_diff, *found, wants_bias)
-                way = self._way("weight gradient", arranged, engine, own, _nothing, lambda: products.weight_code)
+                way = self.way("weight gradient", described, engine, own, _nothing, lambda: products.weight_code)
                 if way == ENGINE:
                     engine()
                     _add(weights, found[0])
@@ -176,7 +129,7 @@ class TrainedConvolutionLayer(ConvolutionLayer):
                 values = weights.read_only.data
                 engine = partial(products.data_gradient, y_diff, values, x_diff)
                 own = partial(self._own_data_gradient, products, y_diff, values, x_diff, arranged)
-                way = self._way("data gradient", arranged, engine, own, _nothing, lambda: products.data_code)
+                way = self.way("data gradient", described, engine, own, _nothing, lambda: products.data_code)
                 (engine if way == ENGINE else own)()
 
     def _own_weight_gradient(
@@ -350,14 +303,6 @@ class Products:
         primitive.run(*addresses)
         if room is not None:
             reorder(w, rows_of(self._w_shape)).run(room.address, address(weight_diff))
-
-
-class _Later(dict):
-    """Numbers that are measured when they are asked for."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        measure = super().get(key)
-        return default if measure is None else measure()
 
 
 def _nothing() -> float:
