@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import bicerin
+from bicerin import BlobCounts, Layer
 from bicerin.errors import NetError
 
 SCALE = 'scale_param { bias_term: true filler { type: "uniform" min: -2 max: 2 } bias_filler { value: 0.3 } }'
@@ -185,3 +187,59 @@ def test_another_shape(tmp_path: Path) -> None:
             made.step(1)
     for (what, wanted), (_, found) in zip(values(kept), values(shared), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-8, err_msg=what)
+
+
+def test_values_that_can_be_computed_again_take_turns(tmp_path: Path) -> None:
+    made = solver(NETS["residual"], tmp_path)
+    made.step(1)
+    for name in "abd":
+        assert made.net.blobs[name].blob.memory[0].passes, name
+    assert not made.net.blobs["c"].blob.memory[0].passes
+    wide = solver(net("BatchNorm", "Scale", "ReLU"), tmp_path)
+    wide.step(1)
+    assert wide.net.blobs["a"].blob.memory[0].passes
+
+
+@pytest.mark.parametrize("name", ["residual", "slope", "with a top of their own"])
+def test_who_looks_changes_nothing(name: str, tmp_path: Path) -> None:
+    looked_at, other = (solver(NETS[name], tmp_path, "float32") for _ in range(2))
+    seen = []
+    for _ in range(3):
+        for made in (looked_at, other):
+            made.step(1)
+        seen.append([(name, np.array(blob.read_only.data)) for name, blob in looked_at.net.blobs.items()])
+    for name, array in seen[-1]:
+        np.testing.assert_array_equal(other.net.blobs[name].data, array, err_msg=name)
+    for (what, wanted), (_, found) in zip(values(looked_at), values(other), strict=True):
+        np.testing.assert_array_equal(found, wanted, err_msg=what)
+
+
+class KeepsItsBottom(Layer):
+    """The square of its bottom, whose array it keeps from one pass to the other, as layers may."""
+
+    type = "KeepsItsBottom"
+    counts = BlobCounts(bottom=1, top=1)
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        top[0].reshape_like(bottom[0])
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        self.x = bottom[0].data
+        top[0].data[...] = self.x**2
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
+        bottom[0].diff[...] = 2 * self.x * top[0].diff
+
+
+def test_a_layer_that_keeps_an_array_has_its_values(tmp_path: Path, provided: Any) -> None:
+    provided.layer(KeepsItsBottom)
+    text = net("BatchNorm", "Scale", "ReLU").replace(LOSS.replace("TOP", "a"), "")
+    text += layer("KeepsItsBottom", "square", "a", "b") + layer("Convolution", "last", "b", "c", CONVOLUTION)
+    text += layer("BatchNorm", "n", "c", "c") + layer("ReLU", "r", "c", "c") + LOSS.replace("TOP", "c")
+    kept, shared = (solver(text, tmp_path, keep_gradients=keep) for keep in (True, False))
+    for made in (kept, shared):
+        made.step(3)
+    assert not shared.net.blobs["a"].blob.memory[0].passes
+    assert shared.net.blobs["c"].blob.memory[0].passes
+    for (what, wanted), (_, found) in zip(values(kept), values(shared), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9, err_msg=what)

@@ -14,6 +14,7 @@ this loses nothing but speed, or a line in a report.
     TakesTurns        several ranks divide what it reads, and it passes by what others read
     KeepsTops         values in its tops may stay from one forward pass to the next
     ReadsTops         its backward pass reads what is in its tops, which no later layer may overwrite
+    RereadsBottoms    its backward pass asks its bottoms for their values again, which may be elsewhere by then
     Spares            in place, it leaves something of what it overwrites
     PutsSideBySide    its forward pass only copies blobs that lie one after the other in another one
     Chooses           a top says which elements of its bottom it chose, where others may be as good
@@ -78,7 +79,14 @@ class TrainsTogether(ABC):
         propagate_down: Sequence[bool],
         bottom: Sequence[Blob],
     ) -> None:
-        """After `forward_with`: the gradients of the bottom, where it is wanted, and of all the layers' blobs."""
+        """After `forward_with`: the gradients of the bottom, where it is wanted, and of all the layers' blobs.
+
+        It does not read the values of the top, which may be gone.
+        """
+
+    @abstractmethod
+    def forward_again(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Write the values of the top again that the last `forward_with` wrote, and nothing else."""
 
 
 def rectifies(step: Affine | None) -> bool:
@@ -225,6 +233,18 @@ class ReadsTops(ABC):
     @abstractmethod
     def reads_in_tops(self) -> TopValues:
         """What it reads, as it is set up now. Called after `reshape`."""
+
+
+class RereadsBottoms:
+    """A layer that keeps no array of its bottoms' values from its forward pass to its backward pass, which asks the
+    bottoms again where it reads them.
+
+    The values may then have been given up, and be computed again, where that takes less than memory is worth.
+    """
+
+    def reads_in_bottoms(self) -> bool:
+        """Whether the backward pass reads values of bottoms at all, as it is set up now. Called after `reshape`."""
+        return True
 
 
 class Spares(ABC):

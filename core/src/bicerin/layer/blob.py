@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -35,7 +35,19 @@ class Blob:
         name: what errors call it.
     """
 
-    __slots__ = ("_arrays", "_data", "_diff", "_handed_out", "_read_only", "count", "device", "dtype", "name", "shape")
+    __slots__ = (
+        "_arrays",
+        "_data",
+        "_diff",
+        "_handed_out",
+        "_read_only",
+        "count",
+        "device",
+        "dtype",
+        "name",
+        "renew",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -55,6 +67,8 @@ class Blob:
         self._arrays: dict[Any, tuple[Any, Any]] = {}
         self._read_only: BlobView | None = None
         self._handed_out: weakref.ref[Blob] | None = None
+        #: Where the values are gone when it is another blob's turn in their memory: computes them again, to be kept.
+        self.renew: Callable[[], None] | None = None
         self.reshape(*shape)
 
     def __repr__(self) -> str:

@@ -88,12 +88,19 @@ class HandedOutView(BlobView):
 
     @property
     def data(self) -> np.ndarray:
+        require_values(self.blob)
         return not_writable(super().data)
 
     @property
     def diff(self) -> np.ndarray:
         require_kept(self.blob)
         return not_writable(super().diff)
+
+
+def require_values(blob: Any) -> None:
+    """See that a blob has its values, which somebody wants to read, and not those of another in the same memory."""
+    if blob._data.passes and blob.renew is not None:
+        blob.renew()
 
 
 def require_kept(blob: Any) -> None:

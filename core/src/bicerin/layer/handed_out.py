@@ -9,7 +9,7 @@ import numpy as np
 
 from bicerin.device.device import CPU
 from bicerin.layer.blob import Blob
-from bicerin.layer.blob_view import BlobView, HandedOutView, require_kept
+from bicerin.layer.blob_view import BlobView, HandedOutView, require_kept, require_values
 
 
 def handed_out(blob: Blob) -> Blob:
@@ -47,6 +47,7 @@ class HandedOutBlob(Blob):
     @property
     def data(self) -> np.ndarray:
         """The values on the host, to read and write."""
+        require_values(self._blob)
         return self._lent(self._data)
 
     @property

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.layer.abilities import Repetition, Replays
+from bicerin.layer.abilities import Repetition, Replays, RereadsBottoms
 from bicerin.layer.blob import Blob
 from bicerin.layer.counts import BlobCounts, at_least
 from bicerin.layer.layer import Layer
 from bicerin.layer.operations import Operations
 
 
-class SplitLayer(Replays, Layer):
+class SplitLayer(Replays, RereadsBottoms, Layer):
     """Tops share the bottom's data; the bottom's gradient is the sum of theirs."""
 
     type = "Split"
@@ -32,6 +32,9 @@ class SplitLayer(Replays, Layer):
 
     def repetition(self) -> Repetition:
         return Repetition()
+
+    def reads_in_bottoms(self) -> bool:
+        return False
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if not propagate_down[0]:

@@ -1,8 +1,9 @@
 """A pass each way in which layers train together, and the gradients of blobs share memory: what a solver's step does.
 
 The numbers are those of each layer by itself, to rounding. What is in `data` of every blob is what Caffe would hold,
-since layers are put together only where the later ones work in place; so it is with the gradients of parameters. The
-gradients of blobs pass: see `shared_memory`. The layers' part: `TrainsTogether`.
+since layers are put together only where the later ones work in place, and what is not kept is computed again for who
+reads it (`renewal`); so it is with the gradients of parameters. The gradients of blobs pass: see `shared_memory`. The
+layers' part: `TrainsTogether`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from bicerin.layer.abilities import ActsAffinely, TrainsTogether
 from bicerin.layer.blob import Blob
 from bicerin.net.fusion import FusedPass
 from bicerin.net.node import Node
+from bicerin.net.renewal import Renewal, plan_renewals
+from bicerin.net.renewal import take_turns as take_turns_twice
 from bicerin.net.shared_memory import Turns, take_turns
 
 
@@ -45,11 +48,20 @@ class TogetherLayer:
             node.reshape()
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        self._together = self._first.takes(self._others) == len(self._others)
+        self._together = self.can_be_one
         if self._together:
             self._first.forward_with(self._others, bottom, top)
         else:  # a layer was changed after they were put together
             self.run_one_by_one()
+
+    @property
+    def can_be_one(self) -> bool:
+        """Whether the first still does the work of all, as they are set up now."""
+        return bool(self._first.takes(self._others) == len(self._others))
+
+    def forward_again(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Write the last forward pass's values of the top again."""
+        self._first.forward_again(bottom, top)
 
     def run_one_by_one(self) -> float:
         """Run each of the layers by itself; returns the sum of their weighted losses."""
@@ -80,7 +92,10 @@ class TrainingPass:
         self._turns: list[Turns] = []
         #: For each step of the backward pass, the memories whose turn ends with it.
         self._ends: list[list[Memory]] = []
-        #: What the turns depend on: who holds gradients, and what is a loss.
+        self._renewals: list[Renewal] = []
+        #: For each step of the backward pass, what is to be computed again before it.
+        self._renewed: list[list[Renewal]] = []
+        #: What the turns depend on: who holds arrays, what is a loss, which layers are one, and the blobs' sizes.
         self._planned_for: Any = None
         self._shares = False
         #: Whether the last forward pass was one of this kind, after which layers cannot run backward by themselves.
@@ -101,6 +116,8 @@ class TrainingPass:
                 places_of[index] = places
         gone = {id(nodes[place]) for places in places_of.values() for place in places[1:]}
         self._forward = [joined.get(id(node), node) for node in self._fused.nodes if id(node) not in gone]
+        #: By the place of their first: layers as one, and the places of all.
+        self._joined = {index: (joined[id(nodes[index])], places) for index, places in places_of.items()}
         #: What runs backward, with the places of the layers whose gradients are then complete.
         self._backward = [
             (joined.get(id(node), node), places_of.get(index, [index]))
@@ -117,10 +134,14 @@ class TrainingPass:
         self._share()
         self._fused.begin(True)
         self.ran_last = True
+        for renewal in self._renewals:
+            renewal.begin()
         loss = 0.0
         for node in self._forward:
             loss += node.forward()
-        for (node, places), ends in zip(self._backward, self._ends, strict=True):
+        for (node, places), renewed, ends in zip(self._backward, self._renewed, self._ends, strict=True):
+            for renewal in renewed:
+                renewal.renew()
             if node.wants_backward:
                 node.backward()
             for memory in ends:
@@ -130,13 +151,16 @@ class TrainingPass:
                     call(place)
         return loss
 
-    # The gradients' memory
+    # Memory
 
     def _share(self) -> None:
-        """Have the gradients of blobs share memory."""
+        """Have the gradients of blobs share memory, and the values that can be computed again."""
         blobs = {id(blob): blob for node in self._nodes for blob in (*node.bottom, *node.top)}
         held = {key for key, blob in blobs.items() if blob.memory[1].is_held}
-        wanted = held, [id(node) for node in self._nodes if node.is_loss]
+        ones = {index: one for index, one in self._joined.items() if _is_one(one[0])}
+        read = {key for key, blob in blobs.items() if not blob.memory[0].may_be_arranged}
+        counts = [one[0].top[0].count for one in ones.values()]
+        wanted = held, read, [id(node) for node in self._nodes if node.is_loss], list(ones), counts
         if self._shares and wanted == self._planned_for:
             return
         self.end()
@@ -148,16 +172,26 @@ class TrainingPass:
                 turns.memory.passes = True
                 for last in turns.ends:
                     self._ends[last].append(turns.memory)
+            self._renewals = plan_renewals(self._nodes, ones)
+            take_turns_twice(self._renewals)
+            steps = {places[0]: step for step, (_, places) in enumerate(self._backward)}
+            self._renewed = [[] for _ in self._backward]
+            for renewal in self._renewals:
+                if renewal.backward is not None:
+                    first_reader = 2 * len(self._nodes) - 1 - renewal.backward.start
+                    self._renewed[steps[first_reader]].append(renewal)
         for turns in self._turns:
             for blob in (blob for group in turns.groups for blob in group if blob.count <= turns.memory.size):
                 blob.use_diff_memory(turns.memory)
         self._shares = True
 
     def end(self) -> None:
-        """Give the blobs memories of their own for their gradients, where they share them."""
+        """Give the blobs memories of their own, where they share them."""
         if not self._shares:
             return
         self._shares = False
+        for renewal in self._renewals:
+            renewal.end()
         for turns in self._turns:
             for group in turns.groups:
                 passing = [blob for blob in group if blob.memory[1].passes]
@@ -192,6 +226,11 @@ class TrainingPass:
         return [
             [blob for blob in (*node.bottom, *node.top) if id(blob.memory[1]) not in own] for node, _ in self._backward
         ]
+
+
+def _is_one(joined: Node) -> bool:
+    layer: Any = joined.layer
+    return layer.can_be_one and not layer.has_loss
 
 
 def _together(nodes: Sequence[Node], first: int) -> list[int]:

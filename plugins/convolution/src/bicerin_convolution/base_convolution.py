@@ -9,13 +9,13 @@ from typing import Any
 
 from bicerin.errors import ShapeError
 from bicerin.kernels import Finish, rounds_least
-from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, at_least
+from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, RereadsBottoms, at_least
 from bicerin_convolution.geometry import Geometry
 from bicerin_convolution.operations import OPERATIONS
 from bicerin_convolution.problem import Problem
 
 
-class BaseConvolution(CountsProducts, Finishes, Layer):
+class BaseConvolution(CountsProducts, Finishes, RereadsBottoms, Layer):
     """A convolution, seen from one of its two ends. Source: Caffe's `BaseConvolutionLayer`.
 
     A bottom has the shape `(N..., C, spatial...)`, with C at `axis`, its top `(N..., num_output, spatial'...)`; all

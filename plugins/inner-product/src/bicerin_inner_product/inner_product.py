@@ -16,10 +16,10 @@ from math import prod
 from typing import Any
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, Operations, between
+from bicerin.layer import Blob, BlobCounts, CountsProducts, Finishes, Layer, Operations, RereadsBottoms, between
 
 
-class InnerProductLayer(CountsProducts, Finishes, Layer):
+class InnerProductLayer(CountsProducts, Finishes, RereadsBottoms, Layer):
     """Every output is a weighted sum of all inputs of its sample. Top shape: `bottom.shape[:axis] + (num_output,)`."""
 
     type = "InnerProduct"

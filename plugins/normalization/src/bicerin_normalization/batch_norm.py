@@ -301,6 +301,13 @@ class BatchNormLayer(ActsAffinely, TrainsTogether, Layer):
         assert self.before is not None
         return self.before.host_array(write=False)[: bottom.count].reshape(self.aligned)
 
+    def forward_again(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if not bottom[0].count:
+            return
+        x = self._kept(bottom[0]) if bottom[0] is top[0] else bottom[0].data.reshape(self.aligned)
+        mean, _, inverse = self.statistics.data[0]
+        self.ops.normalize_finished(x, mean, inverse, *self.finished_with, top[0].data.reshape(self.aligned))
+
     def backward_with(
         self,
         layers: Sequence[ActsAffinely],
@@ -311,13 +318,11 @@ class BatchNormLayer(ActsAffinely, TrainsTogether, Layer):
         if not bottom[0].count:
             return
         x = self._kept(bottom[0]) if bottom[0] is top[0] else bottom[0].data.reshape(self.aligned)
-        y, y_diff = top[0].data.reshape(self.aligned), top[0].diff.reshape(self.aligned)
-        x_diff = bottom[0].diff.reshape(self.aligned)
+        y_diff, x_diff = top[0].diff.reshape(self.aligned), bottom[0].diff.reshape(self.aligned)
         mean, _, inverse = self.statistics.data[0]
-        scale, _, slope = self.finished_with
         means = self.gradient_means.data
         self.ops.batch_norm_finished_backward(
-            x, y, y_diff, mean, inverse, scale, slope, propagate_down[0], means, x_diff
+            x, y_diff, mean, inverse, *self.finished_with, propagate_down[0], means, x_diff
         )
         self._add_gradients(layers)
 

@@ -22,6 +22,7 @@ __all__ = [
     "global_statistics",
     "multiply",
     "normalize",
+    "normalize_finished",
 ]
 
 
@@ -249,21 +250,68 @@ def batch_norm_finished(
     spread(batch_norm_finished_channel, x.shape[1], num_workers(x.size), arguments)
 
 
+def normalize_finished_array(
+    xp: Any, x: Any, mean: Any, inverse: Any, scale: Any, shift: Any, slope: float, y: Any
+) -> None:
+    normalize_array(xp, x, mean, inverse, y)
+    y *= scale[:, None]
+    y += shift[:, None]
+    if slope != 1:
+        y[...] = xp.where(y > 0, y, y * slope)
+
+
+@part(fastmath={"reassoc", "contract"})
+def normalize_finished_channel(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    slope: float,
+    y: np.ndarray,
+) -> None:
+    center, factor, summand = mean[c], inverse[c] * scale[c], shift[c]
+    for n in range(x.shape[0]):
+        row, out = x[n, c], y[n, c]
+        for i in range(row.size):
+            value = (row[i] - center) * factor + summand
+            # NaN, which fails every comparison, stays NaN.
+            out[i] = value * slope if value <= 0 else value
+
+
+@operation(array=normalize_finished_array, compiled_where=has_rows)
+def normalize_finished(
+    x: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    slope: float,
+    y: np.ndarray,
+) -> None:
+    """y as `batch_norm_finished` writes it, from the statistics that it found."""
+    arguments = (x, mean, inverse, scale, shift, slope, y)
+    spread(normalize_finished_channel, x.shape[1], num_workers(x.size), arguments)
+
+
 def batch_norm_finished_backward_array(
     xp: Any,
     x: Any,
-    y: Any,
     y_diff: Any,
     mean: Any,
     inverse: Any,
     scale: Any,
+    shift: Any,
     slope: float,
     wants_bottom: bool,
     sums: Any,
     x_diff: Any,
 ) -> None:
     normalized = (x - mean[:, None]) * inverse[:, None]
-    gradient = y_diff if slope == 1 else xp.where(y > 0, y_diff, y_diff * slope)
+    positive = normalized * scale[:, None] + shift[:, None] > 0
+    gradient = y_diff if slope == 1 else xp.where(positive, y_diff, y_diff * slope)
     sums[0] = gradient.sum(axis=(0, 2))
     sums[1] = xp.einsum("ncs,ncs->c", gradient, normalized)
     if wants_bottom:
@@ -277,11 +325,11 @@ def batch_norm_finished_channel_backward(
     c: int,
     worker: int,
     x: np.ndarray,
-    y: np.ndarray,
     y_diff: np.ndarray,
     mean: np.ndarray,
     inverse: np.ndarray,
     scale: np.ndarray,
+    shift: np.ndarray,
     slope: float,
     wants_bottom: bool,
     sums: np.ndarray,
@@ -289,14 +337,15 @@ def batch_norm_finished_channel_backward(
 ) -> None:
     num, _, size = x.shape
     center, factor = mean[c], inverse[c]
+    outer, summand = factor * scale[c], shift[c]
     total = 0.0
     total_product = 0.0
     for n in range(num):
-        row, top, diff = x[n, c], y[n, c], y_diff[n, c]
+        row, diff = x[n, c], y_diff[n, c]
         row_sum = x.dtype.type(0)
         product = x.dtype.type(0)
         for i in range(row.size):
-            value = diff[i] if top[i] > 0 else diff[i] * slope
+            value = diff[i] if (row[i] - center) * outer + summand > 0 else diff[i] * slope
             row_sum += value
             product += value * (row[i] - center)
         total += row_sum
@@ -307,34 +356,33 @@ def batch_norm_finished_channel_backward(
         return
     offset = x.dtype.type(total / (num * size))
     along = x.dtype.type(total_product / (num * size)) * factor * factor
-    outer = scale[c] * factor
     for n in range(num):
-        row, top, diff, out = x[n, c], y[n, c], y_diff[n, c], x_diff[n, c]
+        row, diff, out = x[n, c], y_diff[n, c], x_diff[n, c]
         for i in range(row.size):
-            value = diff[i] if top[i] > 0 else diff[i] * slope
+            value = diff[i] if (row[i] - center) * outer + summand > 0 else diff[i] * slope
             out[i] = (value - offset - along * (row[i] - center)) * outer
 
 
 @operation(array=batch_norm_finished_backward_array, compiled_where=has_rows)
 def batch_norm_finished_backward(
     x: np.ndarray,
-    y: np.ndarray,
     y_diff: np.ndarray,
     mean: np.ndarray,
     inverse: np.ndarray,
     scale: np.ndarray,
+    shift: np.ndarray,
     slope: float,
     wants_bottom: bool,
     sums: np.ndarray,
     x_diff: np.ndarray,
 ) -> None:
-    """The gradients of `batch_norm_finished`.
+    """The gradients of `batch_norm_finished`, whose y is not read: its sign follows from x.
 
     Args:
         wants_bottom: whether x_diff is written; it may be y_diff.
         sums: `(2, C)`, for the gradients of shift and scale.
     """
-    arguments = (x, y, y_diff, mean, inverse, scale, slope, wants_bottom, sums, x_diff)
+    arguments = (x, y_diff, mean, inverse, scale, shift, slope, wants_bottom, sums, x_diff)
     spread(batch_norm_finished_channel_backward, x.shape[1], num_workers(x.size), arguments)
 
 

@@ -6,6 +6,7 @@ Source: oneDNN's batch normalization primitives.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,19 @@ class TrainedBatchNormLayer(BatchNormLayer):
                 self._passes[key] = None
         return self._passes[key]
 
+    def forward_again(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        passes = self._present
+        if passes is None or is_forked():
+            super().forward_again(bottom, top)
+            return
+        source: Any = self.before if bottom[0] is top[0] else bottom[0].memory[0]
+        mean, variance, _ = self.statistics.data[0]
+        scale, shift, _ = self.finished_with
+        target = top[0].memory[0]
+        x = read_in(source, passes.layout, "x")
+        passes.forward_again(x, target.arrange(passes.layout).address, mean, variance, scale, shift)
+        written(target)
+
     def backward_with(
         self,
         layers: Sequence[ActsAffinely],
@@ -101,6 +115,7 @@ class Passes:
     def __init__(self, layout: OneDNNLayout, eps: float, rectified: bool) -> None:
         dll = library()
         self.layout = layout
+        self._eps, self._rectified = eps, rectified
         flags = dnn.SCALE_AND_SHIFT | (dnn.RECTIFIED if rectified else 0)
         name = "batch_normalization_forward_primitive_desc_create"
         hint = dll.make(name, dll.engine, dnn.TRAINING, layout.handle, layout.handle, eps, flags, None)
@@ -130,6 +145,21 @@ class Passes:
     def forward(self, *arguments: Any) -> None:
         """Of the addresses of x and y, and mean and variance, which are written, scale and shift, `(C,)`."""
         self._forward.run(*self._with_space(*arguments))
+
+    def forward_again(self, *arguments: Any) -> None:
+        """Of the same, with the mean and variance that were found."""
+        self._again.run(*(one if isinstance(one, int) else address(one) for one in arguments))
+
+    @cached_property
+    def _again(self) -> Primitive:
+        flags = dnn.GLOBAL_STATISTICS | dnn.SCALE_AND_SHIFT | (dnn.RECTIFIED if self._rectified else 0)
+        handle, dll = self.layout.handle, library()
+        name = "batch_normalization_forward_primitive_desc_create"
+        descriptor = dll.make(name, dll.engine, dnn.INFERENCE, handle, handle, self._eps, flags, None)
+        arguments = {dnn.SRC: handle, dnn.DST: handle}
+        numbers = rows_of((self.layout.shape[1],)).handle
+        arguments |= dict.fromkeys((dnn.MEAN, dnn.VARIANCE, dnn.SCALE, dnn.SHIFT), numbers)
+        return Primitive(descriptor, arguments)
 
     def backward(self, *arguments: Any) -> None:
         """Of x, mean, variance, y's gradient, scale, x's gradient, and those of scale and shift."""

@@ -22,7 +22,19 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import BlobCountError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Chooses, Layer, Phase, ReadsTops, TopValues, between, enum_name, image_shape
+from bicerin.layer import (
+    Blob,
+    BlobCounts,
+    Chooses,
+    Layer,
+    Phase,
+    ReadsTops,
+    RereadsBottoms,
+    TopValues,
+    between,
+    enum_name,
+    image_shape,
+)
 from bicerin_pooling.plane_pooling import (
     METHODS,
     OPERATIONS,
@@ -34,7 +46,7 @@ from bicerin_pooling.plane_pooling import (
 from bicerin_pooling.window import Window
 
 
-class PoolingLayer(ReadsTops, Chooses, Layer):
+class PoolingLayer(ReadsTops, RereadsBottoms, Chooses, Layer):
     """Bottom: `(N, C, H, W)`. Tops: `(N, C, pooled_h, pooled_w)`."""
 
     type = "Pooling"

@@ -13,11 +13,11 @@ from itertools import accumulate, pairwise
 from math import prod
 
 from bicerin.errors import ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, PutsSideBySide, at_least
+from bicerin.layer import Blob, BlobCounts, Layer, PutsSideBySide, RereadsBottoms, at_least
 from bicerin_structure.axis import read_axis
 
 
-class ConcatLayer(PutsSideBySide, Layer):
+class ConcatLayer(PutsSideBySide, RereadsBottoms, Layer):
     """For shapes `(N, C1, H, W)`, `(N, C2, H, W)`, ... and axis 1, the top is `(N, C1 + C2 + ..., H, W)`."""
 
     type = "Concat"
@@ -67,6 +67,9 @@ class ConcatLayer(PutsSideBySide, Layer):
         xp = self.xp
         if len(bottom) > 1:
             xp.concatenate([blob.data for blob in bottom], axis=self.axis, out=top[0].data)
+
+    def reads_in_bottoms(self) -> bool:
+        return False
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         if len(bottom) == 1:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import LayerError, ShapeError
-from bicerin.layer import Blob, BlobCounts, IsSum, Layer, ReadsTops, TopValues, at_least, enum_name
+from bicerin.layer import Blob, BlobCounts, IsSum, Layer, ReadsTops, RereadsBottoms, TopValues, at_least, enum_name
 
 
-class EltwiseLayer(IsSum, ReadsTops, Layer):
+class EltwiseLayer(IsSum, ReadsTops, RereadsBottoms, Layer):
     """Bottoms and top have one shape."""
 
     type = "Eltwise"
@@ -108,6 +108,9 @@ class EltwiseLayer(IsSum, ReadsTops, Layer):
             larger = x > y
             xp.copyto(y, x, where=larger)
             xp.copyto(winner, index, where=larger)
+
+    def reads_in_bottoms(self) -> bool:
+        return self._operation in ("PROD", "SORT")
 
     def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         xp = self.xp
