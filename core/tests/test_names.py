@@ -15,6 +15,14 @@ def test_each_name_is_there(name: str) -> None:
     assert getattr(bicerin, name) is not None
 
 
+@pytest.mark.parametrize("name", ["errors", "kernels", "layer", "spec", "testing"])
+def test_public_modules_are_there(name: str) -> None:
+    """In a program that has imported nothing but `bicerin`."""
+    program = f"import bicerin; assert {name!r} in dir(bicerin); print(bicerin.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == f"bicerin.{name}", done.stderr
+
+
 def test_another_name_is_not() -> None:
     with pytest.raises(AttributeError, match="nope"):
         bicerin.nope  # noqa: B018

@@ -540,3 +540,19 @@ def test_a_blob_cannot_be_replaced_in_silence() -> None:
 def test_a_net_without_layers_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     assert bicerin.Net('name: "n"').forward() == {}
     assert "the net has no layers" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"phase": "net.caffemodel"}, "phase 'net.caffemodel' .* Weights are given by name: weights='net.caffemodel'"),
+        ({"phase": 2}, "phase 2 is neither TRAIN"),
+        ({"device": 1}, 'device 1: .* the GPU of number 1 is "gpu:1"'),
+        ({"device": None}, "device None: devices are named by texts"),
+        ({"dtype": "int8"}, "dtype 'int8' is not supported: blobs are float32 or float64"),
+        ({"dtype": "nonsense"}, "dtype 'nonsense' is not supported"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(bicerin.BicerinError, match=said):
+        bicerin.Net('layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 } } }', **options)

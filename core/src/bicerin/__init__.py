@@ -26,6 +26,21 @@ if os.environ.get("BICERIN_NUM_THREADS", "").isdecimal():
 log.set_up()
 
 if TYPE_CHECKING:
+    from bicerin import (
+        errors as errors,
+    )
+    from bicerin import (
+        kernels as kernels,
+    )
+    from bicerin import (
+        layer as layer,
+    )
+    from bicerin import (
+        spec as spec,
+    )
+    from bicerin import (
+        testing as testing,
+    )
     from bicerin.device import (
         Device as Device,
     )
@@ -222,10 +237,15 @@ _HOME = {
     "normalizer": "layer",
 }
 
+#: The modules that are public.
+_MODULES = ("errors", "kernels", "layer", "spec", "testing")
+
 __all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"bicerin.{name}")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'bicerin' has no attribute {name!r}")
@@ -235,4 +255,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

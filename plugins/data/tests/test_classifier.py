@@ -144,3 +144,11 @@ def test_two_layers_that_read_images():
 def test_probabilities_of_their_own_name():
     net = TRAINED.replace('"fc"', '"prob"')
     assert list(deploy_net(bicerin_proto.read_net(net), (1, 7, 7)).message.layer[-1].top) == ["loss/prob"]
+
+
+def test_what_a_classifier_is_not_called_with() -> None:
+    classifier = Classifier(NET)
+    with pytest.raises(bicerin.DataError, match="its predict takes several"):
+        classifier([image(1, 2, 3)])  # type: ignore[arg-type]
+    with pytest.raises(bicerin.NetError, match="top=0: it must be 1 or more"):
+        classifier(image(1, 2, 3), top=0)

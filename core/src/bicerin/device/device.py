@@ -137,6 +137,9 @@ def get_device(spec: str | Device = "cpu") -> Device:
     """
     if isinstance(spec, Device):
         return spec
+    if not isinstance(spec, str):
+        hint = f'; the GPU of number {spec} is "gpu:{spec}"' if isinstance(spec, int) else ""
+        raise DeviceError(f'device {spec!r}: devices are named by texts, such as "cpu" and "gpu"{hint}.')
     name, _, index = spec.partition(":")
     if name == "cpu" and not index:
         return CPU

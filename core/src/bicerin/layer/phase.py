@@ -23,7 +23,9 @@ class Phase(IntEnum):
         try:
             return cls[value.upper()] if isinstance(value, str) else cls(value)
         except (KeyError, ValueError):
-            raise NetError(f"phase {value!r} is neither TRAIN (0) nor TEST (1).") from None
+            is_file = isinstance(value, str) and value.endswith((".caffemodel", ".h5"))
+            hint = f" Weights are given by name: weights={value!r}." if is_file else ""
+            raise NetError(f"phase {value!r} is neither TRAIN (0) nor TEST (1).{hint}") from None
 
 
 TRAIN = Phase.TRAIN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,6 +43,14 @@ from bicerin.schema.installed_schema import read_net
 from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.net")
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    with contextlib.suppress(TypeError):
+        found = np.dtype(dtype)
+        if found in (np.float32, np.float64):
+            return found
+    raise NetError(f"dtype {dtype!r} is not supported: blobs are float32 or float64.")
 
 
 class Net:
@@ -124,9 +133,7 @@ class Net:
         else:
             with reading_as(schema), ignoring_unknown_options(ignore_unknown_options):
                 document = read_net(source, layer_providers)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise NetError(f"dtype {self.dtype} is not supported: blobs are float32 or float64.")
+        self.dtype = _dtype(dtype)
         if not 0 <= rank < replicas:
             raise NetError(f"rank {rank} is not one of {replicas} replica(s), which count from 0.")
         self.device = get_device(device)

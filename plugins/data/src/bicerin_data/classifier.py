@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bicerin.errors import NetError
+from bicerin.errors import DataError, NetError
 from bicerin.layer.data_file import read_data_text
 from bicerin.net import Net
 from bicerin.schema.installed_schema import read_net
@@ -76,7 +76,14 @@ class Classifier:
         return f"Classifier({self.net!r}, {self.preprocessor!r}, output={self.output!r}, {len(self.labels)} labels)"
 
     def __call__(self, image: Image, top: int = 5) -> list[Prediction]:
-        """The `top` classes of one image with the highest scores, the highest first."""
+        """The `top` classes of one image with the highest scores, the highest first; of all where there are fewer.
+
+        Raises:
+            DataError: the image cannot be read, or it is several.
+            NetError: `top` is less than 1.
+        """
+        if isinstance(image, (list, tuple)):
+            raise DataError("a classifier is called with one image; its predict takes several.")
         return self.predict([image], top)[0]
 
     def predict(self, images: Sequence[Image], top: int = 5, batch_size: int = 32) -> list[list[Prediction]]:
@@ -85,9 +92,12 @@ class Classifier:
 
     def predictions(self, images: Sequence[Image], top: int = 5, batch_size: int = 32) -> Iterator[list[Prediction]]:
         """As `predict`, one after the other as they are computed."""
-        for first in range(0, len(images), max(1, batch_size)):
-            for scores in self.scores(images[first : first + max(1, batch_size)]):
-                best = np.argsort(-scores, kind="stable")[: max(1, top)]
+        for name, number in (("top", top), ("batch_size", batch_size)):
+            if number < 1:
+                raise NetError(f"{name}={number}: it must be 1 or more.")
+        for first in range(0, len(images), batch_size):
+            for scores in self.scores(images[first : first + batch_size]):
+                best = np.argsort(-scores, kind="stable")[:top]
                 yield [Prediction(self.label(int(number)), float(scores[number]), int(number)) for number in best]
 
     def scores(self, images: Sequence[Image]) -> np.ndarray:
