@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,16 +13,16 @@ import bicerin
 from bicerin.cli.command_line import command_line
 from bicerin.cli.layer_description import LayerDescription, describe_layer
 from bicerin.layer.layer import layers
+from bicerin.schema.installed_schema import read_net
 
 TYPES = sorted(layers.providers())
 #: Layers whose inputs are records of a form, which zeros are not.
 RECORDS = {"DetectNetTransformation", "DetectionEvaluate", "MultiBoxLoss"}
-#: Layers that read files or arrays of the user's, and what the core brings.
-WITHOUT_EXAMPLE = {
-    *("AnnotatedData", "BoxData", "Data", "HDF5Data", "HDF5Output", "ImageData", "MemoryData", "WindowData"),
+#: Layers that read files or arrays of the user's.
+READERS = {
+    *("AnnotatedData", "BoxData", "Data", "HDF5Data", "ImageData", "MemoryData", "WindowData"),
     *("DenseImageData", "ImageLabelmapData", "ImageSegData", "SegData", "VideoData"),
-    *("Input", "Split"),
-}  # fmt: skip
+}
 
 
 def run(*arguments: str, status: int = 0) -> Result:
@@ -30,15 +32,29 @@ def run(*arguments: str, status: int = 0) -> Result:
 
 
 @pytest.mark.parametrize("layer_type", TYPES)
-def test_the_example_is_a_net_that_runs(layer_type: str) -> None:
+def test_the_example_is_a_net_that_runs(layer_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = describe_layer(layer_type)
-    assert found.text and found.blobs
-    assert bool(found.example) == (layer_type not in WITHOUT_EXAMPLE)
-    if found.example:
-        net = bicerin.Net(found.example, "TRAIN")
-        assert layer_type in {node.type for node in net.nodes}
-        if layer_type not in RECORDS:
-            net.run_forward()
+    assert found.text and found.blobs and found.example
+    if layer_type in READERS:
+        reads(found)
+        return
+    monkeypatch.chdir(tmp_path)
+    net = bicerin.Net(found.example, "TRAIN")
+    assert layer_type in {node.type for node in net.nodes}
+    if layer_type not in RECORDS:
+        net.run_forward()
+    net.close()
+
+
+def reads(layer: LayerDescription) -> None:
+    """The example gives all that the layer needs but for its files, and no field that it does not know."""
+    assert read_net(layer.example).message.layer[-1].type == layer.type
+    assert re.search(r'source: "|memory_data_param', layer.example)
+    if layer.type == "MemoryData":
+        bicerin.Net(layer.example, "TRAIN").close()
+        return
+    with pytest.raises(bicerin.BicerinError, match=r"does not exist|no such file|cannot be opened"):
+        bicerin.Net(layer.example, "TRAIN")
 
 
 def parameters(layer_type: str) -> dict[str, tuple[str, str, str, tuple[str, ...]]]:

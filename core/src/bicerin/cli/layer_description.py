@@ -59,7 +59,8 @@ class LayerDescription:
         runs: what each device runs.
         exports: the formats that it is exported to: "onnx", "torch".
         parameters: the fields of the messages that its code reads, without those of other distributions.
-        example: a net with the layer, as a prototxt that runs; "" where its package has no case for it.
+        example: a net with the layer, as a prototxt that runs, of one that reads files once they are there; "" where
+            its package has neither a case for it nor an example.
     """
 
     type: str
@@ -201,12 +202,12 @@ def _source(provider: Provider) -> str:
 
 
 def example_of(layer_type: str, cls: type[Layer], provider: Provider) -> str:
-    """A net that runs with the layer in it, made of the first case that its package has for the type."""
+    """A net with the layer in it, made of the first case that its package has for the type, or the class's own."""
     for case in _cases(provider.distribution):
         definition = read_layer(case.definition)
         if definition.type == layer_type:
             return _net(definition, case, cls)
-    return ""
+    return f"{inspect.cleandoc(cls.example)}\n" if cls.example else ""
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,9 @@ class InputLayer(Layer):
     """Its tops take the shapes of `input_param.shape`: one for all, or one for each; none leaves them to the user."""
 
     type = "Input"
+    example = """
+        layer { name: "in" type: "Input" top: "in" input_param { shape { dim: 1 dim: 3 dim: 224 dim: 224 } } }
+        """
     counts = BlobCounts(bottom=0, top=at_least(1))
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

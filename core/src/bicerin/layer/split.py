@@ -18,6 +18,10 @@ class SplitLayer(Replays, RereadsBottoms, Layer):
     """Tops share the bottom's data; the bottom's gradient is the sum of theirs."""
 
     type = "Split"
+    example = """
+        layer { name: "in" type: "Input" top: "in" input_param { shape { dim: 1 dim: 3 dim: 224 dim: 224 } } }
+        layer { name: "split" type: "Split" bottom: "in" top: "one" top: "two" }
+        """
     counts = BlobCounts(bottom=1, top=at_least(1))
     operations = Operations("split_kernels")
     allows_in_place = False

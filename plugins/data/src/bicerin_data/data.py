@@ -34,6 +34,13 @@ class DataLayer(PrefetchingLayer):
     """
 
     type = "Data"
+    example = """
+        layer {
+          name: "data" type: "Data" top: "data" top: "label"
+          transform_param { mean_file: "mean.binaryproto" scale: 0.00390625 }
+          data_param { source: "train_lmdb" backend: LMDB batch_size: 64 }
+        }
+        """
 
     def open_reader(self) -> BatchReader:
         param = self.param.data_param

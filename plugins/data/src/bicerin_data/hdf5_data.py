@@ -35,6 +35,12 @@ class HDF5DataLayer(TakesTurns, Layer):
     """
 
     type = "HDF5Data"
+    example = """
+        layer {
+          name: "data" type: "HDF5Data" top: "data" top: "label"
+          hdf5_data_param { source: "files.txt" batch_size: 64 shuffle: true }
+        }
+        """
     counts = BlobCounts(bottom=0, top=at_least(1))
     runs_on = "host"
 

@@ -26,6 +26,16 @@ class HDF5OutputLayer(Layer):
     """
 
     type = "HDF5Output"
+    example = """
+        layer {
+          name: "in" type: "Input" top: "features" top: "label"
+          input_param { shape { dim: 16 dim: 64 } shape { dim: 16 } }
+        }
+        layer {
+          name: "out" type: "HDF5Output" bottom: "features" bottom: "label"
+          hdf5_output_param { file_name: "features.h5" }
+        }
+        """
     counts = BlobCounts(bottom=2, top=0)
     runs_on = "host"
 

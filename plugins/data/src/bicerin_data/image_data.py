@@ -28,6 +28,15 @@ class ImageDataLayer(PrefetchingLayer):
     """
 
     type = "ImageData"
+    example = """
+        layer {
+          name: "data" type: "ImageData" top: "data" top: "label"
+          transform_param { mean_value: 104 mean_value: 117 mean_value: 123 mirror: true crop_size: 224 }
+          image_data_param {
+            source: "train.txt" root_folder: "photos/" new_height: 256 new_width: 256 shuffle: true batch_size: 32
+          }
+        }
+        """
 
     def open_reader(self) -> BatchReader:
         param = self.param.image_data_param

@@ -28,6 +28,12 @@ class MemoryDataLayer(TellsShapes, Layer):
     """
 
     type = "MemoryData"
+    example = """
+        layer {
+          name: "data" type: "MemoryData" top: "data" top: "label"
+          memory_data_param { batch_size: 16 channels: 3 height: 32 width: 32 }
+        }
+        """
     counts = BlobCounts(bottom=0, top=2)
     runs_on = "host"
 

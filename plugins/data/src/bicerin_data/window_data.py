@@ -35,6 +35,15 @@ class WindowDataLayer(PrefetchingLayer):
     """
 
     type = "WindowData"
+    example = """
+        layer {
+          name: "data" type: "WindowData" top: "data" top: "label"
+          transform_param { mean_value: 104 mean_value: 117 mean_value: 123 mirror: true crop_size: 227 }
+          window_data_param {
+            source: "windows.txt" batch_size: 128 fg_threshold: 0.5 bg_threshold: 0.5 context_pad: 16
+          }
+        }
+        """
     counts = BlobCounts(bottom=0, top=2)
 
     def open_reader(self) -> BatchReader:

@@ -29,6 +29,12 @@ class DenseImageDataLayer(PairDataLayer):
     """Tops: images `(N, C, h, w)` and labels `(N, 1, h / label_divide_factor, w / label_divide_factor)`."""
 
     type = "DenseImageData"
+    example = """
+        layer {
+          name: "data" type: "DenseImageData" top: "data" top: "label"
+          dense_image_data_param { source: "train.txt" new_height: 360 new_width: 480 shuffle: true batch_size: 4 }
+        }
+        """
 
     def source_param(self) -> Any:
         param = self.param.dense_image_data_param

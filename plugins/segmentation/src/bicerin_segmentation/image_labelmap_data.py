@@ -28,6 +28,13 @@ class ImageLabelmapDataLayer(PairDataLayer):
     """Tops: images `(N, C, h, w)` and labels from 0 to 1, `(N, 1, h, w)`."""
 
     type = "ImageLabelmapData"
+    example = """
+        layer {
+          name: "data" type: "ImageLabelmapData" top: "data" top: "label"
+          transform_param { mean_value: 104 mean_value: 117 mean_value: 123 mirror: true }
+          image_data_param { source: "train.txt" root_folder: "photos/" shuffle: true batch_size: 1 }
+        }
+        """
     places = ("crop_size", "mirror")
 
     def source_param(self) -> Any:

@@ -35,6 +35,13 @@ class ImageSegDataLayer(PairDataLayer):
     """
 
     type = "ImageSegData"
+    example = """
+        layer {
+          name: "data" type: "ImageSegData" top: "data" top: "label"
+          transform_param { mean_value: 104 mean_value: 117 mean_value: 123 mirror: true crop_size: 321 }
+          image_data_param { source: "train.txt" root_folder: "photos/" label_type: PIXEL shuffle: true batch_size: 10 }
+        }
+        """
     counts = BlobCounts(bottom=0, top=between(1, 3))
     places = ("crop_size", "crop_height", "crop_width", "mirror", "scale_factors")
 

@@ -29,6 +29,13 @@ class SegDataLayer(PairDataLayer):
     """Tops: an image `(1, 3, h, w)` and its labels `(1, 1, h, w)`, of another size each time."""
 
     type = "SegData"
+    example = """
+        layer {
+          name: "data" type: "SegData" top: "data" top: "label"
+          transform_param { mean_value: 104 mean_value: 117 mean_value: 123 mirror: true }
+          seg_data_param { source: "train.txt" root_dir: "photos/" shuffle: true }
+        }
+        """
     places = ("mirror", "scale_ratios", "stride", "upper_size", "upper_height", "upper_width")
 
     def source_param(self) -> Any:

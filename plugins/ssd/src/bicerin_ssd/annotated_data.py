@@ -46,6 +46,17 @@ class AnnotatedDataLayer(PrefetchingLayer):
     """
 
     type = "AnnotatedData"
+    example = """
+        layer {
+          name: "data" type: "AnnotatedData" top: "data" top: "label"
+          transform_param {
+            mean_value: 104 mean_value: 117 mean_value: 123 mirror: true
+            resize_param { prob: 1 resize_mode: WARP height: 300 width: 300 interp_mode: LINEAR }
+          }
+          data_param { source: "train_lmdb" backend: LMDB batch_size: 32 }
+          annotated_data_param { label_map_file: "labelmap.prototxt" batch_sampler { max_sample: 1 max_trials: 1 } }
+        }
+        """
 
     def open_reader(self) -> BatchReader:
         param = self.param.data_param

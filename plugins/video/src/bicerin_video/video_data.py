@@ -50,6 +50,16 @@ class VideoDataLayer(PrefetchingLayer):
     """
 
     type = "VideoData"
+    example = """
+        layer {
+          name: "data" type: "VideoData" top: "data" top: "label"
+          transform_param { mean_value: 104 mean_value: 117 mean_value: 123 mirror: true crop_size: 224 }
+          video_data_param {
+            source: "train.txt" modality: RGB name_pattern: "image_%04d.png" num_segments: 3
+            new_height: 256 new_width: 340 batch_size: 8 shuffle: true
+          }
+        }
+        """
 
     def open_reader(self) -> BatchReader:
         way, param = self._way()

@@ -45,6 +45,13 @@ class BoxDataLayer(PrefetchingLayer):
     """
 
     type = "BoxData"
+    example = """
+        layer {
+          name: "data" type: "BoxData" top: "data" top: "label"
+          transform_param { scale: 0.00390625 mirror: true }
+          data_param { source: "train_lmdb" backend: LMDB batch_size: 32 side: 7 }
+        }
+        """
     counts = BlobCounts(bottom=0, top=at_least(1))
 
     def open_reader(self) -> BatchReader:
