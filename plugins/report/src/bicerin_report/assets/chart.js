@@ -52,7 +52,7 @@ class Chart {
       font: "12px system-ui, sans-serif" };
     this.plot = new uPlot({
       width, height: this.height(),
-      padding: [8, 12, 0, 0],
+      padding: [8, 24, 0, 0], // half of the last number under the axis
       cursor: { sync: { key: `x:${x}` }, points: { size: 6 }, drag: { x: true, y: false } },
       legend: { live: true },
       scales: { x: { time: false }, y: log ? { distr: 3 } : zero ? { range: (_, __, most) => [0, most * 1.08 || 1] } : {} },
