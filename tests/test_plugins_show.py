@@ -74,6 +74,9 @@ def test_parameters_are_those_that_the_layer_honours() -> None:
     assert comment.startswith("Whether the last window may reach over the edge")
     assert all(not added or "bicerin-pooling" in added for *_, added in pooling.values()), "fields of other packages"
     assert parameters("Convolution")["convolution_param.kernel_size"][0] == "repeated uint32"
+    of_lists = parameters("ImageData")
+    assert "image_data_param.source" in of_lists and "data_param.prefetch" in of_lists
+    assert "data_param.source" not in of_lists, "what a base reads of another layer's message is all that counts of it"
     convolution = parameters("Convolution")
     rectifying = {"convolution_param.relu", "convolution_param.negative_slope"}
     assert {name for name, (*_, added) in convolution.items() if added} == rectifying, "a Deconvolution refuses them"

@@ -113,19 +113,23 @@ def describe_layer(layer_type: str, layer_providers: Mapping[str, str] | None = 
 
 def _parameters(cls: type[Layer], distribution: str) -> Iterator[Parameter]:
     fields = schema().LayerParameter.DESCRIPTOR.fields_by_name
-    for name in messages_read_by(cls):
+    for name, read in messages_read_by(cls).items():
         if name not in fields or fields[name].message_type is None:
             continue
         message = fields[name].message_type
         for field in message.fields:
             added = schema().added.get((message.full_name.partition(".")[2], field.name))
-            if added is None or known_to(cls.type, distribution, added):
+            if (not read or field.name in read) and (added is None or known_to(cls.type, distribution, added)):
                 yield _parameter(name, field, added)
 
 
-def messages_read_by(cls: type[Layer]) -> list[str]:
-    """The messages of `LayerParameter` that the modules of a layer and of its bases read: `pooling_param`, ..."""
-    found: dict[str, None] = {}
+def messages_read_by(cls: type[Layer]) -> dict[str, set[str]]:
+    """The messages of `LayerParameter` that the modules of a layer and of its bases read: `pooling_param`, ...
+
+    With the fields that are read, where only bases read the message, field by field; else with none, which means all.
+    """
+    found: dict[str, set[str]] = {}
+    whole: set[str] = set()
     for one in cls.__mro__:
         module = inspect.getmodule(one)
         if module is None or not issubclass(one, Layer) or one is Layer:
@@ -133,8 +137,11 @@ def messages_read_by(cls: type[Layer]) -> list[str]:
         own = one.__module__.partition(".")[0]
         if own == "bicerin":  # what all layers have
             continue
-        found |= dict.fromkeys(re.findall(r"\.param\.(\w+_param)\b", inspect.getsource(module)))
-    return list(found)
+        for message, field in re.findall(r"\.param\.(\w+_param)\b(?:\.([a-z]\w*))?", inspect.getsource(module)):
+            found.setdefault(message, set()).add(field)
+            if one is cls or not field:
+                whole.add(message)
+    return {message: set() if message in whole else fields for message, fields in found.items()}
 
 
 def _parameter(outer: str, field: Any, added: Any) -> Parameter:
