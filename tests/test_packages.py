@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import sys
 import tomllib
@@ -276,3 +277,45 @@ def test_every_package_has_a_test_environment() -> None:
     stated = (ROOT / "tox.ini").read_text("utf-8")
     for folder in (ROOT / "plugins").iterdir():
         assert f"\n    {folder.name}: {folder.name}\n" in stated or f"\n[testenv:{folder.name}" in stated, folder
+
+
+def test_environments_install_what_packages_require() -> None:
+    """What a package of ours requires of ours comes from the same clone: an index has another version, or none."""
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(ROOT / "tox.ini")
+    named = re.findall(r"^ *([\w-]+): \S+$", found["plugin"]["folder"], re.MULTILINE)
+    assert len(named) > 15
+    environments = {name: _installed(found, "testenv", name) for name in named}
+    environments |= {name: _installed(found, name, "") for name in found.sections() if name.startswith("testenv:")}
+    missing = {
+        f"{name}: {one}"
+        for name, installed in environments.items()
+        for requirement in installed.values()
+        for one in _of_ours(requirement)
+        if one not in installed
+    }
+    assert missing == set()
+
+
+def _installed(tox: configparser.ConfigParser, section: str, factor: str) -> dict[str, Requirement]:
+    """The distributions of ours that an environment installs, with their extras."""
+    found: dict[str, Requirement] = {}
+    for line in tox.get(section, "deps", fallback="").splitlines():
+        factors, _, rest = line.rpartition(": ") if re.match(r"[\w,-]+: ", line) else ("", "", line)
+        if factors and factor not in factors.split(","):
+            continue
+        if (other := re.fullmatch(r"\{\[([\w:]+)\]deps\}", rest)) is not None:
+            found |= _installed(tox, other[1], factor)
+        elif rest.startswith("-e {toxinidir}/"):
+            folder, _, extras = rest.removeprefix("-e {toxinidir}/").replace("{[plugin]folder}", factor).partition("[")
+            name = PROJECTS[ROOT / folder]["name"]
+            found[name] = Requirement(f"{name}[{extras.rstrip(']')}]")
+    return found
+
+
+def _of_ours(requirement: Requirement) -> set[str]:
+    project = next(one for one in PROJECTS.values() if one["name"] == requirement.name)
+    texts = [*project["dependencies"]]
+    for extra in requirement.extras:
+        texts += project["optional-dependencies"][extra]
+    return {Requirement(text).name for text in texts} & {one["name"] for one in PROJECTS.values()}
