@@ -10,6 +10,8 @@ import pytest
 from mixed_net import NET, image, make
 
 import bicerin
+from bicerin.device import Memory
+from bicerin.layer import Blob
 from bicerin_onednn.convolution import OneDNNConvolutionLayer
 
 #: A whole number of blocks, so that blobs can be joined in any layout.
@@ -163,3 +165,29 @@ def test_a_call_that_fails_is_made_by_its_layer(
     monkeypatch.setattr(stretch, "_calls", [*stretch._calls[:2], lambda: 5])
     compare(*nets)
     assert convolutions
+
+
+def _memory(blob: Blob) -> None:
+    blob.use_memory(Memory(blob.count, blob.dtype, blob.device))
+
+
+def _array(blob: Blob) -> None:
+    memory = blob.memory[0]
+    memory.use_host_array(np.zeros(memory.size, memory.dtype))
+
+
+def _shape(blob: Blob) -> None:
+    blob.reshape(1, 24, 3, 3)
+
+
+@pytest.mark.parametrize("move", [_memory, _array, _shape], ids=lambda move: move.__name__[1:])
+def test_what_moves_between_passes_counts(
+    move: Callable[[Blob], None], nets: tuple[bicerin.Net, bicerin.Net], convolutions: list[str]
+) -> None:
+    compare(*nets)
+    assert not convolutions
+    move(nets[1].node("dw").top[0])
+    compare(*nets, seed=1)
+    assert convolutions, "the calls would have been those of before"
+    for seed in range(3):
+        compare(*nets, seed)

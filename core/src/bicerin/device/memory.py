@@ -20,10 +20,8 @@ _versions = count(0, 1 << 48)
 
 
 class Changes:
-    """How often an array was given out to be written in a memory whose version somebody had noted, or a blob with
-    versions was given another memory.
-
-    Whoever has seen a version of each of some memories may look at this number alone until it is another one.
+    """How often something has happened in this process. Who has looked at many things may look at this number alone
+    until it is another one.
     """
 
     __slots__ = ("number",)
@@ -32,8 +30,12 @@ class Changes:
         self.number = 0
 
 
-#: Of the whole process.
+#: An array was given out to be written in a memory whose version somebody had noted, a blob with versions was given
+#: another memory, or a layer got or lost its weight in the loss.
 changes = Changes()
+
+#: A blob got another shape or another memory, or a memory another array or room.
+moves = Changes()
 
 
 class State(Enum):
@@ -105,6 +107,7 @@ class Room:
 
     def __init__(self, nbytes: int) -> None:
         Room.made += 1
+        moves.number += 1
         whole = np.empty(nbytes + 64, np.uint8)
         start = -whole.ctypes.data % 64
         self.array = whole[start : start + nbytes]
@@ -114,6 +117,7 @@ class Room:
         """Some of it, from byte `start` on."""
         found = Room.__new__(Room)
         Room.made += 1
+        moves.number += 1
         found.array = self.array[start : start + nbytes]
         found.address = self.address + start
         return found
@@ -322,6 +326,8 @@ class Memory:
         return self._room
 
     def _new_rows(self, cleared: bool = True) -> np.ndarray:
+        """An array for the memory to keep."""
+        moves.number += 1
         return np.zeros(self.size, self.dtype) if cleared else np.empty(self.size, self.dtype)
 
     def _room_for(self, layout: Layout) -> Room:
@@ -345,6 +351,7 @@ class Memory:
         if not plain or self.size != other.size or self.dtype != other.dtype:
             self.host_array()[: other.size] = other.host_array(write=False)
             return
+        moves.number += 1
         for name in ("_host_array", "_room", "_layout", "state"):
             mine, others = getattr(self, name), getattr(other, name)
             setattr(self, name, others)
@@ -352,6 +359,7 @@ class Memory:
 
     def use_host_array(self, array: np.ndarray) -> None:
         """Adopt the caller's contiguous 1-d array as the host copy; writes go to it from now on."""
+        moves.number += 1
         self._host_array = array
         self._adopted = True
         self._lent, self.versioned = None, False
@@ -370,6 +378,7 @@ class Memory:
         if had is None or is_lent or self.versioned or array.size != self.size or array.dtype != self.dtype:
             self.host_array()[: array.size] = array
             return array
+        moves.number += 1
         self._host_array, self._lent = array, None
         self.state = State.HOST
         return had

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicerin.device.memory import Layout, Memory, Room
+from bicerin.device.memory import Layout, Memory, Room, moves
 
 #: Bytes of a line of the cache, where rooms start.
 _LINE = 64
@@ -41,6 +41,7 @@ class Part(Memory):
         return self._room.array.nbytes if self._room is not None and self._room_of is None else 0
 
     def _new_rows(self, cleared: bool = True) -> np.ndarray:
+        moves.number += 1
         return self.whole.rows_for_parts()[self.start : self.start + self.size]
 
     def _room_for(self, layout: Layout) -> Room:

@@ -11,7 +11,7 @@ import numpy as np
 
 import bicerin_proto
 from bicerin.device.device import CPU, Device
-from bicerin.device.memory import Memory, State, changes
+from bicerin.device.memory import Memory, State, changes, moves
 from bicerin.errors import DeviceError, ShapeError
 from bicerin.layer.blob_view import BlobView, HostView, not_writable
 from bicerin.layer.html import html_table
@@ -122,6 +122,7 @@ class Blob:
             self._use(memory)
         if count > self._diff.size:
             self._diff = Memory(count, self.dtype, self.device)
+        moves.number += 1
         self.shape = shape
         self.count = count
         self._arrays.clear()
@@ -316,6 +317,7 @@ class Blob:
     def _use(self, memory: Memory) -> None:
         if self._data.versioned:
             changes.number += 1
+        moves.number += 1
         self._data = memory
 
     def use_diff_memory(self, memory: Memory) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from bicerin.device.memory import changes
 from bicerin.errors import BicerinError, LayerError
 from bicerin.layer.abilities import ChecksInputs, Repetition, Replays, SharesInParallel
 from bicerin.layer.blob import Blob
@@ -156,6 +157,8 @@ class Node:
         # The gradient of a loss is its weight; of what is a loss no more, nothing.
         for index, weight in (*((index, 0.0) for index, _ in self._weighted), *given):
             self.top[index].diff.fill(weight)
+        if given != self._weighted:
+            changes.number += 1
         self._weighted = given
 
     # Running

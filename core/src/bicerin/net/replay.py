@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
-from bicerin.device.memory import Layout, Memory, Room, changes
+from bicerin.device.memory import Layout, Memory, Room, changes, moves
 from bicerin.kernels import num_threads
 from bicerin.kernels.recording import Call, recording
 from bicerin.layer.abilities import Repetition, Replays
@@ -72,6 +72,7 @@ class Stretch:
         self._stores = [memory.stores for memory in self._memories]
         self._places = [tuple(map(id, stores)) for stores in self._stores]
         self._sources, self._results = _flow(recorded)
+        self._moves = moves.number
         self._situation = _situation()
 
     def run(self) -> bool:
@@ -85,20 +86,25 @@ class Stretch:
     def _is_current(self) -> bool:
         if self._situation != _situation() or self._values != [function() for function in self._attributes]:
             return False
-        if any([node.counts_as_loss() for node in self._nodes]):  # noqa: C419
-            return False
         for memory, layout in self._sources:
             if layout is None:
                 memory.host_array(write=False)
                 memory.prefer_rows()
             elif memory.layout is not layout:
                 return False
+        if self._moves != moves.number:
+            if not self._is_in_place():
+                return False
+            self._moves = moves.number
+        return all([layout is None or memory.may_be_arranged for memory, layout in self._results])  # noqa: C419
+
+    def _is_in_place(self) -> bool:
+        """Whether every blob has the shape and the memory that it had."""
         memories = [blob.memory[0] for blob in self._blobs]
         return (
             all(map(is_, memories, self._memories))
             and self._shapes == [blob.shape for blob in self._blobs]
             and self._places == [tuple(map(id, memory.stores)) for memory in memories]
-            and all([layout is None or memory.may_be_arranged for memory, layout in self._results])  # noqa: C419
         )
 
 
@@ -221,5 +227,5 @@ class ReplayedPass:
 
 
 def _situation() -> tuple[int, int, int]:
-    """What calls depend on besides blobs: the versions of parameters, the process, and its threads."""
+    """What calls depend on besides blobs: the versions of parameters, what is a loss, the process, and its threads."""
     return changes.number, os.getpid(), num_threads()

@@ -8,6 +8,7 @@ Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from bicerin.kernels import Affine
@@ -24,7 +25,7 @@ class ReLULayer(ActsAffinely, ReadsTops, Spares, NeuronLayer):
         self.negative_slope: float = self.param.relu_param.negative_slope
 
     def affine(self) -> Affine:
-        return Affine(negative_slope=self.negative_slope)
+        return _rectifier(self.negative_slope)
 
     def reads_in_tops(self) -> TopValues:
         return TopValues.SIGNS if self.in_place else TopValues.NONE
@@ -39,3 +40,9 @@ class ReLULayer(ActsAffinely, ReadsTops, Spares, NeuronLayer):
 
     def gradient(self, x: Any, y: Any, y_diff: Any, x_diff: Any) -> None:
         self.ops.backward(x.reshape(-1), self.negative_slope, y_diff.reshape(-1), x_diff.reshape(-1))
+
+
+@lru_cache(typed=True)
+def _rectifier(slope: float) -> Affine:
+    """One object for one slope, so that who asks in every pass sees at once that it is the same."""
+    return Affine(negative_slope=slope)
