@@ -183,3 +183,18 @@ def test_the_command_without_the_weights(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "lost.caffemodel" in result.output
     assert not (tmp_path / "n.onnx").exists()
+
+
+def test_an_operation_that_the_runtime_has_in_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime has MaxRoiPool of opset 1 to 21."""
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotThere
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise NotThere("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an implementation for MaxRoiPool(22)")
+
+    net = Net(RELU, "TEST")
+    model = export(net, opset=22)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(NetError, match=r"MaxRoiPool\(22\)\. It may know the operation .* such as opset 17"):
+        verify(net, model)

@@ -57,7 +57,7 @@ def session(
     except BicerinError:
         raise
     except onnxruntime_errors() as error:
-        raise NetError(f"ONNX Runtime refuses the model: {error}") from error
+        raise NetError(f"ONNX Runtime refuses the model: {error}{_hint(str(error))}") from error
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
@@ -66,3 +66,10 @@ def session(
             raise NetError(f"ONNX Runtime cannot run the model: {error}") from error
 
     return run
+
+
+def _hint(said: str) -> str:
+    """What else may be done where an operation of that version is not implemented."""
+    if "NOT_IMPLEMENTED" not in said:
+        return ""
+    return ". It may know the operation in an older version of ONNX, such as opset 17; a model need not be compared."

@@ -31,8 +31,9 @@ def roi_pooling(graph: Graph, layer: Any) -> Any:
 
 
 def roi_align(graph: Graph, layer: Any) -> Any:
+    """ONNX's own is that of Mask R-CNN; of the others each sample is a sum over pixels."""
     if layer.kind != "averages":
-        graph.refuse("ONNX has the ROIAlign of Mask R-CNN alone, which has roi_align_param.")
+        return _fork_roi_align(graph, layer)
     maps, regions = graph.bottoms
     image, corners = graph.op("Split", _rows(graph, regions), [1, 4], axis=1, outputs=2)
     return graph.op(
@@ -47,6 +48,96 @@ def roi_align(graph: Graph, layer: Any) -> Any:
         # Before opset 16 there is no other.
         coordinate_transformation_mode="output_half_pixel" if graph.opset >= 16 else None,
     )
+
+
+def _fork_roi_align(graph: Graph, layer: Any) -> Any:
+    maps, regions = graph.bottoms
+    channels = maps.shape[1]
+    table = graph.op("Reshape", maps, [0, channels, -1])
+    table = graph.op("Reshape", graph.op("Transpose", table, perm=[0, 2, 1]), [-1, channels])
+    image, x1, y1, x2, y2 = graph.op("Split", _rows(graph, regions), [1] * 5, axis=1, outputs=5)
+    height, width = _size(graph, maps)
+    rows = _fork_taps(graph, layer, y1, y2, height, layer.shape[0])
+    columns = _fork_taps(graph, layer, x1, x2, width, layer.shape[1])
+    planes = graph.op("Unsqueeze", graph.cast(image, "int64"), [2, 3, 4])
+    sums = _by_taps(graph, table, planes, (height, width), rows, columns)
+    return graph.op("Transpose", sums, perm=[0, 3, 1, 2])
+
+
+def _fork_taps(graph: Graph, layer: Any, start: Any, stop: Any, size: Any, pooled: int) -> tuple[Any, Any]:
+    """Pixels along one axis, (R, P, K), and what each counts, as `ROIAlignLayer.taps`."""
+    length = graph.cast(size) if graph.any_size else float(size)
+    last = graph.op("Sub", length, 1.0) if graph.any_size else length - 1
+    if layer.pad_ratio:
+        pad = graph.op("Mul", graph.op("Add", graph.op("Sub", stop, start), 1.0), float(layer.pad_ratio))
+        start, stop = graph.op("Sub", start, pad), graph.op("Add", stop, pad)
+    start, stop = (graph.op("Mul", end, float(layer.spatial_scale)) for end in (start, stop))
+    places = np.arange(pooled, dtype=np.float32)[None]
+    if layer.kind == "corners":
+        extent = graph.op("Sub", stop, start)
+        steps = graph.op("Mul", places, graph.op("Div", extent, float(pooled - 1)))
+        at = graph.op("Add", graph.op("Sub", start, 0.5), steps)
+        beyond = graph.op("Add", last, 0.5) if graph.any_size else last + 0.5
+        counts = graph.op("And", graph.op("GreaterOrEqual", at, -0.5), graph.op("LessOrEqual", at, beyond))
+        counts = graph.cast(graph.op("And", counts, graph.op("Greater", extent, 0.0)))
+        at = graph.op("Max", graph.op("Min", at, last), 0.0)
+    else:
+        if graph.any_size:
+            end = graph.op("Add", graph.op("Div", length, float(layer.spatial_scale)), 0.5)
+            end = graph.op("Sub", graph.op("Floor", end), 1.0)
+        else:
+            end = float(np.floor(size / layer.spatial_scale + 0.5) - 1)
+        start, stop = graph.op("Max", start, 0.0), graph.op("Min", stop, end)
+        extent = graph.op("Max", graph.op("Add", graph.op("Sub", stop, start), 1.0), 1.0)
+        steps = graph.op("Mul", places + np.float32(0.5), graph.op("Div", extent, float(pooled)))
+        at = graph.op("Max", graph.op("Min", graph.op("Add", start, steps), last), 0.0)
+    before = graph.op("Floor", at)
+    after = graph.op("Min", graph.op("Add", before, 1.0), last)
+    further = graph.op("Sub", at, before)
+    pixels, weights = [], []
+    for step in (-1, 0, 1, 2) if layer.kind == "cubic" else (0, 1):
+        pixel = graph.op("Add", before, float(step)) if step else before
+        pixels.append(graph.op("Max", graph.op("Min", pixel, last), 0.0))
+        if layer.kind == "cubic":
+            weights.append(_cubic_weight(graph, further, step))
+        elif layer.kind == "corners":
+            share = further if step else graph.op("Sub", 1.0, further)
+            weights.append(graph.op("Mul", share, counts))
+        else:  # on the last pixel, which has none after it, nothing
+            weights.append(further if step else graph.op("Sub", after, at))
+    pixels, weights = (
+        graph.op("Concat", *(graph.op("Unsqueeze", one, [2]) for one in all_of_them), axis=2)
+        for all_of_them in (pixels, weights)
+    )
+    return graph.cast(pixels, "int64"), weights
+
+
+def _cubic_weight(graph: Graph, further: Any, step: int) -> Any:
+    """Of the pixel `step` after the one before a place: cubic convolution with a = -1."""
+    away = graph.op("Sub", further, float(step)) if step <= 0 else graph.op("Sub", float(step), further)
+    squared = graph.op("Mul", away, away)
+    if step in (0, 1):  # 1 + d² (d - 2)
+        return graph.op("Add", graph.op("Mul", squared, graph.op("Sub", away, 2.0)), 1.0)
+    # 4 + d (d (5 - d) - 8)
+    inner = graph.op("Sub", graph.op("Mul", away, graph.op("Sub", 5.0, away)), 8.0)
+    return graph.op("Add", graph.op("Mul", away, inner), 4.0)
+
+
+def _by_taps(graph: Graph, table: Any, planes: Any, size: Any, rows: Any, columns: Any) -> Any:
+    """Sums over taps along both axes, (R, P, Q, values), from a table with a row for each pixel of each plane.
+
+    Args:
+        planes: of each region and bin, to be broadcast to (R, P, Q, 1, 1).
+        rows, columns: pixels and what they count, (R, P, K) and (R, Q, L).
+    """
+    height, width = size
+    pixels = graph.op("Mul", height, width) if graph.any_size else height * width
+    row, row_weight = (graph.op("Unsqueeze", value, [2, 4]) for value in rows)
+    column, column_weight = (graph.op("Unsqueeze", value, [1, 3]) for value in columns)
+    place = graph.op("Add", graph.op("Mul", row, width), column)
+    found = graph.op("Gather", table, graph.op("Add", graph.op("Mul", planes, pixels), place), axis=0)
+    weights = graph.op("Unsqueeze", graph.op("Mul", row_weight, column_weight), [5])
+    return graph.reduce("Sum", graph.op("Mul", found, weights), [3, 4], keepdims=False)
 
 
 def psroi_pooling(graph: Graph, layer: Any) -> Any:
@@ -95,23 +186,15 @@ def psroi_align(graph: Graph, layer: Any) -> Any:
     maps, regions = graph.bottoms
     group, outputs = layer.group, layer.output_dim
     height, width = _size(graph, maps)
-    pixels = graph.op("Mul", height, width) if graph.any_size else height * width
     table = graph.op("Reshape", maps, [0, outputs, group * group, -1])
     table = graph.op("Reshape", graph.op("Transpose", table, perm=[0, 2, 3, 1]), [-1, outputs])
     image, x1, y1, x2, y2 = graph.op("Split", _rows(graph, regions), [1] * 5, axis=1, outputs=5)
-    rows, row_weights = _linear_taps(graph, layer, y1, y2, height)
-    columns, column_weights = _linear_taps(graph, layer, x1, x2, width)
-    # Axes: regions, bins down and across, taps down and across.
-    down, across = [2, 4], [1, 3]
-    rows, row_weights = (graph.op("Unsqueeze", value, down) for value in (rows, row_weights))
-    columns, column_weights = (graph.op("Unsqueeze", value, across) for value in (columns, column_weights))
+    rows = _linear_taps(graph, layer, y1, y2, height)
+    columns = _linear_taps(graph, layer, x1, x2, width)
     image = graph.op("Unsqueeze", graph.cast(image, "int64"), [2, 3, 4])
     bins = np.arange(group * group).reshape(1, group, group, 1, 1)
-    base = graph.op("Mul", graph.op("Add", graph.op("Mul", image, group * group), bins), pixels)
-    place = graph.op("Add", graph.op("Mul", rows, width), columns)
-    found = graph.op("Gather", table, graph.op("Add", base, place), axis=0)
-    weights = graph.op("Unsqueeze", graph.op("Mul", row_weights, column_weights), [5])
-    sums = graph.reduce("Sum", graph.op("Mul", found, weights), [3, 4], keepdims=False)
+    planes = graph.op("Add", graph.op("Mul", image, group * group), bins)
+    sums = _by_taps(graph, table, planes, (height, width), rows, columns)
     return graph.op("Transpose", sums, perm=[0, 3, 1, 2])
 
 
