@@ -104,6 +104,17 @@ def test_solvers_share_the_images(replicas, pictures, make_layer, batches):
         run.layer.close()
 
 
+def test_a_solver_that_is_given_the_place_of_another_keeps_to_its_own_images(pictures, make_layer, batches):
+    """As by the script of Caffe's, whose processes all restore the snapshot of the first."""
+    pictures(*[(2, 2)] * 8)
+    first, second = (
+        make_layer(image_data("batch_size: 2"), phase="TRAIN", rank=rank, replicas=2).layer for rank in (0, 1)
+    )
+    first.restore_state({**first.state(), "line": 4})
+    second.restore_state(first.state())
+    assert second.state()["line"] == 5
+
+
 def test_a_random_order_is_not_shared(pictures, make_layer, batches):
     pictures(*[(2, 2)] * 8)
     run = make_layer(image_data("batch_size: 8 shuffle: true"), phase="TRAIN", rank=1, replicas=2)

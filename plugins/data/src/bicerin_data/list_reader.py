@@ -69,12 +69,11 @@ class ListReader(DecodingReader, Generic[Entry]):
         self._shuffled = shuffle
         self._rand_skip = rand_skip
         self._order = np.arange(len(entries))
-        share, shares = 0, 1
+        #: Which share of the lines is this solver's, and of how many: every so many lines there is one of its own.
+        self._share, self._shares = 0, 1
         if layer.phase is Phase.TRAIN and not shuffle and not rand_skip:
-            share, shares = layer.context.rank, layer.context.replicas
-        #: How many lines are between two of this solver's; those of the others are, in one order for all.
-        self._stride = shares
-        self.bad.records = len(entries) // gcd(len(entries), shares)
+            self._share, self._shares = layer.context.rank, layer.context.replicas
+        self.bad.records = len(entries) // gcd(len(entries), self._shares)
         #: The next line in the present order, and how often all lines have been read; and both as of the entries that
         #: were used.
         self._line = 0
@@ -84,7 +83,7 @@ class ListReader(DecodingReader, Generic[Entry]):
             if skip >= len(entries):
                 raise DataError(f"Not enough points to skip: {skip} of {len(entries)}.")
             self._line = skip
-        self._epoch, self._line = divmod(self._line + share, len(entries))
+        self._epoch, self._line = divmod(self._line + self._share, len(entries))
         self._used = (self._line, self._epoch)
         self._shuffle()
 
@@ -109,7 +108,7 @@ class ListReader(DecodingReader, Generic[Entry]):
 
     def next_record(self) -> Turn:
         entry = self.entries[self._order[self._line]]
-        epochs, self._line = divmod(self._line + self._stride, len(self.entries))
+        epochs, self._line = divmod(self._line + self._shares, len(self.entries))
         if epochs:
             _log.debug('layer "%s": Restarting data prefetching from start.', self.layer_name)
             self._epoch += epochs
@@ -122,7 +121,7 @@ class ListReader(DecodingReader, Generic[Entry]):
             return
         self.forget_ahead()
         line, epoch = self._used
-        whole, line = divmod(line + batches * self.batch_size * self._stride, len(self.entries))
+        whole, line = divmod(line + batches * self.batch_size * self._shares, len(self.entries))
         self._line, self._epoch = self._used = line, epoch + whole
         self.number += batches
         self._shuffle()
@@ -145,5 +144,8 @@ class ListReader(DecodingReader, Generic[Entry]):
 
     def seek(self, position: Mapping[str, Any]) -> None:
         super().seek(position)
-        self._line, self._epoch = self._used = int(position["line"]), int(position["epoch"])
+        number = int(position["epoch"]) * len(self.entries) + int(position["line"])
+        number += (self._share - number) % self._shares  # a solver may be given the position of another
+        self._epoch, self._line = divmod(number, len(self.entries))
+        self._used = (self._line, self._epoch)
         self._shuffle()
