@@ -22,6 +22,7 @@ from bicerin_data.extraction_parts import ExtractionParts, write_pass
 from bicerin_data.feature_store import feature_store
 from bicerin_data.prefetching_layer import PrefetchingLayer
 from bicerin_proto import atomic_write
+from bicerin_proto.atomic import remove_leftovers
 from bicerin_proto.quotation import printable
 
 _log = logging.getLogger("bicerin.data")
@@ -163,6 +164,8 @@ class Extraction:
         if team.rank == 0:
             self._check_outputs()
             parts.open(facts)
+            for path in self._outputs:  # an extraction that was killed while it brought the parts together
+                remove_leftovers(path.parent, path.name, folders=True)
         said = json.dumps(parts.missing(len(ranges))).encode() if team.rank == 0 else b""
         missing = json.loads(team.share(said))
         if team.rank == 0 and len(missing) < len(ranges):

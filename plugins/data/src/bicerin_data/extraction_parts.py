@@ -7,6 +7,7 @@ extraction.json    the facts about the extraction
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from bicerin.errors import DataError
 from bicerin_proto import atomic_write
+from bicerin_proto.atomic import temporary_path
 from bicerin_proto.quotation import printable, system_reason
 
 
@@ -87,8 +89,13 @@ class ExtractionParts:
             ) from None
 
     def remove(self) -> None:
-        """Remove the folder, as far as that can be done."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the folder, as far as that can be done. It loses its name at once, so that nothing goes on there."""
+        doomed = temporary_path(self._folder)
+        try:
+            os.rename(self._folder, doomed)
+        except OSError:
+            doomed = self._folder
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def write_pass(file: IO[bytes], rows: Sequence[np.ndarray]) -> None:
