@@ -12,6 +12,7 @@ import pytest
 from mpi_runs import PATIENCE
 
 from bicerin.errors import ParallelError
+from bicerin_mpi.communicator import machine_names
 from bicerin_mpi.launched import check_launched
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -74,6 +75,13 @@ print(sorted(name for name in sys.modules if name.startswith(("mpi4py", "bicerin
 def test_options_for_several_processes_need_several() -> None:
     done = alone("--global-batch")
     assert done.returncode == 2 and "go with --parallel" in done.stderr
+
+
+def test_machines_of_one_name_are_told_apart() -> None:
+    """The numbers of their processes say nothing to each other, so that none is taken for dead."""
+    found = [["node1", 0, 7], ["node2", 1, 7], ["node1", 0, 7], ["node2", 3, 7], ["node2", 1, 8]]
+    second = "node2 (#{} of that name)"
+    assert machine_names(found) == ["node1", second.format(1), "node1", second.format(2), second.format(3)]
 
 
 class TestLaunched:

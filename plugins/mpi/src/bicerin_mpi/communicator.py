@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -76,8 +77,11 @@ class MpiCommunicator(Communicator):
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = local.Get_rank(), local.Get_size()
+        first = np.array([self.rank], np.int64)
+        local.Bcast(first)
         local.Free()
-        self.machine = platform.node()
+        own = json.dumps([platform.node(), int(first[0]), _process_numbers()]).encode()
+        self.machine = machine_names([json.loads(one) for one in self.all_gather(own)])[self.rank]
         self.can_message = MPI.Query_thread() == MPI.THREAD_MULTIPLE
         #: What connects the devices of all ranks, by this rank's; None where its arrays go by the host.
         self._devices: dict[str, Nccl | None] = {}
@@ -189,6 +193,31 @@ class MpiCommunicator(Communicator):
         data = bytearray(status.Get_count(self._mpi.BYTE))
         message.Recv([data, self._mpi.BYTE])
         return status.Get_source(), bytes(data)
+
+
+def machine_names(found: Sequence[Sequence[Any]]) -> list[str]:
+    """A name for each rank's machine, which those have in common that see each other's processes by their numbers.
+
+    Args:
+        found: of each rank, the name that its machine gives itself, the first rank that shares its memory, and what
+            tells the numbers of its processes from those of other containers.
+    """
+    places: dict[str, list[Sequence[Any]]] = {}
+    for name, *place in found:
+        if place not in places.setdefault(name, []):
+            places[name].append(place)
+    return [
+        name if len(places[name]) == 1 else f"{name} (#{places[name].index(place) + 1} of that name)"
+        for name, *place in found
+    ]
+
+
+def _process_numbers() -> int:
+    """What differs between containers of a machine that number their processes apart; 0 where nothing tells."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 class _Request(Pending):
