@@ -78,7 +78,7 @@ class MpiCommunicator(Communicator):
         local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = local.Get_rank(), local.Get_size()
         first = np.array([self.rank], np.int64)
-        local.Bcast(first)
+        _Request(local.Ibcast(first)).wait()
         local.Free()
         own = json.dumps([platform.node(), int(first[0]), _process_numbers()]).encode()
         self.machine = machine_names([json.loads(one) for one in self.all_gather(own)])[self.rank]
