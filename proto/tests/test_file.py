@@ -191,8 +191,8 @@ def test_what_killed_writers_left(tmp_path):
     assert remove_leftovers(tmp_path, "s_iter_") == [locked]
     folder = tmp_path / f".store.{gone}.0123abcd.tmp"
     (folder / "within").mkdir(parents=True)
-    assert remove_leftovers(tmp_path, "store") == [] and folder.exists()
-    assert remove_leftovers(tmp_path, "store", folders=True) == [folder] and not folder.exists()
+    assert remove_leftovers(tmp_path, "store") == remove_leftovers(tmp_path, "stor", whole=True) == []
+    assert remove_leftovers(tmp_path, "store", whole=True) == [folder] and not folder.exists()
     assert remove_leftovers(tmp_path / "missing", "s_iter_") == []
 
 

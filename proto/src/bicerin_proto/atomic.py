@@ -64,7 +64,7 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
-def remove_leftovers(folder: str | PathLike[str], begin: str, *, folders: bool = False) -> list[Path]:
+def remove_leftovers(folder: str | PathLike[str], begin: str, *, whole: bool = False) -> list[Path]:
     """Remove the temporary files in a folder whose writers were killed, and return them.
 
     Whoever writes one holds a lock on it, which the system takes back when the process ends; on a disk that several
@@ -73,17 +73,17 @@ def remove_leftovers(folder: str | PathLike[str], begin: str, *, folders: bool =
     Args:
         folder: where they may be; it need not exist.
         begin: what the names of the files that they should have become begin with.
-        folders: whether temporary folders are removed as well, on which nobody holds a lock: for names that only
-            processes of this machine write.
+        whole: whether `begin` is the whole name, under which no process of another machine writes: a folder is removed
+            then too, though nobody holds a lock on it.
     """
-    pattern = re.compile(rf"\.{re.escape(begin)}.*\.(\d+)\.[0-9a-f]{{8}}\.tmp")
+    pattern = re.compile(rf"\.{re.escape(begin)}{'' if whole else '.*'}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
     removed: list[Path] = []
     with contextlib.suppress(OSError, ValueError):
         for entry in os.scandir(folder):
             found = pattern.fullmatch(entry.name)
             if found is None or _lives(int(found[1])):
                 continue
-            if folders and entry.is_dir(follow_symlinks=False):
+            if whole and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
                 removed.append(Path(entry.path))
             if not entry.is_file(follow_symlinks=False):

@@ -164,8 +164,9 @@ class Extraction:
         if team.rank == 0:
             self._check_outputs()
             parts.open(facts)
-            for path in self._outputs:  # an extraction that was killed while it brought the parts together
-                remove_leftovers(path.parent, path.name, folders=True)
+            # Of an extraction that was killed while it brought the parts together.
+            for path in (*self._outputs, parts.folder):
+                remove_leftovers(path.parent, path.name, whole=True)
         said = json.dumps(parts.missing(len(ranges))).encode() if team.rank == 0 else b""
         missing = json.loads(team.share(said))
         if team.rank == 0 and len(missing) < len(ranges):

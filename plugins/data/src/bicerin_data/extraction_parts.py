@@ -30,7 +30,7 @@ class ExtractionParts:
     """
 
     def __init__(self, folder: Path, blobs: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._blobs = blobs
 
     def open(self, facts: Mapping[str, str]) -> None:
@@ -39,15 +39,15 @@ class ExtractionParts:
         Raises:
             DataError: it cannot be used, or holds something else than parts of an extraction with these facts.
         """
-        note = self._folder / "extraction.json"
+        note = self.folder / "extraction.json"
         try:
-            self._folder.mkdir(exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             there = json.loads(note.read_text()) if note.exists() else None
             if there is not None and not isinstance(there, dict):
                 raise ValueError("it holds no facts")
-            if there is None and next(self._folder.iterdir(), None) is not None:
+            if there is None and next(self.folder.iterdir(), None) is not None:
                 raise DataError(
-                    f"{printable(self._folder)} holds something else than the parts of an extraction: remove it."
+                    f"{printable(self.folder)} holds something else than the parts of an extraction: remove it."
                 )
             if there is None:
                 with atomic_write(note) as file:
@@ -55,18 +55,18 @@ class ExtractionParts:
         except ValueError as error:
             raise DataError(f"{printable(note)} is damaged: {error}. Remove the folder to begin anew.") from None
         except OSError as error:
-            raise DataError(f"{printable(self._folder)} cannot be used: {system_reason(error)}.") from None
+            raise DataError(f"{printable(self.folder)} cannot be used: {system_reason(error)}.") from None
         if there is not None and there != facts:
             name = next((name for name in facts if there.get(name) != facts[name]), "the number of facts")
             before, now = (printable(str(one.get(name)), 100) for one in (there, facts))
             raise DataError(
-                f"{printable(self._folder)} holds the parts of another extraction: {name} was {before} there, and is "
+                f"{printable(self.folder)} holds the parts of another extraction: {name} was {before} there, and is "
                 f"{now} now. Remove it to begin anew."
             )
 
     def path(self, number: int) -> Path:
         """The file of a range."""
-        return self._folder / f"{number:08d}.npy"
+        return self.folder / f"{number:08d}.npy"
 
     def missing(self, count: int) -> list[int]:
         """Which of so many ranges are not there yet."""
@@ -90,11 +90,11 @@ class ExtractionParts:
 
     def remove(self) -> None:
         """Remove the folder, as far as that can be done. It loses its name at once, so that nothing goes on there."""
-        doomed = temporary_path(self._folder)
+        doomed = temporary_path(self.folder)
         try:
-            os.rename(self._folder, doomed)
+            os.rename(self.folder, doomed)
         except OSError:
-            doomed = self._folder
+            doomed = self.folder
         shutil.rmtree(doomed, ignore_errors=True)
 
 
