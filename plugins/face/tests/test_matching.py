@@ -132,3 +132,8 @@ def test_options_without_effect_are_refused() -> None:
     for options, words in (("negative_upper_bound: 1", "no effect"), ("do_backward: false", "not supported")):
         with pytest.raises(LayerError, match=words):
             run_layer(text.format(options), [X, np.zeros(5)])
+
+
+def test_global_lse_margin_without_a_bias() -> None:
+    with pytest.raises(LayerError, match="num_axes, bias_term of scale_param is not known"):
+        run_layer('type: "GlobalLSEMargin" scale_param { axis: 1 num_axes: 0 bias_term: true }', [X, np.zeros(5)])

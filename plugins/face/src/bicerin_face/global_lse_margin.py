@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bicerin.errors import ShapeError
+from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, BlobCounts, ChecksInputs, Layer, Operations, between, refuse_label_gradient
 from bicerin_face.labels import add_fault, check_labels, own_class, require_labels
 
+#: What is read of `scale_param`.
+READ = ("filler", "min_value", "max_value")
 WINDOW = 0.1
 NEAR = 0.001
 STEPS = 20
@@ -42,6 +44,15 @@ class GlobalLSEMarginLayer(ChecksInputs, Layer):
 
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         param = self.param.scale_param
+        unread = [
+            field.name
+            for field, value in param.ListFields()
+            if field.name not in READ and (field.message_type is not None or value != field.default_value)
+        ]
+        if unread:
+            raise LayerError(
+                f"{', '.join(unread)} of scale_param is not known to this layer.", f"It reads {', '.join(READ)}."
+            )
         self.has_norms = len(bottom) > 2
         filler = param.filler if param.HasField("filler") else type(param.filler)(type="constant", value=30)
         self.declare_blobs(((1,), filler), ((1,), None), learned=False)

@@ -34,6 +34,8 @@ class NdPoolingLayer(SpatialPoolingLayer):
                 "pooling_param has no kernel_shape.", "kernel_shape { dim: 1 dim: 2 dim: 2 } is one of 3 axes."
             )
         refuse_other_sizes(param)
+        if param.HasField("round_mode") and param.round_mode == param.CEIL:
+            raise LayerError("no window reaches over the edge: round_mode: CEIL is not known here; leave it out.")
 
     def windows_of(self, spatial: tuple[int, ...]) -> Windows:
         param, axes = self.param.pooling_param, len(spatial)

@@ -16,6 +16,8 @@ from bicerin.errors import LayerError, ShapeError
 from bicerin.layer import Blob, enum_name
 from bicerin_pooling.spatial_pooling import SpatialPoolingLayer, Windows
 
+#: What C3D reads in `pooling_param`, and what changes nothing.
+SIZES = {"pool", "kernel_size", "stride", "pad", "kernel_depth", "temporal_stride", "engine"}
 METHODS = ("MAX", "AVE", "STOCHASTIC")
 
 
@@ -29,6 +31,12 @@ class Pooling3DLayer(SpatialPoolingLayer):
         old, new = self.param.pooling_param, self.param.pooling3d_param
         if old.HasField("kernel_depth") and self.param.HasField("pooling3d_param"):
             raise LayerError("give pooling3d_param, or as in C3D 1.0 pooling_param; not both.")
+        known = SIZES | ({"round_mode"} if old.round_mode == old.CEIL else set())
+        if other := sorted({field.name for field, _ in old.ListFields()} - known):
+            raise LayerError(
+                f"{', '.join(other)} of pooling_param is not known to C3D.",
+                "It has kernel_depth and temporal_stride along the frames, kernel_size, stride and pad along sides.",
+            )
         self._own: Any = old if old.HasField("kernel_depth") else new
         self.method = enum_name(self._own, "pool", METHODS)
         if self.method == "STOCHASTIC":
