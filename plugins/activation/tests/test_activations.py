@@ -31,6 +31,7 @@ TYPES = {
     "Threshold": "",
     "Clip": "clip_param { min: 0 max: 1 }",
     "Dropout": "",
+    "SeLuDropout": "",
 }
 
 
@@ -72,7 +73,7 @@ def test_exp_of_a_large_shift_is_infinite() -> None:
     assert forward('type: "Exp" exp_param { shift: 1000 }', [0, 1]).tolist() == [np.inf, np.inf]
 
 
-@pytest.mark.parametrize("type_name", [name for name in TYPES if name not in ("Threshold", "Dropout")])
+@pytest.mark.parametrize("type_name", [name for name in TYPES if name not in ("Threshold", "Dropout", "SeLuDropout")])
 def test_nan_stays_nan(type_name: str) -> None:
     assert np.isnan(forward(f'type: "{type_name}" {TYPES[type_name]}', [np.nan, 1])).tolist() == [True, False]
 
@@ -127,6 +128,7 @@ def test_values(definition: str, values: list[float], expected: list[float]) -> 
         ('type: "Log" log_param { base: -0.5 }', "base must be strictly positive"),
         ('type: "Dropout" dropout_param { dropout_ratio: 1 }', "dropout_ratio is 1"),
         ('type: "Dropout" dropout_param { dropout_ratio: -0.1 }', "dropout_ratio is -0.1"),
+        ('type: "SeLuDropout" selu_dropout_param { dropout_ratio: 1 }', "dropout_ratio is 1"),
         ('type: "Clip"', "clip_param has no min"),
         ('type: "Clip" clip_param { min: 2 max: 1 }', "min is 2"),
     ],
@@ -204,6 +206,35 @@ class TestPReLU:
         run.backward()
         assert (run.blobs[0].diff == 0).all()
         assert (run.bottom[0].diff == 0.25).all()
+
+
+class TestSeLuDropout:
+    def test_what_is_kept_and_what_is_dropped(self) -> None:
+        """With q = 0.75, alpha = -2: a = (0.75 (1 + 4 * 0.25)) ** -0.5 = 1.5 ** -0.5, b = a / 2."""
+        definition = 'type: "SeLuDropout" selu_dropout_param { dropout_ratio: 0.25 alpha: -2 }'
+        x = np.arange(1.0, 4001).reshape(4, 1000)
+        run = run_layer(definition, [x], phase="TRAIN", dtype=np.float64)
+        run.forward()
+        y, a = run.top[0].data, 1.5**-0.5
+        kept = y > 0
+        assert 0.7 < kept.mean() < 0.8
+        np.testing.assert_allclose(y[kept], a * x[kept] + a / 2, rtol=1e-9)
+        np.testing.assert_allclose(y[~kept], -2 * a + a / 2, rtol=1e-9)
+        run.top[0].diff[...] = 2
+        run.backward()
+        np.testing.assert_allclose(run.bottom[0].diff, 2 * a * kept, rtol=1e-9)
+
+    def test_mean_and_variance_stay(self) -> None:
+        x = np.random.default_rng(0).normal(size=(200, 1000))
+        run = run_layer('type: "SeLuDropout" selu_dropout_param { dropout_ratio: 0.3 }', [x], phase="TRAIN")
+        run.forward()
+        assert abs(run.top[0].data.mean()) < 0.02
+        assert abs(run.top[0].data.var() - 1) < 0.03
+
+    def test_a_test_changes_nothing(self) -> None:
+        run = run_layer('type: "SeLuDropout"', [np.arange(6.0)], phase="TEST")
+        run.forward()
+        assert (run.top[0].data == run.bottom[0].data).all()
 
 
 class TestDropout:

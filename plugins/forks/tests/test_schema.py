@@ -32,7 +32,6 @@ from bicerin_proto.wire import VARINT, tag
     'layer { transform_param { original_image: true } }',
     'layer { }',
     # happynear
-    'layer { softmax_param { normalize_type: "Softmax" } }',
     'layer { convolution_param { weight_filler { type: "msra" alpha: 0.1 } } insanity_param { lb: 3 ub: 8 } }',
     'layers { name: "a" type: BATCH_NORM } layers { name: "b" type: INSANITY }',
     # others
@@ -41,9 +40,8 @@ from bicerin_proto.wire import VARINT, tag
     'layer { dropout_param { sqrt_scale: true } transform_param { bgr2rgb: true } }',
     'layer { image_data_param { cache: true precache: true threads: 6 short_side: 256 } }',
     'layer { transform_param { crop_size: 224 pad: 3 bgr2rgb: true aug_way: "table" sigma: 7.5 } }',
-    'layer { softmax_param { hard_ratio: .5 normalize_type: "Cosine" } }',
+    'layer { softmax_param { hard_ratio: .5 cutting_point: 0.1 } }',
     'layer { convolution_param { shape_offset: 1 } }',
-    'layer { selu_dropout_param { alpha: -1.75 } }',
     'layer { dice_coef_loss_param { generalization: MULTICLASS ignore_label: 255 } }',
     'layer { proposal_target_param { cls_num: 81 } }',
     'layer { box_output_param { field_h: 60 } }',
@@ -55,7 +53,7 @@ from bicerin_proto.wire import VARINT, tag
     'layer { lpq_loss_param { p: 2 q: .4 } }',
     'layer { inner_product_blob_param { transpose: false } }',
     'layer { dense_crf_param { pos_xy_std: 3 } domain_transform_param { num_iter: 3 } bias_channel_param { } }',
-    'layers { name: "a" type: LOCAL } layers { name: "b" type: SELU_DROPOUT }',
+    'layers { name: "a" type: LOCAL } layers { name: "b" type: ELTWISE_AFFINE }',
 ])  # fmt: skip
 def test_nets(text: str) -> None:
     """They parse, and survive being written and read again."""

@@ -442,6 +442,7 @@ def test_label_smoothing_is_in_the_gradient_alone(device: str) -> None:
         ("loss_param { label_smoothing: 1 }", 2, "at least 0 and less than 1"),
         ("softmax_param { class_weight: [1, 2, 3] }", 2, "class_weight needs a third bottom"),
         ("softmax_param { class_weight: [1, 2] }", 3, "for each of the 3 classes; there are 2"),
+        ('softmax_param { normalize_type: "L2" }', 2, 'normalize_type: "L2" is not known to this layer, "Softmax" is'),
         ("softmax_param { scaling_temperature: 2 }", 2, "known to Softmax, not to this loss"),
     ],
 )

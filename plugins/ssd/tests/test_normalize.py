@@ -111,6 +111,8 @@ def test_the_two_layers_of_this_name_are_told_apart(
         ("norm_param { } normalize_param { }", 1, "another layer"),
         ("norm_param { }", 2, "another layer"),
         ('normalize_param { normalize_type: "L3" }', 1, "L3 is not known"),
+        ('softmax_param { normalize_type: "Softmax" }', 1, "Softmax is not known"),
+        ('norm_param { } softmax_param { normalize_type: "L2" }', 1, "another layer"),
         ("normalize_param { fix_gradient: true }", 1, "fix_gradient is known to the fork's GPU code alone"),
     ],
 )

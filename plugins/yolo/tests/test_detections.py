@@ -61,8 +61,20 @@ def test_a_map_of_yolo3_gives_a_box_for_each_class(device: str) -> None:
     assert np.allclose(rows[0, 0, :, 2], 1 / (1 + np.exp([-2, -1])) / (1 + np.exp(-9)))
 
 
+def test_deviations_lower_the_score(device: str) -> None:
+    """Objectness 0.8, a class of 0.9, deviations of 0.1, 0.2, 0.3 and 0.4: 0.8 * 0.9 * (1 - 0.25)."""
+    maps = np.full((1, 2, 11, 4, 4), -9.0)
+    logits = [np.log(p / (1 - p)) for p in (0.1, 0.2, 0.3, 0.4, 0.8, 0.9)]
+    maps[0, 1, :, 2, 3] = [0, logits[0], 0, logits[1], np.log(1.5), logits[2], np.log(0.5), *logits[3:5], -9, logits[5]]
+    options = f"{THIRD} gaussian_box: true confidence_threshold: 0.5 }}"
+    rows = detections(options, maps.reshape(1, 22, 4, 4), device=device)
+    assert rows.shape == (1, 1, 1, 7)
+    assert np.allclose(rows[0, 0, 0], [0, 2, 0.54, 0.875 - 0.375, 0.625 - 0.125, 0.875 + 0.375, 0.625 + 0.125])
+    with pytest.raises(ShapeError, match=r"must have the shape \(1, 22, H, W\)"):
+        run_layer(options, [np.zeros((1, 14, 4, 4))])
+
+
 @pytest.mark.parametrize(("text", "bottoms", "words"), [
-    (f"{THIRD} gaussian_box: true }}", 1, "boxes with a variance"),
     (f"{THIRD} }}", 2, "mask_group_num is 1, but there are 2 bottoms"),
     (f"{THIRD} mask: 7 }}", 1, "mask must name num_box = 2 of the 2 anchors"),
     (f"{THIRD} anchors_scale: 8 }}", 1, "anchors_scale must be a number > 0 for each of 1 maps"),

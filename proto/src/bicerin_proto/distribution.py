@@ -12,7 +12,7 @@ _LAYERS = {
     "bicerin-pooling": "Pooling SPP GlobalSumPooling",
     "bicerin-inner-product": "InnerProduct Embed",
     "bicerin-activation": "ReLU PReLU ELU Sigmoid TanH Swish AbsVal BNLL Power Exp Log Threshold Clip Dropout SeLu"
-    " Mish SymmetricRectify Sparsify",
+    " SeLuDropout Mish SymmetricRectify Sparsify",
     "bicerin-normalization": "LRN MVN BatchNorm Scale Bias",
     "bicerin-loss": "SoftmaxWithLoss EuclideanLoss HingeLoss SigmoidCrossEntropyLoss InfogainLoss"
     " MultinomialLogisticLoss ContrastiveLoss Softmax Accuracy MultiLabelSigmoidLoss MultiLabelAccuracy"
@@ -56,7 +56,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     },
     "bicerin-activation": {
         "DropoutParameter": "scale_train sample_weights_test",
-        "LayerParameter": "selu_param symmetric_rectify_param sparsify_param",
+        "LayerParameter": "selu_param selu_dropout_param symmetric_rectify_param sparsify_param",
     },
     "bicerin-rcnn": {
         "LayerParameter": "proposal_param box_annotator_ohem_param psroi_pooling_param roi_pooling_param"
@@ -68,6 +68,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "bicerin-ssd": {
         "LayerParameter": "annotated_data_param multibox_loss_param permute_param prior_box_param"
         " detection_output_param detection_evaluate_param norm_param normalize_param",
+        "SoftmaxParameter": "normalize_type",
         "SolverParameter": "eval_type ap_version plateau_winsize show_per_class_result",
         "SolverState": "minimum_loss iter_last_event",
         "TransformationParameter": "resize_param noise_param emit_constraint crop_h crop_w distort_param expand_param",
@@ -141,7 +142,6 @@ _FIELDS: dict[str, dict[str, str]] = {
         " reshape_every_iter proposal_target_param module_param coeff_schedule_param"
         " augmentation_param correlation_param l1_loss_param writer_param reader_param resample_param"
         " downsample_param lpq_loss_param flow_warp_param accum_param black_augmentation_param"
-        " selu_dropout_param"
         " box_output_param inner_product_blob_param"
         " dense_crf_param domain_transform_param adaptive_bias_channel_param"
         " bias_channel_param",
@@ -150,7 +150,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         " global_grad_scale_adaptive default_conv_algos_override default_cudnn_math_override reduce_buckets"
         " eltwise_mem_sharing",
         "PoolingParameter": "axis",
-        "SoftmaxParameter": "normalize_type hard_ratio hard_mining_label cutting_point label_smooth_factor",
+        "SoftmaxParameter": "hard_ratio hard_mining_label cutting_point label_smooth_factor",
         "SolverParameter": "richness group_id per_parameter_reduce max_epoch epoch_size test_epoch_size"
         " test_interval_epoch disabled_update engine warmup_iter warmup_start_lr local_lr_auto local_gw_ratio"
         " min_lr rampup_interval rampup_lr momentum_policy max_momentum momentum_power weight_decay_policy"

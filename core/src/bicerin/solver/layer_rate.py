@@ -1,11 +1,16 @@
 """Rates that each learnable blob has of its own, from the norms of its values and of its gradient.
 
-    larc             larc_eta * |w| / |g|, times the rate ("scale") or at most the rate ("clip"); NVIDIA's Caffe 0.17
+    larc             larc_eta * |w| / |g|, times the rate ("scale") or at most the rate ("clip"); NVIDIA's Caffe
     local_lr_auto    the rate times local_gw_ratio * |w| / (|g| + weight_decay * |w|); Intel's
 
 They take the place of `lr_mult`, where that is not 0. |g| is the norm of the gradient after clipping and the mean over
-`iter_size`, without decay. The fields come with bicerin-forks. Source: Y. You et al., "Large batch training of
-convolutional networks", 2017.
+`iter_size`, without decay. The fields come with bicerin-forks.
+
+NVIDIA's releases differ: 0.17.3 multiplies larc's rate by 1 - momentum. What `larc_turbo` does to it differs as well,
+on GPUs only: a factor in one solver, a difference in another, which may make the rate negative. It is no option that is
+known here, and a solver with it is refused.
+
+Source: Y. You et al., "Large batch training of convolutional networks", 2017.
 """
 
 from __future__ import annotations

@@ -74,6 +74,7 @@ ROWS: list[tuple[str, str, tuple[float, float], Kink | None]] = [
     ),
     ("sparsify", 'type: "Sparsify"', (-2, 2), None),
     ("dropout", 'type: "Dropout" dropout_param { dropout_ratio: 0.4 }', (-2, 2), None),
+    ("selu_dropout", 'type: "SeLuDropout" selu_dropout_param { dropout_ratio: 0.4 }', (-2, 2), None),
 ]
 
 CASES = [
@@ -83,7 +84,7 @@ CASES = [
         [uniform(*limits, shape)],
         kink=kink,
         gradient=name != "threshold",
-        random=name == "dropout",
+        random=name.endswith("dropout"),
     )
     for name, definition, limits, kink in ROWS
     for shape in SHAPES
@@ -97,6 +98,7 @@ CASES += [
         expected=[np.array([[-2.0, 0.0], [0.6, 0.0]])],
         without={"gradients": "the pull of coef is in the gradient alone, and what became 0 has one too"},
     ),
+    layer_case("selu_dropout_in_tests", 'type: "SeLuDropout"', [(2, 3)], phase="TEST"),
     layer_case("dropout_in_tests", 'type: "Dropout"', [(2, 3)], phase="TEST"),
     layer_case(
         "dropout_sampled_in_tests",

@@ -74,6 +74,10 @@ def dropout(graph: Graph, layer: Any) -> Any:
     return graph.op("Identity", graph.bottoms[0]) if layer.scale == 1 else _scaled(graph, graph.bottoms[0], layer.scale)
 
 
+def selu_dropout(graph: Graph, layer: Any) -> Any:
+    return graph.op("Identity", graph.bottoms[0])
+
+
 def symmetric_rectify(graph: Graph, layer: Any) -> Any:
     """x less what is left of it between -t and t."""
     (x,) = graph.bottoms

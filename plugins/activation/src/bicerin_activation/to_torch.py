@@ -75,6 +75,12 @@ def dropout(code: Code, layer: Any) -> str:
     return f"{drop}({code.bottoms[0]}){kept}"
 
 
+def selu_dropout(code: Code, layer: Any) -> str:
+    if abs(layer.alpha + 1.7580993) > 1e-5:
+        code.refuse("an alpha that is not SeLu's own has no form here.")
+    return f"{code.module('nn.AlphaDropout', float(layer.param.selu_dropout_param.dropout_ratio))}({code.bottoms[0]})"
+
+
 def symmetric_rectify(code: Code, layer: Any) -> str:
     """x less what is left of it between -t and t."""
     (x,) = code.bottoms

@@ -50,6 +50,12 @@ class SoftmaxWithLossLayer(ProbabilityLossLayer):
         param = self.param.loss_param
         #: Weights of classes that the divisor does not know, and those that it does; None for 1.
         self.class_weighting = self._array(param.class_weighting) if param.weight_by_label_freqs else None
+        kind = self.param.softmax_param.normalize_type
+        if kind != "Softmax":
+            raise LayerError(
+                f'normalize_type: "{kind}" is not known to this layer, "Softmax" is: with any other the fork '
+                "does not follow the gradient of its loss."
+            )
         given = self.param.softmax_param.class_weight
         if given and len(bottom) < 3:
             raise LayerError("class_weight needs a third bottom, the weights of the labels.")

@@ -36,7 +36,7 @@ class NormalizeLayer(Layer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._require_axes(bottom[0])
         if self._is_happynears(bottom[0], top):
-            self._happynears = UnitChannels(self, self.param.normalize_param)
+            self._happynears = UnitChannels(self, self.param)
             return
         param = self.param.norm_param
         self.eps: float = param.eps
@@ -53,6 +53,8 @@ class NormalizeLayer(Layer):
 
     def _is_happynears(self, bottom: Blob, top: Sequence[Blob]) -> bool:
         given = {name for name in ("norm_param", "normalize_param") if self.param.HasField(name)}
+        if self.param.softmax_param.HasField("normalize_type"):
+            given.add("normalize_param")
         ssds, other = "norm_param" in given or bool(self.blobs), "normalize_param" in given or len(top) > 1
         if ssds and other:
             raise LayerError(

@@ -19,17 +19,21 @@ class UnitChannels:
 
     Args:
         layer: whose buffers it makes.
-        param: a `HappynearNormalizeParameter`.
+        param: its `LayerParameter`: `normalize_param`, or of the fork's first years `softmax_param { normalize_type }`.
     """
 
     def __init__(self, layer: Layer, param: Any) -> None:
-        if param.normalize_type not in ("L1", "L2"):
-            raise LayerError(f"normalize_type: {param.normalize_type} is not known to this layer.", "It is L2 or L1.")
+        older, param = param.softmax_param, param.normalize_param
+        kind = param.normalize_type
+        if older.HasField("normalize_type") and not param.HasField("normalize_type"):
+            kind = older.normalize_type
+        if kind not in ("L1", "L2"):
+            raise LayerError(f"normalize_type: {kind} is not known to this layer.", "It is L2 or L1.")
         if param.fix_gradient:
             raise LayerError(
                 "fix_gradient is known to the fork's GPU code alone, and not to this layer.", "Leave it out."
             )
-        self.first_power: bool = param.normalize_type == "L1"
+        self.first_power: bool = kind == "L1"
         self.takes_norm_gradient: bool = param.bp_norm
         self.xp = layer.xp
         self.norm = layer.new_blob(name="norm")

@@ -112,6 +112,7 @@ YOLOV3_DETECTION_OUTPUT = [
     for name, threshold, maps, shapes in [
         ("one_map", 0.3, "mask_group_num: 1 anchors_scale: 32 mask: [1, 2]", [(2, 14, 4, 3)]),
         ("two_maps", 0.4, "anchors_scale: [32, 16] mask: [2, 3, 0, 1]", [(2, 14, 2, 3), (2, 14, 4, 6)]),
+        ("gaussian", 0.1, "mask_group_num: 1 anchors_scale: 32 mask: [1, 2] gaussian_box: true", [(2, 22, 4, 3)]),
         ("nothing", 2, "mask_group_num: 1 anchors_scale: 32 mask: [1, 2]", [(2, 14, 4, 3)]),
     ]
 ]  # fmt: skip

@@ -16,26 +16,32 @@ _log = logging.getLogger("bicerin.yolo")
 
 
 class DetectionsLayer(TellsShapes, Layer):
-    """Bottoms: maps of predictions, `(N, A (5 + K), H, W)`. Top: `(1, 1, D, 7)`: rows of image, label, score, xmin,
-    ymin, xmax, ymax, as parts of the image, by image, the best score first. Where nothing is found, one row for each
-    image: its number and -1 six times.
+    """Bottoms: maps of predictions, `(N, A (5 + K), H, W)`, with deviations 9 + K. Top: `(1, 1, D, 7)`: rows of image,
+    label, score, xmin, ymin, xmax, ymax, as parts of the image, by image, the best score first. Where nothing is found,
+    one row for each image: its number and -1 six times.
     """
 
     allows_in_place = False
     num_classes: int
+    #: How many numbers of a prediction come before those of the classes: 5, or 9 with deviations.
+    first_class: int = 5
     nms_threshold: float
     #: The anchors of each map, `(A, 2)`, in places of the map.
     anchors: list[Any]
 
     @abstractmethod
     def candidates(self, index: int, x: Any) -> tuple[Any, Any]:
-        """The scores of a map's predictions x, `(N, A, 5 + K, H, W)`: which detections they are for, and how sure.
+        """The scores of a map's predictions x, `(N, A, first_class + K, H, W)`: of which detections, and how sure.
 
         Returns:
             Places, and scores `(P, C)`, not above the threshold for what is none. On the host the places are numbers
             in the order (image, anchor, row, column), `(P,)`; on a device None: all of them are meant. C is 1, or as
             many as there are classes.
         """
+
+    def boxes(self, x: Any) -> Any:
+        """The same with x, y, width and height as the first four numbers of each."""
+        return x
 
     @abstractmethod
     def labels(self, x: Any, places: Any, classes: Any) -> Any:
@@ -57,7 +63,7 @@ class DetectionsLayer(TellsShapes, Layer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for blob, anchors in zip(bottom, self.anchors, strict=True):
-            channels = anchors.shape[0] * (5 + self.num_classes)
+            channels = anchors.shape[0] * (self.first_class + self.num_classes)
             if blob.num_axes != 4 or blob.shape[1] != channels or blob.shape[0] != bottom[0].shape[0]:
                 raise ShapeError(
                     f"{blob.name or 'a bottom'} must have the shape ({bottom[0].num}, {channels}, H, W), not "
@@ -89,7 +95,7 @@ class DetectionsLayer(TellsShapes, Layer):
         """
         xp, anchors = self.xp, self.anchors[index].data
         number, _, height, width = blob.shape
-        x = blob.data.reshape(number, len(anchors), 5 + self.num_classes, height, width)
+        x = blob.data.reshape(number, len(anchors), self.first_class + self.num_classes, height, width)
         places, scores = self.candidates(index, x)
         columns = scores.shape[1]
         high = self.chosen(scores).reshape(-1)
@@ -101,7 +107,7 @@ class DetectionsLayer(TellsShapes, Layer):
             entry = np.flatnonzero(high)
             place, column, flat = places[entry // columns], entry % columns, flat[entry]
         rows = xp.empty((len(flat), 7), self.dtype)
-        self.ops.decode(x, anchors, place, rows)
+        self.ops.decode(self.boxes(x), anchors, place, rows)
         rows[:, 1] = self.labels(x, place, column)
         rows[:, 2] = flat
         return rows

@@ -53,20 +53,29 @@ def _decoded(graph: Graph, layer: Any, index: int) -> tuple[Any, Any, Any]:
     x = graph.bottoms[index]
     height, width = x.shape[2:]
     anchors = np.array(layer.anchors[index].blob.read_only.data, np.float64)
-    count, numbers = len(anchors), 5 + layer.num_classes
+    count, numbers = len(anchors), layer.first_class + layer.num_classes
     places = count * height * width
     if not places:
         graph.refuse("a map has no places.")
     x = graph.op("Reshape", x, [0, count, numbers, height * width])
     x = graph.op("Reshape", graph.op("Transpose", x, perm=[0, 1, 3, 2]), [0, places, numbers])
-    moved, grown, objectness, classes = graph.op("Split", x, [2, 2, 1, layer.num_classes], axis=2, outputs=4)
+    *numbers_of_box, objectness, classes = graph.op(
+        "Split", x, [1] * layer.first_class + [layer.num_classes], axis=2, outputs=layer.first_class + 1
+    )
+    step = len(numbers_of_box) // 4
+    across, down, wide, high = numbers_of_box[::step]
+    moved, grown = graph.op("Concat", across, down, axis=2), graph.op("Concat", wide, high, axis=2)
     _, row, column = (axis.reshape(-1) for axis in np.indices((count, height, width)))
     cells, size = np.stack([column, row], axis=-1)[None], np.array([width, height])
     middle = graph.op("Div", graph.op("Add", graph.op("Sigmoid", moved), cells.astype(float)), size.astype(float))
     reach = np.repeat(anchors / size / 2, height * width, axis=0)[None]
     half = graph.op("Mul", graph.op("Exp", grown), reach)
     boxes = graph.op("Concat", graph.op("Sub", middle, half), graph.op("Add", middle, half), axis=2)
-    return boxes, graph.op("Squeeze", graph.op("Sigmoid", objectness), [2]), classes
+    sure = graph.op("Sigmoid", objectness)
+    if step == 2:
+        deviation = graph.op("Sigmoid", graph.op("Concat", *numbers_of_box[1::2], axis=2))
+        sure = graph.op("Mul", sure, graph.op("Sub", 1.0, graph.reduce("Mean", deviation, [2], keepdims=True)))
+    return boxes, graph.op("Squeeze", sure, [2]), classes
 
 
 def _listed(graph: Graph, layer: Any, found: list[tuple[Any, Any, Any]], least: float) -> Any:

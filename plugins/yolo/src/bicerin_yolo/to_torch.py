@@ -35,7 +35,7 @@ def _detections(code: Code, layer: Any, each_class: bool) -> str:
         if not len(anchors) * x.shape[2] * x.shape[3]:
             code.refuse("a map has no places.")
         buffer = code.buffer(anchors, f"anchors{index}" if len(code.bottoms) > 1 else "anchors")
-        maps.append(f"{code.function(decoded_map)}({x}, {buffer}, {layer.num_classes})")
+        maps.append(f"{code.function(decoded_map)}({x}, {buffer}, {layer.num_classes}, {layer.first_class})")
     code.varies(axis=2)
     return code.call(
         code.function(listed_boxes),
@@ -46,18 +46,25 @@ def _detections(code: Code, layer: Any, each_class: bool) -> str:
     )
 
 
-def decoded_map(x: Tensor, anchors: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Corners `(N, P, 4)`, objectness `(N, P)` and classes `(N, P, K)` of a map, by anchor, row and column."""
+def decoded_map(x: Tensor, anchors: Tensor, classes: int, first_class: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Corners `(N, P, 4)`, objectness `(N, P)` and classes `(N, P, K)` of a map, by anchor, row and column.
+
+    `first_class` numbers come before those of the classes: 5, or with a deviation after each of the box's four 9.
+    """
     number, _, height, width = x.shape
-    x = x.reshape(number, len(anchors), 5 + classes, height, width).permute(0, 1, 3, 4, 2)
+    x = x.reshape(number, len(anchors), first_class + classes, height, width).permute(0, 1, 3, 4, 2)
+    sure = torch.sigmoid(x[..., first_class - 1])
+    if first_class == 9:
+        sure = sure * (1 - torch.sigmoid(x[..., 1:8:2]).mean(-1))
     row, column = torch.meshgrid(
         torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij"
     )
     cells, size = torch.stack((column, row), -1), torch.tensor([width, height], device=x.device)
-    middle = (torch.sigmoid(x[..., :2]) + cells) / size
-    half = x[..., 2:4].exp() * (anchors / size / 2)[:, None, None]
+    box = x[..., : first_class - 1 : first_class // 4]
+    middle = (torch.sigmoid(box[..., :2]) + cells) / size
+    half = box[..., 2:].exp() * (anchors / size / 2)[:, None, None]
     boxes = torch.cat((middle - half, middle + half), -1)
-    return boxes.flatten(1, 3), torch.sigmoid(x[..., 4]).flatten(1), x[..., 5:].flatten(1, 3)
+    return boxes.flatten(1, 3), sure.flatten(1), x[..., first_class:].flatten(1, 3)
 
 
 def listed_boxes(

@@ -1,12 +1,14 @@
 """Yolov3DetectionOutput: the detections of YOLO 3, of all of its maps. Redmon and Farhadi, 2018.
 
 Each anchor of each place gives a box, decoded as Yolov3 does, for each class of which the sigmoid, times that of the
-objectness, is more than `confidence_threshold`. Of boxes of one image that overlap by `nms_threshold` or more, whatever
-their classes, only the best stays. Label 0 is the background.
+objectness, is more than `confidence_threshold`. With `gaussian_box` each of a box's four numbers is followed by its
+deviation, and the objectness is multiplied by 1 less the mean of the sigmoids of the four (Choi et al., "Gaussian
+YOLOv3", 2019). Of boxes of one image that overlap by `nms_threshold` or more, whatever their classes, only the best
+stays. Label 0 is the background.
 
 Source: the Yolov3DetectionOutputLayer of MobileNet-YOLO. There, all images of a batch go into one list, in which they
-suppress each other, under the number 0; here each has its own number and list. `gaussian_box` is refused: the fork's
-code for it reads no objectness.
+suppress each other, under the number 0; here each has its own number and list. Its code of `gaussian_box` for the CPU
+reads no objectness; here it is as in the paper.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from bicerin_yolo.object_loss import anchor_sizes
 
 
 class Yolov3DetectionOutputLayer(DetectionsLayer):
-    """Bottoms: `mask_group_num` maps of predictions, `(N, num_box (5 + num_classes), H, W)`. Top: `(1, 1, D, 7)`: rows
+    """Bottoms: `mask_group_num` maps of predictions, `(N, num_box (5 + num_classes), H, W)`, 9 in place of 5 with
+    `gaussian_box`. Top: `(1, 1, D, 7)`: rows
     of image, label, score, xmin, ymin, xmax, ymax, as parts of the image, by image, the best score first. Where nothing
     is found, one row for each image: its number and -1 six times.
     """
@@ -36,8 +39,8 @@ class Yolov3DetectionOutputLayer(DetectionsLayer):
     def layer_set_up(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         super().layer_set_up(bottom, top)
         param = self.param.yolov3_detection_output_param
-        if param.gaussian_box:
-            raise LayerError("gaussian_box: boxes with a variance are not supported.")
+        self.gaussian: bool = param.gaussian_box
+        self.first_class = 9 if self.gaussian else 5
         for name in ("num_classes", "num_box"):
             if getattr(param, name) < 1:
                 raise LayerError(f"{name} must be > 0")
@@ -63,13 +66,19 @@ class Yolov3DetectionOutputLayer(DetectionsLayer):
 
     def candidates(self, index: int, x: Any) -> tuple[Any, Any]:
         xp = self.xp
-        objectness = sigmoids(xp, x[:, :, 4]).reshape(-1)
-        classes = x[:, :, 5:].transpose(0, 1, 3, 4, 2).reshape(-1, self.num_classes)
+        sure = sigmoids(xp, x[:, :, self.first_class - 1])
+        if self.gaussian:
+            sure = sure * (1 - sigmoids(xp, x[:, :, 1:8:2]).mean(axis=2))
+        objectness = sure.reshape(-1)
+        classes = x[:, :, self.first_class :].transpose(0, 1, 3, 4, 2).reshape(-1, self.num_classes)
         # No score is greater than the objectness.
         places = self.ops.worth_a_look(objectness > self.dtype.type(self.confidence_threshold))
         if places is not None:
             objectness, classes = objectness[places], classes[places]
         return places, objectness[:, None] * sigmoids(xp, classes)
+
+    def boxes(self, x: Any) -> Any:
+        return self.xp.ascontiguousarray(x[:, :, :8:2]) if self.gaussian else x
 
     def labels(self, x: Any, places: Any, classes: Any) -> Any:
         return classes + 1
