@@ -19,8 +19,10 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bicerin.cli.check import examine
@@ -160,10 +162,11 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print(__doc__, file=sys.stderr)
         return 2
-    folder = Path(arguments[0])
+    folder = Path(arguments[0]).absolute()
     logging.getLogger("bicerin").setLevel(logging.ERROR)
     paths = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-    with ignoring_unknown_options():
+    # In an empty folder, so that a solver's net is not another one of that name, such as examples/mnist has.
+    with TemporaryDirectory() as nowhere, chdir(nowhere), ignoring_unknown_options():
         files = [look_at(path, folder) for path in paths]
     print(report(files))
     return 0
