@@ -33,6 +33,7 @@ class Kind:
 KINDS = {
     "bicerin": Kind("bicerin", trains=True),
     "optimize": Kind("bicerin", options={"optimize": True}),
+    "no-engines": Kind("bicerin", options={"optimize": True, "engine": "caffe"}),
     "torch": Kind("torch", trains=True, file="net.py"),
     "torch-last": Kind("torch", trains=True, file="net.py", options={"channels_last": True}),
     "onnxruntime": Kind("onnxruntime", file="net.onnx"),

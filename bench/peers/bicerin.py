@@ -1,7 +1,9 @@
-"""Ourselves, as a user gets it, or with `optimize=True`."""
+"""Ourselves, as a user gets it who has the engines that are installed, or with `optimize=True`, or without engines."""
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,21 @@ SOLVER = 'base_lr: 0.001 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0005 d
 
 def available() -> str | None:
     import bicerin
+    from bicerin.errors import BicerinError
 
+    with suppress(ImportError, BicerinError):
+        from bicerin_onednn.library import library
+
+        return f"{bicerin.__version__}, oneDNN {library().version}"
     return bicerin.__version__
 
 
 class Peer:
-    def __init__(self, folder: Path, train: bool, threads: int, optimize: bool = False) -> None:
+    def __init__(
+        self, folder: Path, train: bool, threads: int, optimize: bool = False, engine: str | None = None
+    ) -> None:
+        if engine is not None:
+            os.environ["BICERIN_ENGINE"] = engine
         import bicerin
         from peers import facts
 
