@@ -42,7 +42,6 @@ from bicerin_proto.wire import VARINT, tag
     'layer { transform_param { crop_size: 224 pad: 3 bgr2rgb: true aug_way: "table" sigma: 7.5 } }',
     'layer { softmax_param { hard_ratio: .5 cutting_point: 0.1 } }',
     'layer { convolution_param { shape_offset: 1 } }',
-    'layer { dice_coef_loss_param { generalization: MULTICLASS ignore_label: 255 } }',
     'layer { proposal_target_param { cls_num: 81 } }',
     'layer { box_output_param { field_h: 60 } }',
     'layer { module_param { module: "a.so" type: "A" } }',
@@ -77,9 +76,9 @@ def test_the_first_of_several_devices_counts() -> None:
 
 
 def test_older_layer_types() -> None:
-    text = "layers { type: BATCH_NORM } layers { type: LOCAL } layers { type: SELU_DROPOUT }"
+    text = "layers { type: BATCH_NORM } layers { type: LOCAL }"
     net = bicerin_proto.read_net(text, schema())
-    assert [layer.type for layer in net.message.layer] == ["BatchNorm", "Local", "SeLuDropout"]
+    assert [layer.type for layer in net.message.layer] == ["BatchNorm", "Local"]
 
 
 def test_a_plugin_with_the_layer_knows_better() -> None:

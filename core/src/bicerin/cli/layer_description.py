@@ -19,6 +19,7 @@ from bicerin.cli.plugins_check import cases_registry
 from bicerin.cli.plugins_list import implementations
 from bicerin.discovery.registry import Provider, plugin_index
 from bicerin.errors import BicerinError
+from bicerin.layer.abilities import HasExample
 from bicerin.layer.layer import Layer, layers
 from bicerin.schema.ignored_fields import known_to
 from bicerin.schema.installed_schema import read_layer, schema, schemas
@@ -214,7 +215,7 @@ def example_of(layer_type: str, cls: type[Layer], provider: Provider) -> str:
         definition = read_layer(case.definition)
         if definition.type == layer_type:
             return _net(definition, case, cls)
-    return f"{inspect.cleandoc(cls.example)}\n" if cls.example else ""
+    return f"{inspect.cleandoc(cls.example)}\n" if issubclass(cls, HasExample) else ""
 
 
 @lru_cache(maxsize=8)

@@ -9,6 +9,7 @@ this loses nothing but speed, or a line in a report.
     AddsAnother       it does that, and the rectifier after it, as it writes its own
     CountsProducts    it tells how many multiply-adds it takes, for `bicerin check`
     TellsShapes       it tells its tops' shapes without its data, for `bicerin check`
+    HasExample        it shows a net with itself, since its package has no case for it
     ChecksInputs      it explains a loss of NaN that a device computed
     SharesInParallel  one instance may serve several nets
     TakesTurns        several ranks divide what it reads, and it passes by what others read
@@ -26,7 +27,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -233,6 +234,16 @@ class ReadsTops(ABC):
     @abstractmethod
     def reads_in_tops(self) -> TopValues:
         """What it reads, as it is set up now. Called after `reshape`."""
+
+
+class HasExample:
+    """A layer whose package has no case for it, since it reads files.
+
+    Attributes:
+        example: for `bicerin plugins show` and the reference, a net with the layer, as a prototxt; it may be indented.
+    """
+
+    example: ClassVar[str]
 
 
 class RereadsBottoms:

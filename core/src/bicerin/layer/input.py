@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bicerin.errors import ShapeError
+from bicerin.layer.abilities import HasExample
 from bicerin.layer.blob import Blob
 from bicerin.layer.counts import BlobCounts, at_least
 from bicerin.layer.layer import Layer
 
 
-class InputLayer(Layer):
+class InputLayer(HasExample, Layer):
     """Its tops take the shapes of `input_param.shape`: one for all, or one for each; none leaves them to the user."""
 
     type = "Input"

@@ -67,8 +67,6 @@ class Layer(ABC):
     allows_in_place: ClassVar[bool] = True
     #: Where the layer runs in a net on a device: "device", or "host" for one that reads files or calls the user's code.
     runs_on: str = "device"
-    #: For `bicerin plugins show`: a net with the layer, where the package's cases have none, since it reads files.
-    example: ClassVar[str] = ""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

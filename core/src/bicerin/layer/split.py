@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bicerin.layer.abilities import Repetition, Replays, RereadsBottoms
+from bicerin.layer.abilities import HasExample, Repetition, Replays, RereadsBottoms
 from bicerin.layer.blob import Blob
 from bicerin.layer.counts import BlobCounts, at_least
 from bicerin.layer.layer import Layer
 from bicerin.layer.operations import Operations
 
 
-class SplitLayer(Replays, RereadsBottoms, Layer):
+class SplitLayer(HasExample, Replays, RereadsBottoms, Layer):
     """Tops share the bottom's data; the bottom's gradient is the sum of theirs."""
 
     type = "Split"

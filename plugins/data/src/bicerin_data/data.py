@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bicerin.errors import DataError
-from bicerin.layer import Layer, Phase, enum_name
+from bicerin.layer import HasExample, Layer, Phase, enum_name
 from bicerin_data.batch_reader import BatchReader
 from bicerin_data.datum import read_datum
 from bicerin_data.decoding_reader import DecodingReader
@@ -26,7 +26,7 @@ _log = logging.getLogger("bicerin.data")
 _SKIP = 1
 
 
-class DataLayer(PrefetchingLayer):
+class DataLayer(HasExample, PrefetchingLayer):
     """Top 0: images (N, C, H, W), transformed as `transform_param` says. Top 1, where there is one: labels (N,).
 
     The store is read in the order of its keys, over and over. Of several solvers that train together, each uses the

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, LayerError
-from bicerin.layer import Blob, BlobCounts, Layer, Phase, TakesTurns, at_least
+from bicerin.layer import Blob, BlobCounts, HasExample, Layer, Phase, TakesTurns, at_least
 from bicerin.layer.data_file import read_data
 from bicerin_data.bad_records import BadRecords
 from bicerin_data.hdf5_file import Hdf5File
@@ -25,7 +25,7 @@ from bicerin_proto import printable
 _FILE_ORDER, _ROW_ORDER = 1, 2
 
 
-class HDF5DataLayer(TakesTurns, Layer):
+class HDF5DataLayer(HasExample, TakesTurns, Layer):
     """Each top has the dataset of its name: (batch_size, ...), of any number of axes from 1, floats or integers.
 
     `source` is a text file that lists HDF5 files. Their rows come one after the other, over and over; a batch may end

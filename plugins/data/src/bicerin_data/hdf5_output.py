@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bicerin.errors import DataError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer
+from bicerin.layer import Blob, BlobCounts, HasExample, Layer
 from bicerin_data.hdf5_writer import Hdf5Writer
 from bicerin_proto import printable
 
 _log = logging.getLogger("bicerin.data")
 
 
-class HDF5OutputLayer(Layer):
+class HDF5OutputLayer(HasExample, Layer):
     """Bottom 0 goes to the dataset "data", bottom 1 to "label", each as (N, C, H, W); every forward pass adds its rows.
 
     The file has a temporary name until `close`, which is called when the layer is no longer used and at the end of the

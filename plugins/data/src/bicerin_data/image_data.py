@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bicerin.errors import DataError
-from bicerin.layer import Layer
+from bicerin.layer import HasExample, Layer
 from bicerin_data.batch_reader import BatchReader
 from bicerin_data.image import read_image
 from bicerin_data.image_list import read_image_list
@@ -18,7 +18,7 @@ from bicerin_data.transformer import Transformer
 from bicerin_proto import printable
 
 
-class ImageDataLayer(PrefetchingLayer):
+class ImageDataLayer(HasExample, PrefetchingLayer):
     """Top 0: images (N, C, H, W), blue first, transformed as `transform_param` says. Top 1, if wanted: labels (N,).
 
     The file `source` has a line "path label" for each image; `root_folder` is put before each path. With `shuffle` the

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, ShapeError
-from bicerin.layer import Blob, BlobCounts, Layer, TellsShapes
+from bicerin.layer import Blob, BlobCounts, HasExample, Layer, TellsShapes
 from bicerin_data.datum import datum_array
 from bicerin_data.image import planes
 from bicerin_data.transformer import Transformer
@@ -20,7 +20,7 @@ from bicerin_data.transformer import Transformer
 _log = logging.getLogger("bicerin.data")
 
 
-class MemoryDataLayer(TellsShapes, Layer):
+class MemoryDataLayer(HasExample, TellsShapes, Layer):
     """Top 0: data (batch_size, channels, height, width). Top 1: labels, (batch_size, 1, 1, 1) once there are some.
 
     Give it arrays with `reset` (as they are), or records with `add_datum_vector` or `add_mat_vector` (transformed as

@@ -13,7 +13,7 @@ import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.kernels import num_threads
-from bicerin.layer import BlobCounts, Layer
+from bicerin.layer import BlobCounts, HasExample, Layer
 from bicerin.layer.data_file import read_data
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.decoding_threads import Task, start
@@ -26,7 +26,7 @@ from bicerin_data.window_file import IMAGE, LABEL, X1, WindowFile, read_window_f
 _log = logging.getLogger("bicerin.data")
 
 
-class WindowDataLayer(PrefetchingLayer):
+class WindowDataLayer(HasExample, PrefetchingLayer):
     """Top 0: windows warped to (N, 3, crop_size, crop_size), blue first, minus the mean. Top 1: their classes (N,).
 
     A batch has floor(N * fg_fraction) windows from the foreground after those from the background, whose class is 0.

@@ -27,7 +27,8 @@ def from_data_layers(net: Net, samples: int) -> Batches:
         first = first or marks
         again = _first_again(marks, first, 0 if done else 1)
         if again is not None:
-            yield min(again, samples - done)
+            if again:  # else all of this batch has been there before
+                yield min(again, samples - done)
             return
         yield min(batch, samples - done)
         done += max(1, batch)

@@ -19,13 +19,14 @@ import cv2
 import numpy as np
 
 from bicerin.errors import DataError
+from bicerin.layer import HasExample
 from bicerin_data.image import read_image
 from bicerin_segmentation.pair_data import PairDataLayer, both_or_neither
 from bicerin_segmentation.pair_list import Pair
 from bicerin_segmentation.placing import Placing, random_corner, resized_pixels
 
 
-class DenseImageDataLayer(PairDataLayer):
+class DenseImageDataLayer(HasExample, PairDataLayer):
     """Tops: images `(N, C, h, w)` and labels `(N, 1, h / label_divide_factor, w / label_divide_factor)`."""
 
     type = "DenseImageData"

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError
-from bicerin.layer import Blob, BlobCounts, Phase, between, enum_name
+from bicerin.layer import Blob, BlobCounts, HasExample, Phase, between, enum_name
 from bicerin_data.image import read_image
 from bicerin_segmentation.pair_data import PairDataLayer, both_or_neither
 from bicerin_segmentation.pair_list import Pair
 from bicerin_segmentation.placing import Placing, middle_corner, random_corner
 
 
-class ImageSegDataLayer(PairDataLayer):
+class ImageSegDataLayer(HasExample, PairDataLayer):
     """Tops: images `(N, C, h, w)`, labels `(N, 1, h, w)`, and the height and width of each image as it was before the
     part was taken, at most those of the top, `(N, 1, 1, 2)`.
     """

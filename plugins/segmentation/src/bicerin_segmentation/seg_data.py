@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError
+from bicerin.layer import HasExample
 from bicerin_data.image import read_image
 from bicerin_segmentation.pair_data import PairDataLayer
 from bicerin_segmentation.pair_list import Pair
@@ -25,7 +26,7 @@ from bicerin_segmentation.placing import Placing, random_corner
 _MOST, _TRIALS = 0.8, 10
 
 
-class SegDataLayer(PairDataLayer):
+class SegDataLayer(HasExample, PairDataLayer):
     """Tops: an image `(1, 3, h, w)` and its labels `(1, 1, h, w)`, of another size each time."""
 
     type = "SegData"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bicerin.errors import DataError, LayerError
-from bicerin.layer import Blob, enum_name
+from bicerin.layer import Blob, HasExample, enum_name
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.data import StoreReader
 from bicerin_data.prefetching_layer import PrefetchingLayer
@@ -37,7 +37,7 @@ _OTHERS = (
 )
 
 
-class AnnotatedDataLayer(PrefetchingLayer):
+class AnnotatedDataLayer(HasExample, PrefetchingLayer):
     """Top 0: images (N, C, H, W), transformed as `batch_sampler` and `transform_param` say. Top 1, where there is one:
     the objects of all images, (1, 1, G, 8), in rows of image, label, instance, xmin, ymin, xmax, ymax, difficult;
     one row of -1 where there are none. Or labels (N, 1, 1, 1), where the records' annotations have no type. With

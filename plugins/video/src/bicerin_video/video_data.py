@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bicerin.errors import DataError
-from bicerin.layer import Blob
+from bicerin.layer import Blob, HasExample
 from bicerin.layer.data_file import read_blob
 from bicerin_data.batch_reader import BatchReader
 from bicerin_data.prefetching_layer import PrefetchingLayer
@@ -41,7 +41,7 @@ _WAYS = {
 _OLD = ("scale", "mean_file", "crop_size", "mirror")
 
 
-class VideoDataLayer(PrefetchingLayer):
+class VideoDataLayer(HasExample, PrefetchingLayer):
     """Top 0: segments `(N, C, H, W)`, clips `(N, C, L, H, W)` or frames `(N, C, H, W)`, blue first, transformed as
     `transform_param` says, all frames of a video in the same way. Its mean_values are repeated over the frames. Top 1,
     if wanted: labels `(N,)`, or of clips with `use_multiple_label` `(N, num_of_labels)`, zeros and ones.

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from bicerin.errors import DataError
-from bicerin.layer import TEST, Blob, BlobCounts, at_least, enum_name
+from bicerin.layer import TEST, Blob, BlobCounts, HasExample, at_least, enum_name
 from bicerin_data.batch_reader import Batch, BatchReader
 from bicerin_data.data import StoreReader
 from bicerin_data.datum import datum_array, parse_datum
@@ -37,7 +37,7 @@ SIDE = 7
 TRIALS = 8
 
 
-class BoxDataLayer(PrefetchingLayer):
+class BoxDataLayer(HasExample, PrefetchingLayer):
     """Top 0: images, `(N, C, H, W)`, transformed as `transform_param` says. Tops 1 and on: one for each
     `data_param.side` S, `(N, 7 S^2)`: planes of difficult, is object and class, -1 for none, and a box x, y, width,
     height for each place; of several objects at a place, the last. With `data_param.label_rows` R top 1 is `(N, 5 R)`:
