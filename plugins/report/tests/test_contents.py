@@ -189,10 +189,12 @@ class TestWeights:
 
 
 class TestImages:
-    @pytest.mark.parametrize(("samples", "count"), [(1000, 400), (70, 70)])
-    def test_each_image_counts_once(self, training: Training, tmp_path: Path, samples: int, count: int) -> None:
-        """Where there are fewer than are asked for, or so many as batches do not have."""
-        text = (training.folder / "net.prototxt").read_text().replace("batch_size: 50", "batch_size: 64")
+    @pytest.mark.parametrize(("samples", "count", "batch"), [(1000, 400, 64), (70, 70, 64), (1000, 400, 50)])
+    def test_each_image_counts_once(
+        self, training: Training, tmp_path: Path, samples: int, count: int, batch: int
+    ) -> None:
+        """Where there are fewer than are asked for, or so many as batches do not have, or whole batches."""
+        text = (training.folder / "net.prototxt").read_text().replace("batch_size: 50", f"batch_size: {batch}")
         (tmp_path / "net.prototxt").write_text(text)
         weights = [str(training.weights[1])]
         found = Contents([str(tmp_path / "net.prototxt")], weights=weights, samples=samples).data()["images"]
