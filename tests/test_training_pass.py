@@ -12,6 +12,7 @@ import pytest
 import bicerin
 from bicerin import BlobCounts, Layer
 from bicerin.errors import NetError
+from bicerin.net import renewal
 
 SCALE = 'scale_param { bias_term: true filler { type: "uniform" min: -2 max: 2 } bias_filler { value: 0.3 } }'
 CONVOLUTION = (
@@ -198,6 +199,16 @@ def test_values_that_can_be_computed_again_take_turns(tmp_path: Path) -> None:
     wide = solver(net("BatchNorm", "Scale", "ReLU"), tmp_path)
     wide.step(1)
     assert wide.net.blobs["a"].blob.memory[0].passes
+
+
+def test_large_values_are_kept_where_the_backward_pass_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "LARGEST", 0)
+    made = solver(NETS["residual"], tmp_path)
+    made.step(1)
+    passing = {name for name, blob in made.net.blobs.items() if blob.blob.memory[0].passes}
+    assert passing == {"b", "d"}, "an Eltwise sum and a Concat read them, and conv1 reads a"
 
 
 @pytest.mark.parametrize("name", ["residual", "slope", "with a top of their own"])

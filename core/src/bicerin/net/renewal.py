@@ -3,7 +3,8 @@
 Where layers train together, what the last of them writes follows from what the first one reads and a few numbers of
 each channel. So it need not be kept: such blobs take turns in few memories, twice. The first turn is from the layer
 that writes it to the last one that reads it in the forward pass, the second from the first to the last of those that
-read it in the backward pass. That saves about half of what a net with BatchNorm keeps, for one more pass over it.
+read it in the backward pass. The one more pass over the values costs little while they stay in the processor's caches,
+since the layers around it read them there; larger ones are kept, unless the backward pass does not read them at all.
 The layers' part: `TrainsTogether` and `RereadsBottoms`.
 """
 
@@ -17,6 +18,9 @@ from bicerin.layer.abilities import RereadsBottoms
 from bicerin.layer.blob import Blob
 from bicerin.layer.split import SplitLayer
 from bicerin.net.node import Node
+
+#: The most bytes that are computed again, about what a core's share of the caches holds.
+LARGEST = 8 << 20
 
 
 class Life(NamedTuple):
@@ -118,6 +122,8 @@ def plan_renewals(nodes: Sequence[Node], together: Mapping[int, tuple[Node, Sequ
         if not all(_rereads(nodes[index]) for index in reads):
             continue
         again = [last - index for index in reads if nodes[index].wants_backward and _reads_back(nodes[index])]
+        if again and joined.top[0].count * joined.top[0].dtype.itemsize > LARGEST:
+            continue
         start = min(writes, default=first)
         found[key] = Renewal(joined, blobs, Life(start, max(reads)), Life(min(again), max(again)) if again else None)
     return list(found.values())
