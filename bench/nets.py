@@ -288,13 +288,12 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _kept(path: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of an earlier run on this machine with these versions."""
-    if not path.exists():
-        return []
-    earlier = json.loads(path.read_text())
-    same = all(earlier.get(name) == facts[name] for name in ("machine", "versions"))
-    return [row for row in earlier["results"] if same and "threads" in row]
+def _earlier(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """An earlier run on this machine, whose peers were of these versions; a run of others may add to it."""
+    earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    versions = earlier.get("versions", {})
+    same = all(versions.get(peer, version) == version for peer, version in facts["versions"].items())
+    return earlier if same and earlier.get("machine") == facts["machine"] else {}
 
 
 def main() -> None:
@@ -337,12 +336,14 @@ def main() -> None:
                 results += found
                 print("\n".join(map(lines, found)), flush=True)
                 keys = [tuple(row[name] for name in ("net", "batch", "mode", "threads")) for row in results]
+                earlier = _earlier(arguments.output, facts) if arguments.add else {}
                 old = [
                     row
-                    for row in (_kept(arguments.output, facts) if arguments.add else [])
+                    for row in earlier.get("results", ())
                     if tuple(row[name] for name in ("net", "batch", "mode", "threads")) not in keys
                 ]
-                arguments.output.write_text(json.dumps({**facts, "results": old + results}, indent=1) + "\n")
+                together = {**facts, "versions": {**earlier.get("versions", {}), **versions}, "results": old + results}
+                arguments.output.write_text(json.dumps(together, indent=1) + "\n")
     print(f"\n{means(results)}")
     if len(arguments.threads) > 1:
         print(f"\n{thread_table(results)}")
