@@ -86,7 +86,7 @@ class Layout(ABC):
         """Copy into a room, in this layout, what a memory has in rows or in another layout. For the layouts that
         `side_by_side` gives.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__qualname__} gives layouts side by side, but does not fill them.")
 
 
 class Room:

@@ -11,23 +11,17 @@ The layers' part: `TrainsTogether` and `RereadsBottoms`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from bicerin.device.memory import Memory
 from bicerin.layer.abilities import RereadsBottoms
 from bicerin.layer.blob import Blob
 from bicerin.layer.split import SplitLayer
 from bicerin.net.node import Node
+from bicerin.net.turns import Life, divide_rooms
 
 #: The most bytes that are computed again, about what a core's share of the caches holds.
 LARGEST = 8 << 20
-
-
-class Life(NamedTuple):
-    """From when to when values are needed, in steps of the pass there and back."""
-
-    start: int
-    end: int
 
 
 class Renewal:
@@ -40,7 +34,7 @@ class Renewal:
         backward: the second one; None where the backward pass does not read the values.
 
     Attributes:
-        first, again: the memories of the two turns; `take_turns` sets them.
+        first, again: the memories of the two turns; `give_memories` sets them.
     """
 
     first: Memory
@@ -146,15 +140,16 @@ def _reads_back(node: Node) -> bool:
     return isinstance(node.layer, RereadsBottoms) and node.layer.reads_in_bottoms()
 
 
-def take_turns(renewals: Sequence[Renewal]) -> None:
-    """Give each its memories: few, each for values of one size, since layers in place exchange whole memories."""
-    lives = [(renewal.forward, renewal, "first") for renewal in renewals]
-    lives += [(renewal.backward, renewal, "again") for renewal in renewals if renewal.backward is not None]
-    free_from: list[tuple[int, Memory]] = []
-    for life, renewal, turn in sorted(lives, key=lambda one: one[0]):
-        memory = next((memory for end, memory in free_from if end < life.start and memory.size == renewal.size), None)
-        if memory is None:
-            memory = Memory(renewal.size, renewal.blobs[0].dtype, renewal.blobs[0].device)
-            memory.passes = True
-        free_from = [(end, other) for end, other in free_from if other is not memory] + [(life.end, memory)]
-        setattr(renewal, turn, memory)
+def give_memories(renewals: Sequence[Renewal]) -> None:
+    """Give each the memories of its turns: few, each for values of one size, since layers in place exchange whole
+    memories.
+    """
+    turns = [(one, "first", one.forward) for one in renewals]
+    turns += [(one, "again", one.backward) for one in renewals if one.backward is not None]
+    room_of, sizes = divide_rooms([life for *_, life in turns], [one.size for one, *_ in turns], exact=True)
+    memories: dict[int, Memory] = {}
+    for (renewal, turn, _), room in zip(turns, room_of, strict=True):
+        if room not in memories:
+            memories[room] = Memory(sizes[room], renewal.blobs[0].dtype, renewal.blobs[0].device)
+            memories[room].passes = True
+        setattr(renewal, turn, memories[room])

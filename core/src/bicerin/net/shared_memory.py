@@ -19,6 +19,7 @@ from bicerin.layer.abilities import KeepsTops, PutsSideBySide
 from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
 from bicerin.net.placement import Placement, Refused
+from bicerin.net.turns import Life, divide_rooms
 
 _SHAPE = {"shape", "count", "num_axes", "num", "channels", "height", "width", "canonical_axis", "count_between"}
 _KNOWN = _SHAPE | {"name", "dtype", "device"}
@@ -281,38 +282,18 @@ def take_turns(touched: Sequence[Sequence[Blob]], kind: int, parts: Mapping[int,
                 members.setdefault(key, []).append(blob)
             first.setdefault(key, index)
             last[key] = index
-    begin: list[list[int]] = [[] for _ in touched]
-    end: list[list[int]] = [[] for _ in touched]
-    for key in first:
-        begin[first[key]].append(key)
-        end[last[key]].append(key)
-    sizes: list[int] = []
-    free: list[int] = []
-    keys: list[list[int]] = []
-    slot_of: dict[int, int] = {}
-    for begun, ended in zip(begin, end, strict=True):
-        for key in begun:
-            need = max(blob.count for blob in members[key])
-            large = [slot for slot in free if sizes[slot] >= need]
-            if large:
-                slot = min(large, key=sizes.__getitem__)
-            elif free:
-                slot = max(free, key=sizes.__getitem__)
-            else:
-                slot = len(sizes)
-                sizes.append(0)
-                keys.append([])
-                free.append(slot)
-            free.remove(slot)
-            sizes[slot] = max(sizes[slot], need)
-            keys[slot].append(key)
-            slot_of[key] = slot
-        free += sorted(slot_of[key] for key in ended)
+    keys = list(members)
+    room_of, sizes = divide_rooms(
+        [Life(first[key], last[key]) for key in keys], [max(blob.count for blob in members[key]) for key in keys]
+    )
+    turns: list[list[int]] = [[] for _ in sizes]
+    for key, room in sorted(zip(keys, room_of, strict=True), key=lambda one: first[one[0]]):
+        turns[room].append(key)
     return [
         Turns(
             Memory(size, members[ours[0]][0].dtype, members[ours[0]][0].device),
             [members[key] for key in ours],
             [last[key] for key in ours],
         )
-        for size, ours in zip(sizes, keys, strict=True)
+        for size, ours in zip(sizes, turns, strict=True)
     ]

@@ -16,8 +16,7 @@ from bicerin.layer.abilities import ActsAffinely, TrainsTogether
 from bicerin.layer.blob import Blob
 from bicerin.net.fusion import FusedPass
 from bicerin.net.node import Node
-from bicerin.net.renewal import Renewal, plan_renewals
-from bicerin.net.renewal import take_turns as take_turns_twice
+from bicerin.net.renewal import Renewal, give_memories, plan_renewals
 from bicerin.net.shared_memory import Turns, take_turns
 
 
@@ -173,7 +172,7 @@ class TrainingPass:
                 for last in turns.ends:
                     self._ends[last].append(turns.memory)
             self._renewals = plan_renewals(self._nodes, ones)
-            take_turns_twice(self._renewals)
+            give_memories(self._renewals)
             steps = {places[0]: step for step, (_, places) in enumerate(self._backward)}
             self._renewed = [[] for _ in self._backward]
             for renewal in self._renewals:

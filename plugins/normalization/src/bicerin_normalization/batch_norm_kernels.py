@@ -45,15 +45,8 @@ def batch_norm_array(xp: Any, x: Any, y: Any, mean: Any, variance: Any, inverse:
 
 
 @part(fastmath={"reassoc", "contract"})
-def batch_norm_channel(
-    c: int,
-    worker: int,
-    x: np.ndarray,
-    y: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    inverse: np.ndarray,
-    eps: float,
+def channel_statistics(
+    c: int, x: np.ndarray, mean: np.ndarray, variance: np.ndarray, inverse: np.ndarray, eps: float
 ) -> None:
     num, _, size = x.shape
     total = 0.0
@@ -74,8 +67,22 @@ def batch_norm_channel(
     mean[c] = center
     variance[c] = total / (num * size)
     inverse[c] = 1 / np.sqrt(variance[c] + eps)
-    factor = inverse[c]
-    for n in range(num):
+
+
+@part(fastmath={"reassoc", "contract"})
+def batch_norm_channel(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    inverse: np.ndarray,
+    eps: float,
+) -> None:
+    channel_statistics(c, x, mean, variance, inverse, eps)
+    center, factor = mean[c], inverse[c]
+    for n in range(x.shape[0]):
         row, out = x[n, c], y[n, c]
         for i in range(row.size):
             out[i] = (row[i] - center) * factor
@@ -172,92 +179,18 @@ def batch_norm_backward_cuda(
     kernels.batch_backward(x.size, *given, x_diff, *x.shape[1:])
 
 
-def batch_norm_finished_array(
-    xp: Any,
-    x: Any,
-    y: Any,
-    mean: Any,
-    variance: Any,
-    inverse: Any,
-    eps: float,
-    scale: Any,
-    shift: Any,
-    slope: float,
-) -> None:
-    batch_norm_array(xp, x, y, mean, variance, inverse, eps)
+def finish_array(xp: Any, scale: Any, shift: Any, slope: float, y: Any) -> None:
     y *= scale[:, None]
     y += shift[:, None]
     if slope != 1:
         y[...] = xp.where(y > 0, y, y * slope)
-
-
-@part(fastmath={"reassoc", "contract"})
-def batch_norm_finished_channel(
-    c: int,
-    worker: int,
-    x: np.ndarray,
-    y: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    inverse: np.ndarray,
-    eps: float,
-    scale: np.ndarray,
-    shift: np.ndarray,
-    slope: float,
-) -> None:
-    num, _, size = x.shape
-    total = 0.0
-    for n in range(num):
-        row = x[n, c]
-        row_sum = x.dtype.type(0)
-        for i in range(row.size):
-            row_sum += row[i]
-        total += row_sum
-    center = x.dtype.type(total / (num * size))
-    total = 0.0
-    for n in range(num):
-        row = x[n, c]
-        row_sum = x.dtype.type(0)
-        for i in range(row.size):
-            row_sum += (row[i] - center) * (row[i] - center)
-        total += row_sum
-    mean[c] = center
-    variance[c] = total / (num * size)
-    inverse[c] = 1 / np.sqrt(variance[c] + eps)
-    factor, summand = inverse[c] * scale[c], shift[c]
-    for n in range(num):
-        row, out = x[n, c], y[n, c]
-        for i in range(row.size):
-            value = (row[i] - center) * factor + summand
-            # NaN, which fails every comparison, stays NaN.
-            out[i] = value * slope if value <= 0 else value
-
-
-@operation(array=batch_norm_finished_array, compiled_where=has_rows)
-def batch_norm_finished(
-    x: np.ndarray,
-    y: np.ndarray,
-    mean: np.ndarray,
-    variance: np.ndarray,
-    inverse: np.ndarray,
-    eps: float,
-    scale: np.ndarray,
-    shift: np.ndarray,
-    slope: float,
-) -> None:
-    """As `batch_norm`, and then y = f(scale * y + shift), f(v) = v where v > 0, else slope * v; y is not x."""
-    arguments = (x, y, mean, variance, inverse, eps, scale, shift, slope)
-    spread(batch_norm_finished_channel, x.shape[1], num_workers(x.size), arguments)
 
 
 def normalize_finished_array(
     xp: Any, x: Any, mean: Any, inverse: Any, scale: Any, shift: Any, slope: float, y: Any
 ) -> None:
     normalize_array(xp, x, mean, inverse, y)
-    y *= scale[:, None]
-    y += shift[:, None]
-    if slope != 1:
-        y[...] = xp.where(y > 0, y, y * slope)
+    finish_array(xp, scale, shift, slope, y)
 
 
 @part(fastmath={"reassoc", "contract"})
@@ -294,6 +227,57 @@ def normalize_finished(
     """y as `batch_norm_finished` writes it, from the statistics that it found."""
     arguments = (x, mean, inverse, scale, shift, slope, y)
     spread(normalize_finished_channel, x.shape[1], num_workers(x.size), arguments)
+
+
+def batch_norm_finished_array(
+    xp: Any,
+    x: Any,
+    y: Any,
+    mean: Any,
+    variance: Any,
+    inverse: Any,
+    eps: float,
+    scale: Any,
+    shift: Any,
+    slope: float,
+) -> None:
+    batch_norm_array(xp, x, y, mean, variance, inverse, eps)
+    finish_array(xp, scale, shift, slope, y)
+
+
+@part(fastmath={"reassoc", "contract"})
+def batch_norm_finished_channel(
+    c: int,
+    worker: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    inverse: np.ndarray,
+    eps: float,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    slope: float,
+) -> None:
+    channel_statistics(c, x, mean, variance, inverse, eps)
+    normalize_finished_channel(c, worker, x, mean, inverse, scale, shift, slope, y)
+
+
+@operation(array=batch_norm_finished_array, compiled_where=has_rows)
+def batch_norm_finished(
+    x: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    inverse: np.ndarray,
+    eps: float,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    slope: float,
+) -> None:
+    """As `batch_norm`, and then y = f(scale * y + shift), f(v) = v where v > 0, else slope * v; y is not x."""
+    arguments = (x, y, mean, variance, inverse, eps, scale, shift, slope)
+    spread(batch_norm_finished_channel, x.shape[1], num_workers(x.size), arguments)
 
 
 def batch_norm_finished_backward_array(
