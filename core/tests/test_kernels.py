@@ -101,7 +101,7 @@ def test_of_processes_that_choose_at_once_all_take_what_the_first_has_found(
     kept = tmp_path / "choices.json"
     monkeypatch.setenv("BICERIN_CHOICES", str(kept))
     monkeypatch.setattr(choices, "_chosen", {})
-    key = f"{choices.processor()}, {num_threads()} threads: what"
+    key = f"{choices.processor()}, {num_threads()} threads: what: fast or slow"
 
     def fast() -> None:
         """Meanwhile another process finds that the other way is faster."""
@@ -110,4 +110,29 @@ def test_of_processes_that_choose_at_once_all_take_what_the_first_has_found(
     ways = {"fast": fast, "slow": lambda: time.sleep(0.01)}
     assert choices.choice("what", ways) == "slow"
     assert choices.choice("else", {"only": lambda: None}) == "only"
-    assert set(json.loads(kept.read_text()).values()) == {"slow", "one", "only"}
+    assert set(json.loads(kept.read_text()).values()) == {"slow", "one"}
+
+
+def test_a_way_that_is_new_is_measured_beside_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BICERIN_CHOICES", str(tmp_path / "choices.json"))
+    monkeypatch.setattr(choices, "_chosen", {})
+    ways = {"slow": lambda: time.sleep(0.01), "slower": lambda: time.sleep(0.02)}
+    assert choices.choice("what", ways) == "slow"
+    assert choices.choice("what", {**ways, "fast": lambda: None}) == "fast"
+    assert choices.choice("what", ways) == "slow"
+
+
+def test_what_a_way_costs_elsewhere_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BICERIN_CHOICES", str(tmp_path / "choices.json"))
+    monkeypatch.setattr(choices, "_chosen", {})
+    ways = {"fast": lambda: None, "slow": lambda: time.sleep(0.01)}
+    asked = []
+
+    def elsewhere() -> float:
+        asked.append(1)
+        return 1.0
+
+    assert choices.choice("what", ways, {"fast": elsewhere}) == "slow"
+    assert choices.choice("what", ways, {"fast": elsewhere}) == "slow"
+    assert len(asked) == 1
+    assert choices.choice("else", ways, factors={"fast": 1e9}) == "slow"

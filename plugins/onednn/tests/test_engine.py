@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from mixed_net import HEAD, NET, image, make
 
 import bicerin
 from bicerin.device.memory import State
+from bicerin.kernels import rounding_least
 from bicerin_onednn.convolution import OneDNNConvolutionLayer
 
 SOLVER = """test_iter: 1 test_interval: 1 base_lr: 0.1 lr_policy: "fixed" max_iter: 10
@@ -35,6 +36,17 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "f" bottom: "label" top: "l
 
 def classes(net: bicerin.Net) -> set[str]:
     return {type(node.layer).__module__.partition(".")[0] for node in net.nodes if node.type == "Convolution"}
+
+
+def choose(choices: Path, way: str) -> None:
+    """Have the file say that this is the fastest of the ways, wherever it is one."""
+    from bicerin.kernels import choices as module
+
+    kept = json.loads(choices.read_text())
+    choices.write_text(
+        json.dumps({key: way if way in key.split(": ")[-1].split(" or ") else kept[key] for key in kept})
+    )
+    module._chosen.clear()
 
 
 class TestANet:
@@ -161,15 +173,19 @@ RELU = 'layer { name: "r" type: "ReLU" bottom: "sum" top: "sum" relu_param { neg
 
 
 class TestSums:
-    @pytest.mark.parametrize("way", ["onednn", "own"])
+    @pytest.mark.parametrize("way", ["onednn", "winograd", "pointwise", "own"])
     @pytest.mark.parametrize("rectifier", ["", RELU % 0, RELU % 0.2])
     @pytest.mark.parametrize("order", ['bottom: "c1" bottom: "c3"', 'bottom: "c3" bottom: "c1"'])
     def test_a_convolution_adds_the_shortcut(
         self, order: str, rectifier: str, way: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         text = residual(order=order, rectifier=rectifier)
+        if way == "pointwise":
+            text = text.replace("kernel_size: 3 pad: 1", "kernel_size: 1")
         own = make("caffe", monkeypatch, text)
-        monkeypatch.setattr("bicerin_onednn.convolution.choice", lambda *rest: way)
+        monkeypatch.setattr(
+            "bicerin_onednn.convolution.choice", lambda key, ways, *rest: way if way in ways else "onednn"
+        )
         theirs = make("", monkeypatch, text, optimize=True)
         assert [node.name for node in theirs._fused_pass.nodes][-2:] == ["c3", "fc"]
         for batch in (2, 1, 2):
@@ -212,34 +228,48 @@ class TestTheChoice:
         net = make("", monkeypatch)
         net.forward(x=image())
         assert classes(net) == {"bicerin_onednn"}
-        kept = choices.read_text()
-        assert kept.count("convolution") == 3
-        choices.write_text(kept.replace('"onednn"', '"own"').replace('"blocked"', '"own"'))
-        from bicerin.kernels import choices as module
-
-        module._chosen.clear()
+        assert choices.read_text().count("convolution") == 3
+        choose(choices, "own")
         again = make("", monkeypatch)
         again.forward(x=image())
         algorithms = [node.layer.algorithm for node in again.nodes if node.type == "Convolution"]
         assert not any("oneDNN" in algorithm for algorithm in algorithms), algorithms
-        assert choices.read_text().count("own") == 3
+        assert list(json.loads(choices.read_text()).values()) == ["own"] * 3
 
-    @pytest.mark.parametrize("way", ["onednn", "blocked"])
-    def test_both_orders_of_the_library_give_the_same(
-        self, way: str, monkeypatch: pytest.MonkeyPatch, choices: Path
-    ) -> None:
+    @pytest.mark.parametrize("way", ["onednn", "blocked", "winograd", "pointwise"])
+    def test_every_way_gives_the_same(self, way: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:
         text = NET.replace("20", "24")
+        if way == "winograd":
+            text = text.replace("num_output: 24 kernel_size: 1", "num_output: 24 kernel_size: 3 pad: 1")
         make("", monkeypatch, text).forward(x=image())
-        choices.write_text(re.sub('"(onednn|blocked|own)"', f'"{way}"', choices.read_text()))
-        from bicerin.kernels import choices as module
-
-        module._chosen.clear()
+        choose(choices, way)
         own, theirs = make("caffe", monkeypatch, text), make("", monkeypatch, text)
         found, expected = theirs.forward(list(own.blobs), x=image()), own.forward(list(own.blobs), x=image())
         for name in expected:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
-        if way == "blocked":
+        if way != "onednn":
             assert "in blocks of" in repr(theirs.blobs["c2"].memory[0].layout)
+        algorithms = [node.layer.algorithm for node in theirs.nodes if node.type == "Convolution"]
+        said = {"winograd": "own blocked Winograd", "pointwise": "own blocked product"}
+        assert [name for name in algorithms if name.startswith("own")] == ([said[way]] if way in said else [])
+
+    @pytest.mark.parametrize("optimize", [False, True])
+    def test_where_rounding_counts_most_no_sum_is_transformed(
+        self, optimize: bool, monkeypatch: pytest.MonkeyPatch, choices: Path
+    ) -> None:
+        text = NET.replace("20", "24").replace("num_output: 24 kernel_size: 1", "num_output: 24 kernel_size: 3 pad: 1")
+        make("", monkeypatch, text).forward(x=image())
+        choose(choices, "winograd")
+        net = make("", monkeypatch, text, optimize=optimize)
+        for _ in range(5):
+            net.forward(x=image())
+        assert net.layer("c2").algorithm == "own blocked Winograd"
+        with rounding_least():
+            least = {name: array.copy() for name, array in net.forward(x=image()).items()}
+            assert "Winograd" not in net.layer("c2").algorithm
+        for name, array in net.forward(x=image()).items():
+            np.testing.assert_allclose(array, least[name], rtol=1e-4, atol=1e-5)
+        assert net.layer("c2").algorithm == "own blocked Winograd"
 
     @pytest.mark.parametrize("text", ["", "[1, 2]", "{", '{"a": 3}', "\0"])
     def test_a_file_that_is_broken_is_none(self, text: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:

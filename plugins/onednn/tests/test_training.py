@@ -50,7 +50,9 @@ layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 3 } 
     + RELU.replace("BLOB", "c")
     + conv("d", "sum", "num_output: 8 kernel_size: 3 pad: 2 dilation: 2 group: 4")
     + (NORM + RELU.replace("}\n", " relu_param { negative_slope: 0.1 } }\n")).replace("BLOB", "d")
-    + layer("Concat", "join", "c d")
+    + conv("w", "sum", "num_output: 20 kernel_size: 3 pad: 1")
+    + RELU.replace("BLOB", "w")
+    + layer("Concat", "join", "c d w")
     + layer("LRN", "lrn", "join")
     + layer("Pooling", "mean", "lrn", "pooling_param { pool: AVE kernel_size: 3 stride: 2 }")
     + conv("e", "mean", "num_output: 16 kernel_size: 1 stride: 2")
@@ -100,6 +102,22 @@ def test_a_step_gives_what_the_layers_themselves_give(
             np.testing.assert_allclose(
                 made.net.blobs[name].diff, own.net.blobs[name].diff, rtol=1e-3, atol=1e-5, err_msg=name
             )
+
+
+def test_a_step_by_our_own_kernels_on_the_librarys_blocks_gives_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = solver(monkeypatch, tmp_path, "caffe", keep_gradients=True)
+    monkeypatch.setattr(
+        "bicerin_onednn.chosen_ways.choice",
+        lambda key, ways, *_: "winograd" if "winograd" in ways else "onednn",
+    )
+    made = solver(monkeypatch, tmp_path, "")
+    for one in (own, made):
+        one.step(2)
+    products = ("forward", "weight gradient", "data gradient")
+    assert made.net.layer("w").algorithm.split(", ") == [f"{name} own blocked Winograd" for name in products]
+    assert_same(values(made), values(own))
 
 
 def test_values_stay_in_the_layouts_from_layer_to_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

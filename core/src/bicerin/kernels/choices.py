@@ -29,7 +29,7 @@ _log = logging.getLogger("bicerin.kernels")
 #: Seconds that one way is measured, after a first time that is not counted, and how often at least and at most.
 _LONG_ENOUGH = 0.05
 _LEAST, _MOST = 3, 8
-#: Bytes that are written between two measurements: in a net, other layers' weights have been in the caches meanwhile.
+#: Bytes that are read between two measurements: in a net, other layers' weights have been in the caches meanwhile.
 _FLUSHED = 1 << 26
 #: For how many seconds another process may write the file.
 _PATIENCE = 1.0
@@ -40,7 +40,7 @@ _chosen: dict[str, str] = {}
 def choice(
     key: str,
     ways: Mapping[str, Callable[[], Any]],
-    besides: Mapping[str, float] | None = None,
+    besides: Mapping[str, Callable[[], float]] | None = None,
     factors: Mapping[str, float] | None = None,
 ) -> str:
     """The name of the fastest way.
@@ -48,14 +48,19 @@ def choice(
     Args:
         key: what is computed: all that its speed depends on, besides the processor and the number of threads.
         ways: name -> a function that computes it that way; called several times where nothing is known yet.
-        besides: name -> seconds that the way costs elsewhere.
+        besides: name -> measures the seconds that the way costs elsewhere.
         factors: name -> how many times as long the way takes in a net as by itself, where that is known.
     """
-    key = f"{processor()}, {num_threads()} threads: {key}"
+    if len(ways) == 1:
+        return next(iter(ways))
+    # A way that is new is measured beside those that were known before.
+    key = f"{processor()}, {num_threads()} threads: {key}: {' or '.join(ways)}"
     known = _chosen.get(key) or _file().get(key, "")
     if known not in ways:
         besides, factors = besides or {}, factors or {}
-        seconds = {name: shortest(run) * factors.get(name, 1.0) + besides.get(name, 0.0) for name, run in ways.items()}
+        seconds = {name: time * factors.get(name, 1.0) for name, time in race(ways).items()}
+        for name, measure in besides.items():
+            seconds[name] += measure()
         known = min(seconds, key=seconds.__getitem__)
         _log.info("%s: %s", key, ", ".join(f"{name} {1e6 * time:.0f} us" for name, time in seconds.items()))
         known = _record(key, known, ways)
@@ -65,17 +70,27 @@ def choice(
 
 def shortest(run: Callable[[], Any]) -> float:
     """Seconds that a call takes, the least of some, each with cold caches."""
-    run()
-    flushed = np.empty(_FLUSHED, np.uint8)
-    begin = perf_counter()
-    least = float("inf")
-    for count in range(_MOST):
-        flushed.fill(count)
-        before = perf_counter()
+    return race({"": run})[""]
+
+
+def race(ways: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Seconds that a call of each takes, the least of some, each with cold caches.
+
+    They take turns, since the speed of a processor drifts.
+    """
+    for run in ways.values():
         run()
-        now = perf_counter()
-        least = min(least, now - before)
-        if count + 1 >= _LEAST and now - begin > _LONG_ENOUGH:
+    others = np.ones(_FLUSHED // 8, np.int64)
+    least = dict.fromkeys(ways, float("inf"))
+    begin = perf_counter()
+    for count in range(_MOST):
+        for name, run in ways.items():
+            # Read, not written: what must be written back first would slow down who needs much memory.
+            others.sum()
+            before = perf_counter()
+            run()
+            least[name] = min(least[name], perf_counter() - before)
+        if count + 1 >= _LEAST and perf_counter() - begin > _LONG_ENOUGH * len(ways):
             break
     return least
 

@@ -12,7 +12,7 @@ LLVM's terms, since a loop in Python leaves it to chance whether the tile stays 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bicerin.kernels import numba_internals as internals
@@ -102,6 +102,19 @@ class Vectors:
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.builder.call(self._fma, [a, b, c])
+
+    def rectifier(self, slope: Any) -> Callable[[Any], Any]:
+        """f(v) = v where v > 0, else slope * v, of vectors. The slope is a number that is only known at run time."""
+        builder, zero = self.builder, self.constant(0)
+        below = self.splat(slope)
+        flat = builder.fcmp_ordered("==", slope, ir.Constant(slope.type, 0.0))
+
+        def rectified(value: Any) -> Any:
+            # A comparison that NaN fails, so that NaN stays NaN; and no product of infinity with 0.
+            low = builder.select(flat, zero, builder.fmul(value, below))
+            return builder.select(builder.fcmp_ordered("<=", value, zero), low, value)
+
+        return rectified
 
 
 @intrinsic
@@ -215,16 +228,11 @@ def copy_line(
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source_, at, scale_, shift_, slope_, target_, target_at_, count_ = args
         vectors = Vectors(context, builder, source)
-        factor, summand, below = vectors.splat(scale_), vectors.splat(shift_), vectors.splat(slope_)
-        zero = vectors.constant(0)
-        flat = builder.fcmp_ordered("==", slope_, ir.Constant(slope_.type, 0.0))
+        factor, summand, rectified = vectors.splat(scale_), vectors.splat(shift_), vectors.rectifier(slope_)
         first = element(context, builder, source, source_, at)
         for index, place, mask in vectors.line(element(context, builder, target, target_, target_at_), count_):
             value = vectors.fma(vectors.load(builder.gep(first, [index])), factor, summand)
-            # A comparison that NaN fails, so that NaN stays NaN; and no product of infinity with 0.
-            low = builder.select(flat, zero, builder.fmul(value, below))
-            value = builder.select(builder.fcmp_ordered("<=", value, zero), low, value)
-            vectors.store_masked(value, place, mask)
+            vectors.store_masked(rectified(value), place, mask)
         return internals.nothing(context)
 
     intp = types.intp

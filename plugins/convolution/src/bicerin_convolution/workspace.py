@@ -21,6 +21,11 @@ def workspace(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return array
 
 
+def release() -> None:
+    """Give back this thread's memory. The next arrays are new ones."""
+    _local.__dict__.clear()
+
+
 def _array(arrays: dict[Any, np.ndarray], size: int) -> np.ndarray:
     """So many bytes of the memory that the arrays are views of; of larger memory, and they are gone, if it is short."""
     memory = arrays.get(None)

@@ -13,8 +13,12 @@ from bicerin.kernels.choices import choice
 from bicerin.layer import Context, Layer
 from bicerin.layer.engine import is_named
 from bicerin_onednn.library import is_slow, library
+from bicerin_onednn.trained_exchange import release
 
-ENGINE, OWN = "onednn", "own"
+#: The library; Winograd's algorithm by our own kernels, on the library's layouts; the layer's own code.
+ENGINE, WINOGRAD, OWN = "onednn", "winograd", "own"
+
+_SAID = {ENGINE: "oneDNN", WINOGRAD: "own blocked Winograd", OWN: "own"}
 
 
 class ChoosesWays(Layer):
@@ -37,50 +41,43 @@ class ChoosesWays(Layer):
         super().restore_state(state)
         ways = state.get("ways")
         if isinstance(ways, Mapping):
-            self._ways.update({str(key): str(way) for key, way in ways.items() if way in (ENGINE, OWN)})
+            self._ways.update({str(key): str(way) for key, way in ways.items() if way in (ENGINE, WINOGRAD, OWN)})
 
     def way(
         self,
         product: str,
         described: str,
-        engine: Callable[[], Any],
-        own: Callable[[], Any],
-        besides: Callable[[], float] = lambda: 0.0,
+        ways: Mapping[str, Callable[[], Any]],
+        besides: Callable[[], float] | None = None,
         implementation: Callable[[], str] = str,
     ) -> str:
         """How a product is computed: as a snapshot says, or as measured.
 
         Args:
             described: its shapes, and whatever else its speed depends on.
-            engine, own: compute it; only called where nothing is known yet.
+            ways: way -> computes it that way, ENGINE and OWN among them; only called where nothing is known yet.
             besides: measures what the library's way costs elsewhere.
             implementation: names the library's code.
         """
         key = f"{product} of {described}"
-        way = self._ways.get(key)
-        if way is None:
+        way = self._ways.get(key, "")
+        if way not in ways:
             if is_named(ENGINE, self.param):
                 way = OWN if is_slow(implementation()) else ENGINE
             else:
                 kind = f"oneDNN {library().version}, training {self.kind}, {key}"
-                way = choice(kind, {ENGINE: engine, OWN: own}, _Later({ENGINE: besides}))
+                way = choice(kind, ways, {} if besides is None else {ENGINE: besides})
+                # What the others needed would stay for as long as the process runs.
+                release()
             self._ways[key] = way
-        self._algorithms[product] = "oneDNN" if way == ENGINE else "own"
+        self._algorithms[product] = _SAID[way]
         return way
 
     @property
     def algorithm(self) -> str:
         """The ways of the products that have run, and the algorithms of the layer's own."""
         own = getattr(super(), "algorithm", "")
-        if ENGINE not in self._ways.values():
+        if not {ENGINE, WINOGRAD} & set(self._ways.values()):
             return own
         said = ", ".join(f"{product} {way}" for product, way in self._algorithms.items())
         return f"{said}; own: {own}" if own and OWN in self._ways.values() else said
-
-
-class _Later(dict):
-    """Numbers that are measured when they are asked for."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        measure = super().get(key)
-        return default if measure is None else measure()

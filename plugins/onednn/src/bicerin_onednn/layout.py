@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ctypes import c_int64
+from ctypes import c_float, c_int64
 from functools import cache
 from math import prod
 from typing import Any, cast
@@ -65,6 +65,11 @@ class OneDNNLayout(Layout):
 def address(array: np.ndarray) -> int:
     """Where an array begins."""
     return int(array.__array_interface__["data"][0])
+
+
+def floats_at(place: int, layout: OneDNNLayout) -> np.ndarray:
+    """The float32 of a layout at an address, flat. Whoever has the memory must keep it."""
+    return np.ctypeslib.as_array((c_float * (layout.nbytes // 4)).from_address(place))
 
 
 def dims(numbers: Sequence[int]) -> Any:

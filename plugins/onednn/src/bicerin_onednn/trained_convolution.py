@@ -6,20 +6,20 @@ primitives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from bicerin.kernels import Finish
+from bicerin.kernels import Finish, rounds_least
 from bicerin.kernels.choices import shortest
 from bicerin.layer import Blob
 from bicerin_convolution.convolution import ConvolutionLayer
 from bicerin_onednn import library as dnn
 from bicerin_onednn.attributes import attributes
-from bicerin_onednn.chosen_ways import ENGINE, ChoosesWays
+from bicerin_onednn.chosen_ways import ENGINE, OWN, WINOGRAD, ChoosesWays
 from bicerin_onednn.exchange import place_to_write, written
 from bicerin_onednn.layout import OneDNNLayout, address, any_of, dims, layout_of, reorder, rows_of
 from bicerin_onednn.library import NotImplementedByOneDNNError, is_forked, is_slow, library
@@ -33,6 +33,7 @@ from bicerin_onednn.trained_exchange import (
     rows_written,
     scratch,
 )
+from bicerin_onednn.trained_winograd import TrainedWinograd
 
 
 class TrainedConvolutionLayer(ChoosesWays, ConvolutionLayer):
@@ -55,7 +56,7 @@ class TrainedConvolutionLayer(ChoosesWays, ConvolutionLayer):
 
     def _of(self, finish: Finish) -> Products | None:
         """The library's products at the present shapes; None where it has none."""
-        key = (self.bottom_shape, finish.shift.size > 0, finish.slope)
+        key = (self.bottom_shape, finish.shift.size > 0, finish.slope, rounds_least())
         if key not in self._products:
             self._products.clear()
             usable = self.slope is None and all(self.bottom_shape) and len(self.bottom_shape) in (3, 4, 5)
@@ -83,11 +84,14 @@ class TrainedConvolutionLayer(ChoosesWays, ConvolutionLayer):
         for x, y in zip(bottom, top, strict=True):
             source, target = x.memory[0], y.memory[0]
             arranged = is_arranged(source)
-            engine = partial(products.forward, source, weights, finish.shift, target)
-            own = partial(self._own_forward, products, source, weights, finish, target, arranged)
-            besides = partial(_turning, products.y) if not arranged else _nothing
-            way = self.way("forward", self._described(arranged), engine, own, besides, lambda: products.forward_code)
-            (engine if way == ENGINE else own)()
+            ways: dict[str, Callable[[], Any]] = {
+                ENGINE: partial(products.forward, source, weights, finish.shift, target),
+                OWN: partial(self._own_forward, products, source, weights, finish, target, arranged),
+            }
+            if products.winograd is not None:
+                ways[WINOGRAD] = partial(products.winograd.forward, source, weights, finish.shift, target)
+            besides = None if arranged else partial(_turning, products.y)
+            ways[self.way("forward", self._described(arranged), ways, besides, lambda: products.forward_code)]()
 
     def _own_forward(
         self, products: Products, source: Any, weights: np.ndarray, finish: Finish, target: Any, arranged: bool
@@ -110,27 +114,43 @@ class TrainedConvolutionLayer(ChoosesWays, ConvolutionLayer):
             arranged = is_arranged(source)
             described = self._described(arranged)
             if self.param_propagate_down(0):
-                found = _gradients(weights.count, self.num_output)
-                engine = partial(products.weight_gradient, source, y_diff, *found)
-                own = partial(self._own_weight_gradient, source, y_diff, *found, wants_bias)
-                way = self.way("weight gradient", described, engine, own, _nothing, lambda: products.weight_code)
-                if way == ENGINE:
-                    engine()
-                    _add(weights, found[0])
-                    if wants_bias:
-                        _add(bias[0], found[1])
-                else:
-                    bias_diff = bias[0].diff if wants_bias else found[1]
-                    self._own_weight_gradient(source, y_diff, weights.diff, bias_diff, wants_bias)
+                self._add_gradients(products, source, y_diff, described, bias[0] if wants_bias else None)
             elif wants_bias:
                 rows = read_rows(y_diff, self.top_shape, "rows of y")
                 self.ops.add_bias_gradient(rows.reshape(self._top_rows), bias[0].diff)
             if down:
                 values = weights.read_only.data
-                engine = partial(products.data_gradient, y_diff, values, x_diff)
-                own = partial(self._own_data_gradient, products, y_diff, values, x_diff, arranged)
-                way = self.way("data gradient", described, engine, own, _nothing, lambda: products.data_code)
-                (engine if way == ENGINE else own)()
+                ways: dict[str, Callable[[], Any]] = {
+                    ENGINE: partial(products.data_gradient, y_diff, values, x_diff),
+                    OWN: partial(self._own_data_gradient, products, y_diff, values, x_diff, arranged),
+                }
+                if products.winograd is not None:
+                    ways[WINOGRAD] = partial(products.winograd.data_gradient, y_diff, values, x_diff)
+                ways[self.way("data gradient", described, ways, None, lambda: products.data_code)]()
+
+    def _add_gradients(self, products: Products, source: Any, y_diff: Any, described: str, bias: Any) -> None:
+        """Add the gradients of the weights and the bias."""
+        weights, winograd = self.blobs[0], products.winograd
+        found = _gradients(weights.count, self.num_output)
+        ways: dict[str, Callable[[], Any]] = {
+            ENGINE: partial(products.weight_gradient, source, y_diff, *found),
+            OWN: partial(self._own_weight_gradient, source, y_diff, *found, bias is not None),
+        }
+        if winograd is not None:
+            ways[WINOGRAD] = partial(winograd.add_gradients, source, y_diff, *found)
+        way = self.way("weight gradient", described, ways, None, lambda: products.weight_code)
+        if way == ENGINE:
+            ways[ENGINE]()
+            _add(weights, found[0])
+            if bias is not None:
+                _add(bias, found[1])
+            return
+        bias_diff = None if bias is None else bias.diff
+        if way == WINOGRAD and winograd is not None:
+            winograd.add_gradients(source, y_diff, weights.diff, bias_diff)
+        else:
+            unused = found[1] if bias_diff is None else bias_diff
+            self._own_weight_gradient(source, y_diff, weights.diff, unused, bias is not None)
 
     def _own_weight_gradient(
         self, source: Any, y_diff: Any, weight_diff: np.ndarray, bias_diff: np.ndarray, wants_bias: bool
@@ -161,6 +181,7 @@ class Products:
 
     Attributes:
         x, y: the layouts of bottom and top, and of their gradients.
+        winograd: the same products by our own kernels; None where they cannot.
 
     Raises:
         NotImplementedByOneDNNError: the library does not have the forward product.
@@ -202,6 +223,7 @@ class Products:
         if self._bias is not None:
             arguments[dnn.BIAS] = self._bias
         self._forward = Primitive(descriptor, arguments)
+        self.winograd = TrainedWinograd.of(layer, slope)
 
     @property
     def forward_code(self) -> str:
@@ -303,10 +325,6 @@ class Products:
         primitive.run(*addresses)
         if room is not None:
             reorder(w, rows_of(self._w_shape)).run(room.address, address(weight_diff))
-
-
-def _nothing() -> float:
-    return 0.0
 
 
 def _turning(layout: OneDNNLayout) -> float:

@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 
 from bicerin.device import Memory, Room
+from bicerin_convolution import workspace
 from bicerin_onednn.exchange import present_layout, written
 from bicerin_onednn.layout import OneDNNLayout, address, reorder, rows_of
 
@@ -32,6 +33,12 @@ def scratch(purpose: str, nbytes: int) -> Room:
     if room is None or room.array.nbytes < nbytes:
         room = _scratch.rooms[purpose] = Room(nbytes)
     return room
+
+
+def release() -> None:
+    """Give back this thread's scratch memory, ours and that of the layers' own code."""
+    _scratch.rooms.clear()
+    workspace.release()
 
 
 def rows_in(room: Room, shape: tuple[int, ...]) -> np.ndarray:

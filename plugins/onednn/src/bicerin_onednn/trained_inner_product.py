@@ -12,7 +12,7 @@ import numpy as np
 
 from bicerin.layer.engine import is_named
 from bicerin_inner_product.inner_product import InnerProductLayer
-from bicerin_onednn.chosen_ways import ENGINE, ChoosesWays
+from bicerin_onednn.chosen_ways import ENGINE, OWN, ChoosesWays
 from bicerin_onednn.layout import address
 from bicerin_onednn.library import is_forked, library
 
@@ -29,12 +29,15 @@ class TrainedInnerProductLayer(ChoosesWays, InnerProductLayer):
     def add_outer(self, left: np.ndarray, right: np.ndarray, gradient: np.ndarray, add: bool) -> None:
         own = self.ops.add_outer
         if self._may_choose(left, right.shape[1]):
-            other = cache(lambda: np.empty_like(gradient))  # to measure with; the gradient has a value already
+            # To measure with: the gradient itself, unless it has a value already.
+            other = cache(lambda: np.empty_like(gradient) if add else gradient)
             way = self.way(
                 "weight gradient",
                 f"{left.shape} with {right.shape}",
-                lambda: _add_outer(left, right, other(), False),
-                lambda: self.ops.add_outer(left, right, other(), False),
+                {
+                    ENGINE: lambda: _add_outer(left, right, other(), False),
+                    OWN: lambda: self.ops.add_outer(left, right, other(), False),
+                },
             )
             own = _add_outer if way == ENGINE else own
         own(left, right, gradient, add)
@@ -45,8 +48,10 @@ class TrainedInnerProductLayer(ChoosesWays, InnerProductLayer):
             way = self.way(
                 "data gradient",
                 f"{y_diff.shape} with {weight.shape}{' transposed' if self.transpose else ''}",
-                partial(self._write_bottom_diff, weight, y_diff, x_diff),
-                partial(own, weight, y_diff, x_diff),
+                {
+                    ENGINE: partial(self._write_bottom_diff, weight, y_diff, x_diff),
+                    OWN: partial(own, weight, y_diff, x_diff),
+                },
             )
             own = self._write_bottom_diff if way == ENGINE else own
         own(weight, y_diff, x_diff)
