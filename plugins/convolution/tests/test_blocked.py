@@ -18,6 +18,7 @@ if not WITH_PANELS:
     pytest.skip("the kernels need panels", allow_module_level=True)
 
 from bicerin_convolution import blocked_winograd
+from bicerin_convolution.blocked_grouped import BlockedGrouped, applies_grouped
 from bicerin_convolution.blocked_pointwise import BlockedPointwise, applies_pointwise
 from bicerin_convolution.blocked_winograd import (
     BlockedWinograd,
@@ -198,15 +199,19 @@ def test_other_shapes_of_pointwise_products(
 
 def check_pointwise(shape: tuple[int, ...], outputs: int, stride: int, dtype: np.dtype, slope: float) -> None:
     geometry = Geometry((1, 1), (stride, stride), (0, 0), (1, 1))
-    random = np.random.default_rng(0)
-    x = random.normal(size=shape).astype(dtype)
-    w = random.normal(size=(outputs, shape[1], 1, 1)).astype(dtype)
-    problem = Problem(x.shape, (shape[0], outputs, *geometry.output_shape(shape[2:])), geometry, 1, dtype)
+    problem = Problem(shape, (shape[0], outputs, *geometry.output_shape(shape[2:])), geometry, 1, dtype)
     assert applies_pointwise(problem)
+    check_forward(problem, BlockedPointwise(problem), slope)
+
+
+def check_forward(problem: Problem, algorithm: BlockedPointwise | BlockedGrouped, slope: float) -> None:
+    random = np.random.default_rng(0)
+    dtype, outputs = problem.dtype, problem.y_shape[1]
+    x = random.normal(size=problem.x_shape).astype(dtype)
+    w = random.normal(size=(outputs, x.shape[1] // problem.group, *problem.geometry.kernel)).astype(dtype)
     shift, addend = random.normal(size=outputs).astype(dtype), random.normal(size=problem.y_shape).astype(dtype)
     wanted = np.empty(problem.y_shape, dtype)
     reference.forward(problem)(x, w, Finish(np.zeros(0, dtype), shift, 1.0), wanted)
-    algorithm = BlockedPointwise(problem)
     for adds in (False, True):
         y = np.full_like(in_blocks(wanted), np.nan)
         if adds:
@@ -214,6 +219,39 @@ def check_pointwise(shape: tuple[int, ...], outputs: int, stride: int, dtype: np
         algorithm.bind(in_blocks(x), algorithm.transform(w), y, shift, slope, y if adds else None)()
         total = wanted + addend if adds else wanted
         assert_close(in_rows(y, problem.y_shape), np.where(total > 0, total, slope * total))
+
+
+# Channels and group; kernel, stride, pad and dilation of both axes; plane.
+GROUPED = {
+    "of 2": ((16, 8), ((3, 3), (1, 1), (1, 1), (1, 1)), (9, 11)),
+    "stride 2": ((32, 16), ((3, 3), (2, 2), (1, 1), (1, 1)), (15, 8)),
+    "of another kernel": ((24, 12), ((5, 2), (1, 2), (2, 0), (1, 1)), (6, 20)),
+    "dilation": ((16, 8), ((3, 3), (1, 1), (4, 2), (2, 3)), (9, 17)),
+    "padding beyond the kernel": ((16, 8), ((3, 3), (1, 1), (4, 5), (1, 1)), (3, 3)),
+    "a block that is not full": ((10, 5), ((3, 3), (1, 1), (1, 1), (1, 1)), (7, 9)),
+}
+
+
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("name", GROUPED)
+def test_narrow_groups_are_those_of_the_reference(name: str, images: int, width: int) -> None:
+    """`width` of 2 has groups of 4 channels."""
+    (channels, group), axes, plane = GROUPED[name]
+    geometry = Geometry(*axes)
+    shape = (images, channels * width, *plane)
+    problem = Problem(shape, (*shape[:2], *geometry.output_shape(plane)), geometry, group, np.dtype(np.float32))
+    if lanes_of(problem.dtype) <= 2 * width:
+        pytest.skip("a group is not narrower than a vector here")
+    assert applies_grouped(problem)
+    check_forward(problem, BlockedGrouped(problem), 0.25)
+
+
+@pytest.mark.parametrize(("channels", "outputs", "group"), [(16, 16, 1), (16, 16, 16), (24, 24, 8), (16, 32, 8)])
+def test_what_narrow_groups_are_not(channels: int, outputs: int, group: int) -> None:
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1))
+    problem = Problem((1, channels, 9, 9), (1, outputs, 9, 9), geometry, group, np.dtype(np.float32))
+    assert not applies_grouped(problem)
 
 
 def test_a_rectifier_keeps_what_is_not_a_number_and_gives_zeros_for_minus_infinity() -> None:

@@ -236,11 +236,13 @@ class TestTheChoice:
         assert not any("oneDNN" in algorithm for algorithm in algorithms), algorithms
         assert list(json.loads(choices.read_text()).values()) == ["own"] * 3
 
-    @pytest.mark.parametrize("way", ["onednn", "blocked", "winograd", "pointwise"])
+    @pytest.mark.parametrize("way", ["onednn", "blocked", "winograd", "pointwise", "grouped"])
     def test_every_way_gives_the_same(self, way: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:
         text = NET.replace("20", "24")
         if way == "winograd":
             text = text.replace("num_output: 24 kernel_size: 1", "num_output: 24 kernel_size: 3 pad: 1")
+        if way == "grouped":
+            text = text.replace("group: 24", "group: 12")
         make("", monkeypatch, text).forward(x=image())
         choose(choices, way)
         own, theirs = make("caffe", monkeypatch, text), make("", monkeypatch, text)
@@ -250,7 +252,11 @@ class TestTheChoice:
         if way != "onednn":
             assert "in blocks of" in repr(theirs.blobs["c2"].memory[0].layout)
         algorithms = [node.layer.algorithm for node in theirs.nodes if node.type == "Convolution"]
-        said = {"winograd": "own blocked Winograd", "pointwise": "own blocked product"}
+        said = {
+            "winograd": "own blocked Winograd",
+            "pointwise": "own blocked product",
+            "grouped": "own blocked groups",
+        }
         assert [name for name in algorithms if name.startswith("own")] == ([said[way]] if way in said else [])
 
     @pytest.mark.parametrize("optimize", [False, True])

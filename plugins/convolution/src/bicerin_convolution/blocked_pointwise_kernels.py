@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from bicerin.kernels import kernel, part, spread
-from bicerin.kernels.numba_internals import element, for_range, intrinsic, ir, is_true, nothing, slot, types
+from bicerin.kernels.numba_internals import element, for_range, intrinsic, ir, nothing, slot, types
 from bicerin.kernels.panel import ROWS, VECTOR_BYTES, VECTORS, Vectors
+from bicerin_convolution.blocked_writing import Ending, write_finished
 
 
 @intrinsic
@@ -55,7 +56,7 @@ def multiply_pixels(
         added = element(context, builder, addend, addend_, y_at_)
         summands = element(context, builder, shift, shift_, shift_at_)
         zero = vectors.constant(0)
-        rectified = vectors.rectifier(slope_)
+        ending = Ending(slope_, added, adds_, target)
         for columns in range(1, VECTORS + 1):
             with builder.if_then(builder.icmp_signed("==", count_, number(columns))):
                 sums = [[slot(builder, zero) for _ in range(columns)] for _ in range(ROWS)]
@@ -80,18 +81,8 @@ def multiply_pixels(
                     along = builder.mul(number(v), y_plane_)
                     summand = vectors.load(builder.gep(summands, [number(v * vectors.length)]))
                     for pixel, row in zip(pixels, sums, strict=True):
-                        place = builder.add(along, pixel)
-                        found.append((builder.fadd(builder.load(row[v]), summand), place))
-                values = [slot(builder, value) for value, _ in found]
-                for value, (total, _) in zip(values, found, strict=True):
-                    builder.store(total, value)
-                with builder.if_then(is_true(builder, adds_)):
-                    # All of it before anything is written: a pixel may be here twice.
-                    for value, (total, place) in zip(values, found, strict=True):
-                        other = vectors.load(builder.gep(added, [place]))
-                        builder.store(builder.fadd(total, other), value)
-                for value, (_, place) in zip(values, found, strict=True):
-                    vectors.store(rectified(builder.load(value)), builder.gep(target, [place]))
+                        found.append((builder.load(row[v]), summand, builder.add(along, pixel)))
+                write_finished(vectors, found, ending)
         return nothing(context)
 
     n = types.intp

@@ -75,6 +75,7 @@ class BlockedWinograd:
             _places(height, y_shape[2], pad[0], tile, PATCH, width * lanes),
             _places(width, y_shape[3], pad[1], tile, PATCH, lanes),
             height * width * lanes,
+            np.zeros(lanes, dtype),
         )
         self._sizes = (y_shape[0], groups, depth, outputs, *y_shape[2:], tile)
         rows, columns = (places.size // PATCH for places in self._tiles[:2])
@@ -155,6 +156,7 @@ class BlockedWinogradGradient:
             _places(height, out_height, geometry.pad[0], tile, PATCH, width * lanes),
             _places(width, out_width, geometry.pad[1], tile, PATCH, lanes),
             height * width * lanes,
+            np.zeros(lanes, dtype),
         )
         self._out_tiles = (
             _places(out_height, out_height, 0, tile, tile, out_width * lanes),

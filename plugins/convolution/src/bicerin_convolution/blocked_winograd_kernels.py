@@ -66,7 +66,7 @@ def weights_size(groups: int, blocks: int, channels: int, lanes: int) -> int:
 
 @part
 def transform_blocks(  # type: ignore[no-untyped-def]
-    unit, worker, x, rows, columns, plane, blocks, first, patches, point, tile_step, block_step
+    unit, worker, x, rows, columns, plane, zeros, blocks, first, patches, point, tile_step, block_step
 ):
     """A few blocks of channels of one row of tiles."""
     portions = -(-blocks // BLOCKS)
@@ -77,13 +77,15 @@ def transform_blocks(  # type: ignore[no-untyped-def]
         at = (image * blocks + b) * plane
         for column in range(tile_columns):
             target = (row * tile_columns + column) * tile_step + b * block_step
-            transform_blocked_input(x, at, rows, tile_row * PATCH, columns, column * PATCH, patches, target, point)
+            transform_blocked_input(
+                x, at, rows, tile_row * PATCH, columns, column * PATCH, zeros, patches, target, point
+            )
 
 
 @part
 def multiply_group(  # type: ignore[no-untyped-def]
-    unit, worker, patches, point, weights, groups, depth, blocks, shift, slope, addend, adds, y, height, width, tile,
-    first, tiles, size, scratch,
+    unit, worker, patches, point, weights, groups, depth, blocks, shift, slope, addend, adds, zeros, y, height, width,
+    tile, first, tiles, size, scratch,
 ):  # fmt: skip
     """The products of a group of tiles with one panel of outputs, transformed back and finished."""
     lanes = VECTOR_BYTES // y.itemsize
@@ -117,18 +119,18 @@ def multiply_group(  # type: ignore[no-untyped-def]
             if tile == 4:
                 transform_blocked_output_4(
                     products, source, product, shift, channels * lanes, slope, addend, adds,
-                    y, target, width * lanes, height - top, width - left,
+                    zeros, y, target, width * lanes, height - top, width - left,
                 )  # fmt: skip
             else:
                 transform_blocked_output_2(
                     products, source, product, shift, channels * lanes, slope, addend, adds,
-                    y, target, width * lanes, height - top, width - left,
+                    zeros, y, target, width * lanes, height - top, width - left,
                 )  # fmt: skip
 
 
 @kernel()
 def convolve_blocked(  # type: ignore[no-untyped-def]
-    x, rows, columns, plane, weights, sizes, shift, slope, addend, adds, y, scope, patches, scratch
+    x, rows, columns, plane, zeros, weights, sizes, shift, slope, addend, adds, y, scope, patches, scratch
 ):
     """y = f(weights * x + shift + addend), all of them flat, with channels in blocks of a vector.
 
@@ -137,6 +139,7 @@ def convolve_blocked(  # type: ignore[no-untyped-def]
         rows: for each row of tiles, the places of its 6 rows of pixels in a plane of x; -1 is padding.
         columns: for each column of tiles, the places of its 6 columns in a row; -1 is padding.
         plane: elements of a plane of x.
+        zeros: of a block.
         weights: of `transform_blocked_weights`.
         sizes: N, G, C, M, H', W', and the side of an output tile, 4 or 2; C and M are whole blocks.
         shift: of each channel of y.
@@ -160,13 +163,13 @@ def convolve_blocked(  # type: ignore[no-untyped-def]
         those = min(some, total - first)
         spread(
             transform_blocks, those * -(-channel_blocks // BLOCKS), workers,
-            (x, rows, columns, plane, channel_blocks, first, patches, point, groups * depth, lanes),
+            (x, rows, columns, plane, zeros, channel_blocks, first, patches, point, groups * depth, lanes),
         )  # fmt: skip
         tiles = those * tile_columns
         spread(
             multiply_group, groups * -(-blocks // VECTORS) * -(-tiles // group), workers,
-            (patches, point, weights, groups, depth, blocks, shift, slope, addend, adds, y, height, width, tile, first,
-             tiles, group, scratch),
+            (patches, point, weights, groups, depth, blocks, shift, slope, addend, adds, zeros, y, height, width, tile,
+             first, tiles, group, scratch),
         )  # fmt: skip
 
 
@@ -233,7 +236,7 @@ def sums_size(lanes: int) -> int:
 
 @part
 def transform_gradients(  # type: ignore[no-untyped-def]
-    unit, worker, dy, rows, columns, plane, places, groups, blocks, tile, first, tiles, gradients, point
+    unit, worker, dy, rows, columns, plane, zeros, places, groups, blocks, tile, first, tiles, gradients, point
 ):
     """A few blocks of outputs of one row of tiles."""
     line = VECTORS * (VECTOR_BYTES // dy.itemsize)
@@ -250,9 +253,13 @@ def transform_gradients(  # type: ignore[no-untyped-def]
         for column in range(tile_columns):
             target = base + column * line
             if tile == 4:
-                transform_blocked_gradient_4(dy, at, rows, tile_row * 4, columns, column * 4, gradients, target, point)
+                transform_blocked_gradient_4(
+                    dy, at, rows, tile_row * 4, columns, column * 4, zeros, gradients, target, point
+                )
             else:
-                transform_blocked_gradient_2(dy, at, rows, tile_row * 2, columns, column * 2, gradients, target, point)
+                transform_blocked_gradient_2(
+                    dy, at, rows, tile_row * 2, columns, column * 2, zeros, gradients, target, point
+                )
 
 
 @part
@@ -297,12 +304,27 @@ def multiply_chunk(  # type: ignore[no-untyped-def]
 
 @kernel()
 def add_blocked_gradient(  # type: ignore[no-untyped-def]
-    x, rows, columns, plane, dy, out_rows, out_columns, out_plane, places, dw, sizes, some, patches, gradients, scratch
+    x,
+    rows,
+    columns,
+    plane,
+    zeros,
+    dy,
+    out_rows,
+    out_columns,
+    out_plane,
+    places,
+    dw,
+    sizes,
+    some,
+    patches,
+    gradients,
+    scratch,
 ):
     """Add the gradient of the weights, `(G, M, C, 9 or 25)`.
 
     Args:
-        x, rows, columns, plane: as of `convolve_blocked`.
+        x, rows, columns, plane, zeros: as of `convolve_blocked`.
         dy: the gradient of its y; `out_rows`, `out_columns` and `out_plane` are the places of its tiles, of 4 or 2
             pixels each way, as those of x.
         places: of each block of a group's outputs its panel, times VECTORS, and its place there.
@@ -325,11 +347,11 @@ def add_blocked_gradient(  # type: ignore[no-untyped-def]
         tiles = those * tile_columns
         spread(
             transform_blocks, those * -(-channel_blocks // BLOCKS), workers,
-            (x, rows, columns, plane, channel_blocks, first, patches, point, lanes, tiles * lanes),
+            (x, rows, columns, plane, zeros, channel_blocks, first, patches, point, lanes, tiles * lanes),
         )  # fmt: skip
         spread(
             transform_gradients, those * -(-groups * blocks // BLOCKS), workers,
-            (dy, out_rows, out_columns, out_plane, places, groups, blocks, tile, first, tiles, gradients,
+            (dy, out_rows, out_columns, out_plane, zeros, places, groups, blocks, tile, first, tiles, gradients,
              gradient_point),
         )  # fmt: skip
         spread(

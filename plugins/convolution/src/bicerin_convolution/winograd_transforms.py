@@ -246,21 +246,24 @@ def _short_gradient_line(vectors: Vectors, y: list[Any]) -> list[Any]:
 
 
 def _transform_blocked_input(side: int, input_line: Any) -> Any:
-    """transform(source, at, rows, row, columns, column, target, target_at, step): a block of channels of one tile.
+    """transform(source, at, rows, row, columns, column, zeros, target, target_at, step): a block of channels of one
+    tile.
 
-    Pixel (i, j) of the tile, of `side` squared, is at source[at + rows[row + i] + columns[column + j]], and 0 where
-    either of them is negative; element f of the 36 goes to target[target_at + f * step].
+    Pixel (i, j) of the tile, of `side` squared, is at source[at + rows[row + i] + columns[column + j]]; where either of
+    them is negative, it is `zeros`, an array of a block of them. Element f of the 36 goes to target[target_at + f *
+    step].
     """
 
     def transform(
-        typing: Any, source: Any, at: Any, rows: Any, row: Any, columns: Any, column: Any, target: Any, target_at: Any,
-        step: Any,
+        typing: Any, source: Any, at: Any, rows: Any, row: Any, columns: Any, column: Any, zeros: Any, target: Any,
+        target_at: Any, step: Any,
     ) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             vectors = Vectors(context, builder, source)
             intp = args[1].type
             zero = ir.Constant(intp, 0)
-            nothing_there = slot(builder, vectors.constant(0))
+            # In memory, not a constant: that would be a branch for each pixel.
+            nothing_there = vectors.place(element(context, builder, zeros, args[6], zero), zero)
             base = element(context, builder, source, args[0], args[1])
 
             def offsets(table_type: Any, table: Any, first: Any) -> list[tuple[Any, Any]]:
@@ -283,19 +286,19 @@ def _transform_blocked_input(side: int, input_line: Any) -> Any:
                 tile.append(line)
             for i, line in enumerate(_rows_and_columns(vectors, input_line, tile)):
                 for j, value in enumerate(line):
-                    place = builder.add(args[7], builder.mul(ir.Constant(intp, i * PATCH + j), args[8]))
-                    vectors.store(value, element(context, builder, target, args[6], place))
+                    place = builder.add(args[8], builder.mul(ir.Constant(intp, i * PATCH + j), args[9]))
+                    vectors.store(value, element(context, builder, target, args[7], place))
             return nothing(context)
 
         intp = types.intp
-        return types.void(source, intp, rows, intp, columns, intp, target, intp, intp), generate
+        return types.void(source, intp, rows, intp, columns, intp, zeros, target, intp, intp), generate
 
     return intrinsic(transform)
 
 
 def _transform_blocked_output(output_line: Any) -> Any:
-    """transform(source, at, step, shift, shift_at, slope, addend, adds, target, target_at, line, height, width): a
-    block of channels of one output tile, finished.
+    """transform(source, at, step, shift, shift_at, slope, addend, adds, zeros, target, target_at, line, height, width):
+    a block of channels of one output tile, finished.
 
     Element f of the 36 is at source[at + f * step]. Pixel (i, j) of the tile goes to target[target_at + i * line + j *
     vector], for i < height and j < width, as f(sum + shift + addend): the addend's is at the same place, and counts
@@ -304,16 +307,18 @@ def _transform_blocked_output(output_line: Any) -> Any:
 
     def transform(
         typing: Any, source: Any, at: Any, step: Any, shift: Any, shift_at: Any, slope: Any, addend: Any, adds: Any,
-        target: Any, target_at: Any, line: Any, height: Any, width: Any,
+        zeros: Any, target: Any, target_at: Any, line: Any, height: Any, width: Any,
     ) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source_, at_, step_, shift_, shift_at_, slope_, addend_, adds_, target_, target_at_, line_, high, wide = (
-                args
-            )
+            (
+                source_, at_, step_, shift_, shift_at_, slope_, addend_, adds_, zeros_, target_, target_at_, line_,
+                high, wide,
+            ) = args  # fmt: skip
             vectors = Vectors(context, builder, source)
             intp = at_.type
-            zero = vectors.constant(0)
-            zeros, elsewhere = slot(builder, zero), slot(builder, vectors.type)
+            elsewhere = slot(builder, vectors.type)
+            none = ir.Constant(intp, 0)
+            nothing_there = vectors.place(element(context, builder, zeros, zeros_, none), none)
 
             def loaded(f: int) -> Any:
                 place = builder.add(at_, builder.mul(ir.Constant(intp, f), step_))
@@ -333,14 +338,14 @@ def _transform_blocked_output(output_line: Any) -> Any:
                     within = builder.and_(inside, builder.icmp_signed("<", ir.Constant(intp, j), wide))
                     place = builder.add(offset, ir.Constant(intp, j * vectors.length))
                     there = builder.select(within, vectors.place(first, place), elsewhere)
-                    other = builder.select(builder.and_(within, counts), vectors.place(added, place), zeros)
+                    other = builder.select(builder.and_(within, counts), vectors.place(added, place), nothing_there)
                     value = builder.fadd(builder.fadd(value, summand), builder.load(other, align=vectors.align))
                     builder.store(rectified(value), there, align=vectors.align)
             return nothing(context)
 
         intp = types.intp
         number = source.dtype
-        kinds = (source, intp, intp, shift, intp, number, addend, types.boolean, target, intp, intp, intp, intp)
+        kinds = (source, intp, intp, shift, intp, number, addend, types.boolean, zeros, target, *(intp,) * 4)
         return types.void(*kinds), generate
 
     return intrinsic(transform)

@@ -35,8 +35,9 @@ from bicerin_onednn.library import NotImplementedByOneDNNError, is_slow, library
 from bicerin_onednn.primitive import Primitive
 
 #: The ways: the library with its own order of the arrays; the library with channels in blocks, where that is not its
-#: own; our kernels on those blocks, of Winograd's algorithm and for 1x1; and the layer's own code, on rows.
-LIBRARYS, BLOCKED, WINOGRAD, POINTWISE, OWN = "onednn", "blocked", "winograd", "pointwise", "own"
+#: own; our kernels on those blocks, of Winograd's algorithm, for 1x1 and for narrow groups; and the layer's own code.
+LIBRARYS, BLOCKED, OWN = "onednn", "blocked", "own"
+WINOGRAD, POINTWISE, GROUPED = "winograd", "pointwise", "grouped"
 #: For how many places of the arrays calls are kept.
 _MOST_CALLS = 4
 
@@ -243,12 +244,15 @@ def _own_products(layer: ConvolutionLayer, slope: float) -> Iterator[tuple[str, 
     ends = blocked_ends(layer)
     if ends is None:
         return
+    from bicerin_convolution.blocked_grouped import BlockedGrouped, applies_grouped
     from bicerin_convolution.blocked_pointwise import BlockedPointwise, applies_pointwise
     from bicerin_convolution.blocked_winograd import BlockedWinograd, applies_blocked
 
     problem = layer.problem(layer.bottom_shape, layer.top_shape)
     if applies_pointwise(problem):
         yield POINTWISE, BlockedProduct("product", BlockedPointwise(problem), slope, *ends)
+    if applies_grouped(problem):
+        yield GROUPED, BlockedProduct("groups", BlockedGrouped(problem), slope, *ends)
     if applies_blocked(problem) and not rounds_least():
         yield WINOGRAD, BlockedProduct("Winograd", BlockedWinograd(problem), slope, *ends)
 
