@@ -39,13 +39,13 @@ def classes(net: bicerin.Net) -> set[str]:
 
 
 def choose(choices: Path, way: str) -> None:
-    """Have the file say that this is the fastest of the ways, wherever it is one."""
+    """Have the file say that this is the fastest of the ways, wherever it is one, and elsewhere the library's."""
     from bicerin.kernels import choices as module
 
-    kept = json.loads(choices.read_text())
-    choices.write_text(
-        json.dumps({key: way if way in key.split(": ")[-1].split(" or ") else kept[key] for key in kept})
-    )
+    kept = {
+        key: way if way in key.split(": ")[-1].split(" or ") else "onednn" for key in json.loads(choices.read_text())
+    }
+    choices.write_text(json.dumps(kept))
     module._chosen.clear()
 
 
