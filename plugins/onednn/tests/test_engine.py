@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,22 @@ class TestANet:
                 theirs.forward(x=image())["prob"], own.forward(x=image())["prob"], rtol=1e-4, err_msg=str(step)
             )
 
+    @pytest.mark.parametrize("affine", ["Scale", "Bias", "BatchNorm"])
+    def test_channels_that_fill_the_last_block_stay_zeros(self, affine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of 20 channels: the next convolution multiplies what is there with zeros, and 0 * nan is nan."""
+        text = f"""{HEAD} {CONVOLUTION}
+        layer {{ name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param {{ kernel_size: 2 }} }}
+        layer {{ name: "a" type: "{affine}" bottom: "p" top: "a" }}
+        {CONVOLUTION.replace('"c"', '"d"').replace('"x"', '"a"')}""".replace("dim: 3", "dim: 16")
+        own = make("caffe", monkeypatch, text)
+        monkeypatch.setattr("bicerin_onednn.convolution.choice", lambda key, ways, *rest: "winograd")
+        theirs = make("", monkeypatch, text)
+        x = np.random.default_rng(0).normal(size=(2, 16, 13, 14))
+        names = ["a", "d"]
+        expected, found = own.forward(names, x=x), theirs.forward(names, x=x)
+        for name in names:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-4)
+
     def test_the_gradient_at_test_is_the_layers_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         text = "force_backward: true\n" + NET
         found = []
@@ -167,6 +184,7 @@ def residual(order: str = 'bottom: "c1" bottom: "c3"', coeff: str = "", rectifie
 
 
 KERNEL = 'num_output: 20 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } bias_filler { type: "gaussian" }'
+CONVOLUTION = f'layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{ {KERNEL} }} }}'
 RELU = 'layer { name: "r" type: "ReLU" bottom: "sum" top: "sum" relu_param { negative_slope: %s } }'
 
 
@@ -275,6 +293,25 @@ class TestTheChoice:
         for name, array in net.forward(x=image()).items():
             np.testing.assert_allclose(array, least[name], rtol=1e-4, atol=1e-5)
         assert net.layer("c2").algorithm == "own blocked Winograd"
+
+    @pytest.mark.parametrize("phase", ["TEST", "TRAIN"])
+    @pytest.mark.parametrize("named", ["", "winograd", "gemm", "reference"])
+    def test_who_names_another_algorithm_gets_no_winograd(
+        self, named: str, phase: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        offered: list[str] = []
+
+        def choice(key: str, ways: dict[str, Any], *rest: Any) -> str:
+            offered.extend(ways)
+            return "onednn"
+
+        for place in ("convolution", "chosen_ways"):
+            monkeypatch.setattr(f"bicerin_onednn.{place}.choice", choice)
+        monkeypatch.setenv("BICERIN_CONVOLUTION", named)
+        monkeypatch.setenv("BICERIN_ENGINE", "")
+        net = bicerin.Net(f"{HEAD} {CONVOLUTION}".replace("dim: 3", "dim: 16"), phase)
+        net.forward()
+        assert ("winograd" in offered) == (named in ("", "winograd")) and "own" in offered
 
     @pytest.mark.parametrize("text", ["", "[1, 2]", "{", '{"a": 3}', "\0"])
     def test_a_file_that_is_broken_is_none(self, text: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:

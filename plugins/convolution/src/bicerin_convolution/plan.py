@@ -69,17 +69,29 @@ def prepare_cuda(kernels: Any, problem: Problem, xp: Any) -> DevicePlan:
     return DevicePlan(kernels, problem, xp)
 
 
-def _choose(product: str, problem: Problem) -> Any:
-    """The module whose function of the product's name is to be used."""
+def may_transform() -> bool:
+    """Whether Winograd's algorithm may be used where it is the fastest."""
+    asked = _asked()
+    return asked == "winograd" or (not asked and not rounds_least())
+
+
+def _asked() -> str:
+    """The algorithm that the user names, or nothing."""
     asked = os.environ.get("BICERIN_CONVOLUTION", "")
     if asked not in ("", *ALGORITHMS):
         raise BicerinError(f'BICERIN_CONVOLUTION is "{asked}"; it may be {", ".join(ALGORITHMS)}.')
+    return asked
+
+
+def _choose(product: str, problem: Problem) -> Any:
+    """The module whose function of the product's name is to be used."""
+    asked = _asked()
     if not WITH_PANELS or asked == "reference":
         return reference
     possible = hasattr(winograd, product) and winograd.applies(problem.geometry)
     if asked == "direct" or (not asked and _is_narrow(product, problem)):
         return direct
-    if possible and (asked == "winograd" or (not asked and not rounds_least() and _winograd_wins(product, problem))):
+    if possible and may_transform() and (asked or _winograd_wins(product, problem)):
         return winograd
     return gemm
 

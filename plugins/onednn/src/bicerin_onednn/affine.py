@@ -1,7 +1,7 @@
 """BatchNorm at TEST, Scale and Bias by oneDNN, with the layers of that kind after them.
 
-All of these are a scale, a shift and a slope by channel, which is what batch normalization does with a mean of 0 and a
-variance of 1. Source: oneDNN's batch normalization primitive.
+All of these are a scale, a shift and a slope by channel, which is what batch normalization does with a mean and a
+variance of 0 and an epsilon of 1. Source: oneDNN's batch normalization primitive.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ArrangedAffineLayer(Finishes, ArrangedLayer, Layer):
             return
         scale, shift, slope = Finish.of(None, affine_steps([layer, *self.absorbed]), self.dtype)
         channels = max(scale.size, shift.size)
-        mean, variance = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+        mean, variance = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
         scale = np.array(scale, np.float32) if scale.size else np.ones(channels, np.float32)
         shift = np.array(shift, np.float32) if shift.size else np.zeros(channels, np.float32)
         self._numbers = (mean, variance, scale, shift)
@@ -86,7 +86,8 @@ class ArrangedAffineLayer(Finishes, ArrangedLayer, Layer):
                 dnn.INFERENCE,
                 layout.handle,
                 layout.handle,
-                0.0,
+                # Not of the variance: it is 0 for the channels that fill the last block, where 0 / 0 would be written.
+                1.0,
                 dnn.GLOBAL_STATISTICS | dnn.SCALE_AND_SHIFT,
                 attribute,
             )

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bicerin.device import Room
-from bicerin.kernels import WITH_PANELS, Finish, rounds_least
+from bicerin.kernels import WITH_PANELS, Finish
 from bicerin.kernels.choices import shortest
 from bicerin.kernels.recording import Call, recording
 from bicerin.layer import Blob
 from bicerin.layer.engine import is_named
 from bicerin_convolution.convolution import ConvolutionLayer
+from bicerin_convolution.plan import may_transform
 from bicerin_onednn import library as dnn
 from bicerin_onednn.attributes import attributes
 from bicerin_onednn.exchange import Reader, place_to_write, written
@@ -253,7 +254,7 @@ def _own_products(layer: ConvolutionLayer, slope: float) -> Iterator[tuple[str, 
         yield POINTWISE, BlockedProduct("product", BlockedPointwise(problem), slope, *ends)
     if applies_grouped(problem):
         yield GROUPED, BlockedProduct("groups", BlockedGrouped(problem), slope, *ends)
-    if applies_blocked(problem) and not rounds_least():
+    if applies_blocked(problem) and may_transform():
         yield WINOGRAD, BlockedProduct("Winograd", BlockedWinograd(problem), slope, *ends)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bicerin.kernels import rounds_least
 from bicerin_convolution.convolution import ConvolutionLayer
+from bicerin_convolution.plan import may_transform
 from bicerin_convolution.problem import Problem
 from bicerin_onednn.exchange import place_to_write, written
 from bicerin_onednn.layout import OneDNNLayout, floats_at
@@ -36,9 +36,9 @@ class TrainedWinograd:
 
     @classmethod
     def of(cls, layer: ConvolutionLayer, slope: float) -> TrainedWinograd | None:
-        """Those of a layer at its present shapes; None where the algorithm, or its rounding, is not for it."""
+        """Those of a layer at its present shapes; None where the algorithm is not for it, or not wanted."""
         ends = blocked_ends(layer)
-        if ends is None or rounds_least():
+        if ends is None or not may_transform():
             return None
         from bicerin_convolution.blocked_winograd import applies_blocked
 
