@@ -276,6 +276,22 @@ class TestTheChoice:
         }
         assert [name for name in algorithms if name.startswith("own")] == ([said[way]] if way in said else [])
 
+    @pytest.mark.parametrize("way", ["onednn", "winograd"])
+    def test_ways_may_alternate(self, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Weights that change before a pass of the layer's own code count in the next one of another way too."""
+        text = f"{HEAD} {CONVOLUTION}".replace("dim: 3", "dim: 16").replace(
+            "kernel_size", "bias_term: false kernel_size"
+        )
+        own = make("caffe", monkeypatch, text)
+        monkeypatch.setattr("bicerin_onednn.convolution.choice", lambda key, *rest: "own" if "TEST (1," in key else way)
+        theirs = make("", monkeypatch, text)
+        for batch, factor, said in ((2, 1, True), (1, 1, False), (2, 1, True), (1, 2, False), (2, 1, True)):
+            x = np.random.default_rng(batch).normal(size=(batch, 16, 13, 14))
+            for net in (own, theirs):
+                net.params["c"][0].data[...] *= factor
+            np.testing.assert_allclose(theirs.forward(x=x)["c"], own.forward(x=x)["c"], rtol=1e-4, atol=1e-4)
+            assert (theirs.layer("c").algorithm != own.layer("c").algorithm) == said
+
     @pytest.mark.parametrize("optimize", [False, True])
     def test_where_rounding_counts_most_no_sum_is_transformed(
         self, optimize: bool, monkeypatch: pytest.MonkeyPatch, choices: Path

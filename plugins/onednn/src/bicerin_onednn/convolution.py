@@ -52,6 +52,8 @@ class OneDNNConvolutionLayer(Replays, AddsAnother, ConvolutionLayer):
             with recording.paused():
                 product = self._product(key, finish, slope, bottom, top)
         if product.is_own:
+            # Another product is to be prepared anew: this pass may have been the one that saw the weights change.
+            self._prepared_for = product
             self._forward(bottom, top)
             return
         if changed or self._prepared_for is not product:
