@@ -10,6 +10,7 @@ import pytest
 
 import bicerin
 from bicerin.kernels import choices as kept_choices
+from bicerin.kernels import rounding_least
 from bicerin_onednn.layout import OneDNNLayout
 from bicerin_onednn.trained_convolution import TrainedConvolutionLayer
 from bicerin_onednn.trained_layers import TrainedConcatLayer
@@ -118,6 +119,12 @@ def test_a_step_by_our_own_kernels_on_the_librarys_blocks_gives_the_same(
     products = ("forward", "weight gradient", "data gradient")
     assert made.net.layer("w").algorithm.split(", ") == [f"{name} own blocked Winograd" for name in products]
     assert_same(values(made), values(own))
+    with rounding_least():
+        made.net.forward()
+        assert made.net.layer("w").algorithm.startswith("forward oneDNN")
+    made.step(1)
+    assert made.net.layer("w").algorithm.split(", ") == [f"{name} own blocked Winograd" for name in products]
+    assert {way for key, way in made.net.layer("w")._ways.items() if "rounding" not in key} == {"winograd"}
 
 
 def test_values_stay_in_the_layouts_from_layer_to_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

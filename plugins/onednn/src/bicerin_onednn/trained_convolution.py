@@ -46,12 +46,15 @@ class TrainedConvolutionLayer(ChoosesWays, ConvolutionLayer):
         self._products: dict[Any, Products | None] = {}
 
     def _described(self, arranged: bool) -> str:
-        """The shapes, and whether the bottom is in one of the library's layouts."""
+        """The shapes, and whether the bottom is in one of the library's layouts.
+
+        What is chosen where rounding counts most must not take the place of what was chosen for training.
+        """
         geometry = self.geometry
         return (
             f"{self.bottom_shape} {'in a layout' if arranged else 'in rows'} to {self.top_shape}, kernel "
             f"{geometry.kernel}, stride {geometry.stride}, pad {geometry.pad}, dilation {geometry.dilation}, group "
-            f"{self.group}"
+            f"{self.group}{', rounding least' if rounds_least() else ''}"
         )
 
     def _of(self, finish: Finish) -> Products | None:
