@@ -18,14 +18,10 @@ if not WITH_PANELS:
     pytest.skip("the kernels need panels", allow_module_level=True)
 
 from bicerin_convolution import blocked_winograd
+from bicerin_convolution.blocked_forward import BlockedForward, lanes_of
 from bicerin_convolution.blocked_grouped import BlockedGrouped, applies_grouped
 from bicerin_convolution.blocked_pointwise import BlockedPointwise, applies_pointwise
-from bicerin_convolution.blocked_winograd import (
-    BlockedWinograd,
-    BlockedWinogradGradient,
-    applies_blocked,
-    lanes_of,
-)
+from bicerin_convolution.blocked_winograd import BlockedWinograd, BlockedWinogradGradient, applies_blocked
 
 #: Relative to the largest value: Winograd's transforms add numbers of different sizes.
 CLOSE = {np.dtype(np.float32): 3e-5, np.dtype(np.float64): 1e-13}
@@ -204,7 +200,7 @@ def check_pointwise(shape: tuple[int, ...], outputs: int, stride: int, dtype: np
     check_forward(problem, BlockedPointwise(problem), slope)
 
 
-def check_forward(problem: Problem, algorithm: BlockedPointwise | BlockedGrouped, slope: float) -> None:
+def check_forward(problem: Problem, algorithm: BlockedForward, slope: float) -> None:
     random = np.random.default_rng(0)
     dtype, outputs = problem.dtype, problem.y_shape[1]
     x = random.normal(size=problem.x_shape).astype(dtype)

@@ -1,18 +1,14 @@
-"""Winograd's convolution of arrays whose channels are in blocks of a vector, as other libraries have them.
-
-The algorithm is that of `winograd`. The arrays are flat, `(N, blocks of C, H, W, lanes)` with zeros for missing
-channels.
-"""
+"""Winograd's convolution of arrays whose channels are in blocks of a vector: nothing is packed before it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
 from bicerin.kernels import workers_for
-from bicerin.kernels.panel import ROWS, VECTOR_BYTES, VECTORS
+from bicerin.kernels.panel import ROWS, VECTORS
+from bicerin_convolution.blocked_forward import BlockedForward, Finishing, in_whole_blocks, lanes_of
 from bicerin_convolution.blocked_winograd_kernels import (
     POINTS,
     add_blocked_bias_gradient,
@@ -40,11 +36,6 @@ PORTIONS = 4
 LEAST_TILES = 128
 
 
-def lanes_of(dtype: np.dtype) -> int:
-    """Channels in a block."""
-    return VECTOR_BYTES // dtype.itemsize
-
-
 def applies_blocked(problem: Problem) -> bool:
     """Whether this algorithm can do it at all. Channels of a group must be whole blocks, unless there is one group."""
     lanes = lanes_of(problem.dtype)
@@ -53,8 +44,8 @@ def applies_blocked(problem: Problem) -> bool:
     return whole and lanes % ROWS == 0 and applies(problem.geometry) and bool(prod(problem.y_shape))
 
 
-class BlockedWinograd:
-    """y = f(weights * x + shift + addend), with f(v) = v where v > 0, else slope * v.
+class BlockedWinograd(BlockedForward):
+    """By F(4x4, 3x3) or F(2x2, 5x5).
 
     Args:
         problem: what is convolved.
@@ -64,12 +55,13 @@ class BlockedWinograd:
     def __init__(self, problem: Problem, turned: bool = False) -> None:
         x_shape, y_shape = (problem.y_shape, problem.x_shape) if turned else (problem.x_shape, problem.y_shape)
         geometry, groups, dtype = problem.geometry, problem.group, problem.dtype
-        self._dtype, self._turned, self._w_shape = dtype, turned, problem.grouped_weight_shape
         lanes = lanes_of(dtype)
+        depth, outputs = (in_whole_blocks(shape[1] // groups, dtype) for shape in (x_shape, y_shape))
+        super().__init__(groups * outputs, dtype)
+        self._turned, self._w_shape = turned, problem.grouped_weight_shape
         last = geometry.kernel[0] - 1
         pad = (last - geometry.pad[0], last - geometry.pad[1]) if turned else geometry.pad
         tile = PATCH - last
-        depth, outputs = (_whole(shape[1] // groups, lanes) for shape in (x_shape, y_shape))
         _, _, height, width = x_shape
         self._tiles = (
             _places(height, y_shape[2], pad[0], tile, PATCH, width * lanes),
@@ -91,14 +83,8 @@ class BlockedWinograd:
         self._products_shape = (workers, products_size(group, lanes))
         self._kernels_shape = (workers, (25 + 1) * VECTORS * lanes)
         self._weights_shape = (weights_size(groups, outputs // lanes, depth, lanes),)
-        self._shift = np.zeros(groups * outputs, dtype)
 
     def transform(self, w: np.ndarray, keep: bool = True) -> np.ndarray:
-        """The weights, `(M, C / group, kernel...)`, as the products read them.
-
-        Args:
-            keep: for the caller to keep; else valid until the next call of this or another product.
-        """
         shape, dtype = self._weights_shape, self._dtype
         packed = aligned_zeros(shape, dtype) if keep else workspace("weights", shape, dtype)
         kernels = workspace("scratch", self._kernels_shape, dtype)
@@ -106,34 +92,11 @@ class BlockedWinograd:
         transform_blocked_weights(w, self._turned, self._sizes[2], packed, kernels)
         return packed
 
-    def bind(
-        self,
-        x: np.ndarray,
-        packed: np.ndarray,
-        y: np.ndarray,
-        shift: np.ndarray,
-        slope: float = 1.0,
-        addend: np.ndarray | None = None,
-    ) -> Callable[[], int]:
-        """What computes y from these arrays, as often as it is called, and says 0.
-
-        Args:
-            packed: of `transform`.
-            shift: of each output; empty for zeros.
-        """
-        dtype, patches, products = self._dtype, self._patches_shape, self._products_shape
-        padded = self._shift.copy()
-        padded[: shift.size] = shift
-        arguments = (x, *self._tiles, packed, self._sizes, padded, dtype.type(slope))
-        more = (y if addend is None else addend, addend is not None, y, self._scope)
-
-        def run() -> int:
-            # The scratch memory is that of the thread that runs it.
-            scratch = workspace("scratch", products, dtype)
-            convolve_blocked(*arguments, *more, workspace("patches", patches, dtype), scratch)
-            return 0
-
-        return run
+    def compute(self, x: np.ndarray, packed: np.ndarray, finishing: Finishing, y: np.ndarray) -> None:
+        # The scratch memory is that of the thread that runs it.
+        patches = workspace("patches", self._patches_shape, self._dtype)
+        products = workspace("scratch", self._products_shape, self._dtype)
+        convolve_blocked(x, *self._tiles, packed, self._sizes, *finishing, y, self._scope, patches, products)
 
 
 class BlockedWinogradGradient:
@@ -149,7 +112,7 @@ class BlockedWinogradGradient:
         self._dtype = dtype
         lanes = lanes_of(dtype)
         tile = PATCH + 1 - geometry.kernel[0]
-        depth, whole = _whole(channels, lanes), _whole(outputs, lanes)
+        depth, whole = in_whole_blocks(channels, dtype), in_whole_blocks(outputs, dtype)
         _, _, height, width = x_shape
         images, _, out_height, out_width = y_shape
         self._tiles = (
@@ -198,11 +161,6 @@ class BlockedWinogradGradient:
         )
         if bias_diff is not None:
             add_blocked_bias_gradient(dy, self._sizes[0], self._out_tiles[2], bias_diff, len(scratch))
-
-
-def _whole(channels: int, lanes: int) -> int:
-    """The channels of whole blocks."""
-    return -(-channels // lanes) * lanes
 
 
 def _places(size: int, out_size: int, pad: int, tile: int, side: int, step: int) -> np.ndarray:

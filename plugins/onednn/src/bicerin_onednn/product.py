@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 from math import prod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from bicerin_onednn.layout import (
 )
 from bicerin_onednn.library import NotImplementedByOneDNNError, is_slow, library
 from bicerin_onednn.primitive import Primitive
+
+if TYPE_CHECKING:
+    from bicerin_convolution.blocked_forward import BlockedForward
 
 #: The ways: the library with its own order of the arrays; the library with channels in blocks, where that is not its
 #: own; our kernels on those blocks, of Winograd's algorithm, for 1x1 and for narrow groups; and the layer's own code.
@@ -187,7 +190,7 @@ class BlockedProduct(Product):
         x, y: the layouts of bottom and top.
     """
 
-    def __init__(self, name: str, algorithm: Any, slope: float, x: OneDNNLayout, y: OneDNNLayout) -> None:
+    def __init__(self, name: str, algorithm: BlockedForward, slope: float, x: OneDNNLayout, y: OneDNNLayout) -> None:
         self._name, self._algorithm = name, algorithm
         self._slope, self.x, self.y = slope, x, y
         self._reader, self._addend = Reader(x), Reader(y)
@@ -262,7 +265,7 @@ def blocked_ends(layer: ConvolutionLayer) -> tuple[OneDNNLayout, OneDNNLayout] |
     """The layouts of bottom and top with channels in blocks as our own kernels have them; None where they do not."""
     if not WITH_PANELS or len(layer.bottom_shape) != 4:
         return None
-    from bicerin_convolution.blocked_winograd import lanes_of
+    from bicerin_convolution.blocked_forward import lanes_of
 
     x, y = blocked_of(layer.bottom_shape), blocked_of(layer.top_shape)
     return None if x is None or y is None or lanes_of(layer.dtype) != library().lanes else (x, y)
