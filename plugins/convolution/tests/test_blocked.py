@@ -59,6 +59,8 @@ def made(
 
 
 def check(problem: Problem, x: np.ndarray, w: np.ndarray, dy: np.ndarray, slope: float = 1.0) -> None:
+    if not applies_blocked(problem):
+        pytest.skip("a block has fewer channels than a panel has rows, with this processor's vectors")
     random = np.random.default_rng(1)
     none = np.zeros(0, problem.dtype)
     for turned, source, shape in ((False, x, dy.shape), (True, dy, x.shape)):
