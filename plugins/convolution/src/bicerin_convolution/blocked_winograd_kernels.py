@@ -65,14 +65,20 @@ def weights_size(groups: int, blocks: int, channels: int, lanes: int) -> int:
 
 
 @part
+def place_of(unit, blocks, first, tile_rows):  # type: ignore[no-untyped-def]
+    """A unit of a transform: its row of tiles, counted from `first`, and its first block; its image, and row there."""
+    portions = -(-blocks // BLOCKS)
+    row = unit // portions
+    return row, unit % portions * BLOCKS, (first + row) // tile_rows, (first + row) % tile_rows
+
+
+@part
 def transform_blocks(  # type: ignore[no-untyped-def]
     unit, worker, x, rows, columns, plane, zeros, blocks, first, patches, point, tile_step, block_step
 ):
     """A few blocks of channels of one row of tiles."""
-    portions = -(-blocks // BLOCKS)
-    tile_columns, tile_rows = columns.size // PATCH, rows.size // PATCH
-    row, block = unit // portions, unit % portions * BLOCKS
-    image, tile_row = (first + row) // tile_rows, (first + row) % tile_rows
+    tile_columns = columns.size // PATCH
+    row, block, image, tile_row = place_of(unit, blocks, first, rows.size // PATCH)
     for b in range(block, min(block + BLOCKS, blocks)):
         at = (image * blocks + b) * plane
         for column in range(tile_columns):
@@ -241,11 +247,9 @@ def transform_gradients(  # type: ignore[no-untyped-def]
     """A few blocks of outputs of one row of tiles."""
     line = VECTORS * (VECTOR_BYTES // dy.itemsize)
     all_blocks = groups * blocks
-    portions = -(-all_blocks // BLOCKS)
     panels = -(-blocks // VECTORS)
-    tile_columns, tile_rows = columns.size // tile, rows.size // tile
-    row, block = unit // portions, unit % portions * BLOCKS
-    image, tile_row = (first + row) // tile_rows, (first + row) % tile_rows
+    tile_columns = columns.size // tile
+    row, block, image, tile_row = place_of(unit, all_blocks, first, rows.size // tile)
     for b in range(block, min(block + BLOCKS, all_blocks)):
         at = (image * all_blocks + b) * plane
         panel = b // blocks * panels + places[b % blocks] // VECTORS
