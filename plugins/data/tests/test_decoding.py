@@ -168,10 +168,13 @@ def test_other_exceptions_of_a_thread_come_too(prefetch, folder, threads, make_l
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
+@pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("kind", ["ImageData", "WindowData"])
-def test_an_interrupt_does_not_wait_for_a_file_that_hangs(kind, folder, threads, make_layer, batches, monkeypatch):
+def test_an_interrupt_does_not_wait_for_a_file_that_hangs(
+    kind, number, folder, threads, make_layer, batches, monkeypatch
+):
     """The layer goes on with what was not used yet."""
-    threads(2)
+    threads(number)
     for index in BAD:
         (folder / f"{index}.png").write_bytes((folder / "1.png").read_bytes())
     run = make_layer(layer_text(kind), phase="TEST")
@@ -252,7 +255,7 @@ def test_an_array_to_read_is_not_written_to_by_what_is_read_ahead(folder, thread
 def test_memory_goes_round(records, make_layer):
     """Batches are made in a few arrays, that come to the net and back."""
     records.store(np.ones((9, 1, 20, 20), np.uint8))
-    text = 'name: "d" type: "Data" top: "d" data_param { source: "store" backend: LMDB batch_size: 3 prefetch: 2 }'
+    text = 'name: "d" type: "Data" top: "d" data_param { source: "store" backend: LMDB batch_size: 32 prefetch: 2 }'
     run = make_layer(text)
     seen = []  # weakly, since an array that somebody has is not used again
     for _ in range(40):

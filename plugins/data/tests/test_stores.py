@@ -272,14 +272,14 @@ def test_a_training_whose_store_is_truncated_saves_what_it_has_learned(size, rec
         "inner_product_param { num_output: 1 } } "
         'layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "l" }'
     )
-    text = 'net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 30 snapshot_prefix: "s" random_seed: 1'
+    text = 'net: "net.prototxt" base_lr: 0.001 lr_policy: "fixed" max_iter: 100 snapshot_prefix: "s" random_seed: 1'
     solver = bicerin.Solver(text)
     solver.add_callback(
         lambda: None, lambda: os.truncate(store / "data.mdb", 4 * 4096) if solver.iteration == 3 else None
     )
     with pytest.raises(DataError, match="the file was truncated"):
         solver.solve()
-    assert 3 < solver.iteration < 30
+    assert 3 < solver.iteration < 60
     assert sorted(os.listdir()) == sorted(
         ["net.prototxt", "store", "whole", ".s.running"]
         + [f"s_iter_{solver.iteration}.{kind}" for kind in ("caffemodel", "solverstate")]
@@ -339,3 +339,27 @@ def test_paths_that_lead_to_no_store(name, message, tmp_path):
         open_store(tmp_path / name, "lmdb")
     with pytest.raises(DataError, match=r"cannot be written|exists already"):
         write(tmp_path / name, "lmdb", [])
+
+
+def test_values_that_follow_each_other_are_read_together(tmp_path, monkeypatch):
+    """And a writer's new state is seen by the next pass over the records, as is what became of the file."""
+    records = [(b"%05d" % index, bytes([index % 251]) * 5000) for index in range(200)]
+    write(tmp_path / "s", "lmdb", records)
+    store = open_store(tmp_path / "s", "lmdb")
+    reads = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: reads.append(args) or pread(*args))
+    assert list(store.records()) == records
+    assert len(reads) < len(records) / 4
+    few = [(b"%05d" % index, bytes([index]) * 5000) for index in range(3)]
+    path = tmp_path / "few"
+    write(path, "lmdb", few)
+    store = open_store(path, "lmdb")
+    assert list(store.records()) == few
+    environment = lmdb.open(str(path), lock=False)
+    with environment, environment.begin(write=True) as transaction:
+        transaction.put(b"00001", b"new" * 2000)
+    assert list(store.records()) == [few[0], (b"00001", b"new" * 2000), few[2]]
+    os.truncate(path / "data.mdb", 3 * 4096)
+    with pytest.raises(DataError, match="truncated"):
+        list(store.records())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
@@ -18,8 +19,11 @@ from bicerin_data.batch_reader import Batch, RecordReader
 from bicerin_data.decoding_threads import Task, start
 from bicerin_data.transformer import Draws, Transformer
 
-#: How many records each thread has before it, so that none waits for the thread that reads.
-_AHEAD = 4
+#: How many handfuls each thread has before it, so that none waits for the thread that reads.
+_AHEAD = 2
+#: The most records of a handful, and how long one is to take, in seconds: threads that change more often hold each
+#: other up, since one of them at a time runs Python's code.
+_MOST_IN_HANDFUL, _HANDFUL_TAKES = 8, 2e-3
 #: Of how many batches memory is kept that somebody may still look at.
 _MOST_FREE = 2
 
@@ -38,7 +42,7 @@ class Frame:
         self.data = memory.reshape(shape)
 
 
-class Job(Task):
+class Job:
     """A record that becomes an image.
 
     Attributes:
@@ -47,13 +51,16 @@ class Job(Task):
         image: the image (C, H, W), unless it was put into a batch: then `placed` is the batch's array.
         shape: the image's, transformed, if there is a frame.
         label: what `decode` gave with the image.
+        error: what was raised instead.
+        handful: with which others it is done.
     """
 
-    __slots__ = ("_reader", "frame", "image", "index", "label", "placed", "record", "shape")
+    __slots__ = ("_reader", "error", "frame", "handful", "image", "index", "label", "placed", "record", "shape")
 
-    def __init__(self, reader: DecodingReader, record: Any, frame: Frame | None, index: int) -> None:
-        super().__init__()
+    def __init__(self, reader: DecodingReader, record: Any, frame: Frame | None, index: int, handful: Handful) -> None:
         self._reader = reader
+        self.handful = handful
+        self.error: BaseException | None = None
         self.record = record
         self.frame = frame
         self.index = index
@@ -62,7 +69,14 @@ class Job(Task):
         self.shape: tuple[int, ...] = ()
         self.label: Any = None
 
-    def work(self) -> None:
+    def run(self) -> None:
+        """Decode it; an interrupt is not the record's error."""
+        try:
+            self._run()
+        except Exception as error:
+            self.error = error
+
+    def _run(self) -> None:
         image, self.label = self._reader.decode(self.record)
         frame = self.frame
         if frame is None:
@@ -77,6 +91,32 @@ class Job(Task):
             self.placed = data
         else:
             self.image = image
+
+
+class Handful(Task):
+    """Some jobs that one thread does, one after the other.
+
+    Attributes:
+        jobs: what is left to do.
+        takes: how many seconds one of them took, once all are done.
+    """
+
+    __slots__ = ("jobs", "takes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Job] = []
+        self.takes = 0.0
+
+    def work(self) -> None:
+        # Jobs know their handful; it forgets them, so that nothing keeps a batch's memory when the last of them goes.
+        jobs, self.jobs = self.jobs, []
+        begin = time.perf_counter()
+        for job in jobs:
+            if self.dropped:
+                return
+            job.run()
+        self.takes = (time.perf_counter() - begin) / len(jobs)
 
 
 class _EndOfReading:
@@ -96,9 +136,13 @@ class DecodingReader(RecordReader):
 
     def __init__(self, layer: Layer, batch_size: int, transformer: Transformer) -> None:
         super().__init__(layer, batch_size, transformer)
-        threads = num_threads()
-        #: How many records to have in hand; with `prefetch: 0`, none of the next batch.
-        self._most = _AHEAD * threads if threads > 1 else 1
+        #: With one, the thread that reads decodes as well.
+        self._threads = num_threads()
+        #: The most records of a handful; begins with one, until it is known how long that takes.
+        self._handful = 1
+        #: What is filled with jobs, and not begun.
+        self._open: Handful | None = None
+        #: Whether records of the next batch may be in hand: not with `prefetch: 0`.
         self._beyond = self._ahead = layer.param.data_param.prefetch > 0
         self._jobs: deque[Job | _EndOfReading] = deque()
         #: Records that were read, and are to be decoded again.
@@ -232,20 +276,37 @@ class DecodingReader(RecordReader):
     def _next(self, wanted: int, in_frames: bool) -> Job:
         """The next record, decoded; others are begun with meanwhile."""
         jobs = self._jobs
-        most = self._most if self._beyond else min(self._most, wanted)
-        while len(jobs) < most and not (jobs and isinstance(jobs[-1], _EndOfReading)):
-            self._begin(in_frames, alone=most == 1)
+        if self._threads == 1:
+            most = handful = 1
+        else:
+            most = _AHEAD * self._threads * self._handful
+            if not self._beyond:
+                most = min(most, wanted)
+            handful = min(self._handful, -(-most // self._threads))
+        if not jobs or len(jobs) + handful <= most:
+            while len(jobs) < most and not (jobs and isinstance(jobs[-1], _EndOfReading)):
+                self._begin(in_frames, handful)
         job = jobs[0]
         if isinstance(job, _EndOfReading):
             jobs.popleft()
             raise job.error
-        job.wait()
+        if job.handful is self._open:
+            self._start()
+        for other in jobs:
+            if job.handful.is_done:
+                break
+            if isinstance(other, Job) and other.handful is not self._open:
+                other.handful.run()
+        job.handful.wait()
+        if job.handful.error is not None:
+            raise job.handful.error
         jobs.popleft()
+        self._handful = max(1, min(_MOST_IN_HANDFUL, round(_HANDFUL_TAKES / job.handful.takes)))
         self.used(job.record)
         return job
 
-    def _begin(self, in_frames: bool, alone: bool) -> None:
-        """Read a record, or take one that was read, and have it decoded."""
+    def _begin(self, in_frames: bool, handful: int) -> None:
+        """Read a record, or take one that was read, and have it decoded, once so many are to be decoded together."""
         record: Any
         if self._again:
             record = self._again.popleft()
@@ -262,30 +323,42 @@ class DecodingReader(RecordReader):
             if self._index == self.batch_size:
                 self._begin_frame(self._frames[-1].number + 1 if self._frames else self.number)
             frame = self._frames[-1]
-        job = Job(self, record, frame, self._index)
+        if self._open is None:
+            self._open = Handful()
+        job = Job(self, record, frame, self._index, self._open)
         self._index += 1
+        self._open.jobs.append(job)
         self._jobs.append(job)
-        if alone:
-            job.run()
+        if len(self._open.jobs) >= handful:
+            self._start()
+
+    def _start(self) -> None:
+        """Have the handful decoded that was being filled."""
+        handful, self._open = self._open, None
+        if handful is None:
+            return
+        if self._threads == 1:
+            handful.run()
         else:
-            start(job)
+            start(handful)
 
     def _do_again(self, filled: int) -> None:
         """Have all records that were read decoded again: so many images of the next batch are in their places."""
-        for job in self._take_back():
-            job.wait()
+        for handful in self._take_back():
+            handful.wait()
         while len(self._frames) > 1:
             self._free.append(self._frames.pop().memory)
         self._index = filled
 
-    def _take_back(self) -> list[Job]:
-        """Have the records that are in hand read again next; returns what was to be done with them."""
-        jobs = [job for job in self._jobs if isinstance(job, Job)]
-        for job in jobs:
-            job.drop()
+    def _take_back(self) -> list[Handful]:
+        """Have the records that are in hand read again next; returns what may still be at work with them."""
+        handfuls = [job.handful for job in self._jobs if isinstance(job, Job) and job.handful is not self._open]
+        for handful in handfuls:
+            handful.drop()
         self._again.extendleft(job.record if isinstance(job, Job) else job for job in reversed(self._jobs))
         self._jobs.clear()
-        return jobs
+        self._open = None
+        return handfuls
 
     def _begin_frame(self, number: int) -> None:
         draws = self.transformer.draw(self.random(0, number), self.batch_size)

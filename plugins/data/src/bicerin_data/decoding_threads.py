@@ -1,4 +1,6 @@
-"""The threads that decode: as many as BICERIN_NUM_THREADS says, of which all readers of a process have the use.
+"""The threads that decode, of which all readers of a process have the use.
+
+With the one that reads, which decodes too where it would wait, they are as many as BICERIN_NUM_THREADS says.
 
 OpenCV and compiled kernels leave the interpreter to others while they work.
 """
@@ -23,14 +25,16 @@ class Task(ABC):
 
     Attributes:
         error: what `work` raised, once it is done.
+        dropped: nobody wants it any more.
     """
 
-    __slots__ = ("_done", "_dropped", "error")
+    __slots__ = ("_begun", "_done", "dropped", "error")
 
     def __init__(self) -> None:
+        self._begun = threading.Lock()
         self._done = threading.Lock()
         self._done.acquire()
-        self._dropped = False
+        self.dropped = False
         self.error: BaseException | None = None
 
     @abstractmethod
@@ -38,9 +42,11 @@ class Task(ABC):
         """Do it."""
 
     def run(self) -> None:
-        """Do it, unless it was dropped; what is raised is kept."""
+        """Do it, unless it was dropped, or another thread has begun with it; what is raised is kept."""
+        if not self._begun.acquire(blocking=False):
+            return
         try:
-            if not self._dropped:
+            if not self.dropped:
                 self.work()
         except BaseException as error:
             self.error = error
@@ -49,10 +55,15 @@ class Task(ABC):
 
     def drop(self) -> None:
         """Do not begin with it, if nobody has."""
-        self._dropped = True
+        self.dropped = True
+
+    @property
+    def is_done(self) -> bool:
+        return not self._done.locked()
 
     def wait(self) -> None:
-        """Wait until it is done."""
+        """Wait until it is done, or do it, if nobody has begun with it."""
+        self.run()
         while not self._done.acquire(timeout=_LOOK_EVERY):
             pass
         self._done.release()
@@ -73,7 +84,7 @@ class _Threads:
                 if not self._threads and not self._ended:
                     self._threads = [
                         threading.Thread(target=_work, args=(self._tasks,), name=f"decoder {index}", daemon=True)
-                        for index in range(num_threads())
+                        for index in range(max(1, num_threads() - 1))
                     ]
                     for thread in self._threads:
                         thread.start()

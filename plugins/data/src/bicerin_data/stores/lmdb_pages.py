@@ -42,8 +42,11 @@ _PAGE_SIZES = range(256, 65536 + 1)
 _BRANCH, _LEAF, _OVERFLOW = 0x01, 0x02, 0x04
 _LARGE, _DATABASE_IN_DATABASE, _DUPLICATES = 0x01, 0x02, 0x04
 _NO_PAGE = 2**64 - 1
-#: Bytes up to which a header and a value are read together, and parted by a copy.
+#: Bytes up to which a header and a value are read together, and parted by a copy: a call costs as much as a copy of
+#: some thousand bytes, and lets another thread of the program have the interpreter.
 _COPIED = 1 << 16
+#: Bytes that are read at a time where such pages are asked for one after the other.
+_AHEAD = 1 << 18
 #: What the library's own cursors can descend.
 _MOST_DEPTH = 32
 
@@ -69,6 +72,15 @@ class _Record(NamedTuple):
     size: int
     value: bytes
     large: int | None
+
+
+class _Window(NamedTuple):
+    """What was read of a state: the bytes of the file from a place on; and where that ends which was asked for."""
+
+    transaction: int
+    begin: int
+    content: bytes
+    asked: int
 
 
 class _OvertakenError(Exception):
@@ -148,6 +160,7 @@ class LmdbPages:
         return True
 
     def _newest(self) -> _State:
+        self._window = _Window(0, 0, b"", 0)  # what has become of the file since is not in it
         states = [self._state(0)]
         self._page_size = states[0].page_size
         states.append(self._state(1))
@@ -177,19 +190,43 @@ class LmdbPages:
     def _page(self, state: _State, number: int, *sizes: int) -> list[bytes]:
         """The first bytes of a page, or of the pages of a large value, that the state has, in parts of these sizes."""
         begin, total = number * state.page_size, sum(sizes)
-        if number < 2 or begin + total > (state.last_page + 1) * state.page_size:
+        end = (state.last_page + 1) * state.page_size
+        if number < 2 or begin + total > end:
             raise DamagedPageError(f"page {number} is outside of the file")
-        # A call costs as much as a copy of some thousand bytes.
-        whole = self._read(begin, total) if total <= _COPIED else None
         parts, at = [], 0
-        for size in sizes:
-            parts.append(self._read(begin + at, size) if whole is None else whole[at : at + size])
-            at += size
-        if self._transaction() > state.transaction:
-            raise _OvertakenError
+        if total > _COPIED:
+            for size in sizes:
+                parts.append(self._read(begin + at, size))
+                at += size
+            self._look_whether_newest(state)
+        else:
+            whole, at = self._content(state, begin, total, end)
+            for size in sizes:
+                parts.append(whole[at : at + size])
+                at += size
         if sum(map(len, parts)) < total:
             raise DamagedPageError(f"page {number} is missing: the file was truncated")
         return parts
+
+    def _content(self, state: _State, begin: int, size: int, end: int) -> tuple[bytes, int]:
+        """Bytes with so many of the state's in them, from `begin` in the file on, and where these begin there.
+
+        What follows them, up to `end`, is read as well where they follow what was asked for before.
+        """
+        window = self._window
+        transaction, first, content, asked = window
+        at = begin - first
+        if transaction != state.transaction or not 0 <= at <= len(content) - size:
+            follows = asked <= begin <= asked + state.page_size
+            content, first, at = self._read(begin, min(max(size, _AHEAD), end - begin) if follows else size), begin, 0
+            self._look_whether_newest(state)
+        self._window = _Window(state.transaction, first, content, begin + size)
+        return content, at
+
+    def _look_whether_newest(self, state: _State) -> None:
+        """Raise, if a writer may have written over what was just read of a state."""
+        if self._transaction() > state.transaction:
+            raise _OvertakenError
 
     def _transaction(self) -> int:
         """The newest one: what both meta pages say is read at once, since a call costs more than the bytes between."""
