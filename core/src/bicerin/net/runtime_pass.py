@@ -159,15 +159,14 @@ class _RunningPart:
         #: The shapes of the inputs and of the outputs when it last ran.
         self._shapes: list[tuple[int, ...]] = []
         self._blobs = [*self.bottom, *self.top]
+        #: `changes.number` when no layer was a loss.
+        self._without_losses: int | None = None
         self._splits = [node for node in part.nodes if node.type == "Split" and node.bottom[0] in self.top]
 
     def forward(self) -> float:
-        for node in self.part.nodes:
-            if node.is_loss:
-                raise NetError(
-                    f'layer "{node.name}" became a loss after the net was built, and {self._runtime.name} does not '
-                    "compute losses: give its loss_weight in the net's file."
-                )
+        if self._without_losses != changes.number:
+            self._refuse_losses()
+            self._without_losses = changes.number
         reshaped = [blob.shape for blob in self._blobs] != self._shapes
         if reshaped:
             for node in self.part.nodes:
@@ -184,6 +183,14 @@ class _RunningPart:
                 node.reshape()
         self._shapes = left
         return 0.0
+
+    def _refuse_losses(self) -> None:
+        for node in self.part.nodes:
+            if node.is_loss:
+                raise NetError(
+                    f'layer "{node.name}" became a loss after the net was built, and {self._runtime.name} does not '
+                    "compute losses: give its loss_weight in the net's file."
+                )
 
     def forget(self) -> None:
         self._programs.clear()

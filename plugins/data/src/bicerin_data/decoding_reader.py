@@ -24,6 +24,8 @@ _AHEAD = 2
 #: The most records of a handful, and how long one is to take, in seconds: threads that change more often hold each
 #: other up, since one of them at a time runs Python's code.
 _MOST_IN_HANDFUL, _HANDFUL_TAKES = 8, 2e-3
+#: Seconds that no clock tells apart.
+_CLOCK = 1e-9
 #: Of how many batches memory is kept that somebody may still look at.
 _MOST_FREE = 2
 
@@ -116,7 +118,7 @@ class Handful(Task):
             if self.dropped:
                 return
             job.run()
-        self.takes = (time.perf_counter() - begin) / len(jobs)
+        self.takes = max(time.perf_counter() - begin, _CLOCK) / len(jobs)
 
 
 class _EndOfReading:
@@ -297,13 +299,19 @@ class DecodingReader(RecordReader):
                 break
             if isinstance(other, Job) and other.handful is not self._open:
                 other.handful.run()
+                self._raise_interrupt(other.handful)
         job.handful.wait()
-        if job.handful.error is not None:
-            raise job.handful.error
+        self._raise_interrupt(job.handful)
         jobs.popleft()
         self._handful = max(1, min(_MOST_IN_HANDFUL, round(_HANDFUL_TAKES / job.handful.takes)))
         self.used(job.record)
         return job
+
+    @staticmethod
+    def _raise_interrupt(handful: Handful) -> None:
+        """Raise what ended its work before it was done: not the error of a record."""
+        if handful.error is not None:
+            raise handful.error
 
     def _begin(self, in_frames: bool, handful: int) -> None:
         """Read a record, or take one that was read, and have it decoded, once so many are to be decoded together."""
