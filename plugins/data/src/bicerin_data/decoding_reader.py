@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from abc import abstractmethod
@@ -16,7 +17,7 @@ from bicerin.errors import DataError
 from bicerin.kernels import num_threads
 from bicerin.layer import Layer
 from bicerin_data.batch_reader import Batch, RecordReader
-from bicerin_data.decoding_threads import Task, start
+from bicerin_data.decoding_threads import Task, start, without_frames
 from bicerin_data.transformer import Draws, Transformer
 
 #: How many handfuls each thread has before it, so that none waits for the thread that reads.
@@ -26,6 +27,8 @@ _AHEAD = 2
 _MOST_IN_HANDFUL, _HANDFUL_TAKES = 8, 2e-3
 #: Seconds that no clock tells apart.
 _CLOCK = 1e-9
+#: After so many good records in a row the next one is taken for good: see `DecodingReader`.
+_CALM = 100
 #: Of how many batches memory is kept that somebody may still look at.
 _MOST_FREE = 2
 
@@ -50,17 +53,23 @@ class Job:
     Attributes:
         record: as `next_record` gave it.
         frame: the batch that its image is to be put into, as number `index`; without one, it is only decoded.
+        in_batch: whether it is for a batch at all, and its shape of interest.
         image: the image (C, H, W), unless it was put into a batch: then `placed` is the batch's array.
-        shape: the image's, transformed, if there is a frame.
+        shape: the image's, transformed, if it is for a batch.
         label: what `decode` gave with the image.
         error: what was raised instead.
         handful: with which others it is done.
     """
 
-    __slots__ = ("_reader", "error", "frame", "handful", "image", "index", "label", "placed", "record", "shape")
+    __slots__ = (
+        "_reader", "error", "frame", "handful", "image", "in_batch", "index", "label", "placed", "record", "shape",
+    )  # fmt: skip
 
-    def __init__(self, reader: DecodingReader, record: Any, frame: Frame | None, index: int, handful: Handful) -> None:
+    def __init__(
+        self, reader: DecodingReader, record: Any, frame: Frame | None, index: int, in_batch: bool, handful: Handful
+    ) -> None:
         self._reader = reader
+        self.in_batch = in_batch
         self.handful = handful
         self.error: BaseException | None = None
         self.record = record
@@ -75,24 +84,33 @@ class Job:
         """Decode it; an interrupt is not the record's error."""
         try:
             self._run()
+        except DataError as error:
+            self.error = without_frames(error)
         except Exception as error:
             self.error = error
 
     def _run(self) -> None:
         image, self.label = self._reader.decode(self.record)
-        frame = self.frame
-        if frame is None:
-            self.image = image
-            return
-        transformer = self._reader.transformer
-        self.shape = transformer.output_shape(image.shape)
-        data = frame.data
-        if data.shape[1:] == self.shape:
+        transformer, frame = self._reader.transformer, self.frame
+        if self.in_batch:
+            self.shape = transformer.output_shape(image.shape)
+        if frame is not None and frame.data.shape[1:] == self.shape:
             # At once, by the thread that has the image in its cache, and its memory for the next one.
+            data = frame.data
             transformer.place(image, frame.draws, self.index, data[self.index])
             self.placed = data
         else:
             self.image = image
+
+    def place(self, frame: Frame, index: int) -> DataError | None:
+        """Put the image into the batch now; returns what is wrong with it."""
+        assert self.image is not None
+        try:
+            self._reader.transformer.place(self.image, frame.draws, index, frame.data[index])
+        except DataError as error:
+            return error
+        self.placed = frame.data
+        return None
 
 
 class Handful(Task):
@@ -109,6 +127,10 @@ class Handful(Task):
         super().__init__()
         self.jobs: list[Job] = []
         self.takes = 0.0
+
+    def drop(self) -> None:
+        super().drop()
+        self.jobs = []
 
     def work(self) -> None:
         # Jobs know their handful; it forgets them, so that nothing keeps a batch's memory when the last of them goes.
@@ -132,7 +154,8 @@ class DecodingReader(RecordReader):
     """Records are read one after the other; a few of them are decoded at a time, and put into their batch.
 
     A record's place in its batch, which says what is random in it, is guessed when it is read: as if all before it
-    were good. Those that were read after a bad one are done again. Where the reader stands is where it stood after the
+    were good. Those that were read after a bad one are done again; those that come then are only decoded, and put into
+    the batch when their turn comes, until bad ones are rare again. Where the reader stands is where it stood after the
     last record that was used, so that nobody sees how many were read ahead.
     """
 
@@ -151,6 +174,10 @@ class DecodingReader(RecordReader):
         self._again: deque[Any] = deque()
         self._frames: deque[Frame] = deque()
         self._index = 0
+        #: How many records were good since the last bad one.
+        self._calm = _CALM
+        #: The process whose threads are at work.
+        self._process = os.getpid()
         #: What the next batch's images are expected to be.
         self._shape: tuple[int, ...] = (0, 0, 0)
         #: Memory of batches that the net has had, the oldest first.
@@ -213,6 +240,7 @@ class DecodingReader(RecordReader):
         Args:
             wanted: how many the batch still needs, this one among them.
         """
+        self._look_for_fork()
         while True:
             job = self._next(wanted, in_frames=False)
             if job.error is None:
@@ -222,14 +250,19 @@ class DecodingReader(RecordReader):
 
     def read(self, recycled: Batch | None) -> Batch:
         """The next batch. Its shape is that of its first record: only if cropped may records of a batch differ."""
+        self._look_for_fork()
+        before = self.position()
         if recycled is not None:
             self._free.append(recycled.give_up())
         try:
             frame = self._filled()
-        except BaseException:
+        except BaseException as error:
             # Nobody waits for what is at work, which may be what hangs; it keeps the memory that it writes to.
             self._take_back()
             self._frames.clear()
+            if not isinstance(error, Exception):
+                # An interrupt, which may have come at any point: the batch is begun anew.
+                self.seek(before)
             raise
         self._frames.popleft()
         self.number += 1
@@ -255,19 +288,26 @@ class DecodingReader(RecordReader):
             if error is None and filled and np.shape(job.label) != frame.label.shape[1:]:
                 shape = frame.label.shape[1:]
                 error = DataError(f"its labels have the shape {np.shape(job.label)}, and the batch's first {shape}.")
+            if error is None and job.placed is None:
+                error = job.place(frame, filled)
             if error is not None:
                 self._refuse(job, error)
-                self._do_again(filled)
+                self._move_up(filled)
                 continue
             if not filled:
                 frame.label = np.empty((self.batch_size, *np.shape(job.label)), self.dtype)
-            if job.placed is None:
-                assert job.image is not None
-                self.transformer.place(job.image, frame.draws, filled, frame.data[filled])
             frame.label[filled] = job.label
             filled += 1
+            self._calm += 1
             self.bad.good()
         return frame
+
+    def _look_for_fork(self) -> None:
+        """Do again what threads were at work with that this process does not have."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._take_back()
+            self._frames.clear()
 
     def _refuse(self, job: Job, error: BaseException) -> None:
         """Raise the error, or count the record among the bad ones."""
@@ -333,7 +373,7 @@ class DecodingReader(RecordReader):
             frame = self._frames[-1]
         if self._open is None:
             self._open = Handful()
-        job = Job(self, record, frame, self._index, self._open)
+        job = Job(self, record, frame if self._calm >= _CALM else None, self._index, in_frames, self._open)
         self._index += 1
         self._open.jobs.append(job)
         self._jobs.append(job)
@@ -350,17 +390,24 @@ class DecodingReader(RecordReader):
         else:
             start(handful)
 
-    def _do_again(self, filled: int) -> None:
-        """Have all records that were read decoded again: so many images of the next batch are in their places."""
-        for handful in self._take_back():
-            handful.wait()
-        while len(self._frames) > 1:
+    def _move_up(self, filled: int) -> None:
+        """A record was bad: those that were read after it move up by one place. So many images are in theirs.
+
+        What was put into a batch is decoded again.
+        """
+        self._calm = 0
+        if any(isinstance(job, Job) and job.frame is not None for job in self._jobs):
+            for handful in self._take_back():
+                handful.wait()
+        place = filled + sum(isinstance(job, Job) for job in self._jobs)
+        last = max(0, place - 1) // self.batch_size
+        while len(self._frames) > last + 1:
             self._free.append(self._frames.pop().memory)
-        self._index = filled
+        self._index = place - last * self.batch_size
 
     def _take_back(self) -> list[Handful]:
         """Have the records that are in hand read again next; returns what may still be at work with them."""
-        handfuls = [job.handful for job in self._jobs if isinstance(job, Job) and job.handful is not self._open]
+        handfuls = [job.handful for job in self._jobs if isinstance(job, Job)]
         for handful in handfuls:
             handful.drop()
         self._again.extendleft(job.record if isinstance(job, Job) else job for job in reversed(self._jobs))

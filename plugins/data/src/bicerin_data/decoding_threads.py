@@ -13,6 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from queue import SimpleQueue
 
+from bicerin.errors import DataError
 from bicerin.kernels import num_threads
 
 _STOP_WITHIN = 10.0
@@ -48,6 +49,8 @@ class Task(ABC):
         try:
             if not self.dropped:
                 self.work()
+        except DataError as error:
+            self.error = without_frames(error)
         except BaseException as error:
             self.error = error
         finally:
@@ -67,6 +70,16 @@ class Task(ABC):
         while not self._done.acquire(timeout=_LOOK_EVERY):
             pass
         self._done.release()
+
+
+def without_frames(error: DataError) -> DataError:
+    """The error of a record, without the frames of calls that it came through: they know the task, which knows the
+    error and the batch, whose memory would wait for the collector of cycles.
+    """
+    error.__context__ = None
+    if error.__cause__ is not None:
+        error.__cause__ = error.__cause__.with_traceback(None)
+    return error.with_traceback(None)
 
 
 class _Threads:
