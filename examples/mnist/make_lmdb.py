@@ -40,6 +40,7 @@ def write_lmdb(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     with np.load(HERE / "digits.npz") as digits:
         images, labels = digits["images"], digits["labels"]
     for name, part in (("train_lmdb", slice(TRAINING)), ("test_lmdb", slice(TRAINING, None))):
