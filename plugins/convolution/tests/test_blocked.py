@@ -18,6 +18,7 @@ if not WITH_PANELS:
     pytest.skip("the kernels need panels", allow_module_level=True)
 
 from bicerin_convolution import blocked_winograd
+from bicerin_convolution.blocked_depthwise import BlockedDepthwise, applies_depthwise
 from bicerin_convolution.blocked_forward import BlockedForward, lanes_of
 from bicerin_convolution.blocked_grouped import BlockedGrouped, applies_grouped
 from bicerin_convolution.blocked_pointwise import BlockedPointwise, applies_pointwise
@@ -250,6 +251,62 @@ def test_what_narrow_groups_are_not(channels: int, outputs: int, group: int) -> 
     geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1))
     problem = Problem((1, channels, 9, 9), (1, outputs, 9, 9), geometry, group, np.dtype(np.float32))
     assert not applies_grouped(problem)
+
+
+def depthwise(shape: tuple[int, ...], stride: tuple[int, int], pad: tuple[int, int], dtype: type) -> Problem:
+    geometry = Geometry((3, 3), stride, pad, (1, 1))
+    y_shape = (*shape[:2], *geometry.output_shape(shape[2:]))
+    return Problem(shape, y_shape, geometry, shape[1], np.dtype(dtype))
+
+
+# Planes whose rows end with many, few and single pixels, each with and without padding seen.
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("pad", [(0, 0), (1, 1), (1, 0), (0, 1)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 2), (3, 1)])
+@pytest.mark.parametrize("plane", [(7, 7), (14, 28), (3, 3), (3, 4), (9, 30), (15, 27), (16, 34), (5, 12)])
+def test_depthwise_is_that_of_the_reference(plane: tuple, stride: tuple, pad: tuple, dtype: type) -> None:
+    for images, channels in ((1, 16), (2, 10)):
+        problem = depthwise((images, channels, *plane), stride, pad, dtype)
+        assert applies_depthwise(problem)
+        check_forward(problem, BlockedDepthwise(problem), 0.25)
+
+
+def test_depthwise_of_the_smallest_planes() -> None:
+    for plane in ((2, 2), (2, 3), (3, 2)):
+        problem = depthwise((1, 5, *plane), (1, 1), (1, 1), np.float32)
+        assert applies_depthwise(problem)
+        check_forward(problem, BlockedDepthwise(problem), 0.0)
+
+
+def test_padding_takes_nothing_of_other_rows() -> None:
+    """Beyond a row lie its neighbours, and beyond a plane those of other channels: none of them counts."""
+    problem = depthwise((1, 16, 14, 14), (1, 1), (1, 1), np.float32)
+    x, w = np.zeros(problem.x_shape, np.float32), np.ones((16, 1, 3, 3), np.float32)
+    x[:, :, 3, 0] = x[:, 3] = np.nan
+    y = np.empty_like(in_blocks(x))
+    algorithm = BlockedDepthwise(problem)
+    algorithm.bind(in_blocks(x), algorithm.transform(w), y, np.zeros(0, np.float32), 1.0)()
+    wrong = np.zeros(x.shape, bool)
+    wrong[:, :, 2:5, :2] = wrong[:, 3] = True
+    np.testing.assert_array_equal(np.isnan(in_rows(y, x.shape)), wrong)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "group", "axes"),
+    [
+        (16, 1, ((3, 3), (1, 1), (1, 1), (1, 1))),
+        (16, 8, ((3, 3), (1, 1), (1, 1), (1, 1))),
+        (32, 16, ((3, 3), (1, 1), (1, 1), (1, 1))),
+        (16, 16, ((5, 5), (1, 1), (1, 1), (1, 1))),
+        (16, 16, ((3, 3), (1, 3), (1, 1), (1, 1))),
+        (16, 16, ((3, 3), (1, 1), (1, 2), (1, 1))),
+        (16, 16, ((3, 3), (1, 1), (1, 1), (2, 1))),
+    ],
+)
+def test_what_depthwise_is_not(outputs: int, group: int, axes: tuple) -> None:
+    geometry = Geometry(*axes)
+    problem = Problem((1, 16, 9, 9), (1, outputs, *geometry.output_shape((9, 9))), geometry, group, np.dtype("f4"))
+    assert not applies_depthwise(problem)
 
 
 def test_a_rectifier_keeps_what_is_not_a_number_and_gives_zeros_for_minus_infinity() -> None:

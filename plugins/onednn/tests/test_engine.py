@@ -252,13 +252,15 @@ class TestTheChoice:
         assert not any("oneDNN" in algorithm for algorithm in algorithms), algorithms
         assert list(json.loads(choices.read_text()).values()) == ["own"] * 3
 
-    @pytest.mark.parametrize("way", ["onednn", "blocked", "winograd", "pointwise", "grouped"])
+    @pytest.mark.parametrize("way", ["onednn", "blocked", "winograd", "pointwise", "grouped", "depthwise"])
     def test_every_way_gives_the_same(self, way: str, monkeypatch: pytest.MonkeyPatch, choices: Path) -> None:
         text = NET.replace("20", "24")
         if way == "winograd":
             text = text.replace("num_output: 24 kernel_size: 1", "num_output: 24 kernel_size: 3 pad: 1")
         if way == "grouped":
             text = text.replace("group: 24", "group: 12")
+        if way == "depthwise":
+            text = text.replace("dilation: 2 pad: 2", "pad: 1")
         make("", monkeypatch, text).forward(x=image())
         choose(choices, way)
         own, theirs = make("caffe", monkeypatch, text), make("", monkeypatch, text)
@@ -266,13 +268,14 @@ class TestTheChoice:
         for name in expected:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
         if way != "onednn":
-            blob = theirs.blobs["dw" if way == "grouped" else "c2"]
+            blob = theirs.blobs["dw" if way in ("grouped", "depthwise") else "c2"]
             assert "in blocks of" in repr(blob.memory[0].layout)
         algorithms = [node.layer.algorithm for node in theirs.nodes if node.type == "Convolution"]
         said = {
             "winograd": "own blocked Winograd",
             "pointwise": "own blocked product",
             "grouped": "own blocked groups",
+            "depthwise": "own blocked depthwise",
         }
         assert [name for name in algorithms if name.startswith("own")] == ([said[way]] if way in said else [])
 

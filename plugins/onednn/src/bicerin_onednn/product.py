@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from bicerin_convolution.blocked_forward import BlockedForward
 
 #: The ways: the library with its own order of the arrays; the library with channels in blocks, where that is not its
-#: own; our kernels on those blocks, of Winograd's algorithm, for 1x1 and for narrow groups; and the layer's own code.
+#: own; our kernels on those blocks, of Winograd's algorithm, for 1x1, for narrow groups and for depthwise; and the
+#: layer's own code.
 LIBRARYS, BLOCKED, OWN = "onednn", "blocked", "own"
-WINOGRAD, POINTWISE, GROUPED = "winograd", "pointwise", "grouped"
+WINOGRAD, POINTWISE, GROUPED, DEPTHWISE = "winograd", "pointwise", "grouped", "depthwise"
 #: For how many places of the arrays calls are kept.
 _MOST_CALLS = 4
 
@@ -248,6 +249,7 @@ def _own_products(layer: ConvolutionLayer, slope: float) -> Iterator[tuple[str, 
     ends = blocked_ends(layer)
     if ends is None:
         return
+    from bicerin_convolution.blocked_depthwise import BlockedDepthwise, applies_depthwise
     from bicerin_convolution.blocked_grouped import BlockedGrouped, applies_grouped
     from bicerin_convolution.blocked_pointwise import BlockedPointwise, applies_pointwise
     from bicerin_convolution.blocked_winograd import BlockedWinograd, applies_blocked
@@ -257,6 +259,8 @@ def _own_products(layer: ConvolutionLayer, slope: float) -> Iterator[tuple[str, 
         yield POINTWISE, BlockedProduct("product", BlockedPointwise(problem), slope, *ends)
     if applies_grouped(problem):
         yield GROUPED, BlockedProduct("groups", BlockedGrouped(problem), slope, *ends)
+    if applies_depthwise(problem):
+        yield DEPTHWISE, BlockedProduct("depthwise", BlockedDepthwise(problem), slope, *ends)
     if applies_blocked(problem) and may_transform():
         yield WINOGRAD, BlockedProduct("Winograd", BlockedWinograd(problem), slope, *ends)
 
