@@ -33,8 +33,8 @@ layer { name: "average" type: "Pooling" bottom: "norm" top: "average" pooling_pa
 }
 
 
-def run(built: Net, path: Path, inputs: dict[str, Any] | None = None) -> None:
-    export(built, path)
+def run(built: Net, path: Path, inputs: dict[str, Any] | None = None, **options: Any) -> None:
+    export(built, path, **options)
     # On some processors OpenVINO would compute in bfloat16.
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     random = np.random.default_rng(0)
@@ -43,6 +43,7 @@ def run(built: Net, path: Path, inputs: dict[str, Any] | None = None) -> None:
     found = compiled({name: np.asarray(array, np.float32) for name, array in given.items()})
     assert {output.get_any_name() for output in compiled.outputs} == set(expected)
     for output in compiled.outputs:
+        assert found[output].shape == expected[output.get_any_name()].shape
         assert difference(found[output], expected[output.get_any_name()]) < 1e-4
 
 
@@ -57,6 +58,17 @@ def test_trained_nets(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_small_nets(name: str, tmp_path: Path) -> None:
     run(Net(NETS[name], "TEST", seed=1), tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18])
+@pytest.mark.parametrize("operation", ["SUM", "ASUM", "SUMSQ", "MEAN"])
+def test_sums_of_the_last_axes(operation: str, opset: int, tmp_path: Path) -> None:
+    """At older versions OpenVINO does not read the axes of ReduceL1."""
+    text = (
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 4 } } } layer { name: '
+        f'"sum" type: "Reduction" bottom: "data" top: "sum" reduction_param {{ operation: {operation} axis: 1 }} }}'
+    )
+    run(Net(text, "TEST"), tmp_path / "net.onnx", opset=opset)
 
 
 def test_faster_rcnn(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ class LayerGraph:
     def reduce(self, kind: str, value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
         """Reduce: kind is Sum, Mean, Max, L1, SumSquare, ...; the axes' place changed between versions of ONNX."""
         reduced: Value
+        if kind == "L1":  # whose axes OpenVINO does not read from the attribute: it reduces all
+            return self.reduce("Sum", self.op("Abs", value), axes, keepdims)
         if self.opset >= (13 if kind == "Sum" else 18):
             reduced = self.op(f"Reduce{kind}", value, list(axes), keepdims=int(keepdims))
         else:
