@@ -15,6 +15,8 @@ import bicerin_proto
 from bicerin import Net
 from bicerin.errors import LayerError, NetError
 from bicerin_onnx import VerificationError, export, verify
+from bicerin_onnx.pytorch import export as pytorch_export
+from bicerin_onnx.quantization import quantize
 from bicerin_onnx.session import session
 
 ROOT = Path(__file__).parents[3]
@@ -470,6 +472,53 @@ def test_the_net_is_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         session(model, [])({"data": x.astype(np.float32)})["conv"], after["conv"], rtol=1e-4, atol=1e-5
     )
+
+
+BRANCHES = CONVOLUTION.format("conv", "data") + (
+    'layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" } layer { name: "tanh" type: "TanH" bottom: "conv" '
+    'top: "tanh" } layer { name: "sum" type: "Eltwise" bottom: "relu" bottom: "tanh" bottom: "conv" top: "sum" }'
+)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        export,
+        lambda built: export(built, end="relu"),
+        pytorch_export,
+        lambda built: verify(built, export(built)),
+        lambda built: quantize(built, export(built), 1, {"data": np.ones((4, 3, 8, 10))}),
+    ],
+    ids=["export", "end", "torch", "verify", "quantize"],
+)
+def test_blobs_and_arrays_of_them_are_as_they_were(use: Any) -> None:
+    """Other sizes are tried, and noise runs, in the net's own blobs."""
+    built = net(BRANCHES)
+    x, other = np.random.default_rng(5).normal(size=(2, 2, 3, 8, 10))
+    built.forward(data=x)
+    before = {name: np.array(blob.data) for name, blob in built.blobs.items()}
+    held = {name: blob.data for name, blob in built.blobs.items()}
+    use(built)
+    for name, blob in built.blobs.items():
+        np.testing.assert_array_equal(blob.data, before[name])
+        assert np.shares_memory(blob.data, held[name]), name
+    expected = built.forward(data=other)["sum"]
+    built.forward(data=x)
+    held["data"][...] = other
+    built.forward()
+    np.testing.assert_array_equal(held["sum"], expected)
+    built.blobs["conv"].data[...] = 0
+    assert np.all(built.forward(start="relu")["sum"] == 0), "what several read is theirs"
+
+
+def test_sequences_go_on_after_an_export() -> None:
+    """Hidden states are of a size that is tried too, and what runs to be compared begins with 0."""
+    ours, exported = (Net(WORDS, "TEST", seed=1) for _ in range(2))
+    inputs = {"words": np.random.default_rng(0).integers(0, 7, (5, 2)), "cont": np.ones((5, 2))}
+    for each in (ours, exported):
+        each.forward(**inputs)
+    verify(exported, export(exported), {**inputs, "words": inputs["words"][::-1]})
+    np.testing.assert_array_equal(exported.forward(**inputs)["score"], ours.forward(**inputs)["score"])
 
 
 def test_weights_beyond_the_limit_go_to_a_file_of_their_own(tmp_path: Path) -> None:

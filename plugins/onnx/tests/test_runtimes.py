@@ -163,6 +163,55 @@ def test_a_python_layer_in_the_middle(runtime: str, top: str) -> None:
     assert "to_onnx(self, graph)" in net.refusals["middle"]
 
 
+@pytest.mark.usefixtures("python_layer")
+@pytest.mark.parametrize(
+    "text",
+    [
+        'layer { name: "other" type: "Python" bottom: "conv" top: "other" python_param { module: "runtime_layers" '
+        'layer: "Twice" } }',
+        'layer { name: "sum" type: "Eltwise" bottom: "middle" bottom: "conv" top: "sum" }',
+    ],
+    ids=["two-readers-here", "one-there"],
+)
+def test_what_several_read_is_right_at_other_sizes(runtime: str, text: str) -> None:
+    """Each reads a blob of its own, which a Split makes share the values of the part's output."""
+    plain, net = pair(PYTHON.format("middle") + text, runtime)
+    for batch in (2, 5, 5, 3, 2, 7):
+        same(plain, net, noise(plain, batch, seed=batch))
+    assert there(net)[:2] == [True, False]
+
+
+@pytest.mark.usefixtures("python_layer")
+def test_what_is_cut_apart_is_right_at_other_sizes(runtime: str) -> None:
+    text = (
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 4 } } }'
+        'layer { name: "slice" type: "Slice" bottom: "data" top: "a" top: "b" }'
+        'layer { name: "middle" type: "Python" bottom: "a" top: "middle" python_param { module: "runtime_layers" '
+        'layer: "Twice" } }'
+        'layer { name: "concat" type: "Concat" bottom: "a" bottom: "b" bottom: "middle" top: "concat" }'
+    )
+    plain, net = pair(text, runtime)
+    for batch in (2, 6, 6, 3, 2):
+        same(plain, net, noise(plain, batch, seed=batch))
+    assert there(net) == [True, False, True]
+
+
+def test_a_loss_and_accuracy_of_one_blob_at_other_sizes(runtime: str) -> None:
+    text = (
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 6 } } }'
+        'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }'
+        'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 4 '
+        'weight_filler { type: "gaussian" std: 1 } } }'
+        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }'
+        'layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" }'
+    )
+    plain, net = pair(text, runtime)
+    random = np.random.default_rng(0)
+    for batch in (2, 8, 8, 5):
+        inputs = {"data": random.normal(size=(batch, 6)), "label": random.integers(0, 4, batch)}
+        same(plain, net, inputs)
+
+
 def test_a_refused_option_runs_here(runtime: str) -> None:
     text = onnx_nets.DETECTOR.replace("nms_threshold: 0.45", "nms_threshold: 0.45 eta: 0.9")
     assert text != onnx_nets.DETECTOR

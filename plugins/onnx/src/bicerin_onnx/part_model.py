@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from bicerin.layer.blob import Blob
 from bicerin.net.runtime import Part
@@ -39,8 +36,7 @@ class PartModel:
         nodes: list[Any] = [*(Source(part.blob(name), name) for name in part.inputs), *part.nodes]
         tracer = Tracer(nodes, OPSET, end=part.outputs, remembers=True)
         inputs = [(name, part.blob(name)) for name in part.inputs]
-        with _kept(part):
-            graph = Sizes(tracer, inputs).trace(any_size)
+        graph = Sizes(tracer, inputs).trace(any_size)
         fold(graph)
         self.proto: Any = models.build(graph, part.nodes[0].name, OPSET, {})
         self.memories: list[Memory] = graph.memories
@@ -64,20 +60,3 @@ class PartModel:
                 if size != (sizes.setdefault(dim, size) if isinstance(dim, str) else dim):
                     return False
         return True
-
-
-@contextmanager
-def _kept(part: Part) -> Iterator[None]:
-    """Let inputs, outputs and what layers remember have their values again afterwards: sizes are tried on them."""
-    blobs = [part.blob(name) for name in dict.fromkeys((*part.inputs, *part.outputs))]
-    values = [np.array(blob.read_only.data) for blob in blobs]
-    states = [node.layer.state() for node in part.nodes]
-    try:
-        yield
-    finally:
-        for blob, array in zip(blobs, values, strict=True):
-            blob.reshape(*array.shape)
-            blob.data[...] = array
-        for node, state in zip(part.nodes, states, strict=True):
-            if state is not None:
-                node.layer.restore_state(state)

@@ -23,6 +23,7 @@ import numpy as np
 from bicerin.errors import DataError, NetError
 from bicerin.net import Net
 from bicerin.net.node import Node
+from bicerin_onnx.kept import kept
 from bicerin_onnx.model import LARGEST, check, size_of
 from bicerin_onnx.names import blob_names
 from bicerin_onnx.session import session
@@ -103,7 +104,7 @@ def quantize(net: Net, model: Any, batches: int = 10, inputs: Mapping[str, np.nd
     if size_of(model) > LARGEST:
         raise NetError("int8: the model has weights beyond 2 GiB, which ONNX Runtime does not quantize.")
     source = _Source(net, [info.name for info in model.graph.input], inputs)
-    with net.lock:
+    with net.lock, kept(net.nodes, values=True):
         made, quantized = _quantized(model, source.batches(batches))
         result = Quantization(made, quantized, batches)
         _compare(net, made, source.batches(batches), result)

@@ -14,6 +14,7 @@ from fractions import Fraction
 from bicerin.errors import BicerinError
 from bicerin.layer.blob import Blob
 from bicerin_onnx.graph import Dim, Graph, Value
+from bicerin_onnx.kept import kept
 from bicerin_onnx.tracing import Tracer
 
 _log = logging.getLogger("bicerin.onnx")
@@ -41,18 +42,20 @@ class Sizes:
     def trace(self, dynamic: bool) -> Graph:
         """The graph at the present sizes, with names for those that may change.
 
-        Layers that have another form for any size are asked for it where that makes more sizes variable.
+        Layers that have another form for any size are asked for it where that makes more sizes variable. Their blobs
+        are as they were afterwards.
         """
-        graph = self._trace(dynamic)
-        if self.depends:
-            fixed, said = self.fixed, self.said
-            self.tracer.any_size = True
-            other = self._trace(dynamic)
-            if self.fixed < fixed:
-                graph = other
-            else:
-                self.tracer.any_size = False
-                self.said = said
+        with kept(self.tracer.nodes):
+            graph = self._trace(dynamic)
+            if self.depends:
+                fixed, said = self.fixed, self.said
+                self.tracer.any_size = True
+                other = self._trace(dynamic)
+                if self.fixed < fixed:
+                    graph = other
+                else:
+                    self.tracer.any_size = False
+                    self.said = said
         for line in self.said:
             _log.info("%s", line)
         return graph

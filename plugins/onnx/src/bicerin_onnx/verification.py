@@ -16,6 +16,7 @@ from bicerin.layer import Blob, Chooses
 from bicerin.net import Net
 from bicerin.net.node import Node
 from bicerin_onnx.candidate import Input, model_candidate, program_candidate
+from bicerin_onnx.kept import kept
 from bicerin_onnx.names import blob_names
 from bicerin_onnx.preprocessing import Transformation
 from bicerin_onnx.pytorch.program import Program
@@ -92,7 +93,7 @@ def verify(
     The net computes here in the way that rounds least: convolutions are sums of products, without Winograd's algorithm.
 
     Args:
-        net: what was exported. Its inputs have their shapes again afterwards, its blobs other values.
+        net: what was exported. Its blobs have their shapes and values again afterwards.
         model: a ModelProto or a file of one, run by ONNX Runtime, or a `pytorch.Program`, run by PyTorch.
         inputs: arrays by name, compared as they are; by default noise of a fixed seed at each of `batches`, as far as
             the model's batch size is a variable.
@@ -108,7 +109,7 @@ def verify(
     result = Verification(tolerance)
     generator = np.random.default_rng(seed)
     taken = candidate.inputs
-    with net.lock:
+    with net.lock, kept(net.nodes, values=True):
         before = {name: net.blobs[name].shape for name in taken}
         try:
             for batch in _batches(taken, before, inputs, batches):
