@@ -438,6 +438,12 @@ def test_a_python_layer_says_itself_what_it_is(tmp_path: Path, monkeypatch: pyte
         "    def backward(self, top, propagate_down, bottom): pass\n"
         "class Told(Twice):\n"
         "    def to_onnx(self, graph): return graph.op('Mul', graph.bottoms[0], 2.0)\n"
+        "class Forgot(Twice):\n"
+        "    def to_onnx(self, graph): graph.op('Mul', graph.bottoms[0], 2.0)\n"
+        "    def to_torch(self, code): f'2 * {code.bottoms[0]}'\n"
+        "class LeftOut(Twice):\n"
+        "    def to_onnx(self, graph): return ()\n"
+        "    def to_torch(self, code): return []\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     layer = (
@@ -448,6 +454,18 @@ def test_a_python_layer_says_itself_what_it_is(tmp_path: Path, monkeypatch: pyte
     verify(built, export(built), tolerance=1e-6)
     with pytest.raises(Exception, match=r"(?s)Twice.*to_onnx\(self, graph\)"):
         export(net(layer.format("Twice")))
+    # A `return` that was forgotten would leave out the layer and all behind it.
+    for write, method in ((export, "to_onnx"), (pytorch_export, "to_torch")):
+        with pytest.raises(LayerError, match=rf'layer "p" \(Python\): {method} of Forgot returned nothing: it is to'):
+            write(net(layer.format("Forgot")))
+    loss = layer.format("Forgot").replace('top: "p"', 'top: "p" loss_weight: 1')
+    relu = 'layer { name: "relu" type: "ReLU" bottom: "data" top: "relu" }'
+    for text in (layer.format("LeftOut"), loss):
+        built = net(text + relu)
+        assert [info.name for info in export(built).graph.output] == ["relu"]
+        assert verify(built, pytorch_export(built)).rows[0].blob == "relu"
+    with pytest.raises(LayerError, match="to_onnx of Forgot returned nothing"):
+        export(net(loss + relu), keep_losses=True)
 
 
 def test_a_difference_names_the_first_layer() -> None:
