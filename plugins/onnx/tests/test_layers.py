@@ -131,6 +131,14 @@ def test_other_versions_of_onnx(definition: str, opset: int) -> None:
     assert max(compare(run, opset).differences) <= 1e-5
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("options", ["power: -1 shift: 0", "power: 0.5 shift: -2", "power: -3 shift: 2"])
+def test_a_power_of_a_constant(options: str) -> None:
+    """Infinite, not a number, or a number."""
+    text = f'type: "Power" power_param {{ scale: 0 {options} }}'
+    assert max(compare(run_layer(text, [np.ones((2, 3))], phase="TEST")).differences) <= 1e-6
+
+
 def test_a_window_beyond_the_plane() -> None:
     """It has no greatest value and no place."""
     definition = 'type: "Pooling" pooling_param { kernel_h: 3 kernel_w: 1 stride_h: 4 stride_w: 6 }'

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bicerin.layer import Blob, NeuronLayer
 
 
@@ -27,9 +29,14 @@ class PowerLayer(NeuronLayer):
         # A line's gradient needs no x.
         self.keeps_bottom = self.slope != 0 and self.power != 1
 
+    def constant(self) -> float:
+        """What the top is where its slope is 0: infinite for a negative power of 0, NaN for a root of less than 0."""
+        with np.errstate(all="ignore"):
+            return 1.0 if self.power == 0 else float(self.dtype.type(self.shift) ** self.power)
+
     def activate(self, x: Any, y: Any) -> None:
         if self.slope == 0:
-            y[...] = 1 if self.power == 0 else self.dtype.type(self.shift) ** self.power
+            y[...] = self.constant()
             return
         self._line(x, y)
         self._raise(y, self.power)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from bicerin.layer.onnx_graph import Graph
 
@@ -95,8 +93,7 @@ def sparsify(graph: Graph, layer: Any) -> Any:
 def power(graph: Graph, layer: Any) -> Any:
     (x,) = graph.bottoms
     if layer.slope == 0:
-        constant = 1.0 if layer.power == 0 else np.float32(layer.shift) ** layer.power
-        return graph.op("Expand", float(constant), graph.op("Shape", x))
+        return graph.op("Expand", layer.constant(), graph.op("Shape", x))
     x = _shifted(graph, _scaled(graph, x, layer.scale), layer.shift)
     if layer.power == 2:
         return graph.op("Mul", x, x)

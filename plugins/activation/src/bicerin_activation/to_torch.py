@@ -99,8 +99,7 @@ def sparsify(code: Code, layer: Any) -> str:
 def power(code: Code, layer: Any) -> str:
     (x,) = code.bottoms
     if layer.slope == 0:
-        constant = 1.0 if layer.power == 0 else layer.shift**layer.power
-        return f"torch.full_like({x}, {code.number(constant)})"
+        return f"torch.full_like({x}, {code.number(layer.constant())})"
     line = _line(code, x, layer.scale, layer.shift)
     if layer.power == 1:
         return line

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bicerin.errors import LayerError
+from bicerin.testing import run_layer
 from bicerin.testing.run import LayerRun
 from bicerin_onnx.comparison import compare_in_torch
 from bicerin_onnx.hooks import hooks, torch_hooks
@@ -75,6 +77,13 @@ def test_a_case_is_the_same_in_pytorch(make: Callable[[], LayerRun], request: py
             compare_in_torch(run)
         return
     assert max(compare_in_torch(run).differences) <= LOOSER.get(name, 1e-5)
+
+
+@pytest.mark.parametrize("options", ["power: -1 shift: 0", "power: 0.5 shift: -2", "power: -3 shift: 2"])
+def test_a_power_of_a_constant(options: str) -> None:
+    """Infinite, not a number, or a number."""
+    text = f'type: "Power" power_param {{ scale: 0 {options} }}'
+    assert max(compare_in_torch(run_layer(text, [np.ones((2, 3))], phase="TEST")).differences) <= 1e-6
 
 
 def test_every_layer_that_is_exported_to_onnx_has_a_form_or_a_reason() -> None:
