@@ -110,6 +110,31 @@ def test_nothing_to_quantize() -> None:
         quantize(net, export(net), inputs={"data": np.zeros((4, 3))})
 
 
+@pytest.mark.parametrize(
+    ("between", "bottom", "spoil", "message"),
+    [
+        ("", "data", "data", 'int8: 1 of 384 values of the input "data" are NaN'),
+        ('layer { name: "log" type: "Log" bottom: "data" top: "log" }', "log", "", 'values of the blob "log" are NaN'),
+        ("", "data", "weights", 'values of the blob "conv" are NaN'),
+    ],
+    ids=["data", "inside", "weights"],
+)
+def test_values_without_a_range(between: str, bottom: str, spoil: str, message: str) -> None:
+    text = (
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }'
+        f'{between} layer {{ name: "conv" type: "Convolution" bottom: "{bottom}" top: "conv" convolution_param {{ '
+        'num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }'
+    )
+    net = Net(text, "TEST", seed=1)
+    data = np.random.default_rng(0).normal(size=(8, 3, 8, 8))
+    if spoil == "data":
+        data[3, 0, 0, 0] = np.nan
+    if spoil == "weights":
+        net.params["conv"][0].data[0, 0, 0, 0] = np.nan
+    with pytest.raises(NetError, match=message):
+        quantize(net, export(net), 2, {"data": data})
+
+
 def test_nothing_to_calibrate_with() -> None:
     net = Net(DIGITS / "digits.prototxt", "TEST", weights=DIGITS / "digits.caffemodel")
     model = export(net)

@@ -10,6 +10,7 @@ values; what else there is stays in float32: softmax, normalization, coordinates
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -162,9 +163,15 @@ def _quantized(model: Any, batches: Iterator[Batch]) -> tuple[Any, int]:
             "onnxruntime is not installed, which quantizes models: pip install 'bicerin-onnx[onnxruntime]'"
         ) from error
 
+    last: Batch = {}
+
     class Reader(CalibrationDataReader):
         def get_next(self) -> Batch | None:
-            return next(batches, None)
+            batch = next(batches, None)
+            if batch is not None:
+                _check_finite(batch, "input")
+                last.update(batch)
+            return batch
 
     chosen = _chosen(model)
     if not chosen:
@@ -195,12 +202,33 @@ def _quantized(model: Any, batches: Iterator[Batch]) -> tuple[Any, int]:
         except (DataError, NetError):
             raise
         except Exception as error:
+            if last:
+                _check_model_finite(model, last)
             raise NetError(f"int8: ONNX Runtime cannot quantize the model: {error}") from error
         made = onnx.load(path)
     del made.metadata_props[:]
     made.metadata_props.extend(model.metadata_props)
     check(made)
     return made, len(chosen)
+
+
+def _check_finite(arrays: Mapping[str, np.ndarray], what: str) -> None:
+    for name, array in arrays.items():
+        wrong = np.size(array) - int(np.count_nonzero(np.isfinite(array)))
+        if wrong:
+            raise NetError(
+                f'int8: {wrong} of {np.size(array)} values of the {what} "{name}" are NaN or infinite in a batch of '
+                "the calibration: there is no range for them. Give data, and weights, of finite numbers."
+            )
+
+
+def _check_model_finite(model: Any, batch: Batch) -> None:
+    """Refuse values inside the model that have no range; the first blob is named."""
+    made = {name for node in model.graph.node for name in node.output}
+    names = [info.name for info in (*model.graph.value_info, *model.graph.output) if info.name in made]
+    found = session(model, names)(batch)
+    order = [name for node in model.graph.node for name in node.output if name in found]
+    _check_finite({name: found[name] for name in order}, "blob")
 
 
 def _chosen(model: Any) -> list[str]:
@@ -222,12 +250,14 @@ def _chosen(model: Any) -> list[str]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without what the tool says to the root of all logs."""
+    """Without what the tool says to the root of all logs, and NumPy of values that have no range."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
     finally:
         root.setLevel(level)
 
