@@ -96,6 +96,8 @@ class Graph:
     outputs: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
+    #: The layers by the names that operations have, for errors.
+    layers: dict[str, Any] = field(default_factory=dict)
 
     def values(self) -> Iterator[Value]:
         """Every value once, constants included."""

@@ -34,16 +34,27 @@ class Hooks(Registry):
         Where several distributions bring layers of one type, a layer's function is that of its own, or of one that
         brings functions alone; that of another's layer would be wrong for it.
         """
+        fitting = self._fitting(layer)
+        if not fitting:
+            return None
+        return self.load(layer.type, {layer.type: fitting[0].distribution} if len(fitting) == 1 else None)
+
+    def _fitting(self, layer: Layer) -> list[Provider]:
         found = self.providers().get(layer.type, ())
         brought = layers.providers().get(layer.type, ())
         others = {one.distribution for one in brought}
         own = {one.distribution for one in brought if len(brought) == 1 or layers.loaded(one) is type(layer)}
-        fitting = [one for one in found if one.distribution in own] or [
+        return [one for one in found if one.distribution in own] or [
             one for one in found if one.distribution not in others
         ]
-        if not fitting:
-            return None
-        return self.load(layer.type, {layer.type: fitting[0].distribution} if len(fitting) == 1 else None)
+
+    def described(self, layer: Any) -> str:
+        """The function of a layer with who brings it, for errors about what it made."""
+        brought = " or ".join(map(str, self._fitting(layer)))
+        user = getattr(layer, "user", None)
+        if user is not None:  # a Python layer, whose class says it
+            brought = f"{type(user).__module__}.{type(user).__name__}"
+        return f'the {self.language} function of layer "{layer.name}" (type "{layer.type}"), of {brought},'
 
     def missing(self, name: str, layer_type: str, location: str, otherwise: str) -> NetError:
         """The error for a layer that nobody can export; `otherwise` is what the user can do."""

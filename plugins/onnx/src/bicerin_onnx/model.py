@@ -13,6 +13,7 @@ import numpy as np
 import bicerin
 from bicerin.errors import NetError
 from bicerin_onnx.graph import Graph, Value
+from bicerin_onnx.hooks import hooks
 from bicerin_proto import ProtoError, atomic_write
 
 #: A message of protobuf holds less than 2 GiB; beyond this, weights go to a file of their own.
@@ -59,12 +60,15 @@ def build(graph: Graph, name: str, opset: int, metadata: dict[str, str]) -> Any:
     model.ir_version = max(8, helper.find_min_ir_version_for([helper.make_opsetid("", opset)]))
     helper.set_model_props(model, metadata)
     if size_of(model) <= LARGEST:
-        check(model)
+        check(model, graph)
     return model
 
 
-def check(model: Any) -> None:
+def check(model: Any, graph: Graph | None = None) -> None:
     """ONNX's own checks, of the model or of a file.
+
+    Args:
+        graph: what it was made of, to name the layer whose operation does not pass.
 
     Raises:
         NetError: it does not pass.
@@ -74,9 +78,17 @@ def check(model: Any) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise NetError(
-            f"the exported model does not pass ONNX's checks, which is a fault of an export function: {error}"
-        ) from error
+        raise NetError(f"{_blamed(str(error), graph)}: {error}") from error
+
+
+def _blamed(said: str, graph: Graph | None) -> str:
+    if graph is not None:
+        for operation in graph.operations:
+            named = f"Name: {operation.name} OpType:" in said or f"node name: {operation.name})" in said
+            if named and operation.layer in graph.layers:
+                who = hooks.described(graph.layers[operation.layer])
+                return f"{who} made a node {operation.operator} that does not pass ONNX's checks"
+    return "the exported model does not pass ONNX's checks, which is a fault of an export function"
 
 
 def size_of(model: Any) -> int:

@@ -128,7 +128,8 @@ class Tracer:
             env.update(zip(node.top_names, made, strict=False))
         lost = [name for name in self.end if name in dropped]
         if lost:
-            raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported.')
+            otherwise = "" if self.keep_losses else " without keep_losses=True, or --keep-losses"
+            raise NetError(f'end="{lost[0]}": it is made by "{dropped[lost[0]]}", which is not exported{otherwise}.')
         graph.outputs = [env[name] for name in self.end] if self.end else list(unread.values())
         graph.outputs += [memory.after for memory in graph.memories]
         if not graph.outputs:
@@ -164,9 +165,9 @@ class Tracer:
             return None
         if len(results) != len(node.top):
             raise NetError(
-                f'the {self.registry.language} function of layer "{node.name}" (type "{node.type}") returned '
-                f"{len(results)} values for {len(node.top)} top(s)."
+                f"{self.registry.described(node.layer)} returned {len(results)} values for {len(node.top)} top(s)."
             )
+        graph.layers[node.name] = node.layer
         graph.memories += place.memories()
         made: list[Value] = []
         inputs = {id(value) for value in (*graph.inputs, *bottoms)}
@@ -207,7 +208,14 @@ class Tracer:
             result = _custom(place, node)
         if result is None:
             return None
-        return [result] if isinstance(result, Value) else list(result)
+        results = [result] if isinstance(result, Value) else list(result)
+        for one in results:
+            if not isinstance(one, Value):
+                raise NetError(
+                    f"{self.registry.described(node.layer)} returned {printable(repr(one))}, which is no value: "
+                    "graph.op and graph.constant make values."
+                )
+        return results
 
     def _copy(self, place: Any, value: Value) -> Value:
         """The same as a value of its own."""
