@@ -46,8 +46,12 @@ def test_options(options: dict[str, Any], message: str) -> None:
 
 
 def test_an_end_that_is_left_out() -> None:
-    with pytest.raises(NetError, match='end="loss": it is made by "loss", which is not exported'):
+    with pytest.raises(
+        NetError,
+        match='end="loss": it is made by "loss", which is not exported without keep_losses=True, or --keep-losses',
+    ):
         export(Net(LOSS, "TEST"), end="loss")
+    export(Net(LOSS, "TEST"), end="loss", keep_losses=True)
 
 
 def test_an_optimized_net() -> None:
@@ -104,6 +108,40 @@ def test_a_function_that_fails(provided: Any, tmp_path: Path) -> None:
     net = Net(RELU, "TEST", runtime="onnxruntime")
     assert net.refusals == {"relu": "the function that exports it raised TypeError: not what it was"}
     assert net.forward(data=np.full((1, 3, 8, 10), -1))["relu"].max() == 0
+
+
+def no_operation(graph: Any, layer: Any) -> Any:
+    return graph.op("Nope", graph.bottoms[0])
+
+
+def other_shape(graph: Any, layer: Any) -> Any:
+    return graph.op("Flatten", graph.op("Relu", graph.bottoms[0]))
+
+
+def two_values(graph: Any, layer: Any) -> Any:
+    return graph.op("Relu", graph.bottoms[0]), graph.bottoms[0]
+
+
+def no_value(graph: Any, layer: Any) -> Any:
+    return ["relu"]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("no_operation", "made a node Nope that does not pass ONNX's checks: .*Nope"),
+        ("other_shape", "made a node Flatten that does not pass ONNX's checks: .*differ in rank"),
+        ("two_values", r"returned 2 values for 1 top\(s\)"),
+        ("no_value", "returned 'relu', which is no value"),
+    ],
+)
+def test_a_function_whose_nodes_are_wrong(provided: Any, function: str, said: str) -> None:
+    """The error names the layer, the function and who brings it."""
+    del provided.index["bicerin.onnx"]["ReLU"]
+    provided.add("bicerin.onnx", "ReLU", f"{__name__}:{function}", distribution="bicerin-activation")
+    who = rf'layer "relu" \(type "ReLU"\), of bicerin-activation \S+ \({__name__}:{function}\), '
+    with pytest.raises(NetError, match=f"(?s)the ONNX function of {who}{said}"):
+        export(Net(RELU, "TEST"))
 
 
 @pytest.mark.usefixtures("without_relu")
@@ -183,6 +221,103 @@ def test_the_command_without_the_weights(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "lost.caffemodel" in result.output
     assert not (tmp_path / "n.onnx").exists()
+
+
+@pytest.mark.parametrize("language", ["onnx", "torch"])
+@pytest.mark.parametrize("way", ["same", "spelled", "link"])
+@pytest.mark.parametrize("option", ["NET", "--weights", "--inputs", "--int8"])
+def test_the_command_does_not_write_over_what_it_reads(option: str, way: str, language: str, tmp_path: Path) -> None:
+    """By whatever name; for PyTorch there are two files that it writes."""
+    net, other = tmp_path / "net.prototxt", tmp_path / ("other.safetensors" if language == "torch" else "other.npz")
+    net.write_text(RELU)
+    other.write_text("what was there")
+    read = net if option == "NET" else other
+    output = {"same": read, "spelled": tmp_path / ".." / tmp_path.name / read.name, "link": tmp_path / "link"}[way]
+    if language == "torch":
+        output = output.with_suffix(".safetensors")
+    if way == "link" or not output.exists():
+        output.symlink_to(read)
+    given = str(output.with_suffix(".py") if language == "torch" else output)
+    options = [] if option == "NET" else [option, str(other)]
+    result = run(str(net), "-o", given, "--to", language, *options)
+    assert result.exit_code == 1
+    assert f"would be written over {read}, which {option} names" in " ".join(result.output.split())
+    assert net.read_text() == RELU and other.read_text() == "what was there"
+
+
+REGIONS = (
+    'layer { name: "f" type: "Input" top: "f" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 10 } } }'
+    'layer { name: "r" type: "Input" top: "r" input_param { shape { dim: 2 dim: 5 } } }'
+    'layer { name: "pool" type: "ROIPooling" bottom: "f" bottom: "r" top: "pool" roi_pooling_param { pooled_h: 3 '
+    "pooled_w: 2 } }"
+)
+MAPS, BOXES = np.ones((1, 3, 8, 10), np.float32), np.array([[0, 0, 0, 7, 7], [0, 1, 2, 3, 4]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, r'does not run on noise for "f", "r", to be compared: give arrays with --inputs, or --no-verify\. \w+'),
+        ({"f": MAPS}, 'does not run on noise for "r", to be compared'),
+        (
+            {"f": MAPS[:, :2], "r": BOXES},
+            r'the input "f" has the shape \(1, 2, 8, 10\); the model takes \(N, 3, H, W\)',
+        ),
+        ({"f": MAPS[0], "r": BOXES}, r'the input "f" has the shape \(3, 8, 10\); the model takes \(N, 3, H, W\)'),
+        ({"f": MAPS, "r": BOXES.astype(str)}, 'the input "r" is of .*, not of numbers'),
+        ({"f": MAPS, "rois": BOXES}, 'an array for "rois", which is no blob of the net; the inputs of the model: f, r'),
+    ],
+    ids=["none", "one", "channels", "axes", "text", "name"],
+)
+def test_inputs_that_nothing_runs_on(inputs: dict[str, Any], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """In a sentence of ours alone: ONNX Runtime would also write its own to the screen."""
+    net = Net(REGIONS, "TEST")
+    model = export(net)
+    verify(net, model, {"f": MAPS, "r": BOXES})
+    with pytest.raises(NetError, match=message):
+        verify(net, model, inputs)
+    assert capfd.readouterr().err == ""
+
+
+def test_arrays_of_two_batch_sizes() -> None:
+    net = Net(RELU + 'layer { name: "sum" type: "Eltwise" bottom: "relu" bottom: "data" top: "sum" }', "TEST")
+    assert {row.batch for row in verify(net, export(net), {"data": np.ones((5, 3, 9, 7))}).rows} == {5}
+    two = RELU.replace('"data"', '"other"').replace('"relu"', '"also"') + RELU
+    two += 'layer { name: "sum" type: "Eltwise" bottom: "relu" bottom: "also" top: "sum" }'
+    net = Net(two, "TEST")
+    model = export(net)
+    shapes = {row.shape for row in verify(net, model, {"data": np.ones((5, 3, 9, 7))}).rows}
+    assert shapes == {(5, 3, 9, 7)}, "noise has the sizes that the array has"
+    with pytest.raises(NetError, match=r"shape \(4, 3, 9, 7\); the model takes \(N, 3, H, W\), where N is 5"):
+        verify(net, model, {"other": np.ones((5, 3, 9, 7)), "data": np.ones((4, 3, 9, 7))})
+
+
+@pytest.mark.parametrize(
+    ("filler", "value", "count"),
+    [("", 1.0, 2), ('weight_filler { type: "xavier" }', np.nan, 3), ('weight_filler { type: "xavier" }', 1.0, 0)],
+    ids=["zeros", "nan", "something"],
+)
+def test_a_comparison_that_proves_nothing(filler: str, value: float, count: int, caplog: Any) -> None:
+    text = DATA + (
+        f'layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {{ num_output: 4 '
+        f'kernel_size: 3 {filler} }} }} layer {{ name: "tanh" type: "TanH" bottom: "conv" top: "tanh" }}'
+        'layer { name: "prob" type: "Softmax" bottom: "tanh" top: "prob" }'
+    )
+    net = Net(text, "TEST", seed=1)
+    with caplog.at_level(logging.WARNING, "bicerin.onnx"):
+        verify(net, export(net), {"data": np.full((2, 3, 8, 10), value)})
+    said = [record.getMessage() for record in caplog.records]
+    expected = f'proves nothing of {count} of 3 blobs, the first "conv": they are all zeros, all NaN or empty'
+    assert [line.endswith(expected) for line in said] == [True] * bool(count)
+
+
+def test_a_comparison_of_nothing(caplog: Any) -> None:
+    net = Net(RELU, "TEST")
+    with caplog.at_level(logging.WARNING, "bicerin.onnx"):
+        verify(net, export(net), {"data": np.ones((0, 3, 8, 10))})
+    assert [record.getMessage() for record in caplog.records] == [
+        'the comparison proves nothing of 1 of 1 blobs, the first "relu": they are all zeros, all NaN or empty'
+    ]
 
 
 def test_an_operation_that_the_runtime_has_in_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,6 +108,8 @@ def export(
     from bicerin_onnx import exporter, model
 
     model.require_writable(output)
+    written = [output, str(Path(output).with_suffix(".safetensors"))] if language == "torch" else [output]
+    _check_overwriting(written, {"NET": [net], "--weights": weights, "--inputs": [inputs], "--int8": [store]})
     if language == "torch":
         given = {"--opset": opset, "--custom-domain": custom_domain, "--preprocess": preprocess}
         _check_torch(output, {**given, "--int8": store is not None})
@@ -157,6 +160,17 @@ def export(
     click.echo(f"{output}: {len(made.graph.node)} operations, opset {opset}, {_described(made)}")
 
 
+def _check_overwriting(written: Iterable[str], read: dict[str, Iterable[str | None]]) -> None:
+    """Refuse to write over what is read, by whatever name, before the net is read."""
+    for output in written:
+        for option, paths in read.items():
+            for path in filter(None, paths):
+                if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+                    raise NetError(
+                        f"{output} would be written over {path}, which {option} names: give --output another."
+                    )
+
+
 def _check_torch(output: str, options: dict[str, Any]) -> None:
     """Refuse what is for ONNX alone, before the net is read."""
     from bicerin_onnx.pytorch.program import python_file
@@ -193,17 +207,9 @@ def _write_module(
 
 
 def _compared(net: Any, model: Any, tolerance: float, inputs: str | None) -> object:
-    from bicerin.errors import LayerError
     from bicerin_onnx.verification import verify
 
-    if inputs is not None:
-        return verify(net, model, read_arrays(inputs), tolerance=tolerance)
-    try:
-        return verify(net, model, tolerance=tolerance)
-    except LayerError as error:
-        raise NetError(
-            f"the net does not run on noise, to be compared: give arrays with --inputs, or --no-verify. {error}"
-        ) from error
+    return verify(net, model, None if inputs is None else read_arrays(inputs), tolerance=tolerance)
 
 
 def _reading(net: Path, store: str, layer_providers: dict[str, str]) -> Any:

@@ -42,7 +42,7 @@ class Onnxruntime(OnnxRuntime):
 
     def load(self, model: PartModel, part: Part) -> Program:
         options = self._library.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it raises says the same
         if part.threads is not None:
             options.intra_op_num_threads = part.threads
             options.inter_op_num_threads = 1

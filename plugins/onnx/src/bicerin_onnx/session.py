@@ -47,7 +47,7 @@ def session(
     copy.graph.output.extend(infos[name] for name in names if name not in present and name in made)
     wanted = [info.name for info in copy.graph.output]
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it raises says the same
     try:
         with TemporaryDirectory() as folder:
             # Beyond what a message may hold, it is read from files.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import BicerinError, NetError
+from bicerin.errors import BicerinError, LayerError, NetError
 from bicerin.kernels import rounding_least
 from bicerin.layer import Blob, Chooses
 from bicerin.net import Net
@@ -20,6 +21,8 @@ from bicerin_onnx.kept import kept
 from bicerin_onnx.names import blob_names
 from bicerin_onnx.preprocessing import Transformation
 from bicerin_onnx.pytorch.program import Program
+
+_log = logging.getLogger("bicerin.onnx")
 
 
 class VerificationError(NetError):
@@ -44,6 +47,8 @@ class Row:
     batch: int
     difference: float
     others: int = 0
+    #: Whether other values could have been told from these: they are not all zeros, nor all NaN, nor none at all.
+    tells: bool = True
 
 
 @dataclass
@@ -60,6 +65,12 @@ class Verification:
     @property
     def first_wrong(self) -> Row | None:
         return next((row for row in self.rows if not row.difference <= self.tolerance), None)
+
+    @property
+    def unproven(self) -> list[str]:
+        """The blobs that were the same as in the net, but of which that proves nothing: see `Row.tells`."""
+        told = {row.blob for row in self.rows if row.tells}
+        return list(dict.fromkeys(row.blob for row in self.rows if row.blob not in told))
 
     def __str__(self) -> str:
         lines = [("blob", "layer", "type", "shape", "difference")]
@@ -101,7 +112,8 @@ def verify(
 
     Raises:
         VerificationError: a blob differs; names the first layer, and has the table of the worst.
-        NetError: onnxruntime or torch is not installed, or cannot run the model.
+        NetError: onnxruntime or torch is not installed, or cannot run the model; an array does not fit; noise, in place
+            of an array, is nothing that the net runs on.
     """
     names = blob_names(net.nodes)
     candidate = program_candidate(model) if isinstance(model, Program) else model_candidate(model, set(names.values()))
@@ -109,22 +121,32 @@ def verify(
     result = Verification(tolerance)
     generator = np.random.default_rng(seed)
     taken = candidate.inputs
+    arrays = _given(net, taken, inputs or {})
+    noisy = [one.name for one in taken.values() if one.name not in arrays]
     with net.lock, kept(net.nodes, values=True):
         before = {name: net.blobs[name].shape for name in taken}
         try:
-            for batch in _batches(taken, before, inputs, batches):
+            for sizes in _sizes(taken, arrays, batches):
                 given, fed = {}, {}
                 for name, one in taken.items():
-                    shape = _shape(one, before[name], batch)
+                    shape = _shape(one, before[name], sizes)
                     if one.is_image:
                         noise = generator.integers(0, 256, shape)
-                        fed[one.name] = np.asarray((inputs or {}).get(one.name, noise)).astype(np.uint8)
+                        fed[one.name] = arrays.get(one.name, noise).astype(np.uint8)
                         given[name] = Transformation(_maker(net, name))(fed[one.name])
                         continue
-                    given[name] = np.asarray((inputs or {}).get(name, generator.normal(size=shape)), np.float32)
+                    given[name] = np.asarray(arrays.get(name, generator.normal(size=shape)), np.float32)
                     fed[name] = given[name]
                 with rounding_least():
-                    _compare(net, candidate.run(fed), given, compared, batch, result)
+                    _compare(net, candidate.run(fed), given, compared, _batch(sizes, fed.values()), result)
+        except (LayerError, NetError) as error:
+            if not noisy:
+                raise
+            listed = ", ".join(f'"{name}"' for name in noisy)
+            raise NetError(
+                f"the net does not run on noise for {listed}, to be compared: give arrays with --inputs, or "
+                f"--no-verify. {error}"
+            ) from error
         finally:
             for name, shape in before.items():
                 net.blobs[name].reshape(*shape)
@@ -134,6 +156,13 @@ def verify(
         raise VerificationError(
             f'the model differs from the net first in layer "{wrong.layer}" (type "{wrong.type}"): blob "{wrong.blob}" '
             f"by {wrong.difference:.1e} of its size, and {tolerance:g} is allowed. The worst:\n{result}"
+        )
+    if unproven := result.unproven:
+        _log.warning(
+            'the comparison proves nothing of %d of %d blobs, the first "%s": they are all zeros, all NaN or empty',
+            len(unproven),
+            len({row.blob for row in result.rows}),
+            unproven[0],
         )
     return result
 
@@ -163,6 +192,7 @@ def _judge(row: Row, node: Node, index: int, actual: np.ndarray, blob: Any, tole
     """How far the model is off. Where it chose others of equal elements, the net goes on with the model's choices."""
     expected = np.array(blob.read_only.data, np.float32)
     row.difference = difference(actual, expected)
+    row.tells = bool(np.any(expected)) and not np.all(np.isnan(expected))
     if row.difference <= tolerance or not isinstance(node.layer, Chooses) or actual.shape != expected.shape:
         return
     theirs, ours = (node.layer.chosen(node.bottom, index, choices) for choices in (actual, expected))
@@ -226,26 +256,62 @@ def _reshape(net: Net, taken: Mapping[str, Any]) -> None:
                 node.reshape()
 
 
-def _batches(
-    taken: Mapping[str, Input],
-    shapes: Mapping[str, tuple[int, ...]],
-    inputs: Mapping[str, Any] | None,
-    batches: Sequence[int],
-) -> list[int]:
-    """The batch sizes to run: the net's own where the model's does not change."""
-    first = next(iter(taken), None)
-    if first is None:
-        return [0]
-    own = shapes[first][0] if shapes[first] else 1
-    if inputs is not None and first in inputs:
-        return [np.shape(inputs[first])[0] if np.ndim(inputs[first]) else 1]
-    return list(batches) if any("N" in one.dims for one in taken.values()) else [own]
+def _given(net: Net, taken: Mapping[str, Input], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays for inputs of the model, checked against what it takes."""
+    known = [one.name for one in taken.values()]
+    for name in inputs:
+        if name not in known and name not in net.blobs:
+            raise NetError(
+                f'there is an array for "{name}", which is no blob of the net; the inputs of the model: '
+                f"{', '.join(known) or 'none'}."
+            )
+    sizes: dict[str, int] = {}
+    found: dict[str, np.ndarray] = {}
+    for one in taken.values():
+        if one.name not in inputs:
+            continue
+        array = found[one.name] = np.asarray(inputs[one.name])
+        if array.dtype.kind not in "fiub":
+            raise NetError(f'the array for the input "{one.name}" is of {array.dtype}, not of numbers.')
+        fits = array.ndim == len(one.dims) and all(
+            size == (sizes.setdefault(dim, size) if isinstance(dim, str) else dim)
+            for dim, size in zip(one.dims, array.shape, strict=True)
+        )
+        if not fits:
+            named = [f"{dim} is {sizes[dim]}" for dim in one.dims if isinstance(dim, str) and dim in sizes]
+            raise NetError(
+                f'the array for the input "{one.name}" has the shape {array.shape}; the model takes '
+                f"({', '.join(map(str, one.dims))}){', where ' if named else ''}{' and '.join(named)}."
+            )
+    return found
 
 
-def _shape(one: Input, shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
+def _sizes(
+    taken: Mapping[str, Input], arrays: Mapping[str, np.ndarray], batches: Sequence[int]
+) -> list[dict[str, int]]:
+    """The sizes that may change, for each run: those of the arrays, and the batch sizes where no array has one."""
+    found = {
+        dim: size
+        for one in taken.values()
+        if one.name in arrays
+        for dim, size in zip(one.dims, arrays[one.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+    if "N" in found or not any("N" in one.dims for one in taken.values()):
+        return [found]
+    return [{**found, "N": batch} for batch in batches]
+
+
+def _batch(sizes: Mapping[str, int], fed: Iterable[np.ndarray]) -> int:
+    """The batch size of a run: the first input's first axis where it does not change."""
+    first = next(iter(fed), None)
+    return sizes.get("N", first.shape[0] if first is not None and first.ndim else int(first is not None))
+
+
+def _shape(one: Input, shape: tuple[int, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
     # An image that is cropped may be larger.
     return tuple(
-        batch if dim == "N" else size + 5 * dim.startswith(("H_", "W_")) if isinstance(dim, str) else dim
+        sizes.get(dim, size + 5 * dim.startswith(("H_", "W_"))) if isinstance(dim, str) else dim
         for dim, size in zip(one.dims, shape, strict=True)
     )
 
