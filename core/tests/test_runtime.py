@@ -216,8 +216,18 @@ def test_blobs_that_are_kept(nets: Any) -> None:
     plain, net, _ = nets(CUT, keep=["b"])
     same(plain, net, rows())
     np.testing.assert_allclose(net.blobs["b"].data, plain.blobs["b"].data, rtol=1e-6)
+    assert nets(CUT, keep="b")[1].blobs["b"].data is not None
     with pytest.raises(NetError, match='no blob "nothing"'):
         nets(CUT, keep=["nothing"])
+
+
+@pytest.mark.usefixtures("provided")
+@pytest.mark.parametrize("options", [{}, {"optimize": True}])
+def test_blobs_to_keep_are_the_nets(options: dict[str, Any]) -> None:
+    """Where all blobs are kept too, so that a name that is wrong is said before there is a runtime."""
+    assert Net(CUT, "TEST", keep=["b"], **options).blobs["b"].data is not None
+    with pytest.raises(NetError, match='no blob "nothing"; it has: data, a,'):
+        Net(CUT, "TEST", keep=["nothing"], **options)
 
 
 def test_what_a_net_with_a_runtime_cannot(nets: Any) -> None:

@@ -78,7 +78,7 @@ class Net:
         optimize: for nets that only compute their outputs, in phase TEST: blobs that nobody reads share memory, and
             layers write at once what others would make of it. `blobs` then has values for the inputs, the outputs and
             those named in `keep`; to read another's is an error.
-        keep: further blobs that are to have values, with `optimize` or `runtime`.
+        keep: further blobs that are to have values, with `optimize` or `runtime`; without, all have.
         runtime: what computes the layers, as far as it can, for nets that only compute their outputs: "onnxruntime",
             "openvino", or another that is installed; see `bicerin.net.runtime`. Layers that it does not compute run
             here. As with `optimize`, what lies within it has no values to read. Each program is compiled when it is
@@ -169,6 +169,9 @@ class Net:
         )
         root = {node.name: node for node in root_net.nodes} if root_net is not None else {}
         self._build(Builder(context, layer_providers, root.get), definitions, locations, _seeded(seed))
+        keep = (keep,) if isinstance(keep, str) else keep
+        for name in keep:  # also where all are kept
+            self.blob(name)
         self.optimized = optimize or self.runtime is not None
         dropped = self._drop(keep) if optimize else set()
         self._runtime_pass = self._cut(self.runtime, optimize, keep) if self.runtime is not None else None
@@ -253,8 +256,6 @@ class Net:
             raise NetError(
                 f"{asked} takes and gives arrays of float32 on the host; the net is {self.dtype} on {self.device!r}."
             )
-        for name in keep:
-            self.blob(name)
         found = RuntimePass(self.nodes, runtime, {*self.outputs, *keep})
         there = found.values()
         drop_blobs(self.blobs, lambda blob: id(blob) not in there, asked)
