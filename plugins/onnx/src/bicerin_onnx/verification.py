@@ -137,16 +137,17 @@ def verify(
                         continue
                     given[name] = np.asarray(arrays.get(name, generator.normal(size=shape)), np.float32)
                     fed[name] = given[name]
-                with rounding_least():
-                    _compare(net, candidate.run(fed), given, compared, _batch(sizes, fed.values()), result)
-        except (LayerError, NetError) as error:
-            if not noisy:
-                raise
-            listed = ", ".join(f'"{name}"' for name in noisy)
-            raise NetError(
-                f"the net does not run on noise for {listed}, to be compared: give arrays with --inputs, or "
-                f"--no-verify. {error}"
-            ) from error
+                try:
+                    with rounding_least():
+                        _compare(net, candidate.run(fed), given, compared, _batch(sizes, fed.values()), result)
+                except (LayerError, NetError) as error:
+                    if not noisy:
+                        raise
+                    listed = ", ".join(f'"{name}"' for name in noisy)
+                    raise NetError(
+                        f"the net does not run on noise for {listed}, to be compared: give arrays with --inputs, or "
+                        f"--no-verify. {error}"
+                    ) from error
         finally:
             for name, shape in before.items():
                 net.blobs[name].reshape(*shape)
