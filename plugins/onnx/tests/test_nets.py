@@ -416,6 +416,16 @@ def test_raw_images_with_a_mean_image(tmp_path: Path) -> None:
     verify(built, model, tolerance=1e-6)
 
 
+def test_raw_images_are_neither_resized_nor_mirrored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((9, 8, 3), np.uint8))
+    (tmp_path / "list").write_text(f"{tmp_path / 'one.png'} 0\n")
+    reading = f'image_data_param {{ source: "{tmp_path / "list"}" batch_size: 1 new_height: 6 new_width: 7 }}'
+    export(Net(IMAGES.format("ImageData", reading, "mirror: true"), "TEST"), preprocess=True)
+    assert "the model does not mirror images" in caplog.text
+    assert "does not resize images: give them as 6 x 7 (height x width)" in caplog.text
+
+
 def test_raw_images_need_a_data_layer() -> None:
     with pytest.raises(NetError, match="no input comes from a data layer with a transform_param"):
         export(net(CONVOLUTION.format("conv", "data")), preprocess=True)

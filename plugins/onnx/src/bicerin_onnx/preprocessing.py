@@ -41,6 +41,15 @@ class Transformation:
             )
         if param.mirror:
             _log.warning('layer "%s": the model does not mirror images', node.name)
+        reading = node.param.image_data_param
+        if node.type == "ImageData" and reading.new_height and reading.new_width:
+            _log.warning(
+                'layer "%s": the model does not resize images: give them as %d x %d (height x width), as new_height and'
+                " new_width make them",
+                node.name,
+                reading.new_height,
+                reading.new_width,
+            )
         self.crop: int = param.crop_size
         self.scale = np.float32(param.scale)
         self.mean: np.ndarray | None = None
