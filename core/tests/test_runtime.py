@@ -137,6 +137,27 @@ def test_a_layer_beside_the_others_does_not_cut_them(nets: Any) -> None:
     assert run_where(net) == [(None, ["data"]), ("arithmetic", ["a", "b", "c"]), (None, ["here"])]
 
 
+def test_a_blob_that_a_part_writes_over_is_not_what_was_read(nets: Any) -> None:
+    """Its values are those before, where nothing else asks for those after."""
+    text = DATA + layer("Square", "here", "data", "a") + layer("Square", "s", "a", "a") + layer("Affine", "b", "a")
+    plain, net, _ = nets(text)
+    same(plain, net, rows())
+    with pytest.raises(NetError, match='the values of blob "a" are not kept'):
+        net.forward("a", data=rows())
+    with pytest.raises(NetError, match='the values of blob "a" are not kept'):
+        _ = net.blobs["a"].data
+    plain, net, _ = nets(text, keep=["a"])
+    np.testing.assert_allclose(net.forward("a", data=rows())["a"], plain.forward("a", data=rows())["a"], rtol=1e-6)
+
+
+def test_tops_of_a_split_of_the_file(nets: Any) -> None:
+    split = 'layer { name: "split" type: "Split" bottom: "a" top: "u" top: "v" }'
+    plain, net, _ = nets(DATA + layer("Affine", "a", "data") + split)
+    for count in (4, 7, 2):
+        same(plain, net, rows(count))
+        np.testing.assert_array_equal(net.blobs["u"].data, net.blobs["v"].data)
+
+
 def test_losses_run_here_and_count(nets: Any) -> None:
     label = ' layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 3 } } }'
     loss = ' layer { name: "loss" type: "HalfSquareLoss" bottom: "a" bottom: "label" top: "loss" loss_weight: 2 }'

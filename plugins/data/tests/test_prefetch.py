@@ -48,12 +48,39 @@ def test_items_come_in_order(depth):
 def test_no_more_than_depth_ahead(depth):
     counter = Counter()
     items = prefetcher(counter, depth)
-    assert until(lambda: counter.made == depth)
     time.sleep(0.05)
-    assert counter.made == depth
-    items.get()
-    assert until(lambda: counter.made == depth + 1)
+    assert counter.made == 0  # nobody has asked for any
+    for taken in (1, 2):
+        items.get()
+        assert until(lambda taken=taken: counter.made == depth + taken)
+        time.sleep(0.05)
+        assert counter.made == depth + taken
     items.close()
+
+
+def test_an_interrupt_at_the_start_leaves_one_thread(monkeypatch):
+    """Before the thread runs, or when it does: the next call goes on with it."""
+    real = threading.Thread.start
+
+    def interrupted(begins):
+        def start(thread):
+            monkeypatch.setattr(threading.Thread, "start", real)
+            if begins:
+                real(thread)
+            raise KeyboardInterrupt
+
+        return start
+
+    for begins in (False, True):
+        items = prefetcher(Counter(), 3)
+        monkeypatch.setattr(threading.Thread, "start", interrupted(begins))
+        with pytest.raises(KeyboardInterrupt):
+            items.get()
+        assert [items.get()[0] for _ in range(10)] == list(range(1, 11))
+        assert sum(thread.name == "counter" for thread in threading.enumerate()) == 1
+        items.close()
+    never = prefetcher(Counter(), 3)
+    never.close()
 
 
 def test_memory_is_used_again():

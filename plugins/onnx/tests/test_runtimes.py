@@ -196,6 +196,21 @@ def test_what_is_cut_apart_is_right_at_other_sizes(runtime: str) -> None:
     assert there(net) == [True, False, True]
 
 
+@pytest.mark.usefixtures("python_layer")
+def test_what_nobody_reads_is_no_program(runtime: str) -> None:
+    """A label that is silenced, in a part by itself, as a net that is cut has it."""
+    text = (
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 4 } } }'
+        'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }'
+        'layer { name: "middle" type: "Python" bottom: "data" top: "middle" python_param { module: "runtime_layers" '
+        'layer: "Twice" } }'
+        'layer { name: "silence" type: "Silence" bottom: "label" }'
+    )
+    plain, net = pair(text, runtime)
+    same(plain, net, {"data": np.ones((3, 4)), "label": np.zeros(3)})
+    assert not any(there(net))
+
+
 def test_a_loss_and_accuracy_of_one_blob_at_other_sizes(runtime: str) -> None:
     text = (
         'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 6 } } }'

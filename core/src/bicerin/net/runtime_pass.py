@@ -69,8 +69,11 @@ class RuntimePass:
         alone = not self.refusals
         for group in groups:
             members = tuple(nodes[index] for index in group)
+            part = None
             if there[group[0]]:
                 part = _part(members, [node for node in nodes if node not in members], wanted, alone)
+            # What makes nothing that anybody reads, such as Silence alone, is no program either.
+            if part is not None and part.outputs:
                 running = _RunningPart(part, runtime)
                 self._parts.append(running)
                 self.steps.append(Step(members, runtime.name, running.forward))
@@ -114,6 +117,10 @@ class RuntimePass:
                 found.update(id(blob) for node in step.nodes for blob in (*node.bottom, *node.top))
         for part in self._parts:
             found.update(id(blob) for blob in (*part.bottom, *part.top))
+            found -= part.overwritten
+            for node in part.part.nodes:
+                if node.type == "Split" and id(node.bottom[0]) in found:
+                    found.update(id(blob) for blob in node.top)
         return found
 
     def forward(self) -> float:
@@ -159,6 +166,10 @@ class _RunningPart:
         #: The shapes of the inputs and of the outputs when it last ran.
         self._shapes: list[tuple[int, ...]] = []
         self._blobs = [*self.bottom, *self.top]
+        #: The ids of blobs that its layers write, in the net, and of which the program hands nothing back.
+        self.overwritten = {id(blob) for node in part.nodes if node.type != "Split" for blob in node.top} - {
+            id(blob) for blob in self.top
+        }
         #: `changes.number` when no layer was a loss.
         self._without_losses: int | None = None
         self._splits = [node for node in part.nodes if node.type == "Split" and node.bottom[0] in self.top]

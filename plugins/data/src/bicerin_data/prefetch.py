@@ -41,8 +41,13 @@ class _Queue(Generic[Item]):
         self.free: deque[Item] = deque()
         self.error: BaseException | None = None
         self.closed = False
+        self.begun = False
 
     def run(self) -> None:
+        with self.changed:
+            if self.begun:  # the start of another thread was interrupted, but not prevented
+                return
+            self.begun = True
         try:
             for _ in count() if self.most is None else range(self.most):
                 with self.changed:
@@ -101,14 +106,15 @@ class Prefetcher(Generic[Item]):
         if depth > 0:
             self._thread = threading.Thread(target=self._queue.run, name=name, daemon=True)
             weakref.finalize(self, self._queue.close).atexit = False
-            _living[self._thread] = self._queue
-            self._thread.start()
 
     def get(self) -> Item:
         """The next item; waits until there is one, and says in the log what it waits for."""
         queue = self._queue
         if self._thread is None:
             return queue.produce(queue.free.popleft() if queue.free else None)
+        if self._thread.ident is None:
+            # Not before: an interrupt would come between the start and the moment when somebody has this prefetcher.
+            self._start(self._thread)
         begin = time.monotonic()
         patience = PATIENCE
         with queue.changed:
@@ -124,6 +130,14 @@ class Prefetcher(Generic[Item]):
             queue.changed.notify_all()
         self._account(begin, time.monotonic())
         return item
+
+    def _start(self, thread: threading.Thread) -> None:
+        _living[thread] = self._queue
+        try:
+            thread.start()
+        except RuntimeError:
+            if thread.ident is None:  # otherwise it was started before an interrupt
+                raise
 
     def _account(self, begin: float, end: float) -> None:
         """Say so, from time to time, where the net spends most of its time waiting for data."""
@@ -150,8 +164,9 @@ class Prefetcher(Generic[Item]):
     def close(self) -> None:
         """End the thread, and wait for it."""
         self._queue.close()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(_STOP_WITHIN)
+        thread = self._thread
+        if thread is not None and thread.ident is not None and thread is not threading.current_thread():
+            thread.join(_STOP_WITHIN)
 
 
 @atexit.register
@@ -161,7 +176,8 @@ def _close_all() -> None:
     for _, queue in living:
         queue.close()
     for thread, _ in living:
-        thread.join(_STOP_WITHIN)
+        if thread.ident is not None:
+            thread.join(_STOP_WITHIN)
 
 
 def _after_fork() -> None:
