@@ -135,7 +135,8 @@ def test_does_not_complain_about_a_fast_source(monkeypatch, caplog):
 
 def test_closing_ends_the_thread():
     items = prefetcher(Counter())
-    thread = items._thread
+    items.get()
+    thread = items._queue.thread
     items.close()
     assert not thread.is_alive()
 

@@ -41,13 +41,15 @@ class _Queue(Generic[Item]):
         self.free: deque[Item] = deque()
         self.error: BaseException | None = None
         self.closed = False
-        self.begun = False
+        #: The one that produces.
+        self.thread: threading.Thread | None = None
 
     def run(self) -> None:
         with self.changed:
-            if self.begun:  # the start of another thread was interrupted, but not prevented
+            if self.closed or self.thread is not None:  # the start of another was interrupted, but not prevented
                 return
-            self.begun = True
+            self.thread = threading.current_thread()
+            _living[self.thread] = self
         try:
             for _ in count() if self.most is None else range(self.most):
                 with self.changed:
@@ -102,19 +104,20 @@ class Prefetcher(Generic[Item]):
         self._name = name
         self._started = self._waited = 0.0
         self._gotten = 0
-        self._thread: threading.Thread | None = None
+        #: Whether a thread is still to be started.
+        self._to_start = depth > 0
         if depth > 0:
-            self._thread = threading.Thread(target=self._queue.run, name=name, daemon=True)
             weakref.finalize(self, self._queue.close).atexit = False
 
     def get(self) -> Item:
         """The next item; waits until there is one, and says in the log what it waits for."""
         queue = self._queue
-        if self._thread is None:
+        if queue.depth <= 0:
             return queue.produce(queue.free.popleft() if queue.free else None)
-        if self._thread.ident is None:
+        if self._to_start:
             # Not before: an interrupt would come between the start and the moment when somebody has this prefetcher.
-            self._start(self._thread)
+            threading.Thread(target=queue.run, name=self._name, daemon=True).start()
+            self._to_start = False
         begin = time.monotonic()
         patience = PATIENCE
         with queue.changed:
@@ -130,14 +133,6 @@ class Prefetcher(Generic[Item]):
             queue.changed.notify_all()
         self._account(begin, time.monotonic())
         return item
-
-    def _start(self, thread: threading.Thread) -> None:
-        _living[thread] = self._queue
-        try:
-            thread.start()
-        except RuntimeError:
-            if thread.ident is None:  # otherwise it was started before an interrupt
-                raise
 
     def _account(self, begin: float, end: float) -> None:
         """Say so, from time to time, where the net spends most of its time waiting for data."""
@@ -164,8 +159,8 @@ class Prefetcher(Generic[Item]):
     def close(self) -> None:
         """End the thread, and wait for it."""
         self._queue.close()
-        thread = self._thread
-        if thread is not None and thread.ident is not None and thread is not threading.current_thread():
+        thread = self._queue.thread
+        if thread is not None and thread is not threading.current_thread():
             thread.join(_STOP_WITHIN)
 
 
@@ -176,8 +171,7 @@ def _close_all() -> None:
     for _, queue in living:
         queue.close()
     for thread, _ in living:
-        if thread.ident is not None:
-            thread.join(_STOP_WITHIN)
+        thread.join(_STOP_WITHIN)
 
 
 def _after_fork() -> None:
