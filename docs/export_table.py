@@ -97,25 +97,23 @@ def tells(run: LayerRun) -> bool:
 
 
 def refusals(hook: Callable[..., Any]) -> list[str]:
-    """The sentences with which a function, or one of its module that it calls, refuses options."""
-    functions = {
-        node.name: node
-        for node in ast.parse(inspect.getsource(sys.modules[hook.__module__])).body
-        if isinstance(node, ast.FunctionDef)
-    }
+    """The sentences with which a function, or one of its package that it calls, refuses options."""
+    package = hook.__module__.split(".")[0]
     found: list[str] = []
-    seen: set[str] = set()
-    waiting = [hook.__name__]
+    seen: set[Callable[..., Any]] = set()
+    waiting = [hook]
     while waiting:
-        name = waiting.pop()
-        if name in seen:
+        function = waiting.pop()
+        if function in seen:
             continue
-        seen.add(name)
-        for node in ast.walk(functions[name]):
+        seen.add(function)
+        for node in ast.walk(ast.parse(inspect.getsource(function))):
             if not isinstance(node, ast.Call):
                 continue
-            if isinstance(node.func, ast.Name) and node.func.id in functions:
-                waiting.append(node.func.id)
+            if isinstance(node.func, ast.Name):
+                called = function.__globals__.get(node.func.id)
+                if inspect.isfunction(called) and called.__module__.split(".")[0] == package:
+                    waiting.append(called)
             if isinstance(node.func, ast.Attribute) and node.func.attr == "refuse":
                 found.append(sentence(node.args[0]))
     return found

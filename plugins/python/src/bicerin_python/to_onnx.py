@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
 
 def python(graph: Graph, layer: Any) -> Any:
-    return said_by_user(
-        layer,
-        "to_onnx",
-        graph,
-        "ONNX: give it a method to_onnx(self, graph) that returns the values of its tops, such as graph.op('Relu', "
-        "graph.bottoms[0])",
-        "the values of its tops",
-    )
+    if not callable(getattr(layer.user, "to_onnx", None)):
+        graph.refuse(
+            f"{type(layer.user).__name__} does not say what it is in ONNX: give it a method to_onnx(self, graph) that "
+            "returns the values of its tops, such as graph.op('Relu', graph.bottoms[0])."
+        )
+    return said_by_user(layer, "to_onnx", graph, "the values of its tops")

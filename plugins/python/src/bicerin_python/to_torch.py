@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
 
 def python(code: Code, layer: Any) -> Any:
-    return said_by_user(
-        layer,
-        "to_torch",
-        code,
-        "PyTorch: give it a method to_torch(self, code) that returns the text of its top, such as "
-        "f'F.relu({code.bottoms[0]})'",
-        "the text of its top, or a list of those of its tops",
-    )
+    if not callable(getattr(layer.user, "to_torch", None)):
+        code.refuse(
+            f"{type(layer.user).__name__} does not say what it is in PyTorch: give it a method to_torch(self, code) "
+            "that returns the text of its top, such as f'F.relu({code.bottoms[0]})'."
+        )
+    return said_by_user(layer, "to_torch", code, "the text of its top, or a list of those of its tops")
