@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bicerin.device.memory import changes
+from bicerin.device.memory import changes, moves
 from bicerin.errors import NetError
 from bicerin.kernels import num_threads
 from bicerin.layer.blob import Blob
@@ -65,6 +65,8 @@ class RuntimePass:
         there = self._choose(nodes)
         self._parts: list[_RunningPart] = []
         self.steps: list[Step] = []
+        #: Of those that have something to do.
+        self._forward: list[Callable[[], float]] = []
         groups = _cut(nodes, there)
         alone = not self.refusals
         for group in groups:
@@ -76,10 +78,17 @@ class RuntimePass:
             if part is not None and part.outputs:
                 running = _RunningPart(part, runtime)
                 self._parts.append(running)
-                self.steps.append(Step(members, runtime.name, running.forward))
+                self._add(Step(members, runtime.name, running.forward))
             else:
-                self.steps.append(Step(members, None, _Here(members)))
+                self._add(
+                    Step(members, None, _Here(members)), any(type(node.layer) is not InputLayer for node in members)
+                )
         self._say()
+
+    def _add(self, step: Step, does_something: bool = True) -> None:
+        self.steps.append(step)
+        if does_something:
+            self._forward.append(step.forward)
 
     def _choose(self, nodes: Sequence[Node]) -> list[bool]:
         """Of each layer, whether the runtime computes it."""
@@ -125,7 +134,10 @@ class RuntimePass:
 
     def forward(self) -> float:
         """Run all steps; returns the weighted loss."""
-        return sum(step.forward() for step in self.steps)
+        loss = 0.0
+        for forward in self._forward:
+            loss += forward()
+        return loss
 
     def close(self) -> None:
         """Let go of the programs; a later pass compiles them anew."""
@@ -173,8 +185,13 @@ class _RunningPart:
         #: `changes.number` when no layer was a loss.
         self._without_losses: int | None = None
         self._splits = [node for node in part.nodes if node.type == "Split" and node.bottom[0] in self.top]
+        #: `moves.number` and `changes.number` when nothing was left to look at before the next run.
+        self._settled = (-1, -1)
 
     def forward(self) -> float:
+        if self._settled == (moves.number, changes.number):
+            self._programs[-1].program.run(self.bottom, self.top)
+            return 0.0
         if self._without_losses != changes.number:
             self._refuse_losses()
             self._without_losses = changes.number
@@ -193,6 +210,8 @@ class _RunningPart:
             for node in self._splits:
                 node.reshape()
         self._shapes = left
+        if left == given and self._weights.are_known:
+            self._settled = moves.number, changes.number
         return 0.0
 
     def _refuse_losses(self) -> None:
@@ -205,6 +224,7 @@ class _RunningPart:
 
     def forget(self) -> None:
         self._programs.clear()
+        self._settled = (-1, -1)
 
     def _choose(self) -> None:
         """Take the program for these inputs: one for their sizes alone, if there is one."""
@@ -232,6 +252,11 @@ class _Weights:
         self._blobs = [_Weight(blob) for blob in blobs]
         #: `changes.number` when all of them had versions, and those that were noted.
         self._looked: int | None = None
+
+    @property
+    def are_known(self) -> bool:
+        """Whether they are as they were noted, and nobody can write one without a change of `changes.number`."""
+        return self._looked == changes.number
 
     def note(self) -> None:
         """Remember the values as they are."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bicerin.device.memory import Memory, State, moves
 from bicerin.errors import BicerinError, LayerError, NetError
 from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
@@ -102,6 +103,9 @@ class OnnxProgram(Program):
         self._read: list[Any] = []
         self._written: list[Blob] = []
         self._bound: list[np.ndarray] = []
+        #: The memories of what is read and written, and `moves.number` when their arrays were bound.
+        self._memories: list[Memory] = []
+        self._moves = -1
         #: The tops whose sizes depend on data.
         self._varying_tops: list[Blob] = []
         #: Arrays that are copied after a run: made -> where they belong.
@@ -113,11 +117,8 @@ class OnnxProgram(Program):
     def run(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._given is None or self._given[0] is not bottom or self._given[1] is not top:
             self._take(bottom, top)
-        arrays = [view.data for view in self._read]
-        arrays += [blob.data for blob in self._written]
-        if not self._bound or not all(map(is_, arrays, self._bound)):
-            self._bind(arrays[: len(self._read)], arrays[len(self._read) :])
-            self._bound = arrays
+        if self._moves != moves.number or not self._are_in_rows():
+            self._look()
         try:
             made = self.execute()
         except self._runtime.errors as error:
@@ -129,6 +130,20 @@ class OnnxProgram(Program):
             blob.reshape(*array.shape)
             blob.data[...] = array
 
+    def _are_in_rows(self) -> bool:
+        """Whether what is read is nowhere else than in the arrays that were bound, nor is it where it is written."""
+        return all(memory.state is State.HOST for memory in self._memories)
+
+    def _look(self) -> None:
+        """Bind the arrays of what is read and written, unless they are bound."""
+        arrays = [view.data for view in self._read]
+        arrays += [blob.data for blob in self._written]
+        if not self._bound or not all(map(is_, arrays, self._bound)):
+            self._bind(arrays[: len(self._read)], arrays[len(self._read) :])
+            self._bound = arrays
+        self._memories = [view.blob.memory[0] for view in (*self._read, *self._written)]
+        self._moves = moves.number
+
     def _take(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Find the blobs that are read and written at each run; nothing is bound yet."""
         model = self.model
@@ -138,6 +153,7 @@ class OnnxProgram(Program):
         self._written = [*(blob for blob, varying in varies if not varying), *memories]
         self._varying_tops = [blob for blob, varying in varies if varying]
         self._bound = []
+        self._moves = -1
         self._given = bottom, top
 
     def _bind(self, given: Sequence[np.ndarray], fixed: Sequence[np.ndarray]) -> None:
