@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,9 @@ def read_datum(value: bytes, color: bool | None = None) -> tuple[np.ndarray, int
         datum = parse_datum(value)
         return datum_array(datum, color), datum.label
     shape, begin, end, label, encoded = found
-    data = np.frombuffer(value, np.uint8, end - begin, begin)
-    return decode_image(data, color) if encoded else data.reshape(shape), label
+    if encoded:
+        return decode_image(memoryview(value)[begin:end], color), label
+    return np.frombuffer(value, np.uint8, end - begin, begin).reshape(shape), label
 
 
 def _data_within(value: bytes) -> tuple[tuple[int, int, int], int, int, int, bool] | None:
@@ -60,27 +62,29 @@ def _data_within(value: bytes) -> tuple[tuple[int, int, int], int, int, int, boo
     before = _BEFORE_DATA.match(value)
     if before is None:
         return None
-    channels, height, width, length = (_number(group) for group in before.groups())
+    *shape, length = _numbers(before.groups())
     begin = before.end()
     end = begin + length
     after = _AFTER_DATA.fullmatch(value, end) if end <= len(value) else None
     if after is None:
         return None
-    encoded = after[2] == b"\x01"
-    count = channels * height * width
-    if max(channels, height, width, count) > _LARGEST or not length or not (encoded or length == count):
+    label, encoded = _numbers(after.groups())
+    count = prod(shape)
+    if max(*shape, count, label) > _LARGEST or not length or not (encoded or length == count):
         return None
-    label = _number(after[1])
-    return ((channels, height, width), begin, end, label, encoded) if label <= _LARGEST else None
+    return (shape[0], shape[1], shape[2]), begin, end, label, encoded == 1
 
 
 @lru_cache(1 << 12)
-def _number(varint: bytes | None) -> int:
-    """The number that was written in up to five bytes; 0 for none. Most of a store's records have the same."""
-    value = 0
-    for byte in reversed(varint or b""):
-        value = value << 7 | byte & 0x7F
-    return value
+def _numbers(varints: tuple[bytes | None, ...]) -> tuple[int, ...]:
+    """The numbers that were written in up to five bytes each; 0 for none. Most of a store's records have the same."""
+    values = []
+    for varint in varints:
+        value = 0
+        for byte in reversed(varint or b""):
+            value = value << 7 | byte & 0x7F
+        values.append(value)
+    return tuple(values)
 
 
 def datum_array(datum: Any, color: bool | None = None) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
@@ -18,10 +17,11 @@ from bicerin.layer import Layer
 from bicerin_data.batch_reader import Batch, RecordReader
 from bicerin_data.decoding_job import Frame, Handful, Job
 from bicerin_data.decoding_threads import start
+from bicerin_data.recycled_memory import RecycledMemory
 from bicerin_data.transformer import Transformer
 
 #: How many handfuls each thread has before it, so that none waits for the thread that reads.
-_AHEAD = 2
+_AHEAD = 3
 #: The most records of a handful, and how long one is to take, in seconds: threads that change more often hold each
 #: other up, since one of them at a time runs Python's code.
 _MOST_IN_HANDFUL, _HANDFUL_TAKES = 8, 2e-3
@@ -68,8 +68,8 @@ class DecodingReader(RecordReader):
         self._process = os.getpid()
         #: What the next batch's images are expected to be.
         self._shape: tuple[int, ...] = (0, 0, 0)
-        #: Memory of batches that the net has had, the oldest first.
-        self._free: deque[np.ndarray] = deque()
+        #: Memory of batches that the net has had.
+        self._free = RecycledMemory(_MOST_FREE)
 
     @abstractmethod
     def next_record(self) -> Any:
@@ -141,7 +141,7 @@ class DecodingReader(RecordReader):
         self._look_for_fork()
         before = self.position()
         if recycled is not None:
-            self._free.append(recycled.give_up())
+            self._free.put(recycled.give_up())
         try:
             frame = self._filled()
         except BaseException as error:
@@ -173,9 +173,9 @@ class DecodingReader(RecordReader):
                     self._shape = job.shape
                     frame.memory = self._batch_memory()
                     frame.data = frame.memory.reshape(self.batch_size, *self._shape)
-            if error is None and filled and np.shape(job.label) != frame.label.shape[1:]:
+            if error is None and filled and _shape_of(job.label) != frame.label.shape[1:]:
                 shape = frame.label.shape[1:]
-                error = DataError(f"its labels have the shape {np.shape(job.label)}, and the batch's first {shape}.")
+                error = DataError(f"its labels have the shape {_shape_of(job.label)}, and the batch's first {shape}.")
             if error is None and job.placed is None:
                 error = job.place(frame, filled)
             if error is not None:
@@ -183,7 +183,7 @@ class DecodingReader(RecordReader):
                 self._move_up(filled)
                 continue
             if not filled:
-                frame.label = np.empty((self.batch_size, *np.shape(job.label)), self.dtype)
+                frame.label = np.empty((self.batch_size, *_shape_of(job.label)), self.dtype)
             frame.label[filled] = job.label
             filled += 1
             self._calm += 1
@@ -290,7 +290,7 @@ class DecodingReader(RecordReader):
         place = filled + sum(isinstance(job, Job) for job in self._jobs)
         last = max(0, place - 1) // self.batch_size
         while len(self._frames) > last + 1:
-            self._free.append(self._frames.pop().memory)
+            self._free.put(self._frames.pop().memory)
         self._index = place - last * self.batch_size
 
     def _take_back(self) -> list[Handful]:
@@ -310,21 +310,10 @@ class DecodingReader(RecordReader):
 
     def _batch_memory(self) -> np.ndarray:
         """Memory for the images of a batch, flat: of one that nobody looks at any more, or new."""
-        count, free = self.batch_size * prod(self._shape), self._free
-        for index in range(len(free)):
-            if free[index].size == count and _references(free, index) == _ALONE:
-                memory = free[index]
-                del free[index]
-                return memory
-        while len(free) > _MOST_FREE:
-            free.popleft()
-        return np.empty(count, self.dtype)
+        return self._free.take(self.batch_size * prod(self._shape), self.dtype)
 
 
-def _references(arrays: deque[np.ndarray], index: int) -> int:
-    """To an array or its views, somebody's blob among them."""
-    return sys.getrefcount(arrays[index])
-
-
-#: As many as an array has that is in a deque only.
-_ALONE = _references(deque([np.empty(0)]), 0)
+def _shape_of(label: Any) -> tuple[int, ...]:
+    """Of an array; a number has none."""
+    shape: tuple[int, ...] = getattr(label, "shape", ())
+    return shape

@@ -12,6 +12,7 @@ import numpy as np
 
 from bicerin.errors import DataError
 from bicerin.layer.data_file import read_data
+from bicerin_data.jpeg import decode_jpeg
 from bicerin_proto import printable
 
 
@@ -32,7 +33,7 @@ def opencv() -> Any:
     return cv2
 
 
-def decode_image(data: bytes | np.ndarray, color: bool | None = None) -> np.ndarray:
+def decode_image(data: bytes | memoryview, color: bool | None = None) -> np.ndarray:
     """Decode the bytes of an image file to uint8 (C, H, W), the channels in OpenCV's order: blue, green, red.
 
     Args:
@@ -41,6 +42,8 @@ def decode_image(data: bytes | np.ndarray, color: bool | None = None) -> np.ndar
     Raises:
         DataError: the bytes are not an image, or its samples are wider than 8 bits.
     """
+    if color is not False and (image := decode_jpeg(data, turn=color is not None)) is not None:
+        return planes(image)
     cv2 = opencv()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
     image = None

@@ -75,12 +75,11 @@ class _Record(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """What was read of a state: the bytes of the file from a place on; and where that ends which was asked for."""
+    """What was read of a state: the bytes of the file from a place on."""
 
     transaction: int
     begin: int
     content: bytes
-    asked: int
 
 
 class _OvertakenError(Exception):
@@ -102,6 +101,8 @@ class LmdbPages:
         self._file = file
         self._descriptor = file.fileno()
         self._page_size = 0
+        #: Where that ends which was asked for last.
+        self._asked = 0
         state = self._newest()
         size, expected = os.fstat(file.fileno()).st_size, (state.last_page + 1) * state.page_size
         # Pages at the end that were freed before they were written are missing from a file that is whole.
@@ -160,7 +161,7 @@ class LmdbPages:
         return True
 
     def _newest(self) -> _State:
-        self._window = _Window(0, 0, b"", 0)  # what has become of the file since is not in it
+        self._window = _Window(0, 0, b"")  # what has become of the file since is not in it
         states = [self._state(0)]
         self._page_size = states[0].page_size
         states.append(self._state(1))
@@ -187,41 +188,38 @@ class LmdbPages:
             )
         return _State(transaction, page_size, last, root, depth)
 
-    def _page(self, state: _State, number: int, *sizes: int) -> list[bytes]:
-        """The first bytes of a page, or of the pages of a large value, that the state has, in parts of these sizes."""
-        begin, total = number * state.page_size, sum(sizes)
-        end = (state.last_page + 1) * state.page_size
-        if number < 2 or begin + total > end:
-            raise DamagedPageError(f"page {number} is outside of the file")
-        parts, at = [], 0
-        if total > _COPIED:
-            for size in sizes:
-                parts.append(self._read(begin + at, size))
-                at += size
-            self._look_whether_newest(state)
-        else:
-            whole, at = self._content(state, begin, total, end)
-            for size in sizes:
-                parts.append(whole[at : at + size])
-                at += size
-        if sum(map(len, parts)) < total:
-            raise DamagedPageError(f"page {number} is missing: the file was truncated")
-        return parts
+    def _page(self, state: _State, number: int) -> bytes:
+        """A page that the state has."""
+        size = state.page_size
+        content, at = self._content(state, number, size)
+        return content[at : at + size]
 
-    def _content(self, state: _State, begin: int, size: int, end: int) -> tuple[bytes, int]:
-        """Bytes with so many of the state's in them, from `begin` in the file on, and where these begin there.
+    def _content(self, state: _State, number: int, size: int) -> tuple[bytes, int]:
+        """Bytes with so many in them of a page of the state's and of those that follow it, and where these begin there.
 
-        What follows them, up to `end`, is read as well where they follow what was asked for before.
+        More is read where they follow what was asked for before.
         """
-        window = self._window
-        transaction, first, content, asked = window
+        begin = self._place(state, number, size)
+        transaction, first, content = self._window
         at = begin - first
         if transaction != state.transaction or not 0 <= at <= len(content) - size:
-            follows = asked <= begin <= asked + state.page_size
-            content, first, at = self._read(begin, min(max(size, _AHEAD), end - begin) if follows else size), begin, 0
+            follows = self._asked <= begin <= self._asked + state.page_size
+            most = (state.last_page + 1) * state.page_size - begin
+            content, at = self._read(begin, min(max(size, _AHEAD), most) if follows else size), 0
             self._look_whether_newest(state)
-        self._window = _Window(state.transaction, first, content, begin + size)
+            if len(content) < size:
+                raise _missing(number)
+            self._window = _Window(state.transaction, begin, content)
+        self._asked = begin + size
         return content, at
+
+    @staticmethod
+    def _place(state: _State, number: int, size: int) -> int:
+        """Where a page begins in the file, which has so many bytes of the state from there on."""
+        begin = number * state.page_size
+        if number < 2 or begin + size > (state.last_page + 1) * state.page_size:
+            raise DamagedPageError(f"page {number} is outside of the file")
+        return begin
 
     def _look_whether_newest(self, state: _State) -> None:
         """Raise, if a writer may have written over what was just read of a state."""
@@ -261,15 +259,25 @@ class LmdbPages:
         number = record.large
         if number is None:
             return record.value
-        header, value = self._page(state, number, _LARGE_HEADER.size, record.size)
-        found, _, flags, _ = _LARGE_HEADER.unpack(header)
+        begin, size = _LARGE_HEADER.size, record.size
+        if size > _COPIED:
+            place = self._place(state, number, begin + size)
+            header, value = self._read(place, begin), self._read(place + begin, size)
+            self._look_whether_newest(state)
+            if len(header) < begin or len(value) < size:
+                raise _missing(number)
+            found, _, flags, _ = _LARGE_HEADER.unpack(header)
+        else:
+            content, at = self._content(state, number, begin + size)
+            found, _, flags, _ = _LARGE_HEADER.unpack_from(content, at)
+            value = content[at + begin : at + begin + size]
         if found != number or not flags & _OVERFLOW:
             raise DamagedPageError(f"page {number} is not that of a large value")
         return value
 
     def _leaves(self, state: _State, number: int, depth: int, after: bytes | None) -> Iterator[bytes]:
         """The leaves below a page, which stands `depth` levels above nothing, but for those that end before `after`."""
-        (page,) = self._page(state, number, state.page_size)
+        page = self._page(state, number)
         kind = _LEAF if depth == 1 else _BRANCH
         found, _, flags, lower, upper = _HEADER.unpack_from(page)
         if (
@@ -307,3 +315,7 @@ def _nodes(page: bytes) -> Iterator[tuple[bytes, int, int, int]]:
 
 def _damaged(page: bytes, what: str) -> DamagedPageError:
     return DamagedPageError(f"page {_NUMBER.unpack_from(page)[0]} {what}")
+
+
+def _missing(number: int) -> DamagedPageError:
+    return DamagedPageError(f"page {number} is missing: the file was truncated")
