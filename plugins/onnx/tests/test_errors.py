@@ -54,6 +54,20 @@ def test_an_end_that_is_left_out() -> None:
     export(Net(LOSS, "TEST"), end="loss", keep_losses=True)
 
 
+def test_a_layer_in_place_on_memory_that_another_reads() -> None:
+    net = Net(
+        'layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 dim: 4 } } }'
+        'layer { name: "p" type: "Power" bottom: "d" top: "p" }'
+        'layer { name: "f" type: "Flatten" bottom: "p" top: "f" }'
+        'layer { name: "r" type: "ReLU" bottom: "f" top: "f" } layer { name: "t" type: "Power" bottom: "p" top: "t" }',
+        "TEST",
+    )
+    said = r'layer "r" \(ReLU\) cannot be exported: it works in place on "f", in whose memory .* which "t" reads'
+    with pytest.raises(NetError, match=said):
+        export(net)
+    assert [value.name for value in export(net, end="f").graph.output] == ["f"], "without the reader it may be"
+
+
 def test_an_optimized_net() -> None:
     with pytest.raises(NetError, match="optimize=True"):
         export(Net(RELU, "TEST", optimize=True))

@@ -227,6 +227,113 @@ def test_a_loss_and_accuracy_of_one_blob_at_other_sizes(runtime: str) -> None:
         same(plain, net, inputs)
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "RNN"])
+@pytest.mark.parametrize("streams", [(2, 1, 3), (2, 1, 2), (3, 1, 2, 4)])
+def test_sequences_whose_number_changes(streams: tuple[int, ...], kind: str, runtime: str) -> None:
+    text = (
+        f"{input_blob('x', 4, 2, 5)} {input_blob('cont', 4, 2)}"
+        f'layer {{ name: "y" type: "{kind}" bottom: "x" bottom: "cont" top: "y" recurrent_param {{ num_output: 3 '
+        'weight_filler { type: "gaussian" std: 0.5 } } }'
+    )
+    plain, net = pair(text, runtime)
+    random = np.random.default_rng(0)
+    for number in streams:
+        same(plain, net, {"x": random.normal(size=(4, number, 5)), "cont": np.ones((4, number))}, 1e-5)
+
+
+def input_blob(name: str, *shape: int) -> str:
+    dims = " ".join(f"dim: {size}" for size in shape)
+    return f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ {dims} }} }} }}'
+
+
+@pytest.mark.parametrize(
+    "view",
+    ['type: "Flatten"', 'type: "Reshape" reshape_param { shape { dim: -1 } }', 'type: "Concat"', 'type: "Slice"'],
+)
+def test_a_layer_in_place_on_memory_that_another_reads(view: str, runtime: str) -> None:
+    text = (
+        f"{input_blob('data', 1, 4)}"
+        'layer { name: "p" type: "Power" bottom: "data" top: "p" power_param { shift: 0 } }'
+        f'layer {{ name: "f" bottom: "p" top: "f" {view} }}'
+        'layer { name: "r" type: "ReLU" bottom: "f" top: "f" }'
+        'layer { name: "t" type: "Power" bottom: "p" top: "t" power_param { scale: 10 } }'
+    )
+    plain, net = pair(text, runtime)
+    for _ in range(2):
+        expected = same(plain, net, {"data": np.array([[-1.0, 2.0, -3.0, 4.0]])})
+        assert expected["t"].tolist() == [[0, 20, 0, 40]], "as in Caffe"
+    assert net.refusals == {
+        "r": 'it works in place on "f", in whose memory "p_p_0_split_1" is too, which "t" reads afterwards'
+    }
+
+
+def test_an_input_that_a_layer_works_on_in_place(runtime: str) -> None:
+    text = (
+        f"{input_blob('data', 1, 4)}"
+        'layer { name: "p" type: "Power" bottom: "data" top: "data" power_param { shift: -1 } }'
+        'layer { name: "t" type: "TanH" bottom: "data" top: "t" }'
+    )
+    plain, net = pair(text, runtime)
+    for batch in (1, 3):
+        same(plain, net, {"data": np.full((batch, 4), 1.5)})
+        np.testing.assert_array_equal(net.blobs["data"].data, plain.blobs["data"].data)
+    for one in (plain, net):
+        one.blobs["data"].data[...] = 0.5
+    assert net.run_forward() == plain.run_forward() == 0
+    np.testing.assert_allclose(net.blobs["t"].data, plain.blobs["t"].data, rtol=1e-5)
+
+
+def test_the_weighted_top_of_an_inner_layer_is_a_loss(runtime: str) -> None:
+    text = (
+        f"{input_blob('data', 2, 4)}"
+        'layer { name: "s" type: "Sigmoid" bottom: "data" top: "s" loss_weight: 2 }'
+        'layer { name: "t" type: "TanH" bottom: "s" top: "t" }'
+    )
+    plain, net = pair(text, runtime)
+    same(plain, net, {"data": np.ones((2, 4))})
+    assert net.run_forward() == pytest.approx(plain.run_forward(), rel=1e-6) != 0
+    assert net.refusals == {"s": "it is a loss, which is summed up here"}
+
+
+def test_an_input_without_axes(runtime: str) -> None:
+    text = (
+        f"{input_blob('data', 2, 3)} {input_blob('k')}"
+        'layer { name: "s" type: "Scale" bottom: "data" bottom: "k" top: "s" scale_param { axis: 0 num_axes: 0 } }'
+    )
+    same(*pair(text, runtime), {"data": np.ones((2, 3)), "k": np.array(2.0)})
+
+
+@pytest.mark.parametrize("layer", ['type: "Flatten"', 'type: "Reshape" reshape_param { shape { dim: 0 dim: -1 } }'])
+@pytest.mark.parametrize("batches", [(0, 2, 0), (2, 0, 3)])
+def test_a_batch_of_none(batches: tuple[int, ...], layer: str, runtime: str) -> None:
+    text = f'{input_blob("data", 2, 3, 4)} layer {{ name: "r" bottom: "data" top: "r" {layer} }}'
+    plain, net = pair(text, runtime)
+    for batch in batches:
+        same(plain, net, {"data": np.ones((batch, 3, 4))})
+
+
+def test_sizes_that_a_runtime_does_not_compute_while_they_are_open(runtime: str) -> None:
+    text = (
+        f"{input_blob('data', 2, 4, 9, 11)}"
+        'layer { name: "i" type: "Interp" bottom: "data" top: "i" interp_param { zoom_factor: 2 pad_beg: -1 } }'
+    )
+    plain, net = pair(text, runtime)
+    for batch in (2, 1, 3):
+        same(plain, net, {"data": np.random.default_rng(batch).normal(size=(batch, 4, 9, 11))})
+
+
+def test_statistics_that_move_with_every_pass_move_here(runtime: str) -> None:
+    text = (
+        f"{input_blob('data', 2, 3, 4, 5)}"
+        'layer { name: "b" type: "BatchNorm" bottom: "data" top: "b" batch_norm_param { use_global_stats: false } }'
+    )
+    plain, net = pair(text, runtime)
+    same(plain, net, noise(plain))
+    for mine, others in zip(net.params["b"], plain.params["b"], strict=True):
+        np.testing.assert_array_equal(mine.data, others.data)
+    assert "use_global_stats" in net.refusals["b"]
+
+
 def test_a_refused_option_runs_here(runtime: str) -> None:
     text = onnx_nets.DETECTOR.replace("nms_threshold: 0.45", "nms_threshold: 0.45 eta: 0.9")
     assert text != onnx_nets.DETECTOR
@@ -299,7 +406,7 @@ def test_threads(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_object_with_settings() -> None:
     pytest.importorskip("onnxruntime")
-    runtime = Onnxruntime({"session.intra_op.allow_spinning": "0"})
+    runtime = Onnxruntime({"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": 0})
     same(*pair(RECORDED / "lenet.prototxt", runtime), noise(Net(RECORDED / "lenet.prototxt", "TEST"), 2))
 
 

@@ -34,6 +34,7 @@ class Graph(Protocol):
         keeps_losses: whether losses, and what compares with labels, are to be in the model.
         any_size: whether operations are preferred that are right at any size of the net, if they cost more: asked where
             what a function made at first depends on the size.
+        remembers: whether a runtime computes the layer in a net, run after run: then it has a memory (`before`).
     """
 
     bottoms: tuple[Any, ...]
@@ -41,6 +42,7 @@ class Graph(Protocol):
     opset: int
     keeps_losses: bool
     any_size: bool
+    remembers: bool
 
     def op(self, operator: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Add an operation; the value that it makes, or a tuple of `outputs` values.

@@ -256,7 +256,8 @@ class Net:
             raise NetError(
                 f"{asked} takes and gives arrays of float32 on the host; the net is {self.dtype} on {self.device!r}."
             )
-        found = RuntimePass(self.nodes, runtime, {*self.outputs, *keep})
+        # Inputs that a layer works on in place are written as anywhere: they are the user's to fill and to read.
+        found = RuntimePass(self.nodes, runtime, {*self.inputs, *self.outputs, *keep})
         there = found.values()
         drop_blobs(self.blobs, lambda blob: id(blob) not in there, asked)
         return found

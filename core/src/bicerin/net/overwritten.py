@@ -1,6 +1,10 @@
-"""Tops that a layer's backward pass reads, and that a later layer overwrites in place: the gradient is wrong.
+"""What a layer in place overwrites that others read.
 
-Caffe computes such a gradient too, and says nothing. The layers' part: `bicerin.layer.abilities`.
+Tops that a layer's backward pass reads: the gradient is wrong. Caffe computes such a gradient too, and says nothing.
+The layers' part: `bicerin.layer.abilities`.
+
+And blobs of other names in the same memory, such as a Flatten's bottom beside its top: who reads them later sees what
+was written, as in Caffe.
 """
 
 from __future__ import annotations
@@ -31,6 +35,28 @@ def overwritten_tops(nodes: Sequence[Node]) -> list[str]:
                     f'give the top of "{name}" a name of its own'
                 )
                 break
+    return found
+
+
+def overwritten_views(nodes: Sequence[Node]) -> dict[int, str]:
+    """The place of each layer that works in place on a memory which a later layer reads by another blob -> a sentence
+    on that."""
+    found: dict[int, str] = {}
+    made: dict[int, list[tuple[str, int]]] = {}
+    for index, node in enumerate(nodes):
+        written = {id(blob) for blob in node.top} if node.works_in_place else set()
+        memories = {id(blob.memory[0]) for blob in node.top} if written else set()
+        views = {key for memory in memories for _, key in made.get(memory, ()) if key not in written}
+        for reader in nodes[index + 1 :] if views else ():
+            name = next((n for n, b in zip(reader.bottom_names, reader.bottom, strict=True) if id(b) in views), None)
+            if name is not None:
+                own, name, by = (printable(one) for one in (node.top_names[0], name, reader.name))
+                found[index] = (
+                    f'it works in place on "{own}", in whose memory "{name}" is too, which "{by}" reads afterwards'
+                )
+                break
+        for name, blob in zip(node.top_names, node.top, strict=True):
+            made.setdefault(id(blob.memory[0]), []).append((name, id(blob)))
     return found
 
 

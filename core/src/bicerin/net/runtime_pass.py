@@ -23,10 +23,12 @@ from bicerin.layer.blob import Blob
 from bicerin.layer.input import InputLayer
 from bicerin.layer.loss_layer import LossLayer
 from bicerin.net.node import Node
+from bicerin.net.overwritten import overwritten_views
 from bicerin.net.runtime import Part, Program, Runtime
 
 _log = logging.getLogger("bicerin.net")
 
+_LOSS = "it is a loss, which is summed up here"
 #: How many programs a part has at most, for inputs of other sizes: the one that was used last stays longest.
 MOST_PROGRAMS = 4
 
@@ -94,11 +96,19 @@ class RuntimePass:
         """Of each layer, whether the runtime computes it."""
         there: list[bool] = []
         makers: dict[str, int] = {}
+        seen_elsewhere = overwritten_views(nodes)
         for index, node in enumerate(nodes):
             if node.type == "Split":  # it is where its bottom is made
-                there.append(there[makers[node.bottom_names[0]]])
+                maker = makers[node.bottom_names[0]]
+                if node.is_loss and there[maker]:
+                    self.refusals[nodes[maker].name] = _LOSS
+                    there[maker] = False
+                there.append(there[maker])
             elif node.is_loss or isinstance(node.layer, LossLayer):
-                self.refusals[node.name] = "it is a loss, which is summed up here"
+                self.refusals[node.name] = _LOSS
+                there.append(False)
+            elif index in seen_elsewhere:
+                self.refusals[node.name] = seen_elsewhere[index]
                 there.append(False)
             elif node.type == "Input":
                 there.append(False)
@@ -184,6 +194,7 @@ class _RunningPart:
         }
         #: `changes.number` when no layer was a loss.
         self._without_losses: int | None = None
+        self._here = _Here(part.nodes)
         self._splits = [node for node in part.nodes if node.type == "Split" and node.bottom[0] in self.top]
         #: `moves.number` and `changes.number` when nothing was left to look at before the next run.
         self._settled = (-1, -1)
@@ -201,10 +212,20 @@ class _RunningPart:
                 node.reshape()
         if self._weights.changed():
             self.forget()
+        if not all(blob.count for blob in self.bottom):
+            return self._here()
         if reshaped or not self._programs:
             self._choose()
         given = [blob.shape for blob in self._blobs]
-        self._programs[-1].program.run(self.bottom, self.top)
+        try:
+            self._programs[-1].program.run(self.bottom, self.top)
+        except NetError:
+            if not self._programs[-1].any_size:
+                raise
+            # A runtime may find only now that it cannot compute these sizes with those of the program open.
+            self._programs.pop()
+            self._compile(any_size=False)
+            self._programs[-1].program.run(self.bottom, self.top)
         left = [blob.shape for blob in self._blobs]
         if left != given:  # as long as the data says
             for node in self._splits:
@@ -232,11 +253,19 @@ class _RunningPart:
         if fitting:
             found = min(fitting, key=lambda one: one.any_size)
             self._programs.remove(found)
+            self._programs.append(found)
         else:
-            self._weights.note()
-            any_size = bool(self._programs)
+            self._compile(any_size=bool(self._programs))
+
+    def _compile(self, any_size: bool) -> None:
+        self._weights.note()
+        try:
             found = _Compiled(self._runtime.compile(self.part, any_size), any_size)
-            del self._programs[: 1 - MOST_PROGRAMS]
+        except NetError:
+            if not any_size:
+                raise
+            found = _Compiled(self._runtime.compile(self.part, any_size=False), any_size=False)
+        del self._programs[: 1 - MOST_PROGRAMS]
         self._programs.append(found)
 
 

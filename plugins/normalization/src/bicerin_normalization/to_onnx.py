@@ -68,6 +68,8 @@ def _batch_norm(graph: Graph, layer: Any) -> Any:
         if layer.scales:
             one, zero = graph.blob(3), graph.blob(4) if layer.shifts else zero
         return graph.op("BatchNormalization", x, one, zero, mean, variance, epsilon=float(layer.eps))
+    if graph.remembers:
+        graph.refuse("runtimes do not move the layer's own statistics, as each run does with use_global_stats: false.")
     if not layer.stats_batch_size:
         y = _normalized(graph, layer, x, [axis for axis in range(axes) if axis != 1])
     else:

@@ -50,7 +50,7 @@ class Onnxruntime(OnnxRuntime):
             # Its threads would go on looking for work while ours do theirs.
             options.add_session_config_entry("session.force_spinning_stop", "1")
         for key, value in self.settings.items():
-            options.add_session_config_entry(key, value)
+            options.add_session_config_entry(str(key), str(value))
         return _Session(model, self, self._session(model, options))
 
     def _session(self, model: PartModel, options: Any) -> Any:

@@ -23,7 +23,7 @@ def kept(nodes: Sequence[Any], values: bool = False) -> Iterator[None]:
             count as that.
         values: keep a copy of the values too, since layers are going to run.
     """
-    blobs = {id(blob.blob): blob.blob for node in nodes for blob in (*node.bottom, *node.top)}
+    blobs = {id(blob.blob): blob.blob for node in nodes for blob in (*node.bottom, *node.top, *_own(node.layer))}
     before = [(blob, blob.shape, *blob.memory) for blob in blobs.values()]
     copies = _copies(list(blobs.values())) if values else []
     layers = [node.layer for node in nodes if node.bottom]
@@ -42,6 +42,14 @@ def kept(nodes: Sequence[Any], values: bool = False) -> Iterator[None]:
         for layer, state in zip(layers, states, strict=True):
             if state is not None and state != layer.state():
                 layer.restore_state(state)
+
+
+def _own(layer: Any) -> Iterator[Any]:
+    """The blobs that a layer has beside bottoms and tops: learned ones and buffers, some of which it remembers."""
+    for value in vars(layer).values() if layer is not None else ():
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(getattr(one, "blob", None), Blob):
+                yield one
 
 
 def _copies(blobs: Sequence[Blob]) -> list[tuple[Blob, np.ndarray]]:

@@ -20,6 +20,7 @@ from bicerin_onnx.graph import Graph, Value
 from bicerin_onnx.hooks import hooks
 from bicerin_onnx.layer_graph import LayerGraph
 from bicerin_onnx.part_model import OPSET, PartModel
+from bicerin_onnx.tracing import no_values
 from bicerin_proto.quotation import printable
 
 _log = getLogger("bicerin.onnx")
@@ -59,7 +60,10 @@ class OnnxRuntime(Runtime):
             return error.reason
         except Exception as error:
             return f"the function that exports it raised {type(error).__name__}: {printable(error)}"
-        return "it is not part of a model" if made is None else self.lacks(graph)
+        if made is None:
+            return "it is not part of a model"
+        wrong = no_values(made)
+        return f"the function that exports it {wrong}" if wrong else self.lacks(graph)
 
     def lacks(self, graph: Graph) -> str | None:
         """Why the runtime cannot run the operations of a layer, where that is known beforehand."""
@@ -117,9 +121,9 @@ class OnnxProgram(Program):
     def run(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._given is None or self._given[0] is not bottom or self._given[1] is not top:
             self._take(bottom, top)
-        if self._moves != moves.number or not self._are_in_rows():
-            self._look()
         try:
+            if self._moves != moves.number or not self._are_in_rows():
+                self._look()
             made = self.execute()
         except self._runtime.errors as error:
             self._given = None
@@ -168,7 +172,7 @@ class OnnxProgram(Program):
                 outputs.append(own)
             else:
                 outputs.append(array)
-        self.bind([np.ascontiguousarray(array) for array in given], outputs)
+        self.bind([np.asarray(array, order="C") for array in given], outputs)
 
     @abstractmethod
     def bind(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:

@@ -17,6 +17,7 @@ class Source:
     type = "Input"
     location = ""
     layer = None
+    works_in_place = False
     bottom: Sequence[Any] = ()
     bottom_names: Sequence[str] = ()
 

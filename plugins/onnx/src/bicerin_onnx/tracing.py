@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from bicerin.errors import BicerinError, LayerError, NetError
 from bicerin.layer.loss_layer import LossLayer
 from bicerin.net.node import Node
+from bicerin.net.overwritten import overwritten_views
 from bicerin_onnx.graph import Graph, Value
 from bicerin_onnx.hooks import Hooks, hooks
 from bicerin_onnx.layer_graph import LayerGraph
@@ -96,6 +97,7 @@ class Tracer:
         claimed: dict[int, str] = {}
         unread: dict[int, Value] = {}
         self.left_out = []
+        self._refuse_overwriting()
         for i, node in self._running():
             bottom_names = node.bottom_names
             gone = [name for name in bottom_names if name in dropped]
@@ -140,6 +142,16 @@ class Tracer:
 
     def _running(self) -> Iterator[tuple[int, Node]]:
         return ((i, node) for i, node in enumerate(self.nodes) if i in self.active)
+
+    def _refuse_overwriting(self) -> None:
+        """A value never changes, so that none is what a layer's bottom is after another has written to its memory."""
+        running = list(self._running())
+        for place, sentence in overwritten_views([node for _, node in running]).items():
+            node = running[place][1]
+            raise NetError(
+                f'layer "{printable(node.name)}" ({node.type}) cannot be exported: {sentence}. Give its top a name of '
+                "its own, if that is what was meant."
+            )
 
     def _inputs(self, graph: Graph, node: Node) -> list[Value]:
         made = [Value(shape=blob.shape) for blob in node.top]
@@ -208,14 +220,11 @@ class Tracer:
             result = _custom(place, node)
         if result is None:
             return None
-        results = [result] if isinstance(result, Value) else list(result)
-        for one in results:
-            if not isinstance(one, Value):
-                raise NetError(
-                    f"{self.registry.described(node.layer)} returned {printable(repr(one))}, which is no value: "
-                    "graph.op and graph.constant make values."
-                )
-        return results
+        results = [result] if isinstance(result, Value) else result
+        wrong = no_values(results)
+        if wrong:
+            raise NetError(f"{self.registry.described(node.layer)} {wrong}")
+        return list(results)
 
     def _copy(self, place: Any, value: Value) -> Value:
         """The same as a value of its own."""
@@ -242,6 +251,19 @@ class Tracer:
                 kind = "constant" if value.is_constant else operation.operator
                 value.name = free_name([value.name or f"{operation.layer}/{kind}"], taken)
                 taken.add(value.name)
+
+
+def no_values(results: Any) -> str | None:
+    """What is wrong with what a layer's function returned, in place of the values of the layer's tops."""
+    if not isinstance(results, (list, tuple)):
+        results = [results]
+    for one in results:
+        if not isinstance(one, Value):
+            return (
+                f"returned {printable(repr(one))}, which is no value: graph.op and graph.constant make values, one for "
+                "each top."
+            )
+    return None
 
 
 def _custom(graph: LayerGraph, node: Node) -> Any:

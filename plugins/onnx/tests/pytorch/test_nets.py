@@ -104,12 +104,22 @@ def test_names_that_python_does_not_allow() -> None:
     text = "".join(
         f'layer {{ name: "{name}" type: "InnerProduct" bottom: "data" top: "{name}" '
         'inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }'
-        for name in ("fc/1", "fc_1", "1x1", "class", "train", "self", "torch", "forward", 'a\\"b')
+        for name in ("fc/1", "fc_1", "1x1", "class", "train", "self", "torch", "forward", "__c", "__class__", 'a\\"b')
     )
     built = net(text)
     program = pytorch.export(built)
-    assert len(verify(built, program).rows) == 2 * 9
+    assert len(verify(built, program).rows) == 2 * 11
     assert set(program.module()(torch.zeros(1, 3, 8, 10))) >= {"fc/1", "1x1", "class", "self"}
+
+
+def test_a_size_that_may_not_change_is_checked() -> None:
+    built = net(
+        'layer { name: "p" type: "Pooling" bottom: "data" top: "p" pooling_param { kernel_size: 2 stride: 7 } }'
+    )
+    module = pytorch.export(built).module()
+    assert module(torch.zeros(5, 3, 8, 10)).shape == (5, *built.blobs["p"].shape[1:])
+    with pytest.raises(ValueError, match=r"data is \(N, 3, 8, 10\), and not \(2, 3, 17, 10\)"):
+        module(torch.zeros(2, 3, 17, 10))
 
 
 def test_no_part_is_named_like_what_modules_have() -> None:

@@ -172,6 +172,7 @@ class Source:
                 *(f"        {line}" for line in body),
                 "",
                 f"    def forward(self{parameters}) -> {result}:",
+                *(f"        {line}" for name, value in inputs for line in _check(name, value)),
                 *(f"        {line}" for line in steps),
                 "",
                 "",
@@ -247,9 +248,26 @@ def _dims(value: Value) -> str:
     return f"({', '.join(map(str, dims))}{',' * (len(dims) == 1)})"
 
 
+def _check(name: str, value: Value) -> list[str]:
+    """Lines that refuse an input of another size where that may not change, which not every operation would notice."""
+    dims: Sequence[Any] = value.dims if value.dims is not None else value.shape or ()
+    fixed = [axis for axis, size in enumerate(dims) if isinstance(size, int)]
+    if set(fixed) <= {1}:
+        return []  # channels, which the first layer's weights know
+    if fixed == list(range(fixed[0], len(dims))):
+        found, right = f"{name}.shape[{fixed[0]}:]" if fixed[0] else f"{name}.shape", tuple(dims[fixed[0] :])
+    else:
+        found = f"({', '.join(f'{name}.shape[{axis}]' for axis in fixed)}{',' * (len(fixed) == 1)})"
+        right = tuple(dims[axis] for axis in fixed)
+    return [
+        f"if {found} != {right}:",
+        f'    raise ValueError(f"{name} is {_dims(value)}, and not {{tuple({name}.shape)}}")',
+    ]
+
+
 def _identifier(name: str) -> str:
-    """A name of Python's that is as near as can be."""
-    text = re.sub(r"[^0-9A-Za-z_]", "_", name) or "_"
+    """A name of Python's that is as near as can be; two underscores at its beginning mean something within a class."""
+    text = re.sub(r"^__+", "_", re.sub(r"[^0-9A-Za-z_]", "_", name)) or "_"
     text = f"_{text}" if text[0].isdigit() else text
     return f"{text}_" if keyword.iskeyword(text) else text
 
