@@ -211,6 +211,27 @@ def test_the_command(tmp_path: Path) -> None:
     assert (tmp_path / "net.onnx").is_file()
 
 
+TWO = RELU + "".join(
+    f'layer {{ name: "{name}" type: "InnerProduct" bottom: "relu" top: "{name}" inner_product_param {{ num_output: 2 '
+    'weight_filler { type: "xavier" } } }'
+    for name in ("known", "other")
+)
+
+
+def test_the_command_with_layers_that_no_file_has_weights_of(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(TWO)
+    known = Net(TWO.replace('name: "other"', 'name: "another"'), "TEST", seed=1)
+    known.save(tmp_path / "net.caffemodel")
+    start = [str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "net.onnx")]
+    weights = ["-w", str(tmp_path / "net.caffemodel")]
+    for arguments, said in (([], "there are no --weights: give"), (weights, 'no --weights has those of "other": give')):
+        result = run(*start, *arguments)
+        assert result.exit_code == 1 and said in result.output, result.output
+        assert not (tmp_path / "net.onnx").exists()
+    assert run(*start, *weights, "--random-weights").exit_code == 0
+    assert run(*start, *weights, "--end", "known").exit_code == 0, "the other layer is not in it"
+
+
 def test_the_command_in_train(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(RELU)
     result = run(str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "net.onnx"), "--phase", "TRAIN")

@@ -13,8 +13,8 @@ import pytest
 
 import bicerin_proto
 from bicerin import Net
-from bicerin.errors import LayerError, NetError
-from bicerin_onnx import VerificationError, export, verify
+from bicerin.errors import DataError, LayerError, NetError
+from bicerin_onnx import VerificationError, export, verification, verify
 from bicerin_onnx.pytorch import export as pytorch_export
 from bicerin_onnx.quantization import quantize
 from bicerin_onnx.session import session
@@ -365,6 +365,71 @@ def test_data_layers_become_inputs() -> None:
     assert dims(model.graph.output[0]) == ["N", 5]
     verify(built, model)
     assert "mean_value: 104" in {one.key: one.value for one in model.metadata_props}["caffe.transform_param.data"]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> str:
+    """A net that reads images of one value each, 10, 20, ..., and its labels."""
+    import cv2
+
+    for index in range(5):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((6, 8, 3), 10 * (index + 1), np.uint8))
+    (tmp_path / "list.txt").write_text("".join(f"{tmp_path / f'{index}.png'} {index % 3}\n" for index in range(5)))
+    mean = np.stack([np.full((6, 8), value, np.float32) for value in (1, 2, 3)])[None]
+    bicerin_proto.write_binary(bicerin_proto.array_blob(mean), tmp_path / "mean.binaryproto")
+    return (
+        f'layer {{ name: "images" type: "ImageData" top: "data" top: "label" image_data_param {{ batch_size: 3 source: '
+        f'"{tmp_path / "list.txt"}" }} transform_param {{ scale: 0.5 mean_file: "{tmp_path / "mean.binaryproto"}" }} }}'
+        'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 '
+        'weight_filler { type: "xavier" } } }'
+        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }'
+    )
+
+
+def test_what_a_data_layer_reads_is_compared(images: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = Net(images, "TEST", seed=0)
+    built.run_forward()
+    first = built.blobs["ip"].data.copy()
+    model = export(built, keep_losses=True)
+    given: list[dict[str, np.ndarray]] = []
+    made = verification.model_candidate
+
+    def watched(*arguments: Any) -> Any:
+        candidate = made(*arguments)
+        run = candidate.run
+        candidate.run = lambda fed: (given.append(dict(fed)), run(fed))[1]
+        return candidate
+
+    monkeypatch.setattr(verification, "model_candidate", watched)
+    verify(built, model, tolerance=1e-5)
+    assert [one["data"][:, 0, 0, 0].tolist() for one in given] == [[19.5], [19.5, 24.5, 4.5]]
+    assert [one["label"].tolist() for one in given] == [[0], [0, 1, 0]]
+    built.run_forward()
+    assert not np.array_equal(built.blobs["ip"].data, first)
+    again = Net(images, "TEST", seed=0)
+    again.load_weights(built.to_proto())
+    again.run_forward()
+    again.run_forward()
+    np.testing.assert_array_equal(built.blobs["ip"].data, again.blobs["ip"].data, "it stands where it stood")
+    metadata = {one.key: one.value for one in model.metadata_props}
+    assert [metadata[f"caffe.{key}.data"] for key in ("mean", "scale", "channels")] == ["1 2 3", "0.5", "BGR"]
+
+
+def test_an_image_is_compared(tmp_path: Path, images: str) -> None:
+    built = net('layer { name: "half" type: "Power" bottom: "data" top: "half" power_param { scale: 0.5 } }')
+    (row,) = {row.shape for row in verify(built, export(built), tmp_path / "1.png").rows}
+    assert row == (1, 3, 8, 10), "resized to the net's input"
+    reading = Net(images, "TEST", seed=0)
+    verify(reading, export(reading, preprocess=True), tmp_path / "1.png", tolerance=1e-5)
+    (tmp_path / "text.png").write_text("text")
+    with pytest.raises(DataError, match=r"Could not load .*text\.png"):
+        verify(built, export(built), tmp_path / "text.png")
+    flat = Net(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "y" type: "TanH" bottom: "x" top: "y" }', "TEST",
+    )  # fmt: skip
+    with pytest.raises(NetError, match="an image is for one input of 1 or 3 channels; of those there are: none"):
+        verify(flat, export(flat), tmp_path / "1.png")
 
 
 def test_layers_in_place_on_an_input() -> None:

@@ -69,15 +69,25 @@ def test_the_template_passes_the_check(installed: Path) -> None:
     assert found == ["passed", "passed"]
 
 
-def test_a_function_that_is_wrong_fails_the_check(installed: Path) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("bias=layer.threshold", "bias=0.25", "in ONNX Runtime the top differs by"),
+        ("layer.threshold", "layer.treshold", "the function that exports it raised AttributeError"),
+        ("return ", "", "returned nothing, after it had made operations"),
+    ],
+)
+def test_a_function_that_is_wrong_fails_the_check(installed: Path, right: str, wrong: str, said: str) -> None:
     file = next(installed.glob("*/to_onnx.py"))
-    file.write_text(file.read_text().replace("bias=layer.threshold", "bias=0.25"))
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     program = "from bicerin.cli.command_line import command_line; command_line()"
     command = [sys.executable, "-c", program, "plugins", "check", "soft-gate", "--device", "cpu"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
-    assert "in ONNX Runtime the top differs by" in done.stdout
+    assert said in done.stdout.replace("\n", " ")
 
 
 def test_the_template_exports_its_layer(installed: Path) -> None:

@@ -21,6 +21,7 @@ _log = logging.getLogger("bicerin.onnx")
 @click.command()
 @click.argument("net", type=FILE)
 @click.option("--weights", "-w", multiple=True, metavar="FILE", type=FILE, help="Weights to load; repeatable.")
+@click.option("--random-weights", is_flag=True, help="Export layers that no file names as their fillers made them.")
 @click.option("--output", "-o", required=True, metavar="FILE", type=FILE, help="What to write: net.onnx, or net.py.")
 @click.option(
     "--to",
@@ -56,7 +57,9 @@ _log = logging.getLogger("bicerin.onnx")
     show_default=True,
     help="The largest difference that is allowed, of an element's size or of its blob's root mean square.",
 )
-@click.option("--inputs", metavar="FILE", type=FILE, help="Compare on these arrays: an .npz with one for each input.")
+@click.option(
+    "--inputs", metavar="FILE", type=FILE, help="Compare on this: an .npz with an array for each input, or an image."
+)
 @click.option(
     "--int8",
     "store",
@@ -80,6 +83,7 @@ _log = logging.getLogger("bicerin.onnx")
 def export(
     net: str,
     weights: tuple[str, ...],
+    random_weights: bool,
     output: str,
     language: str,
     opset: int | None,
@@ -101,8 +105,9 @@ def export(
 ) -> None:
     """Write NET with its weights as an ONNX model, or with --to torch as a module of PyTorch.
 
-    Every blob of the model is compared with the net's, on noise at two batch sizes, before the file is written. With
-    --int8, that is the model before it is quantized; what this changes is said.
+    Every blob of the model is compared with the net's, on what the net's data layer reads, or else on noise, at two
+    batch sizes, before the file is written. With --int8, that is the model before it is quantized; what this changes is
+    said.
     """
     from bicerin.net import Net
     from bicerin_onnx import exporter, model
@@ -121,10 +126,10 @@ def export(
     if store and not store.endswith(".npz"):
         source = _reading(source, store, layer_providers)
     built = Net(source, phase, level=level, stages=stages, layer_providers=layer_providers)
+    unnamed = set(built.params)
     for path in weights:
-        built.load_weights(path)
-    if not weights and built.params:
-        _log.warning("no --weights: the model has random weights, from the net's fillers")
+        unnamed &= set(built.load_weights(path).missing)
+    _say_random(built, unnamed, end, bool(weights), random_weights)
     if language == "torch":
         _write_module(built, output, fold, dynamic, end, keep_losses, verify, tolerance, inputs)
         return
@@ -158,6 +163,31 @@ def export(
         made = quantization.model
     model.write(made, output)
     click.echo(f"{output}: {len(made.graph.node)} operations, opset {opset}, {_described(made)}")
+
+
+def _say_random(net: Any, unnamed: set[str], end: tuple[str, ...], given: bool, wanted: bool) -> None:
+    """Refuse layers whose weights are from no file, unless that is wanted.
+
+    Args:
+        unnamed: layers that no file names. What such a layer shares with others is from a file.
+        given: whether there is a file.
+    """
+    from bicerin_onnx.tracing import leading_to
+
+    known = {id(blob.memory[0]) for name, blobs in net.params.items() if name not in unnamed for blob in blobs}
+    random = [
+        net.nodes[place].name
+        for place in sorted(leading_to(net.nodes, end))
+        if net.nodes[place].name in unnamed
+        and any(id(blob.memory[0]) not in known for blob in net.params[net.nodes[place].name])
+    ]
+    if not random:
+        return
+    listed = ", ".join(f'"{name}"' for name in random[:8]) + (", ..." if len(random) > 8 else "")
+    missing = f"no --weights has those of {listed}" if given else "there are no --weights"
+    if not wanted:
+        raise NetError(f"{missing}: give --weights, or --random-weights to export what the net's fillers made.")
+    _log.warning("%s: the model has random weights, from the net's fillers", missing)
 
 
 def _check_overwriting(written: Iterable[str], read: dict[str, Iterable[str | None]]) -> None:
@@ -209,7 +239,7 @@ def _write_module(
 def _compared(net: Any, model: Any, tolerance: float, inputs: str | None) -> object:
     from bicerin_onnx.verification import verify
 
-    return verify(net, model, None if inputs is None else read_arrays(inputs), tolerance=tolerance)
+    return verify(net, model, inputs, tolerance=tolerance)
 
 
 def _reading(net: Path, store: str, layer_providers: dict[str, str]) -> Any:

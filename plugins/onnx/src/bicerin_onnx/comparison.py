@@ -15,7 +15,7 @@ from bicerin_onnx import pytorch
 from bicerin_onnx.exporter import export_layer
 from bicerin_onnx.hooks import Hooks, hooks, torch_hooks
 from bicerin_onnx.session import session
-from bicerin_onnx.tracing import NothingToExportError
+from bicerin_onnx.tracing import FunctionError, NothingToExportError
 from bicerin_onnx.verification import difference
 
 
@@ -80,7 +80,7 @@ def check(case: LayerCase) -> str | None:
         Why it does not apply; None where it passes.
 
     Raises:
-        AssertionError: the results differ.
+        AssertionError: the results differ, or the function fails.
     """
     if find_spec("onnxruntime") is None:
         return "onnxruntime is not installed"
@@ -100,6 +100,8 @@ def _check(case: LayerCase, registry: Hooks, comparison: Callable[[LayerRun], Co
         return f"no function says what it is in {registry.language}"
     try:
         found = comparison(run)
+    except FunctionError as error:
+        raise AssertionError(error.reason) from error
     except LayerError as error:
         return f"refused: {error.reason}"
     except NothingToExportError:

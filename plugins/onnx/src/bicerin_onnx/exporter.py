@@ -9,6 +9,7 @@ from typing import Any
 
 from bicerin.errors import NetError
 from bicerin.layer.blob import Blob
+from bicerin.layer.data_file import read_blob
 from bicerin.layer.phase import Phase
 from bicerin.net import Net
 from bicerin.net.node import Node
@@ -141,11 +142,24 @@ def _model(
 
 
 def _metadata(tracer: Tracer) -> dict[str, str]:
-    """What the data layers did to their images: for who feeds the model."""
+    """What the data layers did to their images: for who feeds the model. Of a mean image, the mean of each channel."""
     found = {}
     for i, node in enumerate(tracer.nodes):
-        if i in tracer.active and tracer.is_source(i) and node.top_names and node.param.HasField("transform_param"):
-            found[f"caffe.transform_param.{node.top_names[0]}"] = str(node.param.transform_param)
+        if not (i in tracer.active and tracer.is_source(i) and node.top_names and node.layer is not None):
+            continue
+        name, shape = node.top_names[0], node.top[0].shape
+        if not node.param.HasField("transform_param"):
+            continue
+        param = node.param.transform_param
+        found[f"caffe.transform_param.{name}"] = str(param)
+        found[f"caffe.scale.{name}"] = f"{param.scale:g}"
+        mean = list(param.mean_value)
+        if param.HasField("mean_file"):
+            image = read_blob(node.layer.context.resolve(param.mean_file), f'layer "{node.name}": mean_file')
+            mean = image.reshape(image.shape[-3:]).mean(axis=(1, 2)).tolist()
+        found[f"caffe.mean.{name}"] = " ".join(f"{value:.6g}" for value in mean or [0])
+        if len(shape) == 4 and shape[1] in (1, 3):
+            found[f"caffe.channels.{name}"] = "BGR" if shape[1] == 3 else "gray"
     return found
 
 

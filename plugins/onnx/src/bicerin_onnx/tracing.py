@@ -24,6 +24,10 @@ class NothingToExportError(NetError):
     """No layer of the net makes an output that would be in a model."""
 
 
+class FunctionError(LayerError):
+    """A layer's function does not do what it should; whose author has to mend it."""
+
+
 @dataclass
 class Tracer:
     """Calls the functions of the layers, those of ONNX; a subclass calls those of another language.
@@ -51,7 +55,7 @@ class Tracer:
         self.any_size = False
         self.names = blob_names(self.nodes)
         self.hooks = [self._hook(node) for node in self.nodes]
-        self.active = self._active()
+        self.active = leading_to(self.nodes, self.end)
         #: After a trace, the places of layers that are in no model: losses, Accuracy, and what reads those.
         self.left_out: list[int] = []
         #: Layers whose functions refused them, and which are nodes of the domain `caffe`.
@@ -65,24 +69,6 @@ class Tracer:
     def is_source(self, index: int) -> bool:
         """Whether the tops of a layer are inputs of the model."""
         return not self.nodes[index].bottom and self.hooks[index] is None
-
-    def _active(self) -> set[int]:
-        """The layers that lead to the blobs to end with."""
-        if not self.end:
-            return set(range(len(self.nodes)))
-        last = {name: i for i, node in enumerate(self.nodes) if node.type != "Split" for name in node.top_names}
-        for name in self.end:
-            if name not in last:
-                raise NetError(f'end="{name}": the net has no such blob; it has: {", ".join(last)}.')
-        active: set[int] = set()
-        wanted = set(self.end)
-        for i in reversed(range(len(self.nodes))):
-            node = self.nodes[i]
-            if any(name in wanted and (name not in self.end or last[name] >= i) for name in node.top_names):
-                active.add(i)
-                wanted -= set(node.top_names)
-                wanted |= set(node.bottom_names)
-        return active
 
     def trace(self) -> Graph:
         """The graph at the present shapes, every value with its name.
@@ -170,7 +156,7 @@ class Tracer:
         except BicerinError:
             raise
         except Exception as error:
-            failure = LayerError(f"the function that exports it raised {type(error).__name__}: {printable(error)}")
+            failure = FunctionError(f"the function that exports it raised {type(error).__name__}: {printable(error)}")
             failure.locate(node.layer, node.bottom, node.top)
             raise failure from error
         if results is None:
@@ -219,6 +205,11 @@ class Tracer:
             place.go_back(mark)
             result = _custom(place, node)
         if result is None:
+            if place.mark() != mark and (self.keep_losses or not node.is_loss):
+                raise FunctionError(
+                    f"{self.registry.described(node.layer)} returned nothing, after it had made operations: return the "
+                    "value of each top. (A layer that is to be left out makes none.)"
+                )
             return None
         results = [result] if isinstance(result, Value) else result
         wrong = no_values(results)
@@ -251,6 +242,29 @@ class Tracer:
                 kind = "constant" if value.is_constant else operation.operator
                 value.name = free_name([value.name or f"{operation.layer}/{kind}"], taken)
                 taken.add(value.name)
+
+
+def leading_to(nodes: Sequence[Node], end: Sequence[str]) -> set[int]:
+    """The places of the layers that lead to the blobs to end with; all of them where none is named.
+
+    Raises:
+        NetError: there is no such blob.
+    """
+    if not end:
+        return set(range(len(nodes)))
+    last = {name: i for i, node in enumerate(nodes) if node.type != "Split" for name in node.top_names}
+    for name in end:
+        if name not in last:
+            raise NetError(f'end="{name}": the net has no such blob; it has: {", ".join(last)}.')
+    found: set[int] = set()
+    wanted = set(end)
+    for i in reversed(range(len(nodes))):
+        node = nodes[i]
+        if any(name in wanted and (name not in end or last[name] >= i) for name in node.top_names):
+            found.add(i)
+            wanted -= set(node.top_names)
+            wanted |= set(node.bottom_names)
+    return found
 
 
 def no_values(results: Any) -> str | None:

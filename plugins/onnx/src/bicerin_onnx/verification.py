@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from bicerin_onnx.kept import kept
 from bicerin_onnx.names import blob_names
 from bicerin_onnx.preprocessing import Transformation
 from bicerin_onnx.pytorch.program import Program
+from bicerin_onnx.samples import read_batch, read_samples
 
 _log = logging.getLogger("bicerin.onnx")
 
@@ -93,7 +95,7 @@ class Verification:
 def verify(
     net: Net,
     model: Any,
-    inputs: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | str | PathLike[str] | None = None,
     batches: Sequence[int] = (1, 3),
     *,
     tolerance: float = 1e-4,
@@ -106,8 +108,9 @@ def verify(
     Args:
         net: what was exported. Its blobs have their shapes and values again afterwards.
         model: a ModelProto or a file of one, run by ONNX Runtime, or a `pytorch.Program`, run by PyTorch.
-        inputs: arrays by name, compared as they are; by default noise of a fixed seed at each of `batches`, as far as
-            the model's batch size is a variable.
+        inputs: arrays by name, compared as they are; or the file of an `.npz`, or of an image. What is not there is,
+            for inputs that a data layer makes, what it reads next, and else noise of a fixed seed, both at each of
+            `batches`, as far as the model's batch size is a variable.
         tolerance: relative, of an element or the root mean square of its blob, whichever is larger.
 
     Raises:
@@ -125,12 +128,16 @@ def verify(
     result = Verification(tolerance)
     generator = np.random.default_rng(seed)
     taken = candidate.inputs
+    if isinstance(inputs, (str, PathLike)):
+        inputs = read_samples(fspath(inputs), net, taken)
     arrays = _given(net, taken, inputs or {})
-    noisy = [one.name for one in taken.values() if one.name not in arrays]
     with net.lock, kept(net.nodes, values=True):
         before = {name: net.blobs[name].shape for name in taken}
+        read = read_batch(net, taken, arrays)
+        noisy = [one.name for one in taken.values() if one.name not in arrays and one.name not in read]
         try:
             for sizes in _sizes(taken, arrays, batches):
+                arrays = {**arrays, **_parts(taken, read, sizes)}
                 given, fed = {}, {}
                 for name, one in taken.items():
                     shape = _shape(one, before[name], sizes)
@@ -170,6 +177,19 @@ def verify(
             unproven[0],
         )
     return result
+
+
+def _parts(
+    taken: Mapping[str, Input], read: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """Of a batch that was read, as many as the model is to take; over again where there are not so many."""
+    found = {}
+    for one in taken.values():
+        if one.name in read:
+            array = read[one.name]
+            number = sizes.get(str(one.dims[0]), len(array)) if one.dims else 0
+            found[one.name] = np.resize(array, (number, *array.shape[1:])) if one.dims else array
+    return found
 
 
 def _maker(net: Net, blob: str) -> Node:
