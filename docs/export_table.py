@@ -135,7 +135,8 @@ def text(table: Table) -> str:
         lines = []
         for _, name in names:
             row = rows.get(name, Row())
-            operators = ", ".join(map(code, sorted(row.operators))) or table.left_out.get(name, "indices" * bool(row.cases))
+            other = table.left_out.get(name, "indices" if row.cases else "")
+            operators = ", ".join(map(code, sorted(row.operators))) or other
             refused = " ".join(refusals(table.hooks.load(name)))
             worst = decade(row.worst) if row.cases else ""
             lines.append(f"| {name} | {operators} | {refused} | {row.cases or ''} | {worst} |\n")
