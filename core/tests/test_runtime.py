@@ -329,6 +329,32 @@ def test_runtimes_by_name(provided: Any) -> None:
         Net(CHAIN, "TEST", runtime="broken")
 
 
+class Nameless(Arithmetic):
+    name = None  # type: ignore[assignment]
+
+
+class Numbered(Arithmetic):
+    name = 3  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("cls", "has"), [(Nameless, "no name"), (Numbered, "the name 3, which is not a text")])
+def test_a_runtime_without_a_name(provided: Any, cls: type[Arithmetic], has: str) -> None:
+    provided.add("bicerin.runtimes", "mine", f"{__name__}:{cls.__name__}")
+    with pytest.raises(BrokenPluginError, match=rf"test-plugin 1.0 \(.*:{cls.__name__}\) has {has}: give its class"):
+        Net(CHAIN, "TEST", runtime="mine")
+    with pytest.raises(BrokenPluginError, match=rf"the runtime .*\.{cls.__name__} has {has}: give its class"):
+        Net(CHAIN, "TEST", runtime=cls())
+
+
+def test_a_runtime_that_says_nothing_of_its_name() -> None:
+    class Silent(Runtime):
+        refusal = Arithmetic.refusal
+        compile = Arithmetic.compile
+
+    with pytest.raises(BrokenPluginError, match=r"Silent has no name: give its class an attribute such as name = "):
+        Net(CHAIN, "TEST", runtime=Silent())
+
+
 def test_an_unknown_runtime_says_what_to_install(provided: Any) -> None:
     provided.index["bicerin.runtimes"] = {}
     for name in ("openvino", "tensorrt", 3):

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bicerin.discovery.registry import Provider, Registry, require_class
-from bicerin.errors import UnknownNameError
+from bicerin.errors import BrokenPluginError, UnknownNameError
 from bicerin.layer.blob import Blob
 from bicerin.net.node import Node
 
@@ -126,14 +126,26 @@ def get_runtime(spec: str | Runtime) -> Runtime:
 
     Raises:
         UnknownNameError: no installed distribution brings it; lists those that are there, and what can be installed.
+        BrokenPluginError: it is no `Runtime`, or has no name.
         BicerinError: it is there, and what it needs is not.
     """
     if isinstance(spec, Runtime):
-        return spec
+        return _named(spec, f"{type(spec).__module__}.{type(spec).__qualname__}")
     if not isinstance(spec, str) or spec not in runtimes:
         raise UnknownNameError(_unknown(spec))
-    found: Runtime = runtimes.load(spec)()
-    return found
+    provider = runtimes.provider(spec)
+    return _named(runtimes.loaded(provider)(), str(provider))
+
+
+def _named(runtime: Runtime, origin: str) -> Runtime:
+    """The runtime, if it has a name: steps, tables and errors show it."""
+    name = getattr(runtime, "name", None)
+    if not isinstance(name, str) or not name:
+        has = "no name" if name is None else f"the name {name!r}, which is not a text"
+        raise BrokenPluginError(
+            f'the runtime {origin} has {has}: give its class an attribute such as name = "mine", what users call it.'
+        )
+    return runtime
 
 
 def _unknown(spec: Any) -> str:
