@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from bicerin.cli.command_line import command_line
 from bicerin.schema.create_layer import create_layer
 from bicerin_onnx.hooks import hooks
+
+sys.path.insert(0, str(Path(__file__).parent))
+from written_plugin import checked, written, written_by_the_page
 
 SCRIPT = """
 import bicerin, bicerin_onnx
@@ -32,20 +31,7 @@ print([node.op_type for node in model.graph.node], model.graph.input[0].type.ten
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The package's source folder, with the metadata that an installer would write beside it."""
-    written = CliRunner().invoke(
-        command_line, ["plugins", "new", "soft-gate", "--layer", "SoftGate", "--directory", str(tmp_path / "package")]
-    )
-    assert written.exit_code == 0, written.output
-    project = tomllib.loads((tmp_path / "package" / "pyproject.toml").read_text("utf-8"))["project"]
-    source = tmp_path / "package" / "src"
-    metadata = source / "soft_gate-0.1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.4\nName: soft-gate\nVersion: 0.1.0\n")
-    groups = project["entry-points"].items()
-    text = "".join(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in names.items()) for group, names in groups)
-    (metadata / "entry_points.txt").write_text(text)
-    return source
+    return written("soft-gate", "SoftGate", tmp_path / "package")
 
 
 def test_another_layer_of_a_known_type_is_not_exported_as_that_one(
@@ -60,13 +46,7 @@ def test_another_layer_of_a_known_type_is_not_exported_as_that_one(
 
 
 def test_the_template_passes_the_check(installed: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    program = "from bicerin.cli.command_line import command_line; command_line()"
-    command = [sys.executable, "-c", program, "plugins", "check", "soft-gate", "--device", "cpu", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = [one["outcome"] for one in json.loads(done.stdout)["findings"] if one["check"] == "onnx"]
-    assert found == ["passed", "passed"]
+    assert outcomes(installed, "soft-gate") == ["passed", "passed"]
 
 
 @pytest.mark.parametrize(
@@ -82,12 +62,16 @@ def test_a_function_that_is_wrong_fails_the_check(installed: Path, right: str, w
     text = file.read_text()
     assert right in text
     file.write_text(text.replace(right, wrong))
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    program = "from bicerin.cli.command_line import command_line; command_line()"
-    command = [sys.executable, "-c", program, "plugins", "check", "soft-gate", "--device", "cpu"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 1
-    assert said in done.stdout.replace("\n", " ")
+    failed = [one for one in checked(installed, "soft-gate") if one["outcome"] == "failed"]
+    assert failed and all(said in one["detail"] for one in failed)
+
+
+def test_the_layer_of_the_page_passes_the_check(tmp_path: Path) -> None:
+    assert outcomes(written_by_the_page(tmp_path / "package"), "bicerin-snake") == ["passed", "passed"]
+
+
+def outcomes(source: Path, name: str) -> list[str]:
+    return [one["outcome"] for one in checked(source, name) if one["check"] == "onnx"]
 
 
 def test_the_template_exports_its_layer(installed: Path) -> None:
