@@ -1,10 +1,10 @@
 """Nets in a runtime beside the same runtime called by hand: `python bench/runtimes.py [NET ...]`.
 
 By hand is what its users write: a session of the exported model, for the same sizes, `session.run(None, {"data": x})`
-or `request.infer({"data": x})`. Ours is `net.forward(data=x)` of `Net(..., runtime=NAME)`. They take turns in one
-process, a tenth of a second or one pass each, after as long that is not timed. Reported are the medians and the ratio
-of the medians of neighbouring turns, with its quartiles; and before that the largest difference of an output from what
-the layers compute, at two batch sizes.
+or `request.infer({"data": x})`, with as many threads as `BICERIN_NUM_THREADS` says where it is set. Ours is
+`net.forward(data=x)` of `Net(..., runtime=NAME)`. They take turns in one process, a tenth of a second or one pass each,
+after as long that is not timed. Reported are the medians and the ratio of the medians of neighbouring turns, with its
+quartiles; and before that the largest difference of an output from what the layers compute, at two batch sizes.
 
 A NET is one of `models.py` or `tasks.py`, or a file. `--verify` compares every blob of the exported model too.
 """
@@ -12,6 +12,7 @@ A NET is one of `models.py` or `tasks.py`, or a file. `--verify` compares every 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ import tasks
 
 import bicerin
 import bicerin_onnx
+from bicerin.kernels import num_threads
 from bicerin_onnx.verification import difference
 
 NAMES = ("lenet", "googlenet", "resnet50", *tasks.NETS)
@@ -75,15 +77,22 @@ def inputs(net: bicerin.Net, batch: int, seed: int = 0) -> dict[str, np.ndarray]
 
 def by_hand(runtime: str, model: Any, arrays: dict[str, np.ndarray]) -> Callable[[], Any]:
     raw = model.SerializeToString()
+    threads = num_threads() if os.environ.get("BICERIN_NUM_THREADS") else None  # as the runtimes do
     if runtime == "onnxruntime":
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
         return lambda: session.run(None, arrays)
     import openvino
 
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(BytesIO(raw)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    compiled = core.compile_model(core.read_model(BytesIO(raw)), "CPU", settings)
     request = compiled.create_infer_request()
     return lambda: [np.array(array) for array in request.infer(arrays, share_inputs=True, share_outputs=True).values()]
 
