@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+import bicerin
+import bicerin_onnx
 from bicerin.schema.create_layer import create_layer
 from bicerin_onnx.hooks import hooks
 
 sys.path.insert(0, str(Path(__file__).parent))
-from written_plugin import checked, written, written_by_the_page
+from written_plugin import SHIFTING, checked, shown, written, written_by_the_page
 
 SCRIPT = """
 import bicerin, bicerin_onnx
@@ -81,3 +83,12 @@ def test_the_template_exports_its_layer(installed: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['Shrink', 'Mul'] H\n"
+
+
+def test_the_python_layer_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shifting.py").write_text(shown("python-layers")["shifting.py"], "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    net = bicerin.Net(SHIFTING, "TEST")
+    model = bicerin_onnx.export(net)
+    assert [node.op_type for node in model.graph.node] == ["Add"]
+    bicerin_onnx.verify(net, model, tolerance=1e-6)

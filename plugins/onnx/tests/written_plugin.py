@@ -15,10 +15,23 @@ from click.testing import CliRunner
 
 from bicerin.cli.command_line import command_line
 
-PAGE = Path(__file__).parents[3] / "docs" / "write-a-layer-plugin.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
-#: A file that the page shows.
+#: A file that a page shows.
 FILE = re.compile(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+
+
+#: A net with the layer of docs/python-layers.md that says what it is elsewhere.
+SHIFTING = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "shifted" type: "Python" bottom: "data" top: "shifted"
+  python_param { module: "shifting" layer: "Shifting" param_str: "0.3" } }
+"""
+
+
+def shown(page: str) -> dict[str, str]:
+    """The files of a page of the documentation, by their names."""
+    return dict(FILE.findall((DOCS / f"{page}.md").read_text("utf-8")))
 
 
 def _bicerin(*arguments: str | Path) -> None:
@@ -42,7 +55,7 @@ def written(name: str, layer_type: str, folder: Path) -> Path:
 def written_by_the_page(folder: Path) -> Path:
     """The package of docs/write-a-layer-plugin.md, with the files that the page has instead of the template's."""
     source = written("bicerin-snake", "Snake", folder)
-    for file, text in FILE.findall(PAGE.read_text("utf-8")):
+    for file, text in shown("write-a-layer-plugin").items():
         (folder / file).write_text(text, "utf-8")
     _bicerin("plugins", "proto", source / "bicerin_snake" / "snake.proto")
     return source

@@ -5,8 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
+import bicerin
+import bicerin_onnx
+from bicerin_onnx import pytorch
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from written_plugin import checked, written, written_by_the_page
+from written_plugin import SHIFTING, checked, shown, written, written_by_the_page
 
 
 def outcomes(source: Path, name: str) -> list[str]:
@@ -27,3 +33,11 @@ def test_a_function_that_is_wrong_fails_the_check(tmp_path: Path) -> None:
     file.write_text(file.read_text("utf-8").replace("layer.threshold", "0.25"), "utf-8")
     failed = [one for one in checked(source, "soft-gate") if one["outcome"] == "failed"]
     assert failed and all("in PyTorch the top differs by" in one["detail"] for one in failed)
+
+
+def test_the_python_layer_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shifting.py").write_text(shown("python-layers")["shifting.py"], "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    net = bicerin.Net(SHIFTING, "TEST")
+    program = pytorch.export(net)
+    bicerin_onnx.verify(net, program, tolerance=1e-6)
