@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -35,8 +36,13 @@ def test_it_passes_its_tests_and_the_check(author: Environment, rendered: Path) 
         checked = author.bicerin("plugins", "check", "bicerin-soft-gate").stdout
         assert "0 failed" in checked
         assert re.search(r"\d+ checks +passed", checked)
+        assert outcomes(author.bicerin("plugins", "check", "bicerin-soft-gate", "--json").stdout, "onnx") == {"passed"}
     finally:
         author.uninstall("bicerin-soft-gate")
+
+
+def outcomes(findings: str, check: str) -> set[str]:
+    return {one["outcome"] for one in json.loads(findings)["findings"] if one["check"] == check}
 
 
 def test_its_wheel_works_where_only_the_core_is(core_alone: Environment, rendered: Path, tmp_path: Path) -> None:
