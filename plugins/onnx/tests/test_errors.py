@@ -224,7 +224,7 @@ def test_the_command_with_layers_that_no_file_has_weights_of(tmp_path: Path) -> 
     known.save(tmp_path / "net.caffemodel")
     start = [str(tmp_path / "net.prototxt"), "-o", str(tmp_path / "net.onnx")]
     weights = ["-w", str(tmp_path / "net.caffemodel")]
-    for arguments, said in (([], "there are no --weights: give"), (weights, 'no --weights has those of "other": give')):
+    for arguments, said in (([], "no --weights: the model"), (weights, 'has those of "other": the model')):
         result = run(*start, *arguments)
         assert result.exit_code == 1 and said in result.output, result.output
         assert not (tmp_path / "net.onnx").exists()

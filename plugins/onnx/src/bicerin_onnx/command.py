@@ -184,9 +184,12 @@ def _say_random(net: Any, unnamed: set[str], end: tuple[str, ...], given: bool, 
     if not random:
         return
     listed = ", ".join(f'"{name}"' for name in random[:8]) + (", ..." if len(random) > 8 else "")
-    missing = f"no --weights has those of {listed}" if given else "there are no --weights"
+    missing = f"no --weights file has those of {listed}" if given else "no --weights"
     if not wanted:
-        raise NetError(f"{missing}: give --weights, or --random-weights to export what the net's fillers made.")
+        raise NetError(
+            f"{missing}: the model would have random weights, from the net's fillers. Give the file that has them, or "
+            "--random-weights."
+        )
     _log.warning("%s: the model has random weights, from the net's fillers", missing)
 
 
