@@ -43,7 +43,7 @@ def read_samples(path: str, net: Net, taken: Mapping[str, Input]) -> dict[str, A
             f"{path}: an image is for one input of 1 or 3 channels; of those there are: {listed}. Give an .npz."
         )
     if find_spec("bicerin_data") is None:
-        raise NetError(f"{path}: images are read with bicerin-data: pip install bicerin-data")
+        raise NetError(f"{path}: images are read with bicerin-data: pip install 'bicerin-onnx[images]'")
     from bicerin_data.image import read_image
 
     name, one = found[0]
