@@ -415,6 +415,23 @@ def test_what_a_data_layer_reads_is_compared(images: str, monkeypatch: pytest.Mo
     assert [metadata[f"caffe.{key}.data"] for key in ("mean", "scale", "channels")] == ["1 2 3", "0.5", "BGR"]
 
 
+def test_a_data_layer_that_has_nothing_is_compared_on_noise(caplog: pytest.LogCaptureFixture) -> None:
+    built = Net(
+        'layer { name: "memory" type: "MemoryData" top: "data" top: "label" memory_data_param { batch_size: 2 '
+        'channels: 3 height: 6 width: 6 } } layer { name: "t" type: "TanH" bottom: "data" top: "t" }',
+        "TEST",
+    )
+    with caplog.at_level(logging.INFO, "bicerin.onnx"):
+        assert {row.blob for row in verify(built, export(built)).rows} == {"t"}
+    assert 'layer "memory" reads nothing to compare on' in caplog.text
+
+
+def test_a_mean_that_is_gone_is_not_in_the_metadata(caplog: pytest.LogCaptureFixture) -> None:
+    built = Net(IMAGES.format("Input", INPUT, 'mean_file: "nosuch.binaryproto"'), "TEST")
+    assert "caffe.mean.data" not in {one.key for one in export(built).metadata_props}
+    assert "the mean is not in the model's metadata" in caplog.text and "nosuch.binaryproto" in caplog.text
+
+
 def test_an_image_is_compared(tmp_path: Path, images: str) -> None:
     built = net('layer { name: "half" type: "Power" bottom: "data" top: "half" power_param { scale: 0.5 } }')
     (row,) = {row.shape for row in verify(built, export(built), tmp_path / "1.png").rows}
@@ -445,6 +462,7 @@ IMAGES = (
     'layer {{ name: "images" type: "{0}" top: "data" {1} transform_param {{ {2} }} }} '
     'layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param {{ kernel_size: 2 }} }}'
 )
+INPUT = "input_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } }"
 DUMMY = "dummy_data_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } }"
 
 

@@ -42,11 +42,11 @@ def overwritten_views(nodes: Sequence[Node]) -> dict[int, str]:
     """The place of each layer that works in place on a memory which a later layer reads by another blob -> a sentence
     on that."""
     found: dict[int, str] = {}
-    made: dict[int, list[tuple[str, int]]] = {}
+    made: dict[int, set[int]] = {}
     for index, node in enumerate(nodes):
         written = {id(blob) for blob in node.top} if node.works_in_place else set()
         memories = {id(blob.memory[0]) for blob in node.top} if written else set()
-        views = {key for memory in memories for _, key in made.get(memory, ()) if key not in written}
+        views = {key for memory in memories for key in made.get(memory, ()) if key not in written}
         for reader in nodes[index + 1 :] if views else ():
             name = next((n for n, b in zip(reader.bottom_names, reader.bottom, strict=True) if id(b) in views), None)
             if name is not None:
@@ -55,8 +55,8 @@ def overwritten_views(nodes: Sequence[Node]) -> dict[int, str]:
                     f'it works in place on "{own}", in whose memory "{name}" is too, which "{by}" reads afterwards'
                 )
                 break
-        for name, blob in zip(node.top_names, node.top, strict=True):
-            made.setdefault(id(blob.memory[0]), []).append((name, id(blob)))
+        for blob in node.top:
+            made.setdefault(id(blob.memory[0]), set()).add(id(blob))
     return found
 
 

@@ -213,6 +213,7 @@ class _RunningPart:
         if self._weights.changed():
             self.forget()
         if not all(blob.count for blob in self.bottom):
+            self._shapes = [blob.shape for blob in self._blobs]
             return self._here()
         if reshaped or not self._programs:
             self._choose()

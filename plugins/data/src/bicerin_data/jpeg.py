@@ -44,9 +44,10 @@ _memory = _Memory()
 
 
 def decode_jpeg(data: bytes | memoryview, turn: bool) -> np.ndarray | None:
-    """A plain colour JPEG's pixels (H, W, 3), blue first; None if the bytes are not one.
+    """A plain colour JPEG's pixels, uint8 (H, W, 3), blue first; None if the bytes are not one.
 
     Args:
+        data: the bytes of the file.
         turn: whether an image is turned as its camera says in the file, which is not done here.
     """
     library = simplejpeg()
@@ -56,7 +57,7 @@ def decode_jpeg(data: bytes | memoryview, turn: bool) -> np.ndarray | None:
         memory = _memory.of_images.take(1 << (size * 3 - 1).bit_length(), _BYTE)
         _memory.of_images.put(memory)
         image: np.ndarray = library.decode_jpeg(data, "BGR", buffer=memory)
-    except (ValueError, KeyError, MemoryError):
+    except (ValueError, RuntimeError, MemoryError):
         return None  # OpenCV says what is wrong, if it finds anything wrong
     return image
 

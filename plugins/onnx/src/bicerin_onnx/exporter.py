@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-from bicerin.errors import NetError
+from bicerin.errors import DataError, NetError
 from bicerin.layer.blob import Blob
-from bicerin.layer.data_file import read_blob
 from bicerin.layer.phase import Phase
 from bicerin.net import Net
 from bicerin.net.node import Node
 from bicerin_onnx.folding import fold as fold_graph
+from bicerin_onnx.preprocessing import mean_of
 from bicerin_onnx.preprocessing import preprocess as put_before
 from bicerin_onnx.sizes import Sizes
 from bicerin_onnx.source import Source
@@ -145,21 +145,18 @@ def _metadata(tracer: Tracer) -> dict[str, str]:
     """What the data layers did to their images: for who feeds the model. Of a mean image, the mean of each channel."""
     found = {}
     for i, node in enumerate(tracer.nodes):
-        if not (i in tracer.active and tracer.is_source(i) and node.top_names and node.layer is not None):
-            continue
-        name, shape = node.top_names[0], node.top[0].shape
-        if not node.param.HasField("transform_param"):
-            continue
-        param = node.param.transform_param
-        found[f"caffe.transform_param.{name}"] = str(param)
-        found[f"caffe.scale.{name}"] = f"{param.scale:g}"
-        mean = list(param.mean_value)
-        if param.HasField("mean_file"):
-            image = read_blob(node.layer.context.resolve(param.mean_file), f'layer "{node.name}": mean_file')
-            mean = image.reshape(image.shape[-3:]).mean(axis=(1, 2)).tolist()
-        found[f"caffe.mean.{name}"] = " ".join(f"{value:.6g}" for value in mean or [0])
-        if len(shape) == 4 and shape[1] in (1, 3):
-            found[f"caffe.channels.{name}"] = "BGR" if shape[1] == 3 else "gray"
+        if i in tracer.active and tracer.is_source(i) and node.top_names and node.param.HasField("transform_param"):
+            name, shape, param = node.top_names[0], node.top[0].shape, node.param.transform_param
+            found[f"caffe.transform_param.{name}"] = str(param)
+            found[f"caffe.scale.{name}"] = f"{param.scale:g}"
+            try:
+                mean = mean_of(node)
+                means = [0.0] if mean is None else mean.mean(axis=(0, 2, 3)).tolist()
+                found[f"caffe.mean.{name}"] = " ".join(f"{value:.6g}" for value in means)
+            except DataError as error:
+                _log.warning("the mean is not in the model's metadata: %s", error)
+            if len(shape) == 4 and shape[1] in (1, 3):
+                found[f"caffe.channels.{name}"] = "BGR" if shape[1] == 3 else "gray"
     return found
 
 

@@ -52,12 +52,7 @@ class Transformation:
             )
         self.crop: int = param.crop_size
         self.scale = np.float32(param.scale)
-        self.mean: np.ndarray | None = None
-        if param.HasField("mean_file"):
-            mean = read_blob(node.layer.context.resolve(param.mean_file), f'layer "{node.name}": mean_file')
-            self.mean = mean.astype(np.float32).reshape(1, *mean.shape[-3:])
-        elif param.mean_value:
-            self.mean = np.array(param.mean_value, np.float32).reshape(1, -1, 1, 1)
+        self.mean = mean_of(node)
 
     def sizes(self) -> tuple[int, int] | None:
         """Height and width that the images must have, where the mean has them."""
@@ -74,6 +69,19 @@ class Transformation:
             top, left = ((size - self.crop) // 2 for size in result.shape[2:])
             result = result[:, :, top : top + self.crop, left : left + self.crop]
         return result * self.scale
+
+
+def mean_of(node: Node) -> np.ndarray | None:
+    """What a layer's transform_param subtracts, float32: an image (1, C, H, W), or values (1, C or 1, 1, 1).
+
+    Raises:
+        DataError: the mean file cannot be read.
+    """
+    param = node.param.transform_param
+    if param.HasField("mean_file"):
+        mean = read_blob(node.layer.context.resolve(param.mean_file), f'layer "{node.name}": mean_file')
+        return mean.astype(np.float32).reshape(1, *mean.shape[-3:])
+    return np.array(param.mean_value, np.float32).reshape(1, -1, 1, 1) if param.mean_value else None
 
 
 def preprocess(graph: Graph, sources: dict[str, Node], opset: int) -> dict[str, str]:

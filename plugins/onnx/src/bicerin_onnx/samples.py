@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bicerin.errors import NetError
+from bicerin.errors import BicerinError, NetError
 from bicerin.net import Net
 from bicerin.net.arrays_file import read_arrays
 from bicerin.net.node import Node
 from bicerin_onnx.candidate import Input
+
+_log = logging.getLogger("bicerin.onnx")
 
 #: Ends of names of images.
 _IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -55,7 +58,9 @@ def read_samples(path: str, net: Net, taken: Mapping[str, Input]) -> dict[str, A
 
 
 def read_batch(net: Net, taken: Mapping[str, Input], given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What the net's data layers read next, for the inputs that they make; afterwards they stand where they stood.
+    """What the net's data layers read next, for the inputs that they make, float32; nothing of one that has nothing.
+
+    Afterwards those stand where they stood that keep a state, as Python layers may not.
 
     Args:
         given: names of inputs that have arrays already.
@@ -67,7 +72,11 @@ def read_batch(net: Net, taken: Mapping[str, Input], given: Mapping[str, Any]) -
         if node.bottom or node.type == "Input" or not names:
             continue
         state = node.layer.state()
-        net.run_forward(index, index + 1)
+        try:
+            net.run_forward(index, index + 1)
+        except BicerinError as error:
+            _log.info('layer "%s" reads nothing to compare on: %s', node.name, error)
+            continue
         found |= {taken[name].name: _values(node, name) for name in names}
         if state is not None:
             node.layer.restore_state(state)
